@@ -1,0 +1,36 @@
+"""Spider arguments, checked against a declaration before anything starts."""
+
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from coinspider.failure import ConfigurationError
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
+
+
+def parse_arguments(declaration: type[ArgumentsT], given: dict[str, Any]) -> ArgumentsT:
+    """Read ``-a NAME=VALUE`` arguments as the fields of ``declaration``.
+
+    Raises :exc:`ConfigurationError`, one line that names the argument and what is allowed.
+    """
+    hints = get_type_hints(declaration, include_extras=True)
+    if unknown := sorted(given.keys() - hints.keys()):
+        raise ConfigurationError(
+            f"unknown argument {', '.join(unknown)}: allowed are {', '.join(hints)}"
+        )
+    return declaration(**{name: _parse(name, value, hints[name]) for name, value in given.items()})
+
+
+def _parse(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigurationError(
+            f"wrong argument {name}={value}: allowed is {_description(hint)}"
+        ) from None
+
+
+def _description(hint: Any) -> str:
+    return next(m.description for m in hint.__metadata__ if isinstance(m, Meta) and m.description)

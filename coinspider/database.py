@@ -1,0 +1,57 @@
+"""The connection to PostgreSQL: one's own, or the embedded server."""
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from scrapy.settings import BaseSettings
+from scrapy.utils.project import data_path
+
+from coinspider.failure import ConfigurationError
+
+
+class DatabaseUnreachable(Exception):
+    """No connection could be had; the message says where and why, and holds no password."""
+
+
+async def connect(settings: BaseSettings) -> AsyncConnection:
+    """Open an autocommit connection to ``DATABASE_URL``, or to the embedded server without one.
+
+    Raises :exc:`DatabaseUnreachable` and, for a URL that is none, :exc:`ConfigurationError`.
+    """
+    url = settings.get("DATABASE_URL") or await asyncio.to_thread(_embedded_url)
+    where = describe(url)
+    try:
+        return await AsyncConnection.connect(
+            url,
+            autocommit=True,
+            connect_timeout=settings.getint("POSTGRES_CONNECT_TIMEOUT"),
+            application_name="coinspider",
+        )
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseUnreachable(f"the database {where} can't be reached: {reason}") from None
+
+
+def _embedded_url() -> str:
+    from coinspider.embedded_server import start_embedded_server
+
+    try:
+        return start_embedded_server(Path(data_path("postgresql")).absolute())
+    except (OSError, RuntimeError, AssertionError) as error:
+        raise DatabaseUnreachable(f"the embedded PostgreSQL did not start: {error}") from None
+
+
+def describe(url: str) -> str:
+    """Name the database a URL points to, without its password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # The error's own text would repeat the URL, with the password in it.
+        raise ConfigurationError(
+            "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:port/database"
+        ) from None
+    host, port = parts.get("host", "localhost"), parts.get("port", "5432")
+    return f"{parts.get('dbname') or parts.get('user') or ''} on {host}:{port}"

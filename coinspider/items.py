@@ -1,0 +1,44 @@
+"""The items: each field once, with its type, its JSON key and its part in the primary key.
+
+Coercion, table, upsert and feeds derive from what stands here.
+"""
+
+from typing import ClassVar
+
+from msgspec import field
+
+from coinspider.table_item import NO_EXTRA, Amount, Extra, Integer, Key, TableItem, Time, Version
+
+
+class FullCoin(TableItem, kw_only=True):
+    """A coin's market data in one currency, as CoinGecko's ``/coins/markets`` tells it."""
+
+    table: ClassVar[str] = "full_coin"
+
+    coin_id: Key = field(name="id")
+    vs_currency: Key = ""
+    symbol: str
+    name: str
+    image: str | None = None
+    current_price: Amount | None = None
+    market_cap: Amount | None = None
+    market_cap_rank: Integer | None = None
+    fully_diluted_valuation: Amount | None = None
+    total_volume: Amount | None = None
+    high_24h: Amount | None = None
+    low_24h: Amount | None = None
+    price_change_24h: Amount | None = None
+    price_change_percentage_24h: Amount | None = None
+    market_cap_change_24h: Amount | None = None
+    market_cap_change_percentage_24h: Amount | None = None
+    circulating_supply: Amount | None = None
+    total_supply: Amount | None = None
+    max_supply: Amount | None = None
+    ath: Amount | None = None
+    ath_change_percentage: Amount | None = None
+    ath_date: Time | None = None
+    atl: Amount | None = None
+    atl_change_percentage: Amount | None = None
+    atl_date: Time | None = None
+    last_updated: Version | None = None
+    extra: Extra = NO_EXTRA

@@ -1,0 +1,131 @@
+"""From records to rows: coerce each, upsert them in batches."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Self
+
+import psycopg
+from psycopg import AsyncConnection
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import DropItem, NotConfigured
+
+from coinspider.coercion import CoercionError, coerce
+from coinspider.database import DatabaseUnreachable, connect
+from coinspider.failure import ConfigurationError, fail_crawl, failure
+from coinspider.quarantine import RejectedRecord, quarantine, readable
+from coinspider.record import Record
+from coinspider.schema import create_tables
+from coinspider.table_item import TableItem
+from coinspider.upsert import encode, upsert
+
+
+class CoercePipeline:
+    """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason."""
+
+    def __init__(self, crawler: Crawler):
+        self.stats = crawler.stats
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler)
+
+    def process_item(self, item: Any) -> Any:
+        if not isinstance(item, Record):
+            return item
+        try:
+            return coerce(item)
+        except CoercionError as error:
+            self.stats.inc_value("coercion/rejected_count")
+            raise DropItem(str(error)) from None
+
+
+class PostgresPipeline:
+    """Upserts items into PostgreSQL, ``POSTGRES_BATCH_SIZE`` rows at a time.
+
+    While one batch is being written the next one fills; when that is full before the first is
+    done, the crawl waits. Dropped records go into ``rejected_record``.
+    """
+
+    connection: AsyncConnection
+
+    def __init__(self, crawler: Crawler):
+        if not crawler.settings.getbool("POSTGRES_ENABLED"):
+            raise NotConfigured
+        self.crawler = crawler
+        self.batch_size = crawler.settings.getint("POSTGRES_BATCH_SIZE")
+        if self.batch_size < 1:
+            raise ConfigurationError("POSTGRES_BATCH_SIZE must be 1 or more")
+        self.items: list[TableItem] = []
+        self.rejected: list[RejectedRecord] = []
+        self.in_flight: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        pipeline = cls(crawler)
+        crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
+        return pipeline
+
+    async def open_spider(self) -> None:
+        try:
+            self.connection = await connect(self.crawler.settings)
+            await create_tables(self.connection, self.crawler.spider.item_class)
+        except (DatabaseUnreachable, ConfigurationError) as error:
+            raise failure(self.crawler, "database_unreachable", str(error)) from None
+        except psycopg.Error as error:
+            raise failure(
+                self.crawler, "database_error", f"the tables can't be created: {error}"
+            ) from None
+
+    def process_item(self, item: Any) -> Any | Awaitable[Any]:
+        if not isinstance(item, TableItem):
+            return item
+        self.items.append(item)
+        # A coroutine costs the crawl a task switch, so there is one per batch only.
+        return self._send_batch(item) if len(self.items) >= self.batch_size else item
+
+    async def item_dropped(self, item: Any, exception: DropItem) -> None:
+        if isinstance(item, Record):
+            text = readable(bytes(item.text))
+            self.rejected.append(RejectedRecord(item.source.url, text, str(exception)))
+            if len(self.rejected) >= self.batch_size:
+                await self._send_batch(item)
+
+    async def close_spider(self) -> None:
+        if not hasattr(self, "connection"):
+            return
+        await self._send_batch(None)
+        if self.in_flight:
+            await self.in_flight
+        await self.connection.close()
+
+    async def _send_batch(self, item: Any) -> Any:
+        while self.in_flight and not self.in_flight.done():
+            await asyncio.wait([self.in_flight])
+        if self.items or self.rejected:
+            items, self.items = self.items, []
+            rejected, self.rejected = self.rejected, []
+            self.in_flight = asyncio.create_task(self._write(items, rejected))
+        return item
+
+    async def _write(self, items: list[TableItem], rejected: list[RejectedRecord]) -> None:
+        stats = self.crawler.stats
+        try:
+            if items:
+                written = await upsert(self.connection, items)
+                rejected += [
+                    RejectedRecord(None, encode(item).decode(), why)
+                    for item, why in written.refused
+                ]
+                stats.inc_value("postgres/inserted_count", written.inserted)
+                stats.inc_value("postgres/updated_count", written.updated)
+                stats.inc_value("postgres/refused_count", len(written.refused))
+            if rejected:
+                await quarantine(self.connection, rejected)
+            stats.inc_value("postgres/item_count", len(items))
+        except psycopg.Error as error:
+            stats.inc_value("postgres/lost_count", len(items))
+            reason = " ".join(str(error).split())
+            fail_crawl(
+                self.crawler, "database_error", f"{len(items)} rows are not stored: {reason}"
+            )

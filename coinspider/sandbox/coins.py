@@ -1,0 +1,67 @@
+"""The coins that the sandbox serves: made up as asked for, or those of a JSON file."""
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from coinspider.record import split_page
+from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+
+CACHED_COINS = 20_000
+
+
+class Coins(Protocol):
+    """What the server needs to know of its coins; their texts go out as they are."""
+
+    def ordered(self, order: str) -> Sequence[str]:
+        """The ids in one of the API's orders (``id_asc``, ``market_cap_desc``, ...)."""
+
+    def text(self, coin_id: str, vs_currency: str) -> str:
+        """The JSON text of one coin; :exc:`KeyError` where there is none."""
+
+
+class MadeUpCoins:
+    """``count`` coins whose rank and id go in the same order; every third changes each tick."""
+
+    def __init__(self, count: int, tick: Callable[[], int] = lambda: 0):
+        self.tick = tick
+        self.ids = [coin_id(number) for number in range(count)]
+        self.numbers = {id_: number for number, id_ in enumerate(self.ids)}
+        self.made = lru_cache(CACHED_COINS)(made_up_coin)
+
+    def ordered(self, order: str) -> Sequence[str]:
+        return self.ids if order in ("market_cap_desc", "volume_desc", "id_asc") else self.ids[::-1]
+
+    def text(self, coin_id: str, vs_currency: str) -> str:
+        return self.made(self.numbers[coin_id], vs_currency, self.tick())
+
+
+class FileCoins:
+    """The coins of a stored response; its amounts are what they are in any currency."""
+
+    def __init__(self, path: Path):
+        texts = [bytes(text).decode() for text in split_page(path.read_bytes())]
+        self.texts = {json.loads(text)["id"]: text for text in texts}
+        self.orders = {
+            f"{by}_{direction}": self._sorted(key, direction == "desc")
+            for by, key in {"market_cap": "market_cap", "volume": "total_volume", "id": "id"}.items()
+            for direction in ("asc", "desc")
+        }
+
+    def _sorted(self, key: str, reverse: bool) -> list[str]:
+        fields = {id_: json.loads(text, parse_float=Decimal) for id_, text in self.texts.items()}
+
+        def rank(id_: str) -> tuple[bool, Any]:
+            value = fields[id_].get(key)
+            return ((value is None) != reverse, value or 0)
+
+        return sorted(self.texts, key=rank, reverse=reverse)
+
+    def ordered(self, order: str) -> Sequence[str]:
+        return self.orders[order]
+
+    def text(self, coin_id: str, vs_currency: str) -> str:
+        return self.texts[coin_id]

@@ -1,0 +1,46 @@
+"""What goes wrong on the way: errors, resets, truncations, at random but repeatable."""
+
+import enum
+from random import Random
+
+from twisted.web.http import Request
+
+
+class Fault(enum.Enum):
+    """How an answer is spoilt."""
+
+    NONE = "none"
+    UNAVAILABLE = "unavailable"
+    HTML = "html"
+    RESET = "reset"
+    TRUNCATED = "truncated"
+
+    def answer(self, request: Request, body: bytes) -> None:
+        """Send ``body``, or what becomes of it."""
+        if self is Fault.RESET:
+            request.code = 0
+            request.transport.abortConnection()
+            return
+        if self in (Fault.UNAVAILABLE, Fault.HTML):
+            request.setResponseCode(503 if self is Fault.UNAVAILABLE else 403)
+            request.setHeader("Content-Type", "text/html")
+            body = b"<html><body>error code: 1015</body></html>" if self is Fault.HTML else b""
+        request.setHeader("Content-Length", str(len(body)))
+        if self is Fault.TRUNCATED:
+            request.write(body[: len(body) // 2])
+            request.transport.loseConnection()
+            return
+        request.write(body)
+        request.finish()
+
+
+class Faults:
+    """Spoils a ``share`` of the answers (0 to 1), each time in the same order."""
+
+    def __init__(self, share: float = 0.0, seed: int = 0):
+        self.share, self.random = share, Random(seed)
+
+    def next(self) -> Fault:
+        if self.random.random() >= self.share:
+            return Fault.NONE
+        return self.random.choice([fault for fault in Fault if fault is not Fault.NONE])

@@ -1,0 +1,74 @@
+"""Rate limits as servers count them: each call at a moment is let through or refused."""
+
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from typing import Protocol
+
+
+class Limit(Protocol):
+    def refused_for(self, now: float) -> float:
+        """Count a call; 0 where it may pass, else the seconds until one may again."""
+
+
+class NoLimit:
+    def refused_for(self, now: float) -> float:
+        return 0.0
+
+
+class FixedWindow:
+    """``calls`` in each window of ``period`` seconds; the first call opens the first window."""
+
+    def __init__(self, calls: int, period: float):
+        self.calls, self.period = calls, period
+        self.start, self.count = float("-inf"), 0
+
+    def refused_for(self, now: float) -> float:
+        if now >= self.start + self.period:
+            idle = self.start == float("-inf")
+            self.start = now if idle else now - (now - self.start) % self.period
+            self.count = 0
+        self.count += 1
+        return self.start + self.period - now if self.count > self.calls else 0.0
+
+
+class SlidingWindow:
+    """``calls`` in any ``period`` seconds, the refused ones included, as CoinGecko counts."""
+
+    def __init__(self, calls: int, period: float):
+        self.calls, self.period = calls, period
+        self.times: deque[float] = deque(maxlen=calls)
+
+    def refused_for(self, now: float) -> float:
+        full = len(self.times) == self.calls
+        wait = self.times[0] + self.period - now if full else 0.0
+        self.times.append(now)
+        return max(0.0, wait)
+
+
+class TokenBucket:
+    """A bucket of ``calls`` tokens that fills up in ``period`` seconds."""
+
+    def __init__(self, calls: int, period: float):
+        self.calls, self.rate = calls, calls / period
+        self.tokens, self.seen = float(calls), 0.0
+
+    def refused_for(self, now: float) -> float:
+        self.tokens = min(self.calls, self.tokens + (now - self.seen) * self.rate)
+        self.seen = now
+        if self.tokens < 1:
+            return (1 - self.tokens) / self.rate
+        self.tokens -= 1
+        return 0.0
+
+
+LIMITS: dict[str, Callable[[int, float], Limit]] = {
+    "fixed-window": FixedWindow,
+    "sliding-window": SlidingWindow,
+    "token-bucket": TokenBucket,
+}
+
+
+def retry_after(wait: float) -> int:
+    """Whole seconds, as the header says them."""
+    return max(1, ceil(wait))

@@ -1,0 +1,165 @@
+"""CoinGecko's ``/coins/markets`` as an HTTP server on this machine."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from time import monotonic, time
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IListeningPort
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from coinspider.coingecko import PLANS
+from coinspider.sandbox.coins import Coins
+from coinspider.sandbox.faults import Fault, Faults
+from coinspider.sandbox.limits import Limit, NoLimit, retry_after
+
+ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
+RATE_LIMIT_MESSAGE = (
+    "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
+    " subscribe to our API plans for higher rate limits."
+)
+
+
+@dataclass
+class Behaviour:
+    """What the sandbox does beyond answering."""
+
+    plan: str = "public"
+    key: str | None = None
+    limit: Limit = field(default_factory=NoLimit)
+    retry_after: str = "seconds"
+    disguise: bool = False
+    latency: float = 0.0
+    short_pages: frozenset[int] = frozenset()
+    moving_rank: bool = False
+    faults: Faults = field(default_factory=Faults)
+
+
+class ApiError(Exception):
+    """An answer other than coins: an HTTP status, CoinGecko's code and its message."""
+
+    def __init__(self, status: int, code: int, message: str):
+        super().__init__(message)
+        self.status, self.code = status, code
+
+    def body(self) -> str:
+        return json.dumps({"status": {"error_code": self.code, "error_message": str(self)}})
+
+
+class CoinsMarkets(Resource):
+    """``GET /coins/markets``."""
+
+    isLeaf = True
+
+    def __init__(self, coins: Coins, behaviour: Behaviour):
+        super().__init__()
+        self.coins, self.behaviour = coins, behaviour
+        self.calls: list[tuple[float, int]] = []
+
+    def render_GET(self, request: Request) -> int:  # noqa: N802
+        reactor.callLater(self.behaviour.latency, self._answer, request)
+        return NOT_DONE_YET
+
+    def _answer(self, request: Request) -> None:
+        request.setHeader("Content-Type", "application/json; charset=utf-8")
+        try:
+            self._check_limit(request)
+            fault = self.behaviour.faults.next()
+            body = self._page(request).encode()
+        except ApiError as error:
+            fault, body = Fault.NONE, error.body().encode()
+            request.setResponseCode(error.status)
+        fault.answer(request, body)
+        self.calls.append((monotonic(), request.code))
+
+    def _check_limit(self, request: Request) -> None:
+        wait = self.behaviour.limit.refused_for(monotonic())
+        if not wait:
+            return
+        seconds = retry_after(wait)
+        if self.behaviour.retry_after == "seconds":
+            request.setHeader("Retry-After", str(seconds))
+        elif self.behaviour.retry_after == "date":
+            request.setHeader("Retry-After", formatdate(time() + seconds, usegmt=True))
+        raise ApiError(200 if self.behaviour.disguise else 429, 429, RATE_LIMIT_MESSAGE)
+
+    def _page(self, request: Request) -> str:
+        self._check_key(request)
+        vs_currency = _argument(request, "vs_currency")
+        if not vs_currency:
+            raise ApiError(422, 422, "Missing parameter vs_currency")
+        page, per_page = _number(request, "page", 1), _number(request, "per_page", 100)
+        if page < 1 or not 1 <= per_page <= 250:
+            raise ApiError(400, 400, "page is a number from 1, per_page one from 1 to 250")
+        ids = self._ids(request)[(page - 1) * per_page : page * per_page]
+        if page in self.behaviour.short_pages:
+            ids = ids[: len(ids) // 2]
+        return "[" + ",".join(self.coins.text(id_, vs_currency) for id_ in ids) + "]"
+
+    def _ids(self, request: Request) -> Sequence[str]:
+        order = _argument(request, "order") or "market_cap_desc"
+        if order not in ORDERS:
+            raise ApiError(400, 400, f"order is one of {', '.join(ORDERS)}")
+        ids = self.coins.ordered(order)
+        if wanted := _argument(request, "ids"):
+            chosen = set(wanted.split(","))
+            return [id_ for id_ in ids if id_ in chosen]
+        if self.behaviour.moving_rank and not order.startswith("id_"):
+            # As if those below the last page had climbed past it since.
+            shift = len(self.calls) % 7
+            return [*ids[shift:], *ids[:shift]]
+        return ids
+
+    def _check_key(self, request: Request) -> None:
+        if not self.behaviour.key:
+            return
+        headers = {p.key_header: name for name, p in PLANS.items() if p.key_header}
+        given = {name: request.getHeader(h) for h, name in headers.items() if request.getHeader(h)}
+        if not given:
+            raise ApiError(401, 10002, "API Key Missing")
+        if given.get(self.behaviour.plan) == self.behaviour.key:
+            return
+        if self.behaviour.plan in given:
+            raise ApiError(401, 10002, "Incorrect API Key")
+        code = {"pro": 10010, "demo": 10011}[self.behaviour.plan]
+        raise ApiError(400, code, f"this host takes a {self.behaviour.plan} API key")
+
+
+class Calls(Resource):
+    """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks."""
+
+    isLeaf = True
+
+    def __init__(self, markets: CoinsMarkets):
+        super().__init__()
+        self.markets = markets
+
+    def render_GET(self, request: Request) -> bytes:  # noqa: N802
+        request.setHeader("Content-Type", "application/json")
+        return json.dumps(self.markets.calls).encode()
+
+
+def _argument(request: Request, name: str) -> str:
+    values: list[bytes] = request.args.get(name.encode(), [])
+    return values[0].decode() if values else ""
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = _argument(request, name)
+    return int(text) if text.isdecimal() else default
+
+
+def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> IListeningPort:
+    """Serve the API below ``/api/v3``; port 0 takes a free one."""
+    markets = CoinsMarkets(coins, behaviour)
+    root, api, version, coins_path = Resource(), Resource(), Resource(), Resource()
+    root.putChild(b"calls", Calls(markets))
+    root.putChild(b"api", api)
+    api.putChild(b"v3", version)
+    version.putChild(b"coins", coins_path)
+    coins_path.putChild(b"markets", markets)
+    return reactor.listenTCP(port, Site(root), interface=host)

@@ -1,0 +1,75 @@
+"""CoinGecko's market data of every coin."""
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
+
+from msgspec import Meta, Struct
+from scrapy.crawler import Crawler
+
+from coinspider.arguments import parse_arguments
+from coinspider.coingecko import api_from_settings
+from coinspider.items import FullCoin
+from coinspider.paginated_spider import PaginatedSpider
+from coinspider.pagination import PageNumber
+
+Order = Literal[
+    "market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc"
+]
+
+
+class CoinsArguments(Struct, kw_only=True):
+    """What ``-a NAME=VALUE`` may say."""
+
+    vs_currency: Annotated[
+        str, Meta(pattern=r"^[a-z0-9-]{1,20}$", description="a currency's code, as usd or btc")
+    ] = "usd"
+    per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
+    order: Annotated[
+        Order | None, Meta(description=f"one of {', '.join(Order.__args__)}")
+    ] = None
+    pages: Annotated[int | None, Meta(ge=1, description="a number of pages from 1")] = None
+    ids: Annotated[
+        str | None, Meta(min_length=1, description="coin ids, separated by commas")
+    ] = None
+    category: Annotated[str | None, Meta(min_length=1, description="a category's id")] = None
+
+    def query(self) -> dict[str, Any]:
+        """The parameters of ``/coins/markets`` but for ``page``.
+
+        A whole crawl goes by id: the ranking moves while one pages, and a coin that moves up a
+        page between two requests would never be seen. The first pages alone are asked for to
+        have the top coins.
+        """
+        order = self.order or ("market_cap_desc" if self.pages else "id_asc")
+        query = {
+            "vs_currency": self.vs_currency,
+            "order": order,
+            "per_page": self.per_page,
+            "ids": self.ids,
+            "category": self.category,
+        }
+        return {name: value for name, value in query.items() if value is not None}
+
+
+class CoinsSpider(PaginatedSpider):
+    """Walks ``/coins/markets`` to the empty page.
+
+    https://docs.coingecko.com/reference/coins-markets
+    """
+
+    name = "coins"
+    item_class = FullCoin
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        api = api_from_settings(crawler.settings)
+        # scrapyd gives each spider its job's id.
+        arguments = parse_arguments(
+            CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
+        )
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.headers = api.headers
+        spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
+        spider.pagination = PageNumber(last=arguments.pages)
+        spider.constants = {"vs_currency": arguments.vs_currency}
+        return spider

@@ -1,0 +1,110 @@
+"""What every item that becomes a row of a table is made of."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import msgspec
+from itemadapter import ItemAdapter
+from itemadapter.adapter import AdapterInterface
+from msgspec import Meta, Raw, Struct
+from msgspec import inspect as msgspec_inspect
+
+Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
+Amount = Decimal
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Time = Annotated[datetime, Meta(tz=True)]
+Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
+Extra = Raw
+NO_EXTRA = Raw(b"{}")
+
+
+class TableItem(Struct, kw_only=True):
+    """A record that becomes a row of :attr:`table`.
+
+    The fields marked as ``Key`` are the primary key; the one marked as ``Version`` tells which
+    of two rows is newer. ``extra`` holds, as the text of one JSON object, what the API sent and
+    the item does not name; an item declares it again to have it as its last column.
+    """
+
+    table: ClassVar[str]
+    extra: Extra = NO_EXTRA
+
+
+class Column(NamedTuple):
+    """A field of a :class:`TableItem`, as the other modules need it."""
+
+    name: str
+    json_key: str
+    type: type[msgspec_inspect.Type]
+    required: bool
+    primary_key: bool
+    version: bool
+
+
+@cache
+def columns(item_class: type[TableItem]) -> tuple[Column, ...]:
+    """The columns of an item's table, in the order in which its fields are declared."""
+    info = msgspec_inspect.type_info(item_class)
+    assert isinstance(info, msgspec_inspect.StructType)
+    return tuple(map(_column, info.fields))
+
+
+def _column(field: msgspec_inspect.Field) -> Column:
+    declared, marks = field.type, {}
+    if isinstance(declared, msgspec_inspect.UnionType):
+        declared = next(t for t in declared.types if not isinstance(t, msgspec_inspect.NoneType))
+    if isinstance(declared, msgspec_inspect.Metadata):
+        declared, marks = declared.type, declared.extra or {}
+    return Column(
+        name=field.name,
+        json_key=field.encode_name,
+        type=type(declared),
+        required=not isinstance(field.type, msgspec_inspect.UnionType),
+        primary_key=marks.get("primary_key", False),
+        version=marks.get("version", False),
+    )
+
+
+def primary_key(item_class: type[TableItem]) -> list[str]:
+    """The names of the columns that identify a row."""
+    return [column.name for column in columns(item_class) if column.primary_key]
+
+
+class TableItemAdapter(AdapterInterface):
+    """Lets feeds, and whatever else uses itemadapter, read a :class:`TableItem` like a dict."""
+
+    @classmethod
+    def is_item_class(cls, item_class: type) -> bool:
+        return issubclass(item_class, TableItem)
+
+    @classmethod
+    def get_field_names_from_class(cls, item_class: type) -> list[str]:
+        return [field.name for field in msgspec.structs.fields(item_class)]
+
+    def field_names(self) -> Any:
+        return self.item.__struct_fields__
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.item.__struct_fields__:
+            raise KeyError(name)
+        return getattr(self.item, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self.item.__struct_fields__:
+            raise KeyError(f"{type(self.item).__name__} does not support field: {name}")
+        setattr(self.item, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        raise KeyError(f"the fields of a {type(self.item).__name__} are fixed: {name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.item.__struct_fields__)
+
+    def __len__(self) -> int:
+        return len(self.item.__struct_fields__)
+
+
+ItemAdapter.ADAPTER_CLASSES.appendleft(TableItemAdapter)
