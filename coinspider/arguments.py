@@ -1,6 +1,6 @@
 """Spider arguments, checked against a declaration before anything starts."""
 
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,4 +33,9 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
 
 
 def _description(hint: Any) -> str:
-    return next(m.description for m in hint.__metadata__ if isinstance(m, Meta) and m.description)
+    """What the ``Meta`` of ``Annotated[...]``, or of ``Annotated[...] | None``, says."""
+    for declared in (hint, *get_args(hint)):
+        for meta in getattr(declared, "__metadata__", ()):
+            if isinstance(meta, Meta) and meta.description:
+                return meta.description
+    return str(hint)

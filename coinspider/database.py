@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from subprocess import SubprocessError
 
 import psycopg
 from psycopg import AsyncConnection
@@ -12,16 +13,16 @@ from scrapy.utils.project import data_path
 from coinspider.failure import ConfigurationError
 
 
-class DatabaseUnreachable(Exception):
+class DatabaseUnreachableError(Exception):
     """No connection could be had; the message says where and why, and holds no password."""
 
 
 async def connect(settings: BaseSettings) -> AsyncConnection:
     """Open an autocommit connection to ``DATABASE_URL``, or to the embedded server without one.
 
-    Raises :exc:`DatabaseUnreachable` and, for a URL that is none, :exc:`ConfigurationError`.
+    Raises :exc:`DatabaseUnreachableError` and, for a URL that is none, :exc:`ConfigurationError`.
     """
-    url = settings.get("DATABASE_URL") or await asyncio.to_thread(_embedded_url)
+    url = settings.get("DATABASE_URL") or await asyncio.to_thread(embedded_url)
     where = describe(url)
     try:
         return await AsyncConnection.connect(
@@ -32,16 +33,17 @@ async def connect(settings: BaseSettings) -> AsyncConnection:
         )
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
-        raise DatabaseUnreachable(f"the database {where} can't be reached: {reason}") from None
+        raise DatabaseUnreachableError(f"the database {where} can't be reached: {reason}") from None
 
 
-def _embedded_url() -> str:
+def embedded_url(database: str = "postgres") -> str:
+    """Start the embedded server of this project, and give the URL of one of its databases."""
     from coinspider.embedded_server import start_embedded_server
 
     try:
-        return start_embedded_server(Path(data_path("postgresql")).absolute())
-    except (OSError, RuntimeError, AssertionError) as error:
-        raise DatabaseUnreachable(f"the embedded PostgreSQL did not start: {error}") from None
+        return start_embedded_server(Path(data_path("postgresql")).absolute(), database)
+    except (OSError, RuntimeError, AssertionError, SubprocessError) as error:
+        raise DatabaseUnreachableError(f"the embedded PostgreSQL did not start: {error}") from None
 
 
 def describe(url: str) -> str:

@@ -13,8 +13,8 @@ from coinspider.failure import ConfigurationError
 logger = logging.getLogger(__name__)
 
 
-def start_embedded_server(data_directory: Path) -> str:
-    """Start the server, or find it running, and give its URL.
+def start_embedded_server(data_directory: Path, database: str = "postgres") -> str:
+    """Start the server, or find it running, and give the URL of one of its databases.
 
     The first start takes a few seconds, later ones a fraction of one. It stops when the last of
     the processes that use it ends. Raises :exc:`ConfigurationError` for a path it can't use.
@@ -26,7 +26,7 @@ def start_embedded_server(data_directory: Path) -> str:
         )
     data_directory.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(data_directory / ".handle_pids.json")
-    url: str = _pgserver().get_server(data_directory).get_uri()
+    url: str = _pgserver().get_server(data_directory).get_uri(database)
     logger.info(
         "Embedded PostgreSQL in %s: psql '%s' while it runs, or scrapy psql at any time",
         data_directory,
@@ -37,7 +37,8 @@ def start_embedded_server(data_directory: Path) -> str:
 
 def bundled_psql() -> Path:
     """The psql that comes with the embedded server, of the same version."""
-    return Path(_pgserver().utils.POSTGRES_VERSIONS[_pgserver().utils.TARGET_POSTGRES_VERSION]) / "psql"
+    utils = _pgserver().utils
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]) / "psql"
 
 
 def _pgserver() -> ModuleType:

@@ -5,19 +5,24 @@ from typing import Any
 
 import msgspec
 from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
+from scrapy.utils.serialize import ScrapyJSONEncoder
 
+NO_WHITE_SPACE = -1
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class _ExactEncoder:
-    """Stands in for Scrapy's JSON encoder, which writes a ``Decimal`` as a string."""
+class _ExactEncoder(ScrapyJSONEncoder):
+    """Writes a ``Decimal`` as the number it is; Scrapy's own encoder makes a string of it."""
 
     def __init__(self, indent: int | None):
-        self.indent = indent
+        super().__init__()
+        self.exact_indent = indent
 
-    def encode(self, fields: dict[str, Any]) -> str:
-        text = _encode(fields)
-        return (msgspec.json.format(text, indent=self.indent) if self.indent else text).decode()
+    def encode(self, o: Any) -> str:
+        text = _encode(o)
+        return (
+            msgspec.json.format(text, indent=self.exact_indent) if self.exact_indent else text
+        ).decode()
 
 
 class ExactJsonItemExporter(JsonItemExporter):
@@ -33,7 +38,8 @@ class ExactJsonLinesItemExporter(JsonLinesItemExporter):
 
     def __init__(self, file: BytesIO, **kwargs: Any):
         super().__init__(file, **kwargs)
-        self.encoder = _ExactEncoder(indent=None)
+        # The API's own line breaks, in extra, would tear the line.
+        self.encoder = _ExactEncoder(indent=NO_WHITE_SPACE)
 
 
 class ExactCsvItemExporter(CsvItemExporter):

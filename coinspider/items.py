@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from msgspec import field
 
-from coinspider.table_item import NO_EXTRA, Amount, Extra, Integer, Key, TableItem, Time, Version
+from coinspider.table_item import Amount, Integer, Key, TableItem, Time, Version
 
 
 class FullCoin(TableItem, kw_only=True):
@@ -41,4 +41,3 @@ class FullCoin(TableItem, kw_only=True):
     atl_change_percentage: Amount | None = None
     atl_date: Time | None = None
     last_updated: Version | None = None
-    extra: Extra = NO_EXTRA

@@ -7,8 +7,8 @@ from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
-from coinspider.record import Record
 from coinspider.quarantine import readable
+from coinspider.record import Record
 
 
 class PageLogFormatter(LogFormatter):
@@ -18,18 +18,24 @@ class PageLogFormatter(LogFormatter):
     takes a quarter less time.
     """
 
-    def scraped(self, item: Any, response: Response | Failure | None, spider: Spider) -> None:  # type: ignore[override]
+    def scraped(  # type: ignore[override]
+        self, item: Any, response: Response | Failure | None, spider: Spider
+    ) -> None:
         return None
 
     def dropped(
-        self, item: Any, exception: BaseException, response: Response | Failure | None, spider: Spider
+        self,
+        item: Any,
+        exception: BaseException,
+        response: Response | Failure | None,
+        spider: Spider,
     ) -> LogFormatterResult:
         result = super().dropped(item, exception, response, spider)
         if isinstance(item, Record):
             result["msg"] = "Set aside: %(exception)s, in %(item)s of %(url)s"
             result["args"] = {
                 "exception": exception,
-                "item": readable(bytes(item.text[:200])),
+                "item": readable(bytes(item.text)[:200]),
                 "url": item.source.url,
             }
         return result

@@ -13,6 +13,8 @@ from coinspider.pagination import PageNumber
 from coinspider.record import PageError, Record, Source, split_page
 from coinspider.table_item import TableItem
 
+PAGE_STAT = "pagination/page_count"
+RECORD_STAT = "pagination/record_count"
 END_STAT = "pagination/end_reached"
 
 
@@ -36,7 +38,8 @@ class PaginatedSpider(Spider):
             texts = split_page(response.body)
         except PageError as error:
             raise self.page_failure(response.url, str(error)) from None
-        self.crawler.stats.inc_value("pagination/page_count")
+        self.crawler.stats.inc_value(PAGE_STAT)
+        self.crawler.stats.inc_value(RECORD_STAT, len(texts))
         # Before the records, so that the next page travels while these are processed.
         following = self.pagination.following(response.url, texts)
         if following:
@@ -48,7 +51,7 @@ class PaginatedSpider(Spider):
             yield Record(text, source)
 
     def page_failed(self, download_failure: Failure) -> None:
-        request: Request = download_failure.request
+        request: Request = download_failure.request  # type: ignore[attr-defined]
         error = download_failure.value
         if isinstance(error, HttpError):
             reason = f"HTTP status {error.response.status}{_said(error.response)}"

@@ -11,8 +11,9 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
 from coinspider.coercion import CoercionError, coerce
-from coinspider.database import DatabaseUnreachable, connect
+from coinspider.database import DatabaseUnreachableError, connect
 from coinspider.failure import ConfigurationError, fail_crawl, failure
+from coinspider.paginated_spider import PaginatedSpider
 from coinspider.quarantine import RejectedRecord, quarantine, readable
 from coinspider.record import Record
 from coinspider.schema import create_tables
@@ -23,20 +24,12 @@ from coinspider.upsert import encode, upsert
 class CoercePipeline:
     """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason."""
 
-    def __init__(self, crawler: Crawler):
-        self.stats = crawler.stats
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(crawler)
-
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record):
             return item
         try:
             return coerce(item)
         except CoercionError as error:
-            self.stats.inc_value("coercion/rejected_count")
             raise DropItem(str(error)) from None
 
 
@@ -67,10 +60,12 @@ class PostgresPipeline:
         return pipeline
 
     async def open_spider(self) -> None:
+        assert isinstance(self.crawler.spider, PaginatedSpider)
+        item_class = self.crawler.spider.item_class
         try:
             self.connection = await connect(self.crawler.settings)
-            await create_tables(self.connection, self.crawler.spider.item_class)
-        except (DatabaseUnreachable, ConfigurationError) as error:
+            await create_tables(self.connection, item_class)
+        except (DatabaseUnreachableError, ConfigurationError) as error:
             raise failure(self.crawler, "database_unreachable", str(error)) from None
         except psycopg.Error as error:
             raise failure(

@@ -10,6 +10,8 @@ from coinspider.table_item import TableItem
 
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+_OPEN_STRING = b'"'
+_DEPTH = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 class Source(Struct, frozen=True):
@@ -51,17 +53,11 @@ def _cut_array(body: bytes) -> list[Raw]:
         raise PageError(f"not a JSON array but {_beginning(body)}")
     elements, depth, start = [], 0, 1
     for token in _STRUCTURE.finditer(body):
-        character = token[0]
-        if character in b"[{":
-            depth += 1
-        elif character in b"]}":
-            depth -= 1
-        elif character == b'"':
-            break
-        if depth == 0 or (depth == 1 and character == b","):
+        depth += _DEPTH.get(token[0], 0)
+        if depth == 0 or (depth == 1 and token[0] == b","):
             elements.append(Raw(body[start : token.start()].strip()))
             start = token.end()
-        if depth == 0:
+        if depth == 0 or token[0] == _OPEN_STRING:
             break
     if depth or start != len(body):
         raise PageError("a JSON array that is cut short or broken")

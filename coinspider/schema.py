@@ -25,7 +25,10 @@ CREATE TABLE rejected_record (
 
 async def create_tables(connection: AsyncConnection, item_class: type[TableItem]) -> None:
     """Create what is missing; two processes may do so at once."""
-    tables = {item_class.table: _create_table(item_class), "rejected_record": REJECTED_RECORD}
+    tables: dict[str, sql.Composed | sql.SQL] = {
+        item_class.table: _create_table(item_class),
+        "rejected_record": REJECTED_RECORD,
+    }
     async with connection.transaction():
         # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))")

@@ -6,7 +6,6 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-import msgspec
 from itemadapter import ItemAdapter
 from itemadapter.adapter import AdapterInterface
 from msgspec import Meta, Raw, Struct
@@ -26,7 +25,7 @@ class TableItem(Struct, kw_only=True):
 
     The fields marked as ``Key`` are the primary key; the one marked as ``Version`` tells which
     of two rows is newer. ``extra`` holds, as the text of one JSON object, what the API sent and
-    the item does not name; an item declares it again to have it as its last column.
+    the item does not name.
     """
 
     table: ClassVar[str]
@@ -46,18 +45,20 @@ class Column(NamedTuple):
 
 @cache
 def columns(item_class: type[TableItem]) -> tuple[Column, ...]:
-    """The columns of an item's table, in the order in which its fields are declared."""
+    """The columns of an item's table as its fields are declared, ``extra`` at the end."""
     info = msgspec_inspect.type_info(item_class)
     assert isinstance(info, msgspec_inspect.StructType)
-    return tuple(map(_column, info.fields))
+    # A struct's inherited fields come first.
+    return tuple(sorted(map(_column, info.fields), key=lambda column: column.name == "extra"))
 
 
 def _column(field: msgspec_inspect.Field) -> Column:
-    declared, marks = field.type, {}
+    declared = field.type
+    marks: dict[str, bool] = {}
     if isinstance(declared, msgspec_inspect.UnionType):
         declared = next(t for t in declared.types if not isinstance(t, msgspec_inspect.NoneType))
     if isinstance(declared, msgspec_inspect.Metadata):
-        declared, marks = declared.type, declared.extra or {}
+        marks, declared = declared.extra or {}, declared.type
     return Column(
         name=field.name,
         json_key=field.encode_name,
@@ -82,10 +83,10 @@ class TableItemAdapter(AdapterInterface):
 
     @classmethod
     def get_field_names_from_class(cls, item_class: type) -> list[str]:
-        return [field.name for field in msgspec.structs.fields(item_class)]
+        return [column.name for column in columns(item_class)]
 
     def field_names(self) -> Any:
-        return self.item.__struct_fields__
+        return dict.fromkeys(self).keys()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.item.__struct_fields__:
@@ -101,10 +102,10 @@ class TableItemAdapter(AdapterInterface):
         raise KeyError(f"the fields of a {type(self.item).__name__} are fixed: {name}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.item.__struct_fields__)
+        return iter(self.get_field_names_from_class(type(self.item)))
 
     def __len__(self) -> int:
         return len(self.item.__struct_fields__)
 
 
-ItemAdapter.ADAPTER_CLASSES.appendleft(TableItemAdapter)
+ItemAdapter.ADAPTER_CLASSES = (TableItemAdapter, *ItemAdapter.ADAPTER_CLASSES)

@@ -45,8 +45,12 @@ class Written(NamedTuple):
     updated: int
     refused: list[tuple[TableItem, str]]
 
-    def __add__(self, other: "Written") -> "Written":  # type: ignore[override]
-        return Written(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+    def plus(self, other: "Written") -> "Written":
+        return Written(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.refused + other.refused,
+        )
 
 
 async def upsert(connection: AsyncConnection, items: Sequence[TableItem]) -> Written:
@@ -68,7 +72,8 @@ async def upsert(connection: AsyncConnection, items: Sequence[TableItem]) -> Wri
         if len(items) == 1:
             return Written(0, 0, [(items[0], f"PostgreSQL: {error.diag.message_primary}")])
     middle = len(items) // 2
-    return await upsert(connection, items[:middle]) + await upsert(connection, items[middle:])
+    written = await upsert(connection, items[:middle])
+    return written.plus(await upsert(connection, items[middle:]))
 
 
 @cache

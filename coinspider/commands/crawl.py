@@ -1,6 +1,7 @@
 """``scrapy crawl`` with an end that a script can rely on."""
 
 import argparse
+import asyncio
 import sys
 
 from scrapy.commands.crawl import Command as CrawlCommand
@@ -31,10 +32,11 @@ class Command(CrawlCommand):
             raise UsageError(f"no spider is named {args[0]}: there are {names}", print_help=False)
         crawler = self._create_crawler(args[0])
         crawl = self.crawler_process.crawl(crawler, **opts.spargs)
+        assert isinstance(crawl, asyncio.Task)
         self.crawler_process.start()
         error = crawl.exception() if crawl.done() and not crawl.cancelled() else None
         if error and not isinstance(error, ConfigurationError):
             raise error
-        outcome = Outcome(2, str(error)) if error else outcome_of(crawler.stats)
+        outcome = Outcome(2, str(error)) if error else outcome_of(crawler)
         print(f"coinspider: {outcome.message}", file=sys.stderr)
         self.exitcode = outcome.status

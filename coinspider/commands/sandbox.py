@@ -3,9 +3,13 @@
 import argparse
 from pathlib import Path
 from time import time
+from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from coinspider.sandbox.server import Behaviour
 
 
 class Command(ScrapyCommand):
@@ -30,6 +34,8 @@ class Command(ScrapyCommand):
         add("--port", type=int, default=8000, help="port, 0 for a free one (default: %(default)s)")
         add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
         add("--data", type=Path, help="serve the records of this JSON file instead")
+        add("--body", type=Path, action="append", default=[], metavar="FILE",
+            help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
         add("--tick", type=float, metavar="SECONDS", help="a third of the coins changes this often")
         add("--plan", choices=["public", "demo", "pro"], default="public", help="the host's plan")
         add("--key", help="the API key that calls must carry (with --plan demo or pro)")
@@ -57,10 +63,10 @@ class Command(ScrapyCommand):
         coins = FileCoins(opts.data) if opts.data else MadeUpCoins(opts.coins, tick)
         address = listen(opts.host, opts.port, coins, _behaviour(opts)).getHost()
         print(f"http://{address.host}:{address.port}/api/v3", flush=True)
-        reactor.run()
+        reactor.run()  # type: ignore[misc]
 
 
-def _behaviour(opts: argparse.Namespace):
+def _behaviour(opts: argparse.Namespace) -> "Behaviour":
     from coinspider.sandbox.faults import Faults
     from coinspider.sandbox.limits import LIMITS, NoLimit
     from coinspider.sandbox.server import Behaviour
@@ -77,4 +83,5 @@ def _behaviour(opts: argparse.Namespace):
         short_pages=frozenset(opts.short_page),
         moving_rank=opts.moving_rank,
         faults=Faults(opts.faults, opts.seed),
+        bodies=tuple(path.read_bytes() for path in opts.body),
     )

@@ -11,6 +11,7 @@ from coinspider.record import split_page
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 
 CACHED_COINS = 20_000
+ORDER_KEYS = {"market_cap": "market_cap", "volume": "total_volume", "id": "id"}
 
 
 class Coins(Protocol):
@@ -47,7 +48,11 @@ class FileCoins:
         self.texts = {json.loads(text)["id"]: text for text in texts}
         self.orders = {
             f"{by}_{direction}": self._sorted(key, direction == "desc")
-            for by, key in {"market_cap": "market_cap", "volume": "total_volume", "id": "id"}.items()
+            for by, key in {
+                "market_cap": "market_cap",
+                "volume": "total_volume",
+                "id": "id",
+            }.items()
             for direction in ("asc", "desc")
         }
 

@@ -2,6 +2,7 @@
 
 import enum
 from random import Random
+from typing import Any
 
 from twisted.web.http import Request
 
@@ -17,9 +18,10 @@ class Fault(enum.Enum):
 
     def answer(self, request: Request, body: bytes) -> None:
         """Send ``body``, or what becomes of it."""
+        transport: Any = request.transport
         if self is Fault.RESET:
             request.code = 0
-            request.transport.abortConnection()
+            transport.abortConnection()
             return
         if self in (Fault.UNAVAILABLE, Fault.HTML):
             request.setResponseCode(503 if self is Fault.UNAVAILABLE else 403)
@@ -28,7 +30,7 @@ class Fault(enum.Enum):
         request.setHeader("Content-Length", str(len(body)))
         if self is Fault.TRUNCATED:
             request.write(body[: len(body) // 2])
-            request.transport.loseConnection()
+            transport.loseConnection()
             return
         request.write(body)
         request.finish()

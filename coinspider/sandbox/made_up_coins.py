@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-_ALPHABETS = ["abcdefghijklmnopqrstuvwxyz", "äöüßéñçø", "漢字仮名交文", "кириллица", "🚀🌕🐕💎", "'\"\\<&>%$;"]
+_LATIN = "abcdefghijklmnopqrstuvwxyz"
+_ALPHABETS = ["äöüßéñçø", "漢字仮名交文", "кириллица", "🚀🌕🐕💎", "'\"\\<&>%$;"]
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -25,10 +26,10 @@ def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
     fields = {key: json.dumps(text, ensure_ascii=False) for key, text in texts.items()}
     fields["image"] = _image(fixed, number)
     fields["current_price"] = _price(moving)
-    fields["market_cap"] = _amount(moving)
-    fields["market_cap_rank"] = str(number + 1) if number % 10 < 8 else "null"
-    for key in ("fully_diluted_valuation", "total_volume"):
-        fields[key] = _amount(moving)
+    fields["market_cap"] = _falling(25, number, moving)
+    fields["market_cap_rank"] = "null" if number % 50 == 49 else str(number + 1)
+    fields["fully_diluted_valuation"] = _amount(moving)
+    fields["total_volume"] = _falling(23, number, moving)
     for key in ("high_24h", "low_24h"):
         fields[key] = _price(moving)
     for key in ("price_change_24h", "price_change_percentage_24h", "market_cap_change_24h",
@@ -47,11 +48,11 @@ def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
 
 def _symbol(random: Random) -> str:
     length = random.choice([3, 3, 3, 4, 4, 5, 11, 46])
-    return "".join(random.choices(_ALPHABETS[0], k=length))
+    return "".join(random.choices(_LATIN, k=length))
 
 
 def _name(random: Random) -> str:
-    alphabet = _ALPHABETS[0] if random.random() < 0.8 else random.choice(_ALPHABETS)
+    alphabet = _LATIN if random.random() < 0.8 else random.choice(_ALPHABETS)
     name = "".join(random.choices(alphabet, k=random.randrange(1, 30)))
     return random.choice([name.title(), name.title(), f" {name}", f"{name} "])
 
@@ -88,10 +89,16 @@ def _amount(random: Random) -> str:
     return str(random.randrange(10 ** random.randrange(1, 26)))
 
 
+def _falling(exponent: float, number: int, random: Random) -> str:
+    """An amount near 10 to the ``exponent`` that falls from coin to coin, whatever else it does."""
+    amount = 10 ** (exponent - exponent * number / (number + 3000)) * (1 + random.random() / 1e8)
+    return f"{amount:.8f}" if amount < 1e6 else str(int(amount))
+
+
 def _change(random: Random) -> str:
     if random.random() < 0.05:
         return "null"
-    return f"{random.choice(['', '-'])}{random.randrange(0, 500)}.{_digits(random, 10)}"
+    return f"{random.choice(['', '-'])}{random.randrange(0, 90)}.{_digits(random, 10)}"
 
 
 def _supply(random: Random) -> str:

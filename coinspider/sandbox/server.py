@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from time import monotonic, time
+from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet import reactor as _reactor
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -17,6 +17,8 @@ from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault, Faults
 from coinspider.sandbox.limits import Limit, NoLimit, retry_after
 
+# Its declared type is a list of interfaces, which type checkers can't read.
+reactor: Any = _reactor
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 RATE_LIMIT_MESSAGE = (
     "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
@@ -37,6 +39,7 @@ class Behaviour:
     short_pages: frozenset[int] = frozenset()
     moving_rank: bool = False
     faults: Faults = field(default_factory=Faults)
+    bodies: tuple[bytes, ...] = ()
 
 
 class ApiError(Exception):
@@ -60,7 +63,7 @@ class CoinsMarkets(Resource):
         self.coins, self.behaviour = coins, behaviour
         self.calls: list[tuple[float, int]] = []
 
-    def render_GET(self, request: Request) -> int:  # noqa: N802
+    def render_GET(self, request: Request) -> int:
         reactor.callLater(self.behaviour.latency, self._answer, request)
         return NOT_DONE_YET
 
@@ -69,7 +72,7 @@ class CoinsMarkets(Resource):
         try:
             self._check_limit(request)
             fault = self.behaviour.faults.next()
-            body = self._page(request).encode()
+            body = self._page(request)
         except ApiError as error:
             fault, body = Fault.NONE, error.body().encode()
             request.setResponseCode(error.status)
@@ -87,7 +90,7 @@ class CoinsMarkets(Resource):
             request.setHeader("Retry-After", formatdate(time() + seconds, usegmt=True))
         raise ApiError(200 if self.behaviour.disguise else 429, 429, RATE_LIMIT_MESSAGE)
 
-    def _page(self, request: Request) -> str:
+    def _page(self, request: Request) -> bytes:
         self._check_key(request)
         vs_currency = _argument(request, "vs_currency")
         if not vs_currency:
@@ -95,10 +98,13 @@ class CoinsMarkets(Resource):
         page, per_page = _number(request, "page", 1), _number(request, "per_page", 100)
         if page < 1 or not 1 <= per_page <= 250:
             raise ApiError(400, 400, "page is a number from 1, per_page one from 1 to 250")
+        if self.behaviour.bodies:
+            return dict(enumerate(self.behaviour.bodies, start=1)).get(page, b"[]")
         ids = self._ids(request)[(page - 1) * per_page : page * per_page]
         if page in self.behaviour.short_pages:
             ids = ids[: len(ids) // 2]
-        return "[" + ",".join(self.coins.text(id_, vs_currency) for id_ in ids) + "]"
+        texts = [self.coins.text(id_, vs_currency) for id_ in ids]
+        return f"[{','.join(texts)}]".encode()
 
     def _ids(self, request: Request) -> Sequence[str]:
         order = _argument(request, "order") or "market_cap_desc"
@@ -138,7 +144,7 @@ class Calls(Resource):
         super().__init__()
         self.markets = markets
 
-    def render_GET(self, request: Request) -> bytes:  # noqa: N802
+    def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json")
         return json.dumps(self.markets.calls).encode()
 
@@ -153,13 +159,14 @@ def _number(request: Request, name: str, default: int) -> int:
     return int(text) if text.isdecimal() else default
 
 
-def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> IListeningPort:
+def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> Any:
     """Serve the API below ``/api/v3``; port 0 takes a free one."""
     markets = CoinsMarkets(coins, behaviour)
-    root, api, version, coins_path = Resource(), Resource(), Resource(), Resource()
+    root: Any = Resource()
     root.putChild(b"calls", Calls(markets))
-    root.putChild(b"api", api)
-    api.putChild(b"v3", version)
-    version.putChild(b"coins", coins_path)
-    coins_path.putChild(b"markets", markets)
+    node = root
+    for name, child in ((b"api", Resource()), (b"v3", Resource()), (b"coins", Resource())):
+        node.putChild(name, child)
+        node = child
+    node.putChild(b"markets", markets)
     return reactor.listenTCP(port, Site(root), interface=host)

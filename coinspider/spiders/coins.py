@@ -1,6 +1,6 @@
 """CoinGecko's market data of every coin."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
@@ -12,26 +12,24 @@ from coinspider.items import FullCoin
 from coinspider.paginated_spider import PaginatedSpider
 from coinspider.pagination import PageNumber
 
-Order = Literal[
-    "market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc"
+ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
+Order = Annotated[
+    str, Meta(pattern=f"^({'|'.join(ORDERS)})$", description=f"one of {', '.join(ORDERS)}")
+]
+Currency = Annotated[
+    str, Meta(pattern=r"^[a-z0-9-]{1,20}$", description="a currency's code: usd, eur, btc, ...")
 ]
 
 
 class CoinsArguments(Struct, kw_only=True):
     """What ``-a NAME=VALUE`` may say."""
 
-    vs_currency: Annotated[
-        str, Meta(pattern=r"^[a-z0-9-]{1,20}$", description="a currency's code, as usd or btc")
-    ] = "usd"
+    vs_currency: Currency = "usd"
     per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
-    order: Annotated[
-        Order | None, Meta(description=f"one of {', '.join(Order.__args__)}")
-    ] = None
-    pages: Annotated[int | None, Meta(ge=1, description="a number of pages from 1")] = None
-    ids: Annotated[
-        str | None, Meta(min_length=1, description="coin ids, separated by commas")
-    ] = None
-    category: Annotated[str | None, Meta(min_length=1, description="a category's id")] = None
+    order: Order | None = None
+    pages: Annotated[int, Meta(ge=1, description="a number of pages from 1")] | None = None
+    ids: Annotated[str, Meta(min_length=1, description="coin ids with commas")] | None = None
+    category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
 
     def query(self) -> dict[str, Any]:
         """The parameters of ``/coins/markets`` but for ``page``.

@@ -1,0 +1,50 @@
+"""``scrapy psql``: a look into the database, wherever it is."""
+
+import argparse
+import os
+import subprocess
+
+from scrapy.commands import ScrapyCommand
+
+DEMO_DATABASE = "demo"
+
+
+class Command(ScrapyCommand):
+    """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if need be."""
+
+    requires_project = True
+    requires_crawler_process = False
+
+    def syntax(self) -> str:
+        return "[-c SQL] [--demo]"
+
+    def short_desc(self) -> str:
+        return "Open psql on the crawl's database"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("-c", dest="sql", metavar="SQL", help="run this and leave")
+        parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from psycopg.conninfo import conninfo_to_dict
+
+        from coinspider.database import embedded_url
+        from coinspider.embedded_server import bundled_psql
+
+        assert self.settings
+        url = None if opts.demo else self.settings.get("DATABASE_URL")
+        url = url or embedded_url(DEMO_DATABASE if opts.demo else "postgres")
+        # Other users of the machine see a command's arguments, but not its environment.
+        password = conninfo_to_dict(url).get("password")
+        environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+        command = [str(bundled_psql()), _without_password(url)]
+        if opts.sql:
+            command += ["-c", opts.sql]
+        self.exitcode = subprocess.run(command, env=environment, check=False).returncode
+
+
+def _without_password(url: str) -> str:
+    from psycopg.conninfo import make_conninfo
+
+    return make_conninfo(url, password=None)

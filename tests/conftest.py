@@ -1,0 +1,114 @@
+"""The real things: PostgreSQL, the sandbox as a process, ``scrapy`` as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+
+from coinspider.embedded_server import start_embedded_server
+
+PROJECT = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+SCRAPY = [sys.executable, "-m", "scrapy"]
+# What the machine or a .env file says must not decide what the tests see.
+CLEAN = {"COINGECKO_API_KEY": "", "COINGECKO_PLAN": "", "DATABASE_URL": "", "POSTGRES_ENABLED": "1"}
+_numbers = count()
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox."""
+
+    url: str
+
+    def calls(self) -> list[tuple[float, int]]:
+        """Each call's time in seconds and its status."""
+        with urlopen(self.url.replace("/api/v3", "/calls")) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return start_embedded_server(tmp_path_factory.mktemp("postgresql"))
+
+
+@pytest.fixture
+def database_url(server_url: str) -> str:
+    """A new, empty database."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server_url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def query(database_url: str) -> Callable[..., list[Any]]:
+    def run(sql: str, *parameters: Any) -> list[Any]:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            return connection.execute(sql, parameters or None).fetchall()
+
+    return run
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Callable[..., Sandbox]]:
+    """Starts sandboxes: ``sandbox("--coins", 1000)``."""
+    with ExitStack() as stack:
+
+        def start(*options: object) -> Sandbox:
+            command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options)]
+            process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            stack.enter_context(process.stdout)
+            return Sandbox(process.stdout.readline().strip())
+
+        yield start
+
+
+class Scrapy:
+    """Runs ``scrapy`` with a clean environment and the project's own settings."""
+
+    def __init__(self, environment: dict[str, str], directory: Path = PROJECT):
+        self.environment, self.directory = environment, directory
+
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*SCRAPY, *map(str, arguments)],
+            cwd=self.directory,
+            env=os.environ | CLEAN | self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **environment) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def scrapy(database_url: str) -> Scrapy:
+    return Scrapy({"DATABASE_URL": database_url})
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path) -> Scrapy:
+    """The project in a folder that holds nothing of earlier crawls, with no DATABASE_URL."""
+    (tmp_path / "scrapy.cfg").write_text((PROJECT / "scrapy.cfg").read_text())
+    return Scrapy({"PYTHONPATH": str(PROJECT)}, tmp_path)
+
+
+def last_line(process: subprocess.CompletedProcess[str]) -> str:
+    return process.stderr.strip().splitlines()[-1]
