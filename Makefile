@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format bench clean
 
 demo: $(VENV)/ready  ## the whole thing once, offline: sandbox, crawl, table
 	@$(BIN)/scrapy demo
@@ -18,6 +18,9 @@ lint: $(VENV)/ready-dev
 format: $(VENV)/ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/ready  ## time against the API's limit
+	$(BIN)/python -m benchmarks.ratelimit
 
 clean:
 	rm -rf $(VENV) .scrapy

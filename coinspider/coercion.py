@@ -68,7 +68,7 @@ def coerce(record: Record) -> TableItem:
     except (UnicodeDecodeError, RecursionError) as error:
         raise CoercionError(str(error)) from None
     if not all(map(_is_finite, filter(None, shape.amounts(item)))):
-        raise CoercionError("an amount that is not a finite number")
+        raise CoercionError(f"{_not_finite(fields)}: not a finite number")
     known = shape.json_keys
     item.extra = Raw(_encode({key: text for key, text in fields.items() if key not in known}))
     for name, value in source.constants.items():
@@ -97,6 +97,12 @@ def _as_integer(text: Raw) -> Raw | int:
         return text
     value = Decimal(number[2].decode())
     return int(value) if value == value.to_integral_value() else text
+
+
+def _not_finite(fields: dict[str, Raw]) -> str:
+    """The keys of what ``Decimal`` takes for NaN or infinity: only strings can say that."""
+    words = (b"nan", b"inf")
+    return ", ".join(k for k, v in fields.items() if any(w in bytes(v).lower() for w in words))
 
 
 def _in_plain_words(error: msgspec.DecodeError) -> str:

@@ -3,11 +3,25 @@
 https://docs.coingecko.com/reference/authentication
 """
 
+import re
 from typing import NamedTuple
 
+import msgspec
+from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from coinspider.failure import ConfigurationError
+from coinspider.ratelimit import is_refusal as generic_is_refusal
+
+# Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
+_CDN_REFUSAL = re.compile(rb"error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied", re.I)
+_HINTS = {
+    10002: "COINGECKO_API_KEY is missing or wrong",
+    10005: "the plan of this key does not have this endpoint",
+    10010: "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
+    10011: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
+}
 
 
 class Plan(NamedTuple):
@@ -52,6 +66,53 @@ def api_from_settings(settings: BaseSettings) -> Api:
     return Api(base_url, {plan.key_header: key} if plan.key_header else {})
 
 
+def rate_limit_from_settings(settings: BaseSettings) -> int:
+    """Calls per minute: ``COINGECKO_RATE_LIMIT``, or what the plan allows; 0 for no limit."""
+    text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip()
+    if not text:
+        return plan_from_settings(settings).calls_per_minute
+    if not text.isdecimal():
+        raise ConfigurationError(
+            f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit)"
+        )
+    return int(text)
+
+
+def is_refusal(response: Response) -> bool:
+    """Whether the API refuses for the rate limit, in whatever disguise.
+
+    It does so by status 429, by that error's body with status 200, or by a page of its CDN.
+    """
+    if generic_is_refusal(response):
+        return True
+    if response.status == 200:
+        return response.body.startswith(b"{") and _error(response).code == 429
+    return response.status in (403, 503) and bool(_CDN_REFUSAL.search(response.body))
+
+
+class ApiError(NamedTuple):
+    code: int | None
+    message: str
+
+
+def _error(response: Response) -> ApiError:
+    """The error in a body of the API; an empty message where there is none."""
+    try:
+        body = msgspec.json.decode(response.body)
+        status = body.get("status", body)
+        message = status.get("error_message") or body.get("error") or ""
+        return ApiError(status.get("error_code"), str(message))
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        return ApiError(None, "")
+
+
+def explain(response: Response) -> str:
+    """What the API said in an error, and what to do about it."""
+    error = _error(response)
+    hint = _HINTS.get(error.code, "") if error.code else ""
+    return f"{error.message} ({hint})" if hint else error.message
+
+
 def plan_from_settings(settings: BaseSettings) -> Plan:
     """The plan that is set; ``demo`` where only a key is, ``public`` where nothing is."""
     default = "demo" if settings.get("COINGECKO_API_KEY") else "public"
@@ -59,6 +120,4 @@ def plan_from_settings(settings: BaseSettings) -> Plan:
     try:
         return PLANS[name]
     except KeyError:
-        raise ConfigurationError(
-            f"COINGECKO_PLAN={name} is not one of {', '.join(PLANS)}"
-        ) from None
+        raise ConfigurationError(f"COINGECKO_PLAN must be one of {', '.join(PLANS)}") from None

@@ -11,9 +11,16 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
 from coinspider.coercion import CoercionError, coerce
+from coinspider.crawl_log import last_page_count, log_crawl
 from coinspider.database import DatabaseUnreachableError, connect
-from coinspider.failure import ConfigurationError, fail_crawl, failure
-from coinspider.paginated_spider import PaginatedSpider
+from coinspider.failure import FAILURE_STAT, ConfigurationError, fail_crawl, failure
+from coinspider.paginated_spider import (
+    END_STAT,
+    KNOWN_STAT,
+    PAGE_STAT,
+    RECORD_STAT,
+    PaginatedSpider,
+)
 from coinspider.quarantine import RejectedRecord, quarantine, readable
 from coinspider.record import Record
 from coinspider.schema import create_tables
@@ -60,11 +67,13 @@ class PostgresPipeline:
         return pipeline
 
     async def open_spider(self) -> None:
-        assert isinstance(self.crawler.spider, PaginatedSpider)
-        item_class = self.crawler.spider.item_class
+        spider = self.crawler.spider
+        assert isinstance(spider, PaginatedSpider)
         try:
             self.connection = await connect(self.crawler.settings)
-            await create_tables(self.connection, item_class)
+            await create_tables(self.connection, spider.item_class)
+            known = await last_page_count(self.connection, spider.name, spider.url)
+            self.crawler.stats.set_value(KNOWN_STAT, known)
         except (DatabaseUnreachableError, ConfigurationError) as error:
             raise failure(self.crawler, "database_unreachable", str(error)) from None
         except psycopg.Error as error:
@@ -92,6 +101,7 @@ class PostgresPipeline:
         await self._send_batch(None)
         if self.in_flight:
             await self.in_flight
+        await self._log_crawl()
         await self.connection.close()
 
     async def _send_batch(self, item: Any) -> Any:
@@ -124,3 +134,12 @@ class PostgresPipeline:
             fail_crawl(
                 self.crawler, "database_error", f"{len(items)} rows are not stored: {reason}"
             )
+
+    async def _log_crawl(self) -> None:
+        stats, spider = self.crawler.stats, self.crawler.spider
+        assert isinstance(spider, PaginatedSpider)
+        if not stats.get_value(END_STAT) or stats.get_value(FAILURE_STAT):
+            return
+        start, pages = stats.get_value("start_time"), stats.get_value(PAGE_STAT, 0)
+        records = stats.get_value(RECORD_STAT)
+        await log_crawl(self.connection, spider.name, spider.url, start, pages, records)

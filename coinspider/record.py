@@ -1,6 +1,8 @@
 """A record between the page it came on and the item it becomes."""
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,8 +12,9 @@ from coinspider.table_item import TableItem
 
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
-_OPEN_STRING = b'"'
-_DEPTH = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_CLOSING = {b"[": b"]", b"{": b"}"}
+# A bracket that closes none, or a string that has no end.
+_BROKEN = (b"]", b"}", b'"')
 
 
 class Source(Struct, frozen=True):
@@ -51,17 +54,28 @@ def _cut_array(body: bytes) -> list[Raw]:
     """Cut at the commas of the outermost array, whatever stands between them."""
     if not body.startswith(b"["):
         raise PageError(f"not a JSON array but {_beginning(body)}")
-    elements, depth, start = [], 0, 1
-    for token in _STRUCTURE.finditer(body):
-        depth += _DEPTH.get(token[0], 0)
-        if depth == 0 or (depth == 1 and token[0] == b","):
-            elements.append(Raw(body[start : token.start()].strip()))
-            start = token.end()
-        if depth == 0 or token[0] == _OPEN_STRING:
-            break
-    if depth or start != len(body):
+    cuts = [0, *_outer_cuts(body)]
+    elements = [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
+    if body[cuts[-1] :] != b"]" or not all(elements):
         raise PageError("a JSON array that is cut short or broken")
-    return elements if elements != [Raw(b"")] else []
+    return [Raw(element) for element in elements]
+
+
+def _outer_cuts(body: bytes) -> Iterator[int]:
+    """The positions of the outermost array's commas and of its end, as far as it is sound."""
+    expected: list[bytes] = []
+    for token in _STRUCTURE.finditer(body):
+        character = token[0]
+        if character in _CLOSING:
+            expected.append(_CLOSING[character])
+        elif character == expected[-1]:
+            expected.pop()
+        elif character in _BROKEN:
+            return
+        if not expected or (len(expected) == 1 and character == b","):
+            yield token.start()
+        if not expected:
+            return
 
 
 def _beginning(body: bytes) -> str:

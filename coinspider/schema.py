@@ -23,9 +23,22 @@ CREATE TABLE rejected_record (
 )""")
 
 
+CRAWL = sql.SQL("""
+CREATE TABLE crawl (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    spider text NOT NULL,
+    url text NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL DEFAULT now(),
+    page_count integer NOT NULL,
+    record_count bigint NOT NULL
+)""")
+
+
 async def create_tables(connection: AsyncConnection, item_class: type[TableItem]) -> None:
     """Create what is missing; two processes may do so at once."""
     tables: dict[str, sql.Composed | sql.SQL] = {
+        "crawl": CRAWL,
         item_class.table: _create_table(item_class),
         "rejected_record": REJECTED_RECORD,
     }

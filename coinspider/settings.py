@@ -20,6 +20,7 @@ COMMANDS_MODULE = "coinspider.commands"
 COINGECKO_BASE_URL = os.environ.get("COINGECKO_BASE_URL")
 COINGECKO_API_KEY = os.environ.get("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
+COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")  # calls per minute, 0 for none
 
 # PostgreSQL (used by PostgresPipeline)
 POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
@@ -44,10 +45,36 @@ FEED_EXPORTERS = {
     "csv": "coinspider.exporters.ExactCsvItemExporter",
 }
 
-# Courtesy
-USER_AGENT = "coinspider (+https://pypi.org/project/coinspider/)"
+# The API's limit (see ratelimit.py; CoinsSpider sets RATELIMIT_CALLS from COINGECKO_RATE_LIMIT)
+RATELIMIT_PERIOD = 60  # seconds
+RATELIMIT_RETRY_AFTER_MAX = 600  # seconds
+RATELIMIT_BACKOFF_MAX = 600  # seconds
+RATELIMIT_RETRY_TIMES = 100
+USER_AGENT = "coinspider"
+# AutoThrottle looks after the server where latency grows. It starts with no delay, because the
+# limit says how fast one may be; jitter would only hide a crawler, which this one need not.
 AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_START_DELAY = 0.0
+AUTOTHROTTLE_TARGET_CONCURRENCY = 8.0
+DOWNLOAD_DELAY_JITTER = 0
+# How many pages PaginatedSpider may ask for at once.
+LOOKAHEAD_PAGES = 8
+CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
+
+# Other failures: 1, 2, 4, ... seconds apart, about a minute in all
+DOWNLOADER_MIDDLEWARES = {
+    "coinspider.ratelimit.RateLimitMiddleware": 560,
+    "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+    "coinspider.retry.BackoffRetryMiddleware": 550,
+}
+RETRY_TIMES = 6
+RETRY_BACKOFF = 1.0  # seconds
+RETRY_BACKOFF_MAX = 60.0  # seconds
+RETRY_HTTP_CODES = [408, 500, 502, 503, 504, *range(520, 528)]
+DOWNLOAD_TIMEOUT = 60  # seconds
+# A page of 250 coins is 250 kB.
+DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes
+DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes
 
 # Credentials stay with the host they are for: the API redirects nowhere, and Scrapy would carry
 # a key header along to another host.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +22,13 @@ PROJECT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 SCRAPY = [sys.executable, "-m", "scrapy"]
 # What the machine or a .env file says must not decide what the tests see.
-CLEAN = {"COINGECKO_API_KEY": "", "COINGECKO_PLAN": "", "DATABASE_URL": "", "POSTGRES_ENABLED": "1"}
+CLEAN = {
+    "COINGECKO_API_KEY": "",
+    "COINGECKO_PLAN": "",
+    "COINGECKO_RATE_LIMIT": "0",
+    "DATABASE_URL": "",
+    "POSTGRES_ENABLED": "1",
+}
 _numbers = count()
 
 
@@ -108,6 +115,13 @@ def empty_project(tmp_path: Path) -> Scrapy:
     """The project in a folder that holds nothing of earlier crawls, with no DATABASE_URL."""
     (tmp_path / "scrapy.cfg").write_text((PROJECT / "scrapy.cfg").read_text())
     return Scrapy({"PYTHONPATH": str(PROJECT)}, tmp_path)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def last_line(process: subprocess.CompletedProcess[str]) -> str:

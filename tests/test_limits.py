@@ -41,7 +41,8 @@ def test_all_calls_pass_again_after_a_quiet_period(name):
     ("moments", "expected"),
     [
         pytest.param([5, 10, 20], [0, 0, 45], id="refused to the end of the window"),
-        pytest.param([5, 5, 64.5, 65], [0, 0, 0.5, 0], id="the window ends after its period"),
+        pytest.param([5, 5, 64.5], [0, 0, 0.5], id="the window lasts its whole period"),
+        pytest.param([5, 5, 65, 65, 65], [0, 0, 0, 0, 60], id="the next one begins at once"),
         pytest.param([5, 64, 66, 67, 68], [0, 0, 0, 0, 57], id="twice as many around the border"),
         pytest.param([5, 400, 401, 402], [0, 0, 0, 23], id="windows follow on through a pause"),
         pytest.param([5, 6, 7, 8, 65, 65], [0, 0, 58, 57, 0, 0], id="refused calls count nothing"),

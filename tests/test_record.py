@@ -56,6 +56,10 @@ def test_a_spoilt_element_may_be_the_only_one(spoilt):
     assert split(b"[" + spoilt + b"]") == [spoilt]
 
 
+def test_white_space_around_a_spoilt_array_counts_for_nothing():
+    assert split(b"\r\n [NaN,\t1 ]\n") == [b"NaN", b"1"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -68,6 +72,7 @@ def test_a_spoilt_element_may_be_the_only_one(spoilt):
         pytest.param(rb'"\\\"]"', id="escaped backslash and quote"),
         pytest.param('"漢字]🚀,"'.encode(), id="non-ASCII"),
         pytest.param(b'"a\n]"', id="line break"),
+        pytest.param(b'"a\\\n]"', id="escaped line break"),
     ],
 )
 def test_what_is_in_a_string_does_not_cut_an_element(name):
@@ -114,6 +119,7 @@ def test_the_reason_of_a_long_body_is_short():
         pytest.param(b',{"id": "bit', id="in a string"),
         pytest.param(b',{"id": "bit]', id="in a string after a bracket"),
         pytest.param(b',{"id": "bit\\"]', id="in a string after an escaped quote"),
+        pytest.param(b',"bit]', id="in a string of the array itself"),
         pytest.param(b',{"id": [1]', id="in an object"),
         pytest.param(b"]]", id="bracket too many"),
         pytest.param(b"] x", id="trailing text"),

@@ -78,6 +78,7 @@ def _crawl(base_url: str, database_url: str) -> int:
         "COINGECKO_BASE_URL": base_url,
         "COINGECKO_API_KEY": "",
         "COINGECKO_PLAN": "public",
+        "COINGECKO_RATE_LIMIT": "0",
         "DATABASE_URL": database_url,
         "POSTGRES_ENABLED": "1",
     }

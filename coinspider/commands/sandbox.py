@@ -1,6 +1,7 @@
 """``scrapy sandbox``: the API's stand-in, on its own."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -8,8 +9,14 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.sandbox.limits import LIMITS
+
 if TYPE_CHECKING:
+    from coinspider.sandbox.coins import FileCoins
     from coinspider.sandbox.server import Behaviour
+
+A_DAY = 86_400.0  # seconds
+SHORTEST = 0.001  # seconds
 
 
 class Command(ScrapyCommand):
@@ -18,61 +25,102 @@ class Command(ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
 
+    def syntax(self) -> str:
+        return "[options]"
+
     def short_desc(self) -> str:
         return "Serve a local stand-in for CoinGecko's API"
 
     def long_desc(self) -> str:
         return (
             "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
-            " COINGECKO_BASE_URL."
+            " COINGECKO_BASE_URL. It answers /coins/markets; /calls lists the time and the status"
+            " of each call."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        _add_coins(parser.add_argument_group("What it serves"))
+        _add_refusals(parser.add_argument_group("What it refuses"))
+        _add_trouble(parser.add_argument_group("What goes wrong"))
+        add = parser.add_argument_group("Where it listens").add_argument
+        add("--host", default="127.0.0.1", help="address (default: %(default)s)")
+        add("--port", type=_number(int, 0, 65_535), default=8000, metavar="N",
+            help="0 for a free one (default: %(default)s)")  # fmt: skip
         super().add_options(parser)
-        add = parser.add_argument_group("Sandbox").add_argument
-        add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-        add("--port", type=int, default=8000, help="port, 0 for a free one (default: %(default)s)")
-        add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
-        add("--data", type=Path, help="serve the records of this JSON file instead")
-        add("--body", type=Path, action="append", default=[], metavar="FILE",
-            help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
-        add("--tick", type=float, metavar="SECONDS", help="a third of the coins changes this often")
-        add("--plan", choices=["public", "demo", "pro"], default="public", help="the host's plan")
-        add("--key", help="the API key that calls must carry (with --plan demo or pro)")
-        add("--calls", type=int, metavar="N", help="refuse more than N calls a period with 429")
-        add("--period", type=float, default=60.0, help="seconds of a period (default: 60)")
-        add("--limit", default="fixed-window", help="how calls are counted: fixed-window (default),"
-            " sliding-window or token-bucket")  # fmt: skip
-        add("--retry-after", choices=["seconds", "date", "none"], default="seconds",
-            help="the header of a refusal (default: %(default)s)")  # fmt: skip
-        add("--disguise", action="store_true", help="refuse with HTTP status 200")
-        add("--latency", type=float, default=0.0, help="seconds until each answer (default: 0)")
-        add("--faults", type=float, default=0.0, help="share of answers to spoil, 0 to 1")
-        add("--seed", type=int, default=0, help="which answers to spoil (default: 0)")
-        add("--short-page", type=int, action="append", default=[], metavar="N",
-            help="send half of page N only (may be repeated)")  # fmt: skip
-        add("--moving-rank", action="store_true", help="let the ranking move with each call")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from twisted.internet import reactor
+        if args:
+            raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
+        if opts.key and opts.plan == "public":
+            raise UsageError("--key needs --plan demo or --plan pro", print_help=False)
 
-        from coinspider.sandbox.coins import FileCoins, MadeUpCoins
+        from twisted.internet import reactor
+        from twisted.internet.error import CannotListenError
+
+        from coinspider.sandbox.coins import MadeUpCoins
+        from coinspider.sandbox.made_up_coins import START
         from coinspider.sandbox.server import listen
 
-        tick = (lambda: int(time() / opts.tick)) if opts.tick else (lambda: 0)
-        coins = FileCoins(opts.data) if opts.data else MadeUpCoins(opts.coins, tick)
-        address = listen(opts.host, opts.port, coins, _behaviour(opts)).getHost()
+        def tick() -> int:
+            return int((time() - START.timestamp()) / opts.tick) if opts.tick else 0
+
+        coins = opts.data or MadeUpCoins(opts.coins, tick)
+        try:
+            address = listen(opts.host, opts.port, coins, _behaviour(opts)).getHost()
+        except CannotListenError as error:
+            where = f"{opts.host}:{opts.port}"
+            raise UsageError(
+                f"can't listen on {where}: {error.socketError}", print_help=False
+            ) from None
         print(f"http://{address.host}:{address.port}/api/v3", flush=True)
         reactor.run()  # type: ignore[misc]
 
 
+def _add_coins(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--coins", type=_number(int, 0), default=17_000, metavar="N",
+        help="how many made-up coins (default: %(default)s)")  # fmt: skip
+    add("--tick", type=_number(float, SHORTEST, A_DAY), metavar="SECONDS",
+        help="how often a third of the made-up coins changes (default: never)")  # fmt: skip
+    add("--moving-rank", action="store_true", help="let the ranking move with each call")
+    add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
+    add("--body", type=_content, action="append", default=[], metavar="FILE",
+        help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
+    add("--short-page", type=_number(int, 1), action="append", default=[], metavar="N",
+        help="send half of page N only (may be repeated)")  # fmt: skip
+
+
+def _add_refusals(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--plan", choices=["public", "demo", "pro"], default="public",
+        help="the plan whose --key calls must carry (default: %(default)s, no key)")  # fmt: skip
+    add("--key", metavar="KEY", help="the API key of that plan")
+    add("--calls", type=_number(int, 1), metavar="N",
+        help="refuse more than N calls a period with 429 (default: no limit)")  # fmt: skip
+    add("--period", type=_number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
+        help="how long a period is (default: 60)")  # fmt: skip
+    add("--limit", choices=list(LIMITS), default="fixed-window",
+        help="how calls are counted (default: %(default)s)")  # fmt: skip
+    add("--retry-after", choices=["seconds", "date", "none"], default="seconds",
+        help="the header of a refusal (default: %(default)s)")  # fmt: skip
+    add("--disguise", action="store_true", help="refuse with HTTP status 200")
+
+
+def _add_trouble(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--latency", type=_number(float, 0, A_DAY), default=0.0, metavar="SECONDS",
+        help="how long each answer takes (default: 0)")  # fmt: skip
+    add("--faults", type=_number(float, 0, 1), default=0.0, metavar="SHARE",
+        help="share of answers to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
+        " 403 (default: 0)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="which answers to spoil (default: 0)")
+
+
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
     from coinspider.sandbox.faults import Faults
-    from coinspider.sandbox.limits import LIMITS, NoLimit
+    from coinspider.sandbox.limits import NoLimit
     from coinspider.sandbox.server import Behaviour
 
-    if opts.limit not in LIMITS:
-        raise UsageError(f"--limit is one of {', '.join(LIMITS)}", print_help=False)
     return Behaviour(
         plan=opts.plan,
         key=opts.key,
@@ -83,5 +131,41 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         short_pages=frozenset(opts.short_page),
         moving_rank=opts.moving_rank,
         faults=Faults(opts.faults, opts.seed),
-        bodies=tuple(path.read_bytes() for path in opts.body),
+        bodies=tuple(opts.body),
     )
+
+
+def _number(
+    kind: type[int] | type[float], least: float, most: float | None = None
+) -> Callable[[str], float]:
+    """An argparse type: a number within bounds, or a message that says these."""
+    bounds = f"from {least:g}" if most is None else f"from {least:g} to {most:g}"
+    whole = "whole " if kind is int else ""
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(least) - 1
+        # Written so that NaN is refused.
+        if not (least <= number and (most is None or number <= most)):
+            raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
+        return number
+
+    return parse
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _coins(path: str) -> "FileCoins":
+    from coinspider.sandbox.coins import FileCoins
+
+    try:
+        return FileCoins(_content(path))
+    except (ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} holds no coins: {error}") from None

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from coinspider.record import split_page
@@ -41,18 +40,17 @@ class MadeUpCoins:
 
 
 class FileCoins:
-    """The coins of a stored response; its amounts are what they are in any currency."""
+    """The coins of a stored response; its amounts are what they are in any currency.
 
-    def __init__(self, path: Path):
-        texts = [bytes(text).decode() for text in split_page(path.read_bytes())]
-        self.texts = {json.loads(text)["id"]: text for text in texts}
+    Raises :exc:`ValueError` for a file that holds none.
+    """
+
+    def __init__(self, page: bytes):
+        texts = [bytes(text).decode() for text in split_page(page)]
+        self.texts = {_id(text): text for text in texts}
         self.orders = {
             f"{by}_{direction}": self._sorted(key, direction == "desc")
-            for by, key in {
-                "market_cap": "market_cap",
-                "volume": "total_volume",
-                "id": "id",
-            }.items()
+            for by, key in ORDER_KEYS.items()
             for direction in ("asc", "desc")
         }
 
@@ -70,3 +68,10 @@ class FileCoins:
 
     def text(self, coin_id: str, vs_currency: str) -> str:
         return self.texts[coin_id]
+
+
+def _id(text: str) -> str:
+    try:
+        return str(json.loads(text)["id"])
+    except (TypeError, KeyError):
+        raise ValueError(f"not a coin with an id: {text[:60]}") from None

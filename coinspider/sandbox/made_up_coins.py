@@ -6,7 +6,7 @@ from random import Random
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _ALPHABETS = ["äöüßéñçø", "漢字仮名交文", "кириллица", "🚀🌕🐕💎", "'\"\\<&>%$;"]
-_START = datetime(2025, 1, 1, tzinfo=UTC)
+START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def coin_id(number: int) -> str:
@@ -113,7 +113,7 @@ def _supply(random: Random) -> str:
 
 
 def _time(seconds: int, random: Random) -> str:
-    moment = _START + timedelta(seconds=seconds, milliseconds=random.randrange(1000))
+    moment = START + timedelta(seconds=seconds, milliseconds=random.randrange(1000))
     return f'"{moment.isoformat(timespec="milliseconds").removesuffix("+00:00")}Z"'
 
 

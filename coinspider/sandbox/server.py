@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from math import ceil
 from time import monotonic, time
 from typing import Any
 
@@ -76,18 +77,18 @@ class CoinsMarkets(Resource):
         except ApiError as error:
             fault, body = Fault.NONE, error.body().encode()
             request.setResponseCode(error.status)
-        fault.answer(request, body)
+        if request.channel:  # else the client has not waited for it
+            fault.answer(request, body)
         self.calls.append((monotonic(), request.code))
 
     def _check_limit(self, request: Request) -> None:
         wait = self.behaviour.limit.refused_for(monotonic())
         if not wait:
             return
-        seconds = retry_after(wait)
         if self.behaviour.retry_after == "seconds":
-            request.setHeader("Retry-After", str(seconds))
+            request.setHeader("Retry-After", str(retry_after(wait)))
         elif self.behaviour.retry_after == "date":
-            request.setHeader("Retry-After", formatdate(time() + seconds, usegmt=True))
+            request.setHeader("Retry-After", formatdate(ceil(time() + wait), usegmt=True))
         raise ApiError(200 if self.behaviour.disguise else 429, 429, RATE_LIMIT_MESSAGE)
 
     def _page(self, request: Request) -> bytes:
@@ -123,8 +124,9 @@ class CoinsMarkets(Resource):
     def _check_key(self, request: Request) -> None:
         if not self.behaviour.key:
             return
-        headers = {p.key_header: name for name, p in PLANS.items() if p.key_header}
-        given = {name: request.getHeader(h) for h, name in headers.items() if request.getHeader(h)}
+        headers = {name: plan.key_header for name, plan in PLANS.items() if plan.key_header}
+        keys = {name: _key(request, header) for name, header in headers.items()}
+        given = {name: key for name, key in keys.items() if key}
         if not given:
             raise ApiError(401, 10002, "API Key Missing")
         if given.get(self.behaviour.plan) == self.behaviour.key:
@@ -136,7 +138,10 @@ class CoinsMarkets(Resource):
 
 
 class Calls(Resource):
-    """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks."""
+    """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks.
+
+    The status of a call whose connection was reset is 0.
+    """
 
     isLeaf = True
 
@@ -149,14 +154,22 @@ class Calls(Resource):
         return json.dumps(self.markets.calls).encode()
 
 
+def _key(request: Request, header: str) -> str | None:
+    """A key may also travel in the query: ``x_cg_pro_api_key``."""
+    key: str | None = request.getHeader(header)
+    return key or _argument(request, header.replace("-", "_"))
+
+
 def _argument(request: Request, name: str) -> str:
     values: list[bytes] = request.args.get(name.encode(), [])
-    return values[0].decode() if values else ""
+    return values[0].decode(errors="replace") if values else ""
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    text = _argument(request, name)
-    return int(text) if text.isdecimal() else default
+    try:
+        return int(_argument(request, name) or default)
+    except ValueError:
+        raise ApiError(400, 400, f"{name} is not a number") from None
 
 
 def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> Any:

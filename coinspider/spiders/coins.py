@@ -5,19 +5,20 @@ from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
 from scrapy.crawler import Crawler
+from scrapy.http import Response
 
 from coinspider.arguments import parse_arguments
-from coinspider.coingecko import api_from_settings
+from coinspider.coingecko import api_from_settings, explain, rate_limit_from_settings
 from coinspider.items import FullCoin
 from coinspider.paginated_spider import PaginatedSpider
 from coinspider.pagination import PageNumber
 
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 Order = Annotated[
-    str, Meta(pattern=f"^({'|'.join(ORDERS)})$", description=f"one of {', '.join(ORDERS)}")
+    str, Meta(pattern=rf"^({'|'.join(ORDERS)})\Z", description=f"one of {', '.join(ORDERS)}")
 ]
 Currency = Annotated[
-    str, Meta(pattern=r"^[a-z0-9-]{1,20}$", description="a currency's code: usd, eur, btc, ...")
+    str, Meta(pattern=r"^[a-z0-9-]{1,20}\Z", description="a currency's code: usd, eur, btc, ...")
 ]
 
 
@@ -57,6 +58,12 @@ class CoinsSpider(PaginatedSpider):
 
     name = "coins"
     item_class = FullCoin
+    custom_settings = {  # noqa: RUF012 (Scrapy declares it)
+        "RATELIMIT_REFUSAL": "coinspider.coingecko.is_refusal"
+    }
+
+    def explain(self, response: Response) -> str:
+        return explain(response) or super().explain(response)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -65,6 +72,8 @@ class CoinsSpider(PaginatedSpider):
         arguments = parse_arguments(
             CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
         )
+        limit = rate_limit_from_settings(crawler.settings)
+        crawler.settings.set("RATELIMIT_CALLS", limit, priority="spider")
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers = api.headers
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
