@@ -21,9 +21,6 @@ RECORD_STAT = "pagination/record_count"
 END_STAT = "pagination/end_reached"
 KNOWN_STAT = "pagination/known_page_count"
 
-# Seconds a page must take for others to be worth asking for meanwhile.
-LOOK_AHEAD_LATENCY = 0.007
-
 
 class PaginatedSpider(Spider):
     """Asks for one page after the other and yields a :class:`Record` for each element.
@@ -85,7 +82,7 @@ class PaginatedSpider(Spider):
         calls, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD")
         known = self.crawler.stats.get_value(KNOWN_STAT) if calls else None
         limit_bound = calls and (not known or latency * calls < period)
-        if ways <= 1 or latency < LOOK_AHEAD_LATENCY or limit_bound:
+        if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:
             return IN_SEQUENCE
         return LookAhead(ways, known)
 

