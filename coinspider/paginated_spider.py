@@ -43,6 +43,8 @@ class PaginatedSpider(Spider):
             self.pagination.url(self.url, page),
             headers=self.headers,
             errback=self.page_failed,
+            # The pages of a look-ahead go in their order: Scrapy's memory queue would turn it.
+            priority=-page,
             cb_kwargs={"look_ahead": look_ahead},
         )
 

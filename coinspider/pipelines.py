@@ -64,6 +64,7 @@ class PostgresPipeline:
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
+        crawler.signals.connect(pipeline.spider_closed, signals.spider_closed)
         return pipeline
 
     async def open_spider(self) -> None:
@@ -101,7 +102,13 @@ class PostgresPipeline:
         await self._send_batch(None)
         if self.in_flight:
             await self.in_flight
-        await self._log_crawl()
+
+    async def spider_closed(self, reason: str) -> None:
+        """Only here is it known how the crawl ended."""
+        if not hasattr(self, "connection"):
+            return
+        if reason == "finished":
+            await self._log_crawl()
         await self.connection.close()
 
     async def _send_batch(self, item: Any) -> Any:

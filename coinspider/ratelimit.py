@@ -178,6 +178,7 @@ class RateLimitMiddleware:
         self.is_refusal = load_object(settings.get("RATELIMIT_REFUSAL", is_refusal))
         self.turn = asyncio.Lock()
         self.blocked_until = 0.0
+        self.told_until = 0.0
         self.why = ""
 
     @classmethod
@@ -217,14 +218,12 @@ class RateLimitMiddleware:
         self.window.end(request, monotonic())
 
     async def _wait_for_turn(self) -> None:
-        started, told = monotonic(), 0.0
-        while (wait := self._wait(monotonic())) > 0:
-            until = monotonic() + wait
-            if wait >= 1 and until > told + 1:
-                self._tell(wait)
-                told = until
-            await wait_or_end(self.crawler, wait)
+        started = monotonic()
         await wait_or_end(self.crawler, 0)
+        while (wait := self._wait(monotonic())) > 0:
+            if wait >= 1 and monotonic() + wait > self.told_until + 1:
+                self._tell(wait)
+            await wait_or_end(self.crawler, wait)
         stats = self.crawler.stats
         waited = stats.get_value("ratelimit/wait_seconds", 0.0) + monotonic() - started
         stats.set_value("ratelimit/wait_seconds", waited)
@@ -260,6 +259,7 @@ class RateLimitMiddleware:
         return min(wait * uniform(1.0, 1.1), self.backoff_max)  # noqa: S311
 
     def _tell(self, wait: float) -> None:
+        self.told_until = monotonic() + wait
         until = (datetime.now().astimezone() + timedelta(seconds=wait)).time()
         logger.info(
             "Waiting %.1f s until %s: %s",

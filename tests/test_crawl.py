@@ -117,7 +117,8 @@ def test_malformed_database_url_is_told_without_its_password(scrapy):
 
 
 def test_unreachable_page_fails_the_crawl_and_is_named(scrapy, query):
-    done = scrapy("crawl", "coins", COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")
+    done = scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01",
+                  COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")  # fmt: skip
     assert done.returncode == 1
     assert "page http://127.0.0.1:1/api/v3/coins/markets?" in last_line(done)
     assert query(COUNT) == [(0,)]

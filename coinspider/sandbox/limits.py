@@ -40,10 +40,9 @@ class SlidingWindow:
         self.times: deque[float] = deque(maxlen=calls)
 
     def refused_for(self, now: float) -> float:
-        full = len(self.times) == self.calls
-        wait = self.times[0] + self.period - now if full else 0.0
+        refused = len(self.times) == self.calls and now < self.times[0] + self.period
         self.times.append(now)
-        return max(0.0, wait)
+        return self.times[0] + self.period - now if refused else 0.0
 
 
 class TokenBucket:
