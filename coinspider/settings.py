@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from dotenv import load_dotenv
+from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
 load_dotenv(Path(closest_scrapy_cfg()).with_name(".env"))
@@ -35,6 +36,16 @@ ITEM_PIPELINES = {
 }
 # Items wait for nothing but a full batch: more tasks than this only cost.
 CONCURRENT_ITEMS = 4
+ITEM_PROCESSOR = "coinspider.item_processor.LeanItemPipelineManager"
+# Each would pass every record on through a generator of its own. Of what they do, nothing is
+# needed: a Referer would tell one host of another, and depth is bounded by the pages there are.
+SPIDER_MIDDLEWARES = {
+    "scrapy.spidermiddlewares.start.StartSpiderMiddleware": None,
+    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
+    "scrapy.spidermiddlewares.urllength.UrlLengthMiddleware": None,
+    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+    "scrapy.spidermiddlewares.metacopy.MetaCopyDetectionMiddleware": None,
+}
 
 # Feeds: Scrapy's own exporters write a Decimal as a string, or round it.
 FEED_EXPORTERS = {
@@ -62,12 +73,12 @@ LOOKAHEAD_PAGES = 8
 LOOKAHEAD_LATENCY = 0.02  # seconds
 CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
 
-# Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 DOWNLOADER_MIDDLEWARES = {
     "coinspider.ratelimit.RateLimitMiddleware": 560,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
     "coinspider.retry.BackoffRetryMiddleware": 550,
 }
+# Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 RETRY_TIMES = 6
 RETRY_BACKOFF = 1.0  # seconds
 RETRY_BACKOFF_MAX = 60.0  # seconds
@@ -85,6 +96,18 @@ REDIRECT_ENABLED = False
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.logformatter.PageLogFormatter"
 
-# Both open a port into the process.
+EXTENSIONS = {
+    "scrapy.extensions.corestats.CoreStats": None,
+    "coinspider.item_processor.CoreStatsWithoutItems": 0,
+}
+
+# What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
+# DOWNLOADER_MIDDLEWARES imports a component all the same. The one runs code that comes in on a
+# port of this machine, the other keeps sessions, which APIs don't have.
+EXTENSIONS_BASE = dict(default_settings.EXTENSIONS_BASE)
+del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
+DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)
+del DOWNLOADER_MIDDLEWARES_BASE["scrapy.downloadermiddlewares.cookies.CookiesMiddleware"]
+
+# It opens a port into the process.
 TELNETCONSOLE_ENABLED = False
-REMOTE_CONTROL_ENABLED = False
