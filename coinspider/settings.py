@@ -35,7 +35,7 @@ ITEM_PIPELINES = {
     "coinspider.pipelines.PostgresPipeline": 900,
 }
 # Items wait for nothing but a full batch: more tasks than this only cost.
-CONCURRENT_ITEMS = 4
+CONCURRENT_ITEMS = 16
 ITEM_PROCESSOR = "coinspider.item_processor.LeanItemPipelineManager"
 # Each would pass every record on through a generator of its own. Of what they do, nothing is
 # needed: a Referer would tell one host of another, and depth is bounded by the pages there are.

@@ -77,23 +77,27 @@ async def upsert(connection: AsyncConnection, items: Sequence[TableItem]) -> Wri
 
 
 @cache
-def _statement(item_class: type[TableItem]) -> sql.Composed:
+def _statement(item_class: type[TableItem]) -> bytes:
     fields = columns(item_class)
     keys = primary_key(item_class)
-    return sql.SQL(_UPSERT).format(
-        table=sql.Identifier(item_class.table),
-        columns=_list([c.name for c in fields]),
-        definitions=sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(c.json_key), sql_type(c)) for c in fields
-        ),
-        key=_list(keys),
-        same_key=sql.SQL(" AND ").join(_each(keys, "stored.{0} = given.{0}")),
-        newest_first=sql.SQL("").join(_each(_version(item_class), "{0} DESC NULLS LAST, ")),
-        assignments=sql.SQL(", ").join(
-            _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
-        ),
-        replaces_given=_replaces(item_class, "given"),
-        replaces_excluded=_replaces(item_class, "excluded"),
+    return (
+        sql.SQL(_UPSERT)
+        .format(
+            table=sql.Identifier(item_class.table),
+            columns=_list([c.name for c in fields]),
+            definitions=sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(c.json_key), sql_type(c)) for c in fields
+            ),
+            key=_list(keys),
+            same_key=sql.SQL(" AND ").join(_each(keys, "stored.{0} = given.{0}")),
+            newest_first=sql.SQL("").join(_each(_version(item_class), "{0} DESC NULLS LAST, ")),
+            assignments=sql.SQL(", ").join(
+                _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
+            ),
+            replaces_given=_replaces(item_class, "given"),
+            replaces_excluded=_replaces(item_class, "excluded"),
+        )
+        .as_bytes()
     )
 
 
