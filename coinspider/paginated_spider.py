@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from coinspider.failure import failure
 from coinspider.pagination import IN_SEQUENCE, LookAhead, PageNumber
 from coinspider.ratelimit import CrawlEndingError
-from coinspider.record import PageError, Record, Source, split_page
+from coinspider.record import Page, PageError, Source, split_page
 from coinspider.table_item import TableItem
 
 PAGE_STAT = "pagination/page_count"
@@ -23,7 +23,7 @@ KNOWN_STAT = "pagination/known_page_count"
 
 
 class PaginatedSpider(Spider):
-    """Asks for one page after the other and yields a :class:`Record` for each element.
+    """Asks for one page after the other and yields each as a :class:`Page` of records.
 
     Where the latency, and not the limit, is what a crawl waits for, it asks for up to
     ``LOOKAHEAD_PAGES`` at once; under a limit never for more than the last complete crawl had.
@@ -48,7 +48,7 @@ class PaginatedSpider(Spider):
             cb_kwargs={"look_ahead": look_ahead},
         )
 
-    def parse(self, response: Response, look_ahead: LookAhead) -> Iterator[Request | Record]:
+    def parse(self, response: Response, look_ahead: LookAhead) -> Iterator[Request | Page]:
         try:
             texts = split_page(response.body)
         except PageError as error:
@@ -59,9 +59,7 @@ class PaginatedSpider(Spider):
         stats.inc_value(RECORD_STAT, len(texts))
         # Before the records, so that the next page travels while these are processed.
         yield from self.following_pages(response, look_ahead, len(texts))
-        source = Source(response.url, self.item_class, self.constants)
-        for text in texts:
-            yield Record(text, source)
+        yield Page(texts, Source(response.url, self.item_class, self.constants))
 
     def following_pages(
         self, response: Response, look_ahead: LookAhead, record_count: int

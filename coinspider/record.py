@@ -33,6 +33,13 @@ class Record(Struct):
     source: Source
 
 
+class Page(Struct):
+    """The texts of the records of one page."""
+
+    texts: list[Raw]
+    source: Source
+
+
 class PageError(ValueError):
     """The body of a page is not a whole JSON array."""
 

@@ -34,18 +34,10 @@ ITEM_PIPELINES = {
     "coinspider.pipelines.CoercePipeline": 100,
     "coinspider.pipelines.PostgresPipeline": 900,
 }
-# Items wait for nothing but a full batch: more tasks than this only cost.
-CONCURRENT_ITEMS = 16
-ITEM_PROCESSOR = "coinspider.item_processor.LeanItemPipelineManager"
-# Each would pass every record on through a generator of its own. Of what they do, nothing is
-# needed: a Referer would tell one host of another, and depth is bounded by the pages there are.
-SPIDER_MIDDLEWARES = {
-    "scrapy.spidermiddlewares.start.StartSpiderMiddleware": None,
-    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
-    "scrapy.spidermiddlewares.urllength.UrlLengthMiddleware": None,
-    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
-    "scrapy.spidermiddlewares.metacopy.MetaCopyDetectionMiddleware": None,
-}
+# Nearest to the spider, so that the others see requests only.
+SPIDER_MIDDLEWARES = {"coinspider.page_middleware.PageMiddleware": 2000}
+# Scrapy starts so many tasks a page, for what else a spider yields: here requests only.
+CONCURRENT_ITEMS = 2
 
 # Feeds: Scrapy's own exporters write a Decimal as a string, or round it.
 FEED_EXPORTERS = {
@@ -91,15 +83,12 @@ DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes
 # Credentials stay with the host they are for: the API redirects nowhere, and Scrapy would carry
 # a key header along to another host.
 REDIRECT_ENABLED = False
+METAREFRESH_ENABLED = False
+REFERER_ENABLED = False
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.logformatter.PageLogFormatter"
-
-EXTENSIONS = {
-    "scrapy.extensions.corestats.CoreStats": None,
-    "coinspider.item_processor.CoreStatsWithoutItems": 0,
-}
 
 # What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
 # DOWNLOADER_MIDDLEWARES imports a component all the same. The one runs code that comes in on a
