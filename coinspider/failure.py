@@ -9,6 +9,7 @@ from scrapy.utils.defer import deferred_from_coro
 logger = logging.getLogger(__name__)
 
 FAILURE_STAT = "crawl/failure"
+SKIPPED_STAT = "crawl/skipped"
 
 
 class ConfigurationError(ValueError):
@@ -24,6 +25,13 @@ def failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
     if crawler.stats.get_value(FAILURE_STAT) is None:
         crawler.stats.set_value(FAILURE_STAT, message)
     return CloseSpider(reason)
+
+
+def skip_crawl(crawler: Crawler, message: str) -> CloseSpider:
+    """Note why the crawl does not even begin, and give the exception that ends it."""
+    logger.warning(message, extra={"spider": crawler.spider})
+    crawler.stats.set_value(SKIPPED_STAT, message)
+    return CloseSpider("skipped")
 
 
 def fail_crawl(crawler: Crawler, reason: str, message: str) -> None:

@@ -5,19 +5,23 @@ from typing import NamedTuple
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.failure import FAILURE_STAT
-from coinspider.paginated_spider import END_STAT, PAGE_STAT, RECORD_STAT
+from coinspider.failure import FAILURE_STAT, SKIPPED_STAT
+from coinspider.figures import figures
+from coinspider.paginated_spider import END_STAT, RECORD_STAT
 
-FAILED = 1
-INTERRUPTED = 130
+EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
 _FEED_STAT = "feedexport/success_count"
 
 
 class Outcome(NamedTuple):
-    """The exit status of ``scrapy crawl`` and its last line."""
+    """A word of ``EXIT_STATUS``, and the last line of ``scrapy crawl``."""
 
-    status: int
+    name: str
     message: str
+
+    @property
+    def status(self) -> int:
+        return EXIT_STATUS[self.name]
 
 
 def outcome_of(crawler: Crawler) -> Outcome:
@@ -25,15 +29,17 @@ def outcome_of(crawler: Crawler) -> Outcome:
     stats = crawler.stats
     done = _done(stats)
     reason = stats.get_value("finish_reason", "it was killed")
+    if skipped := stats.get_value(SKIPPED_STAT):
+        return Outcome("skipped", skipped)
     if problem := stats.get_value(FAILURE_STAT):
-        return Outcome(FAILED, f"the crawl failed: {problem} ({done})")
+        return Outcome("failed", f"the crawl failed: {problem} ({done})")
     if reason == "shutdown":
-        return Outcome(INTERRUPTED, f"the crawl was interrupted ({done})")
+        return Outcome("interrupted", f"the crawl was interrupted ({done})")
     if reason != "finished" or not stats.get_value(END_STAT):
-        return Outcome(FAILED, f"the crawl did not reach the last page: {reason} ({done})")
+        return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler):
-        return Outcome(FAILED, f"the crawl failed: {problem}, see the log ({done})")
-    return Outcome(0, f"the crawl is complete: {done}")
+        return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
+    return Outcome("complete", f"the crawl is complete: {done}")
 
 
 def _problem(crawler: Crawler) -> str | None:
@@ -51,15 +57,11 @@ def _problem(crawler: Crawler) -> str | None:
 
 
 def _done(stats: StatsCollector) -> str:
-    pages, records = stats.get_value(PAGE_STAT, 0), stats.get_value(RECORD_STAT, 0)
-    text = f"{pages} pages, {records} records"
+    figure = figures(stats)
+    text = f"{figure['page_count']} pages, {figure['record_count']} records"
     if stats.get_value("postgres/item_count") is not None:
-        refused, stored, new, changed = (
-            stats.get_value(f"postgres/{name}_count", 0)
-            for name in ("refused", "item", "inserted", "updated")
+        new, changed, unchanged = (
+            figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")
         )
-        text += f", {new} new, {changed} changed, {stored - new - changed - refused} unchanged"
-    rejected = stats.get_value("item_dropped_count", 0) + stats.get_value(
-        "postgres/refused_count", 0
-    )
-    return f"{text}, {rejected} rejected"
+        text += f", {new} new, {changed} changed, {unchanged} unchanged"
+    return f"{text}, {figure['rejected_count']} rejected"

@@ -1,9 +1,10 @@
 """The spider that walks a paginated API; a source adds its URL, its item and its pagination."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Self
 
 from scrapy import Request, Spider
+from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
@@ -34,6 +35,21 @@ class PaginatedSpider(Spider):
     url: str
     headers: dict[str, str]
     constants: dict[str, Any]
+    arguments: dict[str, Any]
+    job: str | None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        # scrapyd gives each spider its job's id.
+        spider.job = kwargs.pop("_job", None)
+        spider.arguments = kwargs
+        return spider
+
+    @property
+    def lock_name(self) -> str:
+        """What only one crawl at a time may read."""
+        return f"{self.name} {self.url}"
 
     async def start(self) -> AsyncIterator[Request]:
         yield self.page_request(1, IN_SEQUENCE)

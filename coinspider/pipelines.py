@@ -5,25 +5,15 @@ from collections.abc import Awaitable
 from typing import Any, Self
 
 import psycopg
-from psycopg import AsyncConnection
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
 from coinspider.coercion import CoercionError, coerce
-from coinspider.crawl_log import last_page_count, log_crawl
-from coinspider.database import DatabaseUnreachableError, connect
-from coinspider.failure import FAILURE_STAT, ConfigurationError, fail_crawl, failure
-from coinspider.paginated_spider import (
-    END_STAT,
-    KNOWN_STAT,
-    PAGE_STAT,
-    RECORD_STAT,
-    PaginatedSpider,
-)
+from coinspider.crawl_session import CrawlSession
+from coinspider.failure import ConfigurationError, fail_crawl
 from coinspider.quarantine import RejectedRecord, quarantine, readable
 from coinspider.record import Record
-from coinspider.schema import create_tables
 from coinspider.table_item import TableItem
 from coinspider.upsert import encode, upsert
 
@@ -47,8 +37,6 @@ class PostgresPipeline:
     done, the crawl waits. Dropped records go into ``rejected_record``.
     """
 
-    connection: AsyncConnection
-
     def __init__(self, crawler: Crawler):
         if not crawler.settings.getbool("POSTGRES_ENABLED"):
             raise NotConfigured
@@ -56,6 +44,7 @@ class PostgresPipeline:
         self.batch_size = crawler.settings.getint("POSTGRES_BATCH_SIZE")
         if self.batch_size < 1:
             raise ConfigurationError("POSTGRES_BATCH_SIZE must be 1 or more")
+        self.session = CrawlSession(crawler)
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
         self.in_flight: asyncio.Task[None] | None = None
@@ -64,23 +53,12 @@ class PostgresPipeline:
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
-        crawler.signals.connect(pipeline.spider_closed, signals.spider_closed)
+        # Only then does every other component have come to its end, as the feeds.
+        crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
         return pipeline
 
     async def open_spider(self) -> None:
-        spider = self.crawler.spider
-        assert isinstance(spider, PaginatedSpider)
-        try:
-            self.connection = await connect(self.crawler.settings)
-            await create_tables(self.connection, spider.item_class)
-            known = await last_page_count(self.connection, spider.name, spider.url)
-            self.crawler.stats.set_value(KNOWN_STAT, known)
-        except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise failure(self.crawler, "database_unreachable", str(error)) from None
-        except psycopg.Error as error:
-            raise failure(
-                self.crawler, "database_error", f"the tables can't be created: {error}"
-            ) from None
+        await self.session.open()
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
         if not isinstance(item, TableItem):
@@ -97,19 +75,12 @@ class PostgresPipeline:
                 await self._send_batch(item)
 
     async def close_spider(self) -> None:
-        if not hasattr(self, "connection"):
-            return
         await self._send_batch(None)
         if self.in_flight:
             await self.in_flight
 
-    async def spider_closed(self, reason: str) -> None:
-        """Only here is it known how the crawl ended."""
-        if not hasattr(self, "connection"):
-            return
-        if reason == "finished":
-            await self._log_crawl()
-        await self.connection.close()
+    async def engine_stopped(self) -> None:
+        await self.session.close()
 
     async def _send_batch(self, item: Any) -> Any:
         while self.in_flight and not self.in_flight.done():
@@ -124,16 +95,17 @@ class PostgresPipeline:
         stats = self.crawler.stats
         try:
             if items:
-                written = await upsert(self.connection, items)
+                written = await upsert(self.session.connection, items)
                 rejected += [
                     RejectedRecord(None, encode(item).decode(), why)
                     for item, why in written.refused
                 ]
                 stats.inc_value("postgres/inserted_count", written.inserted)
                 stats.inc_value("postgres/updated_count", written.updated)
+                stats.inc_value("postgres/unchanged_count", written.unchanged)
                 stats.inc_value("postgres/refused_count", len(written.refused))
             if rejected:
-                await quarantine(self.connection, rejected)
+                await quarantine(self.session.connection, self.session.crawl_id, rejected)
             stats.inc_value("postgres/item_count", len(items))
         except psycopg.Error as error:
             stats.inc_value("postgres/lost_count", len(items))
@@ -141,12 +113,3 @@ class PostgresPipeline:
             fail_crawl(
                 self.crawler, "database_error", f"{len(items)} rows are not stored: {reason}"
             )
-
-    async def _log_crawl(self) -> None:
-        stats, spider = self.crawler.stats, self.crawler.spider
-        assert isinstance(spider, PaginatedSpider)
-        if not stats.get_value(END_STAT) or stats.get_value(FAILURE_STAT):
-            return
-        start, pages = stats.get_value("start_time"), stats.get_value(PAGE_STAT, 0)
-        records = stats.get_value(RECORD_STAT)
-        await log_crawl(self.connection, spider.name, spider.url, start, pages, records)

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from psycopg import AsyncConnection
 
-_INSERT = "INSERT INTO rejected_record (source_url, text, reason) VALUES (%s, %s, %s)"
+_INSERT = """
+INSERT INTO rejected_record (crawl_id, source_url, text, reason) VALUES (%s, %s, %s, %s)
+"""
 
 
 class RejectedRecord(NamedTuple):
@@ -24,6 +26,8 @@ def readable(text: bytes) -> str:
     return text.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-async def quarantine(connection: AsyncConnection, records: Sequence[RejectedRecord]) -> None:
+async def quarantine(
+    connection: AsyncConnection, crawl_id: int, records: Sequence[RejectedRecord]
+) -> None:
     async with connection.cursor() as cursor:
-        await cursor.executemany(_INSERT, records)
+        await cursor.executemany(_INSERT, [(crawl_id, *record) for record in records])

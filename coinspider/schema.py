@@ -1,5 +1,7 @@
 """The tables, made from the items."""
 
+from typing import NamedTuple
+
 from msgspec.inspect import DateTimeType, DecimalType, IntType, RawType, StrType
 from psycopg import AsyncConnection, sql
 
@@ -13,57 +15,92 @@ SQL_TYPES = {
     DateTimeType: "timestamptz",
     RawType: "jsonb",
 }
-REJECTED_RECORD = sql.SQL("""
-CREATE TABLE rejected_record (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    rejected_at timestamptz NOT NULL DEFAULT now(),
-    source_url text,
-    text text NOT NULL,
-    reason text NOT NULL
-)""")
 
 
-CRAWL = sql.SQL("""
-CREATE TABLE crawl (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    spider text NOT NULL,
-    url text NOT NULL,
-    started_at timestamptz NOT NULL,
-    ended_at timestamptz NOT NULL DEFAULT now(),
-    page_count integer NOT NULL,
-    record_count bigint NOT NULL
-)""")
+class Table(NamedTuple):
+    """A table: each column's definition in SQL, by its name, and what follows the columns."""
+
+    name: str
+    columns: dict[str, str]
+    primary_key: list[str]
+    options: str = ""
+
+
+CRAWL = Table(
+    "crawl",
+    {
+        "id": "bigint GENERATED ALWAYS AS IDENTITY",
+        "spider": "text NOT NULL",
+        "job": "text",
+        "arguments": "jsonb NOT NULL DEFAULT '{}'",
+        "url": "text NOT NULL",
+        "vs_currency": "text",
+        "lock_name": "text",
+        "host": "text",
+        "process_id": "integer",
+        "started_at": "timestamptz NOT NULL",
+        "updated_at": "timestamptz NOT NULL DEFAULT now()",
+        "ended_at": "timestamptz",
+        "outcome": "text",
+        "message": "text",
+        "page_count": "bigint NOT NULL DEFAULT 0",
+        "record_count": "bigint NOT NULL DEFAULT 0",
+        "inserted_count": "bigint NOT NULL DEFAULT 0",
+        "updated_count": "bigint NOT NULL DEFAULT 0",
+        "unchanged_count": "bigint NOT NULL DEFAULT 0",
+        "rejected_count": "bigint NOT NULL DEFAULT 0",
+        "refused_count": "bigint NOT NULL DEFAULT 0",
+        "wait_seconds": "double precision NOT NULL DEFAULT 0",
+        "response_bytes": "bigint NOT NULL DEFAULT 0",
+    },
+    ["id"],
+)
+REJECTED_RECORD = Table(
+    "rejected_record",
+    {
+        "id": "bigint GENERATED ALWAYS AS IDENTITY",
+        "crawl_id": "bigint REFERENCES crawl ON DELETE SET NULL",
+        "rejected_at": "timestamptz NOT NULL DEFAULT now()",
+        "source_url": "text",
+        "text": "text NOT NULL",
+        "reason": "text NOT NULL",
+    },
+    ["id"],
+)
 
 
 async def create_tables(connection: AsyncConnection, item_class: type[TableItem]) -> None:
     """Create what is missing; two processes may do so at once."""
-    tables: dict[str, sql.Composed | sql.SQL] = {
-        "crawl": CRAWL,
-        item_class.table: _create_table(item_class),
-        "rejected_record": REJECTED_RECORD,
-    }
     async with connection.transaction():
         # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))")
-        for name, create in tables.items():
-            found = await connection.execute("SELECT to_regclass(quote_ident(%s))", [name])
+        for table in (CRAWL, REJECTED_RECORD, _table(item_class)):
+            found = await connection.execute("SELECT to_regclass(quote_ident(%s))", [table.name])
             if await found.fetchone() == (None,):
-                await connection.execute(create)
+                await connection.execute(_create(table))
 
 
-def _create_table(item_class: type[TableItem]) -> sql.Composed:
+def _table(item_class: type[TableItem]) -> Table:
     # The free room in each block lets an update stay in it and leave the index alone (HOT):
     # https://www.postgresql.org/docs/current/storage-hot.html
-    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({})) WITH (fillfactor = 85)").format(
-        sql.Identifier(item_class.table),
-        sql.SQL(", ").join(map(_define, columns(item_class))),
-        sql.SQL(", ").join(map(sql.Identifier, primary_key(item_class))),
+    definitions = {column.name: _definition(column) for column in columns(item_class)}
+    return Table(item_class.table, definitions, primary_key(item_class), "WITH (fillfactor = 85)")
+
+
+def _create(table: Table) -> sql.Composed:
+    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({})) {}").format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(definition))
+            for name, definition in table.columns.items()
+        ),
+        sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+        sql.SQL(table.options),
     )
 
 
-def _define(column: Column) -> sql.Composed:
-    not_null = sql.SQL(" NOT NULL" if column.required else "")
-    return sql.SQL("{} {}{}").format(sql.Identifier(column.name), sql_type(column), not_null)
+def _definition(column: Column) -> str:
+    return SQL_TYPES[column.type] + (" NOT NULL" if column.required else "")
 
 
 def sql_type(column: Column) -> sql.SQL:

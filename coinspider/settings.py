@@ -28,6 +28,7 @@ POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
 DATABASE_URL = os.environ.get("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
+CRAWL_LOG_INTERVAL = 5  # seconds
 
 # From page to row
 ITEM_PIPELINES = {

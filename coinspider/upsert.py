@@ -43,12 +43,14 @@ class Written(NamedTuple):
 
     inserted: int
     updated: int
+    unchanged: int
     refused: list[tuple[TableItem, str]]
 
     def plus(self, other: "Written") -> "Written":
         return Written(
             self.inserted + other.inserted,
             self.updated + other.updated,
+            self.unchanged + other.unchanged,
             self.refused + other.refused,
         )
 
@@ -65,12 +67,12 @@ async def upsert(connection: AsyncConnection, items: Sequence[TableItem]) -> Wri
             _statement(type(items[0])), [encode(items).decode()], prepare=True
         )
         inserted, updated = await cursor.fetchone() or (0, 0)
-        return Written(inserted, updated, [])
+        return Written(inserted, updated, len(items) - inserted - updated, [])
     except psycopg.Error as error:
         if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):
             raise
         if len(items) == 1:
-            return Written(0, 0, [(items[0], f"PostgreSQL: {error.diag.message_primary}")])
+            return Written(0, 0, 0, [(items[0], f"PostgreSQL: {error.diag.message_primary}")])
     middle = len(items) // 2
     written = await upsert(connection, items[:middle])
     return written.plus(await upsert(connection, items[middle:]))

@@ -20,7 +20,8 @@ class Command(CrawlCommand):
     def long_desc(self) -> str:
         return (
             "Run a spider of the current project. Exit status: 0 all pages read and all rows"
-            " stored, 1 failed, 2 wrong arguments or settings, 130 interrupted."
+            " stored, 1 failed, 2 wrong arguments or settings, 3 left to the same crawl that is"
+            " running already, 130 interrupted."
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -37,6 +38,6 @@ class Command(CrawlCommand):
         error = crawl.exception() if crawl.done() and not crawl.cancelled() else None
         if error and not isinstance(error, ConfigurationError):
             raise error
-        outcome = Outcome(2, str(error)) if error else outcome_of(crawler)
+        outcome = Outcome("misconfigured", str(error)) if error else outcome_of(crawler)
         print(f"coinspider: {outcome.message}", file=sys.stderr)
         self.exitcode = outcome.status

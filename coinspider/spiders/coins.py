@@ -62,6 +62,11 @@ class CoinsSpider(PaginatedSpider):
         "RATELIMIT_REFUSAL": "coinspider.coingecko.is_refusal"
     }
 
+    @property
+    def lock_name(self) -> str:
+        """The API and the currency: whatever else is asked for, the rows are the same."""
+        return f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
+
     def explain(self, response: Response) -> str:
         return explain(response) or super().explain(response)
 

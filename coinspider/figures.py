@@ -1,0 +1,26 @@
+"""What a crawl has counted, by the names of the columns of the table ``crawl``."""
+
+from scrapy.statscollectors import StatsCollector
+
+from coinspider.paginated_spider import PAGE_STAT, RECORD_STAT
+
+# The stats whose sum each figure is.
+FIGURES = {
+    "page_count": (PAGE_STAT,),
+    "record_count": (RECORD_STAT,),
+    "inserted_count": ("postgres/inserted_count",),
+    "updated_count": ("postgres/updated_count",),
+    "unchanged_count": ("postgres/unchanged_count",),
+    # By the first pipeline, and by PostgreSQL itself.
+    "rejected_count": ("item_dropped_count", "postgres/refused_count"),
+    "refused_count": ("ratelimit/refused_count",),
+    "wait_seconds": ("ratelimit/wait_seconds",),
+    "response_bytes": ("downloader/response_bytes",),
+}
+
+
+def figures(stats: StatsCollector) -> dict[str, int | float]:
+    return {
+        name: sum(stats.get_value(stat, 0) for stat in summands)
+        for name, summands in FIGURES.items()
+    }
