@@ -73,6 +73,7 @@ def coerce(record: Record) -> TableItem:
     item.extra = Raw(_encode({key: text for key, text in fields.items() if key not in known}))
     for name, value in source.constants.items():
         setattr(item, name, value)
+    item.__dict__["source"] = source
     return item
 
 

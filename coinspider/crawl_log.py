@@ -3,16 +3,20 @@
 import os
 import socket
 from datetime import datetime
+from operator import sub
 from typing import NamedTuple
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.figures import FIGURES, figures
 from coinspider.paginated_spider import PaginatedSpider
 
-_SET_FIGURES = ", ".join(f"{name} = %({name})s" for name in FIGURES)
+# Those that a batch changes are changed with it, in the same statement.
+_SET_FIGURES = ", ".join(
+    f"{name} = %({name})s" for name in FIGURES if name not in ("inserted_count", "updated_count")
+)
 _BEGIN = """
 INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, host, process_id,
                    started_at, ended_at)
@@ -35,6 +39,8 @@ UPDATE crawl SET ended_at = updated_at, outcome = 'died',
                  message = 'its process ended without a word'
 WHERE lock_name = %s AND ended_at IS NULL RETURNING id, started_at, updated_at, host, process_id
 """
+_TOTALS = "SELECT batch_count, inserted_count, updated_count FROM crawl WHERE id = %s"
+RETURNING_TOTALS = "RETURNING batch_count, inserted_count, updated_count"
 _RUNNING = """
 SELECT id, started_at, updated_at, host, process_id FROM crawl
 WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC LIMIT 1
@@ -43,6 +49,28 @@ _LAST = """
 SELECT page_count FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
 ORDER BY ended_at DESC LIMIT 1
 """
+
+
+class Batch(NamedTuple):
+    """What a batch notes in its crawl's row: where the number stands there, it is written."""
+
+    crawl_id: int
+    number: int
+
+
+class Totals(NamedTuple):
+    """What the batches of a crawl have done so far, as its row says."""
+
+    batch_count: int = 0
+    inserted_count: int = 0
+    updated_count: int = 0
+
+    def since(self, earlier: "Totals") -> "Totals":
+        return Totals(*map(sub, self, earlier))
+
+
+class CrawlRowError(Exception):
+    """The row of a crawl that runs was deleted."""
 
 
 class Run(NamedTuple):
@@ -77,6 +105,18 @@ async def begin_crawl(connection: AsyncConnection, spider: PaginatedSpider) -> i
 
 async def update_crawl(connection: AsyncConnection, crawl_id: int, stats: StatsCollector) -> None:
     await connection.execute(_UPDATE, {"id": crawl_id} | figures(stats), prepare=True)
+
+
+async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
+    """What has been written, for when an answer of the server got lost."""
+    return await fetch_totals(await connection.execute(_TOTALS, [crawl_id]))
+
+
+async def fetch_totals(cursor: AsyncCursor) -> Totals:
+    """What a statement that ends in ``RETURNING_TOTALS`` says."""
+    if (row := await cursor.fetchone()) is None:
+        raise CrawlRowError("the crawl's row was deleted while it ran")
+    return Totals(*row)
 
 
 async def end_crawl(

@@ -2,66 +2,117 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
-from coinspider.crawl_lock import take_lock
+from coinspider.crawl_lock import CrawlLock, LockLostError
 from coinspider.crawl_log import (
+    Batch,
+    CrawlRowError,
+    Totals,
     begin_crawl,
     end_crawl,
     end_dead_crawls,
     last_page_count,
+    read_totals,
     running_crawl,
     update_crawl,
 )
-from coinspider.database import DatabaseUnreachableError, connect
+from coinspider.database import DatabaseUnreachableError, connect, one_line
 from coinspider.failure import ConfigurationError, failure, skip_crawl
 from coinspider.outcome import outcome_of
 from coinspider.paginated_spider import KNOWN_STAT, PaginatedSpider
+from coinspider.reconnecting_connection import DatabaseGoneError, ReconnectingConnection
 from coinspider.schema import create_tables
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+# What ends a crawl's work in the database, each with a message of one plain line.
+SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
 
 
 class CrawlSession:
     """Opened before the first request, closed after everything else has ended.
 
+    Where the database goes away it is waited for, at most ``POSTGRES_RECONNECT_TIMEOUT`` seconds.
     ``CRAWL_LOG_INTERVAL`` is how many seconds apart the crawl's row is brought up to date.
     """
 
-    connection: AsyncConnection
+    connection: ReconnectingConnection
+    lock: CrawlLock
     crawl_id: int
 
     def __init__(self, crawler: Crawler):
         self.crawler = crawler
+        self.reconnect_timeout = crawler.settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
         self.log_interval = crawler.settings.getfloat("CRAWL_LOG_INTERVAL")
         if self.log_interval <= 0:
             raise ConfigurationError("CRAWL_LOG_INTERVAL must be more than 0 seconds")
+        self.totals = Totals()
+        self.keeping_current: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Raises :exc:`~scrapy.exceptions.CloseSpider` where the crawl may not begin."""
+    async def open(self, prepare: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Begin, and ``prepare`` what else is to be known.
+
+        Raises :exc:`~scrapy.exceptions.CloseSpider` where the crawl may not begin.
+        """
         try:
-            self.connection = await connect(self.crawler.settings)
-            await self._begin(self._spider())
+            connection = await connect(self.crawler.settings)
+            await self._begin(connection, self._spider())
+            await prepare(connection)
         except (DatabaseUnreachableError, ConfigurationError) as error:
             raise failure(self.crawler, "database_unreachable", str(error)) from None
         except psycopg.Error as error:
-            reason = " ".join(str(error).split())
-            message = f"the crawl can't be prepared in the database: {reason}"
+            message = f"the crawl can't be prepared in the database: {one_line(error)}"
             raise failure(self.crawler, "database_error", message) from None
+        self.connection = ReconnectingConnection(
+            connection, self._reconnect, self.reconnect_timeout
+        )
         self.keeping_current = asyncio.create_task(self._keep_current())
 
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As :meth:`ReconnectingConnection.run`; raises one of ``SESSION_ERRORS``."""
+        return await self.connection.run(work)
+
+    async def write(self, work: Callable[[AsyncConnection, Batch], Awaitable[Totals]]) -> Totals:
+        """Write a batch once, whatever happens, and give what it added to the totals."""
+        batch = Batch(self.crawl_id, self.totals.batch_count + 1)
+        tries = 0
+
+        async def write_once(connection: AsyncConnection) -> Totals:
+            nonlocal tries
+            tries += 1
+            if tries > 1:
+                totals = await read_totals(connection, self.crawl_id)
+                if totals.batch_count == batch.number:
+                    return totals
+            return await work(connection, batch)
+
+        before, self.totals = self.totals, await self.run(write_once)
+        return self.totals.since(before)
+
+    @property
+    def is_open(self) -> bool:
+        return self.keeping_current is not None
+
     async def close(self) -> None:
-        if not hasattr(self, "keeping_current"):
-            return
+        assert self.keeping_current
         self.keeping_current.cancel()
         outcome = outcome_of(self.crawler)
         try:
-            await end_crawl(self.connection, self.crawl_id, self.crawler.stats, *outcome)
-        except psycopg.Error as error:
-            message = f"the crawl's row can't be closed: {' '.join(str(error).split())}"
+            await self.run(
+                lambda connection: end_crawl(
+                    connection, self.crawl_id, self.crawler.stats, *outcome
+                )
+            )
+        except SESSION_ERRORS as error:
+            message = f"the crawl's row can't be closed: {one_line(error)}"
             failure(self.crawler, "database_error", message)
         await self.connection.close()
 
@@ -69,11 +120,12 @@ class CrawlSession:
         assert isinstance(self.crawler.spider, PaginatedSpider)
         return self.crawler.spider
 
-    async def _begin(self, spider: PaginatedSpider) -> None:
-        await create_tables(self.connection, spider.item_class)
-        if not await take_lock(self.connection, spider.lock_name):
-            await self._skip(spider)
-        for run in await end_dead_crawls(self.connection, spider.lock_name):
+    async def _begin(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
+        await create_tables(connection, spider.item_class)
+        self.lock = CrawlLock(spider.lock_name)
+        if not await self.lock.take(connection):
+            await self._skip(connection, spider)
+        for run in await end_dead_crawls(connection, spider.lock_name):
             logger.warning(
                 "%s died: it began at %s and was last seen at %s",
                 run,
@@ -81,24 +133,33 @@ class CrawlSession:
                 run.updated_at.isoformat(timespec="seconds"),
                 extra={"spider": spider},
             )
-        known = await last_page_count(self.connection, spider.name, spider.url)
+        known = await last_page_count(connection, spider.name, spider.url)
         self.crawler.stats.set_value(KNOWN_STAT, known)
-        self.crawl_id = await begin_crawl(self.connection, spider)
+        self.crawl_id = await begin_crawl(connection, spider)
 
-    async def _skip(self, spider: PaginatedSpider) -> None:
+    async def _skip(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
         """Leave before the first request, with a row all the same: each job has one."""
-        other = await running_crawl(self.connection, spider.lock_name)
+        other = await running_crawl(connection, spider.lock_name)
         message = f"the same crawl is running already: {other or 'it has just begun'}"
-        async with self.connection.transaction():
-            crawl_id = await begin_crawl(self.connection, spider)
-            await end_crawl(self.connection, crawl_id, self.crawler.stats, "skipped", message)
-        await self.connection.close()
+        async with connection.transaction():
+            crawl_id = await begin_crawl(connection, spider)
+            await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
+        await connection.close()
         raise skip_crawl(self.crawler, message)
+
+    async def _reconnect(self) -> AsyncConnection:
+        connection = await connect(self.crawler.settings)
+        if not await self.lock.take(connection):
+            raise LockLostError("another crawl of the same took over while the database was away")
+        return connection
 
     async def _keep_current(self) -> None:
         while True:
             await asyncio.sleep(self.log_interval)
             try:
-                await update_crawl(self.connection, self.crawl_id, self.crawler.stats)
-            except psycopg.Error as error:
+                await self.run(
+                    lambda connection: update_crawl(connection, self.crawl_id, self.crawler.stats)
+                )
+            except SESSION_ERRORS as error:
+                # The next batch meets the same, and fails the crawl.
                 logger.debug("The crawl's row is not up to date: %s", error)

@@ -6,7 +6,7 @@ from subprocess import SubprocessError
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
 
@@ -21,6 +21,19 @@ class DatabaseUnreachableError(Exception):
     """No connection could be had; the message says where and why, and holds no password."""
 
 
+# A server that is cut off answers nothing, not even that it is.
+_KEEPALIVE = {
+    "keepalives_idle": 10,  # seconds
+    "keepalives_interval": 5,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 async def connect(settings: BaseSettings) -> AsyncConnection:
     """Open an autocommit connection to ``DATABASE_URL``, or to the embedded server without one.
 
@@ -30,7 +43,7 @@ async def connect(settings: BaseSettings) -> AsyncConnection:
     where = describe(url)
     try:
         connection = await AsyncConnection.connect(
-            url,
+            make_conninfo(url, **(_KEEPALIVE | conninfo_to_dict(url))),
             autocommit=True,
             connect_timeout=settings.getint("POSTGRES_CONNECT_TIMEOUT"),
             application_name="coinspider",
@@ -38,8 +51,9 @@ async def connect(settings: BaseSettings) -> AsyncConnection:
         await connection.execute(_PLANS)
         return connection
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
-        raise DatabaseUnreachableError(f"the database {where} can't be reached: {reason}") from None
+        raise DatabaseUnreachableError(
+            f"the database {where} can't be reached: {one_line(error)}"
+        ) from None
 
 
 def embedded_url(database: str = "postgres") -> str:

@@ -13,6 +13,7 @@ FIGURES = {
     "unchanged_count": ("postgres/unchanged_count",),
     # By the first pipeline, and by PostgreSQL itself.
     "rejected_count": ("item_dropped_count", "postgres/refused_count"),
+    "delisted_count": ("postgres/delisted_count",),
     "refused_count": ("ratelimit/refused_count",),
     "wait_seconds": ("ratelimit/wait_seconds",),
     "response_bytes": ("downloader/response_bytes",),

@@ -64,4 +64,6 @@ def _done(stats: StatsCollector) -> str:
             figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")
         )
         text += f", {new} new, {changed} changed, {unchanged} unchanged"
+    if figure["delisted_count"]:
+        text += f", {figure['delisted_count']} delisted"
     return f"{text}, {figure['rejected_count']} rejected"

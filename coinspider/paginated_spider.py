@@ -35,6 +35,8 @@ class PaginatedSpider(Spider):
     url: str
     headers: dict[str, str]
     constants: dict[str, Any]
+    whole = False
+    """Whether a crawl reads all there is: then what it does not see is gone."""
     arguments: dict[str, Any]
     job: str | None
 

@@ -4,18 +4,17 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Self
 
-import psycopg
 from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
+from coinspider.batch_writer import BatchWriter
 from coinspider.coercion import CoercionError, coerce
 from coinspider.crawl_session import CrawlSession
-from coinspider.failure import ConfigurationError, fail_crawl
-from coinspider.quarantine import RejectedRecord, quarantine, readable
+from coinspider.failure import ConfigurationError
+from coinspider.quarantine import RejectedRecord, readable
 from coinspider.record import Record
 from coinspider.table_item import TableItem
-from coinspider.upsert import encode, upsert
 
 
 class CoercePipeline:
@@ -34,17 +33,19 @@ class PostgresPipeline:
     """Upserts items into PostgreSQL, ``POSTGRES_BATCH_SIZE`` rows at a time.
 
     While one batch is being written the next one fills; when that is full before the first is
-    done, the crawl waits. Dropped records go into ``rejected_record``.
+    done, the crawl waits. Dropped records go into ``rejected_record``. What a crawl of all coins
+    did not see is marked as delisted, unless that is more than ``DELISTED_SHARE_MAX`` of them.
     """
 
     def __init__(self, crawler: Crawler):
-        if not crawler.settings.getbool("POSTGRES_ENABLED"):
+        settings = crawler.settings
+        if not settings.getbool("POSTGRES_ENABLED"):
             raise NotConfigured
         self.crawler = crawler
-        self.batch_size = crawler.settings.getint("POSTGRES_BATCH_SIZE")
+        self.batch_size = settings.getint("POSTGRES_BATCH_SIZE")
         if self.batch_size < 1:
             raise ConfigurationError("POSTGRES_BATCH_SIZE must be 1 or more")
-        self.session = CrawlSession(crawler)
+        self.writer = BatchWriter(crawler, CrawlSession(crawler))
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
         self.in_flight: asyncio.Task[None] | None = None
@@ -58,7 +59,7 @@ class PostgresPipeline:
         return pipeline
 
     async def open_spider(self) -> None:
-        await self.session.open()
+        await self.writer.open()
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
         if not isinstance(item, TableItem):
@@ -69,6 +70,7 @@ class PostgresPipeline:
 
     async def item_dropped(self, item: Any, exception: DropItem) -> None:
         if isinstance(item, Record):
+            self.writer.delisting.saw_rejected(item)
             text = readable(bytes(item.text))
             self.rejected.append(RejectedRecord(item.source.url, text, str(exception)))
             if len(self.rejected) >= self.batch_size:
@@ -80,7 +82,7 @@ class PostgresPipeline:
             await self.in_flight
 
     async def engine_stopped(self) -> None:
-        await self.session.close()
+        await self.writer.close()
 
     async def _send_batch(self, item: Any) -> Any:
         while self.in_flight and not self.in_flight.done():
@@ -88,28 +90,5 @@ class PostgresPipeline:
         if self.items or self.rejected:
             items, self.items = self.items, []
             rejected, self.rejected = self.rejected, []
-            self.in_flight = asyncio.create_task(self._write(items, rejected))
+            self.in_flight = asyncio.create_task(self.writer.write(items, rejected))
         return item
-
-    async def _write(self, items: list[TableItem], rejected: list[RejectedRecord]) -> None:
-        stats = self.crawler.stats
-        try:
-            if items:
-                written = await upsert(self.session.connection, items)
-                rejected += [
-                    RejectedRecord(None, encode(item).decode(), why)
-                    for item, why in written.refused
-                ]
-                stats.inc_value("postgres/inserted_count", written.inserted)
-                stats.inc_value("postgres/updated_count", written.updated)
-                stats.inc_value("postgres/unchanged_count", written.unchanged)
-                stats.inc_value("postgres/refused_count", len(written.refused))
-            if rejected:
-                await quarantine(self.session.connection, self.session.crawl_id, rejected)
-            stats.inc_value("postgres/item_count", len(items))
-        except psycopg.Error as error:
-            stats.inc_value("postgres/lost_count", len(items))
-            reason = " ".join(str(error).split())
-            fail_crawl(
-                self.crawler, "database_error", f"{len(items)} rows are not stored: {reason}"
-            )

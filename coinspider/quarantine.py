@@ -5,9 +5,16 @@ from typing import NamedTuple
 
 from psycopg import AsyncConnection
 
-_INSERT = """
-INSERT INTO rejected_record (crawl_id, source_url, text, reason) VALUES (%s, %s, %s, %s)
-"""
+from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
+
+_INSERT = f"""
+WITH stored AS (
+    INSERT INTO rejected_record (crawl_id, source_url, text, reason)
+    SELECT %(crawl_id)s, *
+    FROM unnest(%(source_urls)s::text[], %(texts)s::text[], %(reasons)s::text[])
+)
+UPDATE crawl SET batch_count = %(batch)s WHERE id = %(crawl_id)s {RETURNING_TOTALS}
+"""  # noqa: S608
 
 
 class RejectedRecord(NamedTuple):
@@ -27,7 +34,10 @@ def readable(text: bytes) -> str:
 
 
 async def quarantine(
-    connection: AsyncConnection, crawl_id: int, records: Sequence[RejectedRecord]
-) -> None:
-    async with connection.cursor() as cursor:
-        await cursor.executemany(_INSERT, [(crawl_id, *record) for record in records])
+    connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
+) -> Totals:
+    """Store a batch of rejected records, and note it in the crawl's row."""
+    source_urls, texts, reasons = map(list, zip(*records, strict=True))
+    values = {"source_urls": source_urls, "texts": texts, "reasons": reasons}
+    ids = {"batch": batch.number, "crawl_id": batch.crawl_id}
+    return await fetch_totals(await connection.execute(_INSERT, values | ids))

@@ -43,12 +43,14 @@ CRAWL = Table(
         "ended_at": "timestamptz",
         "outcome": "text",
         "message": "text",
+        "batch_count": "bigint NOT NULL DEFAULT 0",
         "page_count": "bigint NOT NULL DEFAULT 0",
         "record_count": "bigint NOT NULL DEFAULT 0",
         "inserted_count": "bigint NOT NULL DEFAULT 0",
         "updated_count": "bigint NOT NULL DEFAULT 0",
         "unchanged_count": "bigint NOT NULL DEFAULT 0",
         "rejected_count": "bigint NOT NULL DEFAULT 0",
+        "delisted_count": "bigint NOT NULL DEFAULT 0",
         "refused_count": "bigint NOT NULL DEFAULT 0",
         "wait_seconds": "double precision NOT NULL DEFAULT 0",
         "response_bytes": "bigint NOT NULL DEFAULT 0",
@@ -84,7 +86,12 @@ def _table(item_class: type[TableItem]) -> Table:
     # The free room in each block lets an update stay in it and leave the index alone (HOT):
     # https://www.postgresql.org/docs/current/storage-hot.html
     definitions = {column.name: _definition(column) for column in columns(item_class)}
-    return Table(item_class.table, definitions, primary_key(item_class), "WITH (fillfactor = 85)")
+    return Table(
+        item_class.table,
+        definitions | {"delisted_at": "timestamptz"},
+        primary_key(item_class),
+        "WITH (fillfactor = 85)",
+    )
 
 
 def _create(table: Table) -> sql.Composed:

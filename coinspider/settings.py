@@ -28,7 +28,10 @@ POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
 DATABASE_URL = os.environ.get("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
+POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
 CRAWL_LOG_INTERVAL = 5  # seconds
+# Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
+DELISTED_SHARE_MAX = 0.1
 
 # From page to row
 ITEM_PIPELINES = {

@@ -20,7 +20,7 @@ Extra = Raw
 NO_EXTRA = Raw(b"{}")
 
 
-class TableItem(Struct, kw_only=True):
+class TableItem(Struct, kw_only=True, dict=True):
     """A record that becomes a row of :attr:`table`.
 
     The fields marked as ``Key`` are the primary key; the one marked as ``Version`` tells which
@@ -29,6 +29,8 @@ class TableItem(Struct, kw_only=True):
     """
 
     table: ClassVar[str]
+    source: ClassVar[Any] = None
+    """Of an item that was made of a record: that record's. It is no field, so none of the row."""
     extra: Extra = NO_EXTRA
 
 

@@ -2,20 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
 
 import msgspec
-import psycopg
 from psycopg import AsyncConnection, sql
 
+from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
 from coinspider.schema import sql_type
 from coinspider.table_item import TableItem, columns, primary_key
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
-
-# Data exception, integrity constraint, program limit: the row is at fault, not the server.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_ROW_AT_FAULT = ("22", "23", "54")
 
 # WHERE NOT EXISTS keeps what has not changed away from ON CONFLICT, whose WHERE alone would
 # still lock and so rewrite each row. ORDER BY gives all crawls the same order of locks.
@@ -24,7 +19,7 @@ WITH written AS (
     INSERT INTO {table} AS stored ({columns})
     SELECT {columns} FROM (
         SELECT DISTINCT ON ({key}) *
-        FROM ROWS FROM (json_to_recordset(%s::json) AS ({definitions}))
+        FROM ROWS FROM (json_to_recordset(%(items)s::json) AS ({definitions}))
             WITH ORDINALITY AS sent ({columns}, position)
         ORDER BY {key}, {newest_first} position DESC
     ) AS given
@@ -34,48 +29,24 @@ WITH written AS (
     ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE {replaces_excluded}
     RETURNING xmax = 0 AS inserted
 )
-SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written
+UPDATE crawl SET
+    batch_count = %(batch)s,
+    inserted_count = inserted_count + (SELECT count(*) FROM written WHERE inserted),
+    updated_count = updated_count + (SELECT count(*) FROM written WHERE NOT inserted)
+WHERE id = %(crawl_id)s {returning_totals}
 """
 
 
-class Written(NamedTuple):
-    """What became of a batch: rows, and the items that the server refused, each with why."""
+async def upsert(connection: AsyncConnection, batch: Batch, items: Sequence[TableItem]) -> Totals:
+    """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
-    inserted: int
-    updated: int
-    unchanged: int
-    refused: list[tuple[TableItem, str]]
-
-    def plus(self, other: "Written") -> "Written":
-        return Written(
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.refused + other.refused,
-        )
-
-
-async def upsert(connection: AsyncConnection, items: Sequence[TableItem]) -> Written:
-    """Insert or update the rows of one batch, all of the same class.
-
-    A row is replaced only by a newer one, and written only if it differs. A batch that the
-    server refuses is halved until the row at fault is found. Raises :exc:`psycopg.Error` for
-    what is not a row's fault.
+    A row is replaced only by a newer one, and written only if it differs. Raises
+    :exc:`psycopg.Error`; then nothing is written.
     """
-    try:
-        cursor = await connection.execute(
-            _statement(type(items[0])), [encode(items).decode()], prepare=True
-        )
-        inserted, updated = await cursor.fetchone() or (0, 0)
-        return Written(inserted, updated, len(items) - inserted - updated, [])
-    except psycopg.Error as error:
-        if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):
-            raise
-        if len(items) == 1:
-            return Written(0, 0, 0, [(items[0], f"PostgreSQL: {error.diag.message_primary}")])
-    middle = len(items) // 2
-    written = await upsert(connection, items[:middle])
-    return written.plus(await upsert(connection, items[middle:]))
+    values = {"items": encode(items).decode(), "batch": batch.number, "crawl_id": batch.crawl_id}
+    return await fetch_totals(
+        await connection.execute(_statement(type(items[0])), values, prepare=True)
+    )
 
 
 @cache
@@ -96,6 +67,7 @@ def _statement(item_class: type[TableItem]) -> bytes:
             assignments=sql.SQL(", ").join(
                 _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
             ),
+            returning_totals=sql.SQL(RETURNING_TOTALS),
             replaces_given=_replaces(item_class, "given"),
             replaces_excluded=_replaces(item_class, "excluded"),
         )

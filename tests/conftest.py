@@ -70,7 +70,8 @@ def database_url(server_url: str) -> str:
 def query(database_url: str) -> Callable[..., list[Any]]:
     def run(sql: str, *parameters: Any) -> list[Any]:
         with psycopg.connect(database_url, autocommit=True) as connection:
-            return connection.execute(sql, parameters or None).fetchall()
+            cursor = connection.execute(sql, parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
     return run
 

@@ -32,6 +32,11 @@ class CoinsArguments(Struct, kw_only=True):
     ids: Annotated[str, Meta(min_length=1, description="coin ids with commas")] | None = None
     category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
 
+    def are_whole(self) -> bool:
+        """Whether they choose all coins, in an order that does not move meanwhile."""
+        chosen = self.pages or self.ids or self.category
+        return not chosen and self.query()["order"].startswith("id_")
+
     def query(self) -> dict[str, Any]:
         """The parameters of ``/coins/markets`` but for ``page``.
 
@@ -83,5 +88,6 @@ class CoinsSpider(PaginatedSpider):
         spider.headers = api.headers
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
         spider.pagination = PageNumber(last=arguments.pages)
+        spider.whole = arguments.are_whole()
         spider.constants = {"vs_currency": arguments.vs_currency}
         return spider

@@ -1,0 +1,130 @@
+"""Batches into the database, each row where it belongs: into its table, or set aside."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import psycopg
+from scrapy.crawler import Crawler
+
+from coinspider.crawl_session import SESSION_ERRORS, CrawlSession
+from coinspider.database import one_line
+from coinspider.delisting import Delisting
+from coinspider.failure import FAILURE_STAT, ConfigurationError, fail_crawl, failure
+from coinspider.outcome import outcome_of
+from coinspider.paginated_spider import PaginatedSpider
+from coinspider.quarantine import RejectedRecord, quarantine
+from coinspider.table_item import TableItem
+from coinspider.upsert import encode, upsert
+
+logger = logging.getLogger(__name__)
+
+# Data exception, integrity constraint, program limit: the row is at fault, not the server.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_ROW_AT_FAULT = ("22", "23", "54")
+_NAMED_PAGES = 5
+
+
+class BatchWriter:
+    """Writes batches, and counts in the stats what became of their rows.
+
+    What can't be written fails the crawl, with its pages named.
+    """
+
+    delisting: Delisting
+
+    def __init__(self, crawler: Crawler, session: CrawlSession):
+        self.crawler, self.session = crawler, session
+        self.delisted_share_max = crawler.settings.getfloat("DELISTED_SHARE_MAX")
+        if not 0 <= self.delisted_share_max <= 1:
+            raise ConfigurationError("DELISTED_SHARE_MAX must be a share from 0 to 1")
+        self.lost_pages: dict[str | None, None] = {}
+
+    async def open(self) -> None:
+        assert isinstance(self.crawler.spider, PaginatedSpider)
+        self.delisting = Delisting(self.crawler.spider)
+        await self.session.open(self.delisting.load)
+
+    async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
+        try:
+            await self._write(items, rejected)
+        except SESSION_ERRORS as error:
+            self.crawler.stats.inc_value("postgres/lost_count", len(items) + len(rejected))
+            self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
+            self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
+            fail_crawl(self.crawler, "database_error", one_line(error))
+
+    async def close(self) -> None:
+        """What remains to be done when the outcome of everything else is known."""
+        if not self.session.is_open:
+            return
+        if self.lost_pages:
+            self._name_lost_pages()
+        elif outcome_of(self.crawler).name == "complete" and self.delisting.whole:
+            await self._mark_delisted()
+        await self.session.close()
+
+    async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
+        refused = await self._upsert(items) if items else []
+        if records := [*rejected, *refused]:
+            await self.session.write(
+                lambda connection, batch: quarantine(connection, batch, records)
+            )
+        self.delisting.saw(items)
+        if back := self.delisting.back(items):
+            await self.session.run(lambda connection: self.delisting.relist(connection, back))
+            self.crawler.stats.inc_value("postgres/relisted_count", len(back))
+        self.crawler.stats.inc_value("postgres/item_count", len(items))
+
+    async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
+        """A batch that the server refuses is halved until the row at fault is found."""
+        stats = self.crawler.stats
+        try:
+            added = await self.session.write(
+                lambda connection, batch: upsert(connection, batch, items)
+            )
+        except psycopg.Error as error:
+            if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):
+                raise
+            if len(items) == 1:
+                stats.inc_value("postgres/refused_count")
+                return [_refused(items[0], error)]
+            middle = len(items) // 2
+            return [*await self._upsert(items[:middle]), *await self._upsert(items[middle:])]
+        inserted, updated = added.inserted_count, added.updated_count
+        stats.inc_value("postgres/inserted_count", inserted)
+        stats.inc_value("postgres/updated_count", updated)
+        stats.inc_value("postgres/unchanged_count", len(items) - inserted - updated)
+        return []
+
+    async def _mark_delisted(self) -> None:
+        moment, share_max = datetime.now(UTC), self.delisted_share_max
+        try:
+            delisted = await self.session.run(
+                lambda connection: self.delisting.mark(connection, moment, share_max)
+            )
+        except SESSION_ERRORS as error:
+            failure(self.crawler, "database_error", one_line(error))
+            return
+        self.crawler.stats.set_value("postgres/delisted_count", delisted.marked)
+        if delisted.missing and not delisted.marked:
+            message = (
+                f"{delisted.missing} of the {delisted.known} known coins are missing: more than"
+                f" DELISTED_SHARE_MAX={share_max:g} is taken for a fault of the API,"
+                " and none is marked as delisted"
+            )
+            failure(self.crawler, "coins_missing", message)
+
+    def _name_lost_pages(self) -> None:
+        stats = self.crawler.stats
+        pages = sorted(url for url in self.lost_pages if url)
+        named = ", ".join(pages[:_NAMED_PAGES])
+        more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
+        logger.error("Not stored, or not wholly: %s", ", ".join(pages))
+        lost = f"{stats.get_value('postgres/lost_count')} rows are not stored, of {named}{more}"
+        stats.set_value(FAILURE_STAT, f"{stats.get_value(FAILURE_STAT)}; {lost}")
+
+
+def _refused(item: TableItem, error: psycopg.Error) -> RejectedRecord:
+    url = item.source.url if item.source else None
+    return RejectedRecord(url, encode(item).decode(), f"PostgreSQL: {error.diag.message_primary}")

@@ -1,0 +1,89 @@
+"""A network between crawl and PostgreSQL that a test can cut."""
+
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SOCKET = ".s.PGSQL.5432"
+
+
+class PostgresProxy:
+    """Passes everything on between a Unix socket of its own and the server's.
+
+    ``cut_reply_to``: the connection breaks where the reply to a message with these bytes arrives,
+    once; the server has done by then what it was asked to.
+    """
+
+    def __init__(self, database_url: str):
+        self.server = str(Path(conninfo_to_dict(database_url)["host"]) / SOCKET)
+        self.directory = TemporaryDirectory(prefix="proxy-")
+        self.url = make_conninfo(database_url, host=self.directory.name)
+        self.cut_reply_to: bytes | None = None
+        self.accepts = True
+        self.clients: list[socket.socket] = []
+        self.servers: list[socket.socket] = []
+        self.threads: list[threading.Thread] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+
+    def __enter__(self) -> Self:
+        self.listener.bind(str(Path(self.directory.name) / SOCKET))
+        self.listener.listen()
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in (self.listener, *self.clients, *self.servers):
+            _shut(end)
+        for thread in self.threads:
+            thread.join()
+        for end in (self.listener, *self.clients, *self.servers):
+            end.close()
+        self.directory.cleanup()
+
+    def cut(self) -> None:
+        """Break the client's connections. The server is not told, as when a network is cut."""
+        for client in self.clients:
+            _shut(client)
+
+    def _start(self, target, *arguments) -> None:
+        self.threads.append(threading.Thread(target=target, args=arguments))
+        self.threads[-1].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.clients.append(client)
+                if not self.accepts:
+                    _shut(client)
+                    continue
+                server = socket.socket(socket.AF_UNIX)
+                self.servers.append(server)
+                server.connect(self.server)
+                is_asked = threading.Event()
+                self._start(self._to_server, client, server, is_asked)
+                self._start(self._to_client, client, server, is_asked)
+
+    def _to_server(self, client, server, is_asked) -> None:
+        with suppress(OSError):
+            while data := client.recv(1 << 20):
+                if self.cut_reply_to and self.cut_reply_to in data:
+                    self.cut_reply_to = None
+                    is_asked.set()
+                server.sendall(data)
+
+    def _to_client(self, client, server, is_asked) -> None:
+        with suppress(OSError):
+            while (data := server.recv(1 << 20)) and not is_asked.is_set():
+                client.sendall(data)
+        _shut(client)
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
