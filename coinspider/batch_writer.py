@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg
+from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
 from coinspider.crawl_session import SESSION_ERRORS, CrawlSession
@@ -31,7 +32,8 @@ class BatchWriter:
     What can't be written fails the crawl, with its pages named.
     """
 
-    delisting: Delisting
+    # For a table whose columns are known.
+    delisting: Delisting | None = None
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
@@ -42,8 +44,9 @@ class BatchWriter:
 
     async def open(self) -> None:
         assert isinstance(self.crawler.spider, PaginatedSpider)
-        self.delisting = Delisting(self.crawler.spider)
-        await self.session.open(self.delisting.load)
+        if self.crawler.spider.item_class:
+            self.delisting = Delisting(self.crawler.spider, self.crawler.spider.item_class)
+        await self.session.open(self._load)
 
     async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         try:
@@ -60,21 +63,31 @@ class BatchWriter:
             return
         if self.lost_pages:
             self._name_lost_pages()
-        elif outcome_of(self.crawler).name == "complete" and self.delisting.whole:
-            await self._mark_delisted()
+        elif outcome_of(self.crawler).name == "complete" and self.delisting:
+            await self._mark_delisted(self.delisting)
         await self.session.close()
 
+    async def _load(self, connection: AsyncConnection) -> None:
+        if self.delisting:
+            await self.delisting.load(connection)
+
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
+        if items:
+            await self.session.prepare(type(items[0]))
         refused = await self._upsert(items) if items else []
         if records := [*rejected, *refused]:
             await self.session.write(
                 lambda connection, batch: quarantine(connection, batch, records)
             )
-        self.delisting.saw(items)
-        if back := self.delisting.back(items):
-            await self.session.run(lambda connection: self.delisting.relist(connection, back))
-            self.crawler.stats.inc_value("postgres/relisted_count", len(back))
+        if self.delisting:
+            await self._relist(items, self.delisting)
         self.crawler.stats.inc_value("postgres/item_count", len(items))
+
+    async def _relist(self, items: Sequence[TableItem], delisting: Delisting) -> None:
+        delisting.saw(items)
+        if back := delisting.back(items):
+            await self.session.run(lambda connection: delisting.relist(connection, back))
+            self.crawler.stats.inc_value("postgres/relisted_count", len(back))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
         """A batch that the server refuses is halved until the row at fault is found."""
@@ -97,11 +110,13 @@ class BatchWriter:
         stats.inc_value("postgres/unchanged_count", len(items) - inserted - updated)
         return []
 
-    async def _mark_delisted(self) -> None:
+    async def _mark_delisted(self, delisting: Delisting) -> None:
+        if not delisting.whole:
+            return
         moment, share_max = datetime.now(UTC), self.delisted_share_max
         try:
             delisted = await self.session.run(
-                lambda connection: self.delisting.mark(connection, moment, share_max)
+                lambda connection: delisting.mark(connection, moment, share_max)
             )
         except SESSION_ERRORS as error:
             failure(self.crawler, "database_error", one_line(error))

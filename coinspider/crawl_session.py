@@ -24,10 +24,12 @@ from coinspider.crawl_log import (
 )
 from coinspider.database import DatabaseUnreachableError, connect, one_line
 from coinspider.failure import ConfigurationError, failure, skip_crawl
-from coinspider.outcome import outcome_of
-from coinspider.paginated_spider import KNOWN_STAT, PaginatedSpider
+from coinspider.outcome import Outcome, outcome_of
+from coinspider.paginated_spider import KNOWN_STAT, SINCE_STAT, PaginatedSpider
 from coinspider.reconnecting_connection import DatabaseGoneError, ReconnectingConnection
-from coinspider.schema import create_tables
+from coinspider.schema import create_tables, stored_item_class
+from coinspider.source_state import read_since, write_since
+from coinspider.table_item import TableItem
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class CrawlSession:
     def __init__(self, crawler: Crawler):
         self.crawler = crawler
         self.reconnect_timeout = crawler.settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
+        self.prepared: set[type[TableItem] | None] = set()
         self.log_interval = crawler.settings.getfloat("CRAWL_LOG_INTERVAL")
         if self.log_interval <= 0:
             raise ConfigurationError("CRAWL_LOG_INTERVAL must be more than 0 seconds")
@@ -106,22 +109,38 @@ class CrawlSession:
         self.keeping_current.cancel()
         outcome = outcome_of(self.crawler)
         try:
-            await self.run(
-                lambda connection: end_crawl(
-                    connection, self.crawl_id, self.crawler.stats, *outcome
-                )
-            )
+            await self.run(lambda connection: self._end(connection, outcome))
         except SESSION_ERRORS as error:
             message = f"the crawl's row can't be closed: {one_line(error)}"
             failure(self.crawler, "database_error", message)
         await self.connection.close()
 
+    async def prepare(self, item_class: type[TableItem]) -> None:
+        """Create the table of an item class that was not known when the crawl began."""
+        if item_class not in self.prepared:
+            await self.run(lambda connection: self._create_tables(connection, item_class))
+
+    async def _create_tables(
+        self, connection: AsyncConnection, item_class: type[TableItem] | None
+    ) -> None:
+        await create_tables(connection, item_class)
+        self.prepared.add(item_class)
+
     def _spider(self) -> PaginatedSpider:
         assert isinstance(self.crawler.spider, PaginatedSpider)
         return self.crawler.spider
 
+    async def _end(self, connection: AsyncConnection, outcome: Outcome) -> None:
+        stats = self.crawler.stats
+        await end_crawl(connection, self.crawl_id, stats, *outcome)
+        since = stats.get_value(SINCE_STAT)
+        if since is not None and outcome.status == 0:
+            await write_since(connection, self._spider().lock_name, since)
+
     async def _begin(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
-        await create_tables(connection, spider.item_class)
+        if spider.item_class is None and spider.table:
+            spider.item_class = await stored_item_class(connection, spider.table)
+        await self._create_tables(connection, spider.item_class)
         self.lock = CrawlLock(spider.lock_name)
         if not await self.lock.take(connection):
             await self._skip(connection, spider)
@@ -133,6 +152,8 @@ class CrawlSession:
                 run.updated_at.isoformat(timespec="seconds"),
                 extra={"spider": spider},
             )
+        if spider.since_parameter:
+            spider.since = await read_since(connection, spider.lock_name)
         known = await last_page_count(connection, spider.name, spider.url)
         self.crawler.stats.set_value(KNOWN_STAT, known)
         self.crawl_id = await begin_crawl(connection, spider)

@@ -68,8 +68,8 @@ class Delisting:
     kept, and nothing marked, of a record whose key can't be read, or of a crawl of some coins.
     """
 
-    def __init__(self, spider: PaginatedSpider):
-        keys = [column for column in columns(spider.item_class) if column.primary_key]
+    def __init__(self, spider: PaginatedSpider, item_class: type[TableItem]):
+        keys = [column for column in columns(item_class) if column.primary_key]
         self.keys = [column for column in keys if column.name not in spider.constants]
         self.key = attrgetter(*[column.name for column in self.keys])
         self.constants = {
@@ -77,7 +77,7 @@ class Delisting:
             for column in keys
             if column.name in spider.constants
         }
-        self.table = spider.item_class.table
+        self.table = item_class.table
         self.whole = spider.whole
         self.seen: list[bytes] = []
         self.delisted: set[Any] = set()

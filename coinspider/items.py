@@ -41,3 +41,22 @@ class FullCoin(TableItem, kw_only=True):
     atl_change_percentage: Amount | None = None
     atl_date: Time | None = None
     last_updated: Version | None = None
+
+
+class Asset(TableItem, kw_only=True, rename="camel"):
+    """A coin as CoinCap's ``/v2/assets`` tells it; its numbers come as strings."""
+
+    table: ClassVar[str] = "asset"
+
+    asset_id: Key = field(name="id")
+    rank: Integer | None = None
+    symbol: str
+    name: str
+    supply: Amount | None = None
+    max_supply: Amount | None = None
+    market_cap_usd: Amount | None = None
+    volume_usd_24hr: Amount | None = field(default=None, name="volumeUsd24Hr")
+    price_usd: Amount | None = None
+    change_percent_24hr: Amount | None = field(default=None, name="changePercent24Hr")
+    vwap_24hr: Amount | None = field(default=None, name="vwap24Hr")
+    explorer: str | None = None

@@ -6,7 +6,10 @@ Retries, concurrency and a stop in the middle then cost nothing.
 
 from dataclasses import dataclass
 
-from w3lib.url import add_or_replace_parameter, url_query_parameter
+from scrapy.http import Response
+from w3lib.url import add_or_replace_parameter, add_or_replace_parameters, url_query_parameter
+
+from coinspider.json_path import find_value, parse_path
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,68 @@ class PageNumber:
     def is_end(self, url: str, record_count: int) -> bool:
         """Whether the page at ``url``, with so many records, is the end of the list."""
         return record_count == 0 or self.page(url) == self.last
+
+
+@dataclass(frozen=True)
+class Offset(PageNumber):
+    """``offset=0``, ``offset=100``, ... with a ``limit`` of records a page, until one is empty."""
+
+    parameter: str = "offset"
+    limit: int = 100
+    limit_parameter: str = "limit"
+
+    def url(self, url: str, page: int) -> str:
+        place = {
+            self.parameter: str((page - 1) * self.limit),
+            self.limit_parameter: str(self.limit),
+        }
+        return add_or_replace_parameters(url, place)
+
+    def page(self, url: str) -> int:
+        return int(url_query_parameter(url, self.parameter, "0")) // self.limit + 1
+
+
+@dataclass(frozen=True)
+class NextLink:
+    """The URL of the next page at ``path`` in the body; missing, null or empty at the end."""
+
+    path: str = "next"
+
+    def following(self, response: Response) -> str | None:
+        link = find_value(response.body, parse_path(self.path))
+        return response.urljoin(str(link)) if link else None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A mark of where the next page begins, at ``path`` in the body, for the query."""
+
+    path: str = "next_cursor"
+    parameter: str = "cursor"
+
+    def following(self, response: Response) -> str | None:
+        cursor = find_value(response.body, parse_path(self.path))
+        if cursor in (None, "", False):
+            return None
+        return add_or_replace_parameter(response.url, self.parameter, str(cursor))
+
+
+@dataclass(frozen=True)
+class LinkHeader:
+    """The header ``Link: <...>; rel="next"``, of https://www.rfc-editor.org/rfc/rfc8288."""
+
+    def following(self, response: Response) -> str | None:
+        # A large import that no other strategy needs.
+        from requests.utils import parse_header_links
+
+        header = b", ".join(response.headers.getlist("Link")).decode("latin-1")
+        for link in parse_header_links(header):
+            if "next" in link.get("rel", "").lower().split():
+                return response.urljoin(link["url"])
+        return None
+
+
+Pagination = PageNumber | NextLink | Cursor | LinkHeader
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any, Self
 
 from scrapy import signals
@@ -12,6 +13,7 @@ from coinspider.batch_writer import BatchWriter
 from coinspider.coercion import CoercionError, coerce
 from coinspider.crawl_session import CrawlSession
 from coinspider.failure import ConfigurationError
+from coinspider.paginated_spider import SINCE_STAT, PaginatedSpider
 from coinspider.quarantine import RejectedRecord, readable
 from coinspider.record import Record
 from coinspider.table_item import TableItem
@@ -27,6 +29,33 @@ class CoercePipeline:
             return coerce(item)
         except CoercionError as error:
             raise DropItem(str(error)) from None
+
+
+class SincePipeline:
+    """Notes the greatest value of an incremental source's ``since_column``."""
+
+    def __init__(self, crawler: Crawler):
+        spider = crawler.spider
+        if not isinstance(spider, PaginatedSpider) or not spider.since_column:
+            raise NotConfigured
+        self.crawler, self.column = crawler, spider.since_column
+        self.greatest: Any = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler)
+
+    def process_item(self, item: Any) -> Any:
+        value = getattr(item, self.column, None)
+        if value is not None and (self.greatest is None or value > self.greatest):
+            self.greatest = value
+        return item
+
+    def close_spider(self) -> None:
+        if self.greatest is not None:
+            is_time = isinstance(self.greatest, datetime)
+            since = self.greatest.isoformat() if is_time else str(self.greatest)
+            self.crawler.stats.set_value(SINCE_STAT, since)
 
 
 class PostgresPipeline:
@@ -70,7 +99,8 @@ class PostgresPipeline:
 
     async def item_dropped(self, item: Any, exception: DropItem) -> None:
         if isinstance(item, Record):
-            self.writer.delisting.saw_rejected(item)
+            if self.writer.delisting:
+                self.writer.delisting.saw_rejected(item)
             text = readable(bytes(item.text))
             self.rejected.append(RejectedRecord(item.source.url, text, str(exception)))
             if len(self.rejected) >= self.batch_size:

@@ -1,7 +1,8 @@
 """A record between the page it came on and the item it becomes."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,8 @@ from msgspec import Raw, Struct
 from coinspider.table_item import TableItem
 
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_FIELD = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*(.*)', re.DOTALL)
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _CLOSING = {b"[": b"]", b"{": b"}"}
 # A bracket that closes none, or a string that has no end.
@@ -22,7 +25,7 @@ class Source(Struct, frozen=True):
 
     url: str
     item_class: type[TableItem]
-    constants: dict[str, Any]
+    constants: Mapping[str, Any]
     """Fields of the item that the record itself does not carry, by name."""
 
 
@@ -54,22 +57,40 @@ def split_page(body: bytes) -> list[Raw]:
     try:
         return _decode_list(body)
     except (msgspec.DecodeError, RecursionError):
-        return _cut_array(body.strip())
+        return [Raw(element) for element in _cut_array(body.strip())]
 
 
-def _cut_array(body: bytes) -> list[Raw]:
+def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
+    """Cut a JSON object into the texts of its fields; ``None`` where it is no object."""
+    try:
+        return _decode_object(body)
+    except (msgspec.DecodeError, RecursionError):
+        fields = map(_FIELD.fullmatch, _elements(body.strip(), b"{"))
+        return {json.loads(field[1]): field[2] for field in fields if field} or None
+
+
+def _cut_array(body: bytes) -> list[bytes]:
     """Cut at the commas of the outermost array, whatever stands between them."""
     if not body.startswith(b"["):
         raise PageError(f"not a JSON array but {_beginning(body)}")
-    cuts = [0, *_outer_cuts(body)]
-    elements = [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
-    if body[cuts[-1] :] != b"]" or not all(elements):
+    elements = _elements(body, b"[")
+    if not elements or not all(elements):
         raise PageError("a JSON array that is cut short or broken")
-    return [Raw(element) for element in elements]
+    return elements
+
+
+def _elements(body: bytes, opening: bytes) -> list[bytes]:
+    """What the commas of the outermost brackets part; nothing where these don't enclose all."""
+    if not body.startswith(opening):
+        return []
+    cuts = [0, *_outer_cuts(body)]
+    if body[cuts[-1] :] != _CLOSING[opening]:
+        return []
+    return [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
 
 
 def _outer_cuts(body: bytes) -> Iterator[int]:
-    """The positions of the outermost array's commas and of its end, as far as it is sound."""
+    """The positions of the outermost commas and of the end, as far as it is sound."""
     expected: list[bytes] = []
     for token in _STRUCTURE.finditer(body):
         character = token[0]

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from msgspec.inspect import DateTimeType, DecimalType, IntType, RawType, StrType
+from msgspec.inspect import BoolType, DateTimeType, DecimalType, IntType, RawType, StrType
 from psycopg import AsyncConnection, sql
 
+from coinspider.inferred_item import make_item_class
 from coinspider.table_item import Column, TableItem, columns, primary_key
 
 SQL_TYPES = {
@@ -13,6 +14,7 @@ SQL_TYPES = {
     # Without precision: numeric(p, s) would round small prices to 0 and refuse large supplies.
     DecimalType: "numeric",
     DateTimeType: "timestamptz",
+    BoolType: "boolean",
     RawType: "jsonb",
 }
 
@@ -26,6 +28,23 @@ class Table(NamedTuple):
     options: str = ""
 
 
+SOURCE_STATE = Table(
+    "source_state",
+    {
+        "source": "text",
+        "since": "text NOT NULL",
+        "updated_at": "timestamptz NOT NULL DEFAULT now()",
+    },
+    ["source"],
+)
+_STORED_TYPES = """
+SELECT column_name, data_type FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position
+"""
+_STORED_KEYS = """
+SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
+"""
 CRAWL = Table(
     "crawl",
     {
@@ -71,12 +90,24 @@ REJECTED_RECORD = Table(
 )
 
 
-async def create_tables(connection: AsyncConnection, item_class: type[TableItem]) -> None:
+async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
+    """An item class for a table as an earlier crawl has made it; ``None`` where there is none."""
+    keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
+    types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()
+    return make_item_class(table, [key for (key,) in keys], dict(types)) if keys else None
+
+
+async def create_tables(connection: AsyncConnection, item_class: type[TableItem] | None) -> None:
     """Create what is missing; two processes may do so at once."""
     async with connection.transaction():
         # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))")
-        for table in (CRAWL, REJECTED_RECORD, _table(item_class)):
+        for table in (
+            CRAWL,
+            REJECTED_RECORD,
+            SOURCE_STATE,
+            *([_table(item_class)] if item_class else []),
+        ):
             found = await connection.execute("SELECT to_regclass(quote_ident(%s))", [table.name])
             if await found.fetchone() == (None,):
                 await connection.execute(_create(table))

@@ -23,6 +23,22 @@ COINGECKO_API_KEY = os.environ.get("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
 COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")  # calls per minute, 0 for none
 
+# Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
+# a user's name and password
+API_TOKEN = os.environ.get("API_TOKEN")
+API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME", "Token")
+API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
+API_USERNAME = os.environ.get("API_USERNAME")
+API_PASSWORD = os.environ.get("API_PASSWORD")
+RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
+if API_TOKEN and API_TOKEN_PARAMETER:
+    DOWNLOAD_HANDLERS = dict.fromkeys(
+        ("http", "https"), "coinspider.token_parameter.TokenParameterDownloadHandler"
+    )
+# Links that an API sends lead to its own host, or to these, without credentials.
+PAGINATION_HOSTS_ALLOWED: list[str] = []
+PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
+
 # PostgreSQL (used by PostgresPipeline)
 POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
 DATABASE_URL = os.environ.get("DATABASE_URL")
@@ -36,6 +52,7 @@ DELISTED_SHARE_MAX = 0.1
 # From page to row
 ITEM_PIPELINES = {
     "coinspider.pipelines.CoercePipeline": 100,
+    "coinspider.pipelines.SincePipeline": 500,
     "coinspider.pipelines.PostgresPipeline": 900,
 }
 # Nearest to the spider, so that the others see requests only.
@@ -73,6 +90,7 @@ DOWNLOADER_MIDDLEWARES = {
     "coinspider.ratelimit.RateLimitMiddleware": 560,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
     "coinspider.retry.BackoffRetryMiddleware": 550,
+    "coinspider.links.PrivateAddressMiddleware": 50,
 }
 # Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 RETRY_TIMES = 6

@@ -18,6 +18,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
 Extra = Raw
 NO_EXTRA = Raw(b"{}")
+NULL = Raw(b"null")
 
 
 class TableItem(Struct, kw_only=True, dict=True):
@@ -65,7 +66,7 @@ def _column(field: msgspec_inspect.Field) -> Column:
         name=field.name,
         json_key=field.encode_name,
         type=type(declared),
-        required=not isinstance(field.type, msgspec_inspect.UnionType),
+        required=not isinstance(field.type, msgspec_inspect.UnionType) and field.default != NULL,
         primary_key=marks.get("primary_key", False),
         version=marks.get("version", False),
     )

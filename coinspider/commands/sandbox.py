@@ -35,11 +35,13 @@ class Command(ScrapyCommand):
         return (
             "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
             " COINGECKO_BASE_URL. It answers /coins/markets; /calls lists the time and the status"
-            " of each call."
+            " of each call. Below /others are lists that page in other ways: drf, cursor, link,"
+            " offset, and CoinCap's assets."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         _add_coins(parser.add_argument_group("Coins"))
+        _add_other_apis(parser.add_argument_group("Other APIs, below /others"))
         _add_refusals(parser.add_argument_group("Refusals"))
         _add_trouble(parser.add_argument_group("Trouble"))
         add = parser.add_argument_group("Address").add_argument
@@ -51,6 +53,7 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
+
         if opts.key and opts.plan == "public":
             raise UsageError("--key needs --plan demo or --plan pro", print_help=False)
 
@@ -88,6 +91,13 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
     add("--short-page", type=_number(int, 1), action="append", default=[], metavar="N",
         help="send half of page N only (may be repeated)")  # fmt: skip
+
+
+def _add_other_apis(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--token", help="the token that calls must carry (default: none is needed)")
+    add("--links-to", metavar="URL",
+        help="where the links of /others/drf and /others/link lead (default: here)")  # fmt: skip
 
 
 def _add_refusals(group: argparse._ArgumentGroup) -> None:
@@ -132,6 +142,8 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         moving_rank=opts.moving_rank,
         faults=Faults(opts.faults, opts.seed),
         bodies=tuple(opts.body),
+        token=opts.token,
+        links_to=opts.links_to,
     )
 
 

@@ -17,6 +17,7 @@ from coinspider.coingecko import PLANS
 from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault, Faults
 from coinspider.sandbox.limits import Limit, NoLimit, retry_after
+from coinspider.sandbox.other_apis import add_other_apis, argument
 
 # Its declared type is a list of interfaces, which type checkers can't read.
 reactor: Any = _reactor
@@ -41,6 +42,8 @@ class Behaviour:
     moving_rank: bool = False
     faults: Faults = field(default_factory=Faults)
     bodies: tuple[bytes, ...] = ()
+    token: str | None = None
+    links_to: str | None = None
 
 
 class ApiError(Exception):
@@ -93,7 +96,7 @@ class CoinsMarkets(Resource):
 
     def _page(self, request: Request) -> bytes:
         self._check_key(request)
-        vs_currency = _argument(request, "vs_currency")
+        vs_currency = argument(request, "vs_currency")
         if not vs_currency:
             raise ApiError(422, 422, "Missing parameter vs_currency")
         page, per_page = _number(request, "page", 1), _number(request, "per_page", 100)
@@ -108,11 +111,11 @@ class CoinsMarkets(Resource):
         return f"[{','.join(texts)}]".encode()
 
     def _ids(self, request: Request) -> Sequence[str]:
-        order = _argument(request, "order") or "market_cap_desc"
+        order = argument(request, "order") or "market_cap_desc"
         if order not in ORDERS:
             raise ApiError(400, 400, f"order is one of {', '.join(ORDERS)}")
         ids = self.coins.ordered(order)
-        if wanted := _argument(request, "ids"):
+        if wanted := argument(request, "ids"):
             chosen = set(wanted.split(","))
             return [id_ for id_ in ids if id_ in chosen]
         if self.behaviour.moving_rank and not order.startswith("id_"):
@@ -157,17 +160,12 @@ class Calls(Resource):
 def _key(request: Request, header: str) -> str | None:
     """A key may also travel in the query: ``x_cg_pro_api_key``."""
     key: str | None = request.getHeader(header)
-    return key or _argument(request, header.replace("-", "_"))
-
-
-def _argument(request: Request, name: str) -> str:
-    values: list[bytes] = request.args.get(name.encode(), [])
-    return values[0].decode(errors="replace") if values else ""
+    return key or argument(request, header.replace("-", "_"))
 
 
 def _number(request: Request, name: str, default: int) -> int:
     try:
-        return int(_argument(request, name) or default)
+        return int(argument(request, name) or default)
     except ValueError:
         raise ApiError(400, 400, f"{name} is not a number") from None
 
@@ -177,6 +175,7 @@ def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> Any:
     markets = CoinsMarkets(coins, behaviour)
     root: Any = Resource()
     root.putChild(b"calls", Calls(markets))
+    add_other_apis(root, coins, behaviour.token, behaviour.links_to)
     node = root
     for name, child in ((b"api", Resource()), (b"v3", Resource()), (b"coins", Resource())):
         node.putChild(name, child)

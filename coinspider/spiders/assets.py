@@ -1,0 +1,18 @@
+"""CoinCap's assets: a source in one file."""
+
+from coinspider.items import Asset
+from coinspider.paginated_spider import PaginatedSpider
+from coinspider.pagination import Offset
+
+
+class AssetsSpider(PaginatedSpider):
+    """Walks ``/v2/assets`` to the empty page.
+
+    https://docs.coincap.io/ (version 2)
+    """
+
+    name = "assets"
+    url = "https://api.coincap.io/v2/assets"
+    item_class = Asset
+    pagination = Offset(limit=2000)
+    records = "data"
