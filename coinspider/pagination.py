@@ -72,7 +72,7 @@ class Cursor:
 
     def following(self, response: Response) -> str | None:
         cursor = find_value(response.body, parse_path(self.path))
-        if cursor in (None, "", False):
+        if cursor is None or cursor is False or cursor == "":
             return None
         return add_or_replace_parameter(response.url, self.parameter, str(cursor))
 

@@ -136,3 +136,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 def last_line(process: subprocess.CompletedProcess[str]) -> str:
     return process.stderr.strip().splitlines()[-1]
+
+
+def seen(url: str) -> list[dict[str, str | None]]:
+    """The calls of a sandbox's other APIs: their URIs, and the credentials that came along."""
+    with urlopen(f"{url}/seen") as answer:  # noqa: S310
+        return json.load(answer)

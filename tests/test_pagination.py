@@ -1,8 +1,19 @@
 """Which page comes next."""
 
-import pytest
+import json
 
-from coinspider.pagination import IN_SEQUENCE, LookAhead, PageNumber
+import pytest
+from scrapy.http import Response
+
+from coinspider.pagination import (
+    IN_SEQUENCE,
+    Cursor,
+    LinkHeader,
+    LookAhead,
+    NextLink,
+    Offset,
+    PageNumber,
+)
 
 URL = "https://api.example/coins/markets?vs_currency=usd"
 
@@ -70,3 +81,72 @@ def test_in_sequence_asks_for_one_page_after_the_other():
 def test_look_ahead_has_several_pages_under_way():
     assert LookAhead(4).after(1) == [2, 3, 4, 5]
     assert LookAhead(4).after(3) == [7]
+
+
+@pytest.mark.parametrize("page", [1, 2, 7])
+def test_offset_is_a_page_number_in_other_words(page):
+    strategy = Offset(limit=50)
+    url = strategy.url(URL, page)
+    assert url == f"{URL}&offset={(page - 1) * 50}&limit=50"
+    assert strategy.page(url) == page
+    assert strategy.is_end(url, 0)
+    assert not strategy.is_end(url, 3)
+
+
+def answer(body: object = None, **headers: str) -> Response:
+    return Response(f"{URL}&page=2", body=json.dumps(body).encode(), headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("link", "following"),
+    [
+        pytest.param("https://api.example/x?page=3", "https://api.example/x?page=3", id="absolute"),
+        pytest.param("?page=3", "https://api.example/coins/markets?page=3", id="relative"),
+        pytest.param("/v2/x", "https://api.example/v2/x", id="relative to the host"),
+        pytest.param(None, None, id="null"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_next_link(link, following):
+    assert NextLink().following(answer({"next": link, "results": []})) == following
+    assert NextLink("links.next").following(answer({"links": {"next": link}})) == following
+
+
+@pytest.mark.parametrize("body", [{}, [], {"results": []}, "text"])
+def test_missing_next_link_is_the_end(body):
+    assert NextLink().following(answer(body)) is None
+
+
+@pytest.mark.parametrize(
+    ("cursor", "following"),
+    [
+        ("abc=", f"{URL}&page=2&cursor=abc%3D"),
+        (7, f"{URL}&page=2&cursor=7"),
+        (0, f"{URL}&page=2&cursor=0"),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_cursor(cursor, following):
+    assert Cursor().following(answer({"next_cursor": cursor})) == following
+
+
+@pytest.mark.parametrize(
+    ("header", "following"),
+    [
+        pytest.param('<https://api.example/x?page=3>; rel="next"', "https://api.example/x?page=3",
+                     id="next"),
+        pytest.param('<?page=1>; rel="prev", </x?page=3>; rel="next"', "https://api.example/x?page=3",
+                     id="among others, relative"),
+        pytest.param('</x?ids=1,2&page=3>; rel=next', "https://api.example/x?ids=1,2&page=3",
+                     id="a comma in the URL"),
+        pytest.param('</x>; rel="last next"', "https://api.example/x", id="two relations"),
+        pytest.param('</x>; rel="prev"', None, id="none"),
+    ],
+)  # fmt: skip
+def test_link_header(header, following):
+    assert LinkHeader().following(answer([], Link=header)) == following
+
+
+def test_no_link_header_is_the_end():
+    assert LinkHeader().following(answer([])) is None
