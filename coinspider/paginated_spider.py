@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.credentials import TOKEN_META, credential_headers
-from coinspider.failure import fail_crawl, failure
+from coinspider.failure import ConfigurationError, fail_crawl, failure
 from coinspider.json_path import parse_path, split_records
 from coinspider.links import HOME_META, LinkRefusedError, check_link, origin
 from coinspider.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
@@ -62,6 +62,11 @@ class PaginatedSpider(Spider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        calls = str(crawler.settings.get("RATELIMIT_CALLS") or 0)
+        if not calls.isdecimal():
+            raise ConfigurationError(
+                f"API_RATE_LIMIT={calls} is not a number of calls per minute (0 for no limit)"
+            )
         spider = super().from_crawler(crawler, *args, **kwargs)
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
