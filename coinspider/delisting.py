@@ -46,8 +46,11 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """  # noqa: S608
-# Of a whole table: what is best for a batch (database.py) would compare each key with each other.
-_PLANS = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on"
+# What is best for a batch (database.py), or for a table that was never analysed, would here compare
+# each key with each other.
+_PLANS = """
+SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_nestloop = off
+"""
 _MARKED = """
 SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {constants}
 """

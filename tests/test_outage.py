@@ -24,7 +24,7 @@ def crawl(scrapy, sandbox, proxy, query):
     """Starts a crawl of 2,000 coins behind the proxy that has stored some."""
 
     def start(*arguments):
-        api = sandbox("--coins", 2000, "--latency", "0.4")
+        api = sandbox("--coins", 2000, "--latency", "0.3")
         crawl = scrapy.start("crawl", "coins", *SEQUENTIAL, *arguments,
                              COINGECKO_BASE_URL=api.url, DATABASE_URL=proxy.url)  # fmt: skip
         wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
