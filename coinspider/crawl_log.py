@@ -19,9 +19,9 @@ _SET_FIGURES = ", ".join(
 )
 _BEGIN = """
 INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, host, process_id,
-                   started_at, ended_at)
+                   started_at, ended_at, page_count, record_count)
 VALUES (%(spider)s, %(job)s, %(arguments)s, %(url)s, %(vs_currency)s, %(lock_name)s, %(host)s,
-        %(process_id)s, now(), NULL)
+        %(process_id)s, now(), NULL, 0, 0)
 RETURNING id
 """
 # A crawl that lost its lock for a while may have been taken for dead meanwhile.

@@ -24,10 +24,11 @@ from coinspider.crawl_log import (
 )
 from coinspider.database import DatabaseUnreachableError, connect, one_line
 from coinspider.failure import ConfigurationError, failure, skip_crawl
+from coinspider.inferred_item import stored_item_class
+from coinspider.migration import migrate
 from coinspider.outcome import Outcome, outcome_of
 from coinspider.paginated_spider import KNOWN_STAT, SINCE_STAT, PaginatedSpider
 from coinspider.reconnecting_connection import DatabaseGoneError, ReconnectingConnection
-from coinspider.schema import create_tables, stored_item_class
 from coinspider.source_state import read_since, write_since
 from coinspider.table_item import TableItem
 
@@ -118,12 +119,12 @@ class CrawlSession:
     async def prepare(self, item_class: type[TableItem]) -> None:
         """Create the table of an item class that was not known when the crawl began."""
         if item_class not in self.prepared:
-            await self.run(lambda connection: self._create_tables(connection, item_class))
+            await self.run(lambda connection: self._migrate(connection, item_class))
 
-    async def _create_tables(
+    async def _migrate(
         self, connection: AsyncConnection, item_class: type[TableItem] | None
     ) -> None:
-        await create_tables(connection, item_class)
+        await migrate(connection, item_class)
         self.prepared.add(item_class)
 
     def _spider(self) -> PaginatedSpider:
@@ -140,7 +141,7 @@ class CrawlSession:
     async def _begin(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
         if spider.item_class is None and spider.table:
             spider.item_class = await stored_item_class(connection, spider.table)
-        await self._create_tables(connection, spider.item_class)
+        await self._migrate(connection, spider.item_class)
         self.lock = CrawlLock(spider.lock_name)
         if not await self.lock.take(connection):
             await self._skip(connection, spider)

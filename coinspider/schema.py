@@ -1,11 +1,10 @@
-"""The tables, made from the items."""
+"""What the tables are: those of the items, and coinspider's own."""
 
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from msgspec.inspect import BoolType, DateTimeType, DecimalType, IntType, RawType, StrType
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
-from coinspider.inferred_item import make_item_class
 from coinspider.table_item import Column, TableItem, columns, primary_key
 
 SQL_TYPES = {
@@ -20,12 +19,16 @@ SQL_TYPES = {
 
 
 class Table(NamedTuple):
-    """A table: each column's definition in SQL, by its name, and what follows the columns."""
+    """A table: the SQL type of each column, with its constraints, by name; what follows these.
+
+    ``fill`` has the statements that fill columns added to a table that has rows already.
+    """
 
     name: str
     columns: dict[str, str]
     primary_key: list[str]
     options: str = ""
+    fill: dict[str, LiteralString] = {}  # noqa: RUF012
 
 
 SOURCE_STATE = Table(
@@ -37,14 +40,6 @@ SOURCE_STATE = Table(
     },
     ["source"],
 )
-_STORED_TYPES = """
-SELECT column_name, data_type FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position
-"""
-_STORED_KEYS = """
-SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
-"""
 CRAWL = Table(
     "crawl",
     {
@@ -63,7 +58,7 @@ CRAWL = Table(
         "outcome": "text",
         "message": "text",
         "batch_count": "bigint NOT NULL DEFAULT 0",
-        "page_count": "bigint NOT NULL DEFAULT 0",
+        "page_count": "integer NOT NULL DEFAULT 0",
         "record_count": "bigint NOT NULL DEFAULT 0",
         "inserted_count": "bigint NOT NULL DEFAULT 0",
         "updated_count": "bigint NOT NULL DEFAULT 0",
@@ -75,6 +70,8 @@ CRAWL = Table(
         "response_bytes": "bigint NOT NULL DEFAULT 0",
     },
     ["id"],
+    # Once only complete crawls had a row.
+    fill={"outcome": "UPDATE crawl SET outcome = 'complete' WHERE ended_at IS NOT NULL"},
 )
 REJECTED_RECORD = Table(
     "rejected_record",
@@ -90,30 +87,8 @@ REJECTED_RECORD = Table(
 )
 
 
-async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
-    """An item class for a table as an earlier crawl has made it; ``None`` where there is none."""
-    keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
-    types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()
-    return make_item_class(table, [key for (key,) in keys], dict(types)) if keys else None
-
-
-async def create_tables(connection: AsyncConnection, item_class: type[TableItem] | None) -> None:
-    """Create what is missing; two processes may do so at once."""
-    async with connection.transaction():
-        # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))")
-        for table in (
-            CRAWL,
-            REJECTED_RECORD,
-            SOURCE_STATE,
-            *([_table(item_class)] if item_class else []),
-        ):
-            found = await connection.execute("SELECT to_regclass(quote_ident(%s))", [table.name])
-            if await found.fetchone() == (None,):
-                await connection.execute(_create(table))
-
-
-def _table(item_class: type[TableItem]) -> Table:
+def item_table(item_class: type[TableItem]) -> Table:
+    """The table of an item: a column for each of its fields, and what a crawl itself notes."""
     # The free room in each block lets an update stay in it and leave the index alone (HOT):
     # https://www.postgresql.org/docs/current/storage-hot.html
     definitions = {column.name: _definition(column) for column in columns(item_class)}
@@ -122,18 +97,6 @@ def _table(item_class: type[TableItem]) -> Table:
         definitions | {"delisted_at": "timestamptz"},
         primary_key(item_class),
         "WITH (fillfactor = 85)",
-    )
-
-
-def _create(table: Table) -> sql.Composed:
-    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({})) {}").format(
-        sql.Identifier(table.name),
-        sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(definition))
-            for name, definition in table.columns.items()
-        ),
-        sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
-        sql.SQL(table.options),
     )
 
 

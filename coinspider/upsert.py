@@ -40,7 +40,8 @@ WHERE id = %(crawl_id)s {returning_totals}
 async def upsert(connection: AsyncConnection, batch: Batch, items: Sequence[TableItem]) -> Totals:
     """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
-    A row is replaced only by a newer one, and written only if it differs. Raises
+    A row is replaced only by a newer one, or by one of the same version that knows more, and
+    written only if it differs. Raises
     :exc:`psycopg.Error`; then nothing is written.
     """
     values = {"items": encode(items).decode(), "batch": batch.number, "crawl_id": batch.crawl_id}
@@ -83,17 +84,27 @@ def _replaces(item_class: type[TableItem], new: str) -> sql.Composable:
     )
     if not (version := _version(item_class)):
         return differs
-    [newer] = _each(version, "{new}.{0} > stored.{0} OR stored.{0} IS NULL AND ", new=new)
-    return newer + differs
+    # A column that was added to the table is to be filled, also where the version stays the same.
+    fuller = sql.SQL("num_nonnulls({}) > num_nonnulls({})").format(
+        _list(names, new), _list(names, "stored")
+    )
+    [newer] = _each(
+        version,
+        "{new}.{0} > stored.{0} OR stored.{0} IS NULL AND {differs}"
+        " OR {new}.{0} = stored.{0} AND {fuller}",
+        new=sql.Identifier(new),
+        differs=differs,
+        fuller=fuller,
+    )
+    return newer
 
 
 def _version(item_class: type[TableItem]) -> list[str]:
     return [c.name for c in columns(item_class) if c.version]
 
 
-def _each(names: list[str], template: str, **qualifiers: str) -> list[sql.Composed]:
-    identifiers = {key: sql.Identifier(value) for key, value in qualifiers.items()}
-    return [sql.SQL(template).format(sql.Identifier(name), **identifiers) for name in names]
+def _each(names: list[str], template: str, **parts: sql.Composable) -> list[sql.Composed]:
+    return [sql.SQL(template).format(sql.Identifier(name), **parts) for name in names]
 
 
 def _list(names: list[str], qualifier: str | None = None) -> sql.Composed:

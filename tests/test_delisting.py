@@ -13,9 +13,9 @@ from coinspider.crawl_log import Batch
 from coinspider.database import connect
 from coinspider.delisting import Delisted, Delisting
 from coinspider.items import FullCoin
+from coinspider.migration import migrate
 from coinspider.record import Record, Source
 from coinspider.sandbox.made_up_coins import coin_id
-from coinspider.schema import create_tables
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.upsert import upsert
 from tests.conftest import last_line
@@ -92,7 +92,7 @@ def delisting(database_url):
             settings = SimpleNamespace(get={"DATABASE_URL": database_url}.get, getint=lambda _: 10)
             connection: AsyncConnection
             async with await connect(settings) as connection:
-                await create_tables(connection, FullCoin)
+                await migrate(connection, FullCoin)
                 [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
                 for number, currency in enumerate(("usd", "eur")):
                     batch = Batch(crawl_id, number + 1)

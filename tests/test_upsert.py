@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from coinspider.crawl_log import Batch
 from coinspider.items import FullCoin
-from coinspider.schema import create_tables
+from coinspider.migration import migrate
 from coinspider.upsert import upsert
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def run(database_url):
 
     async def upsert_all(batches):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-            await create_tables(connection, FullCoin)
+            await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             for number, items in enumerate(batches, start=1):
                 totals = await upsert(connection, Batch(crawl_id, number), items)
@@ -74,7 +74,7 @@ def test_repeat_leaves_no_dead_row_and_next_to_no_wal(database_url, query):
 
     async def wal_of_a_repeat():
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-            await create_tables(connection, FullCoin)
+            await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
 
             async def wal():
@@ -99,7 +99,7 @@ def test_crawls_at_once_leave_the_newest_and_do_not_deadlock(database_url, query
     async def crawl(seed):
         random = Random(seed)
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-            await create_tables(connection, FullCoin)
+            await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             for number in range(1, 26):
                 ids = random.sample(range(100), 60)
