@@ -45,7 +45,7 @@ class BatchWriter:
     async def open(self) -> None:
         assert isinstance(self.crawler.spider, PaginatedSpider)
         if self.crawler.spider.item_class:
-            self.delisting = Delisting(self.crawler.spider, self.crawler.spider.item_class)
+            self.delisting = Delisting(self.crawler.spider)
         await self.session.open(self._load)
 
     async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:

@@ -71,7 +71,9 @@ class Delisting:
     kept, and nothing marked, of a record whose key can't be read, or of a crawl of some coins.
     """
 
-    def __init__(self, spider: PaginatedSpider, item_class: type[TableItem]):
+    def __init__(self, spider: PaginatedSpider):
+        item_class = spider.item_class
+        assert item_class
         keys = [column for column in columns(item_class) if column.primary_key]
         self.keys = [column for column in keys if column.name not in spider.constants]
         self.key = attrgetter(*[column.name for column in self.keys])
