@@ -10,15 +10,17 @@ from coinspider.failure import ConfigurationError
 TOKEN_META = "api_token_allowed"  # noqa: S105
 
 
-def credential_headers(settings: BaseSettings) -> dict[str, str]:
-    """The ``Authorization`` header of ``API_TOKEN`` or of ``API_USERNAME`` and ``API_PASSWORD``.
+def credential_headers(
+    settings: BaseSettings, credential_setting: str = "API_TOKEN"
+) -> dict[str, str]:
+    """The ``Authorization`` header of the token or of ``API_USERNAME`` and ``API_PASSWORD``.
 
     Nothing where none is set, or where the token goes into the query (``API_TOKEN_PARAMETER``).
     Raises :exc:`ConfigurationError` where more than one kind is set.
     """
-    token, user = settings.get("API_TOKEN"), settings.get("API_USERNAME")
+    token, user = settings.get(credential_setting), settings.get("API_USERNAME")
     if token and user:
-        raise ConfigurationError("set API_TOKEN or API_USERNAME, not both")
+        raise ConfigurationError(f"set {credential_setting} or API_USERNAME, not both")
     if user:
         pair = f"{user}:{settings.get('API_PASSWORD') or ''}"
         return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

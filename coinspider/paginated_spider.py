@@ -4,21 +4,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from scrapy import Request, Spider, signals
+from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
-from scrapy.spidermiddlewares.httperror import HttpError
-from twisted.python.failure import Failure
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.credentials import TOKEN_META, credential_headers
 from coinspider.failure import ConfigurationError, fail_crawl, failure
 from coinspider.json_path import parse_path, split_records
 from coinspider.links import HOME_META, LinkRefusedError, check_link, origin
+from coinspider.page_failures import PageFailures
 from coinspider.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
-from coinspider.ratelimit import CrawlEndingError
 from coinspider.record import Page, PageError, Source
 from coinspider.table_item import TableItem
 
@@ -30,28 +27,28 @@ SINCE_STAT = "pagination/since"
 KNOWN_STAT = "pagination/known_page_count"
 
 
-class PaginatedSpider(Spider):
+class PaginatedSpider(PageFailures):
     """Asks for one page after the other and yields each as a :class:`Page` of records.
 
     A source names its ``url``, its ``item_class``, its ``pagination`` and where on a page its
-    ``records`` are (``data.items``; the bare list by default). The setting ``NAME_URL`` gives its
-    API another place. Where pages have numbers, and the
-    latency, not the limit, is what a crawl waits for, it asks for up to ``LOOKAHEAD_PAGES`` at
-    once; under a limit never for more than the last complete crawl had.
+    ``records`` are (``data.items``; the bare list by default). The setting ``NAME_URL`` moves
+    its API elsewhere. Where pages have numbers, and the latency, not the limit, is what a crawl
+    waits for, it asks for up to ``LOOKAHEAD_PAGES`` at once; under a limit never for more than the
+    last complete crawl had.
     """
 
     item_class: type[TableItem] | None
     pagination: Pagination
-    url: str
     records = ""
     constants: Mapping[str, Any] = MappingProxyType({})
     whole = False
     """Whether a crawl reads all there is: then what it does not see is gone."""
     headers: Mapping[str, str]
-    hosts_allowed: list[str]
     pages_max: int
     arguments: Mapping[str, Any]
     job: str | None
+    # The setting that holds the API's token.
+    credential_setting = "API_TOKEN"
     # An incremental source: the parameter that asks for what is newer, and the column to take its
     # value from. It is kept in the database, and moves on with a complete crawl only.
     since_parameter: str | None = None
@@ -72,7 +69,7 @@ class PaginatedSpider(Spider):
         spider.job = kwargs.pop("_job", None)
         spider.arguments = kwargs
         spider.url = crawler.settings.get(f"{cls.name.upper()}_URL") or getattr(cls, "url", "")
-        spider.headers = credential_headers(crawler.settings)
+        spider.headers = credential_headers(crawler.settings, cls.credential_setting)
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
         spider.pages_max = crawler.settings.getint("PAGINATION_PAGES_MAX")
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
@@ -93,14 +90,14 @@ class PaginatedSpider(Spider):
         else:
             yield self.page_request(self.start_url)
 
-    def page_request(self, url: str, **options: Any) -> Request:
+    def page_request(self, url: str, meta: dict[str, Any] | None = None, **options: Any) -> Request:
         """A request for a page; only at the API's own origin does it carry credentials."""
         at_home = origin(url) == origin(self.url)
         return Request(
             url,
             headers=self.headers if at_home else None,
             errback=self.page_failed,
-            meta={HOME_META: self.url, TOKEN_META: at_home},
+            meta={HOME_META: self.url, TOKEN_META: at_home, **(meta or {})},
             **options,
         )
 
@@ -185,32 +182,3 @@ class PaginatedSpider(Spider):
         if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:
             return IN_SEQUENCE
         return LookAhead(ways, known)
-
-    def page_failed(self, download_failure: Failure) -> Request | None:
-        request: Request = download_failure.request  # type: ignore[attr-defined]
-        error = download_failure.value
-        if isinstance(error, CrawlEndingError):
-            return None
-        if isinstance(error, LinkRefusedError):
-            raise failure(self.crawler, "link_refused", str(error))
-        if isinstance(error, HttpError):
-            status = f"HTTP status {error.response.status}"
-            explanation = self.explain(error.response)
-            raise self.failure(request, f"{status}, {explanation}" if explanation else status)
-        return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
-
-    def explain(self, response: Response) -> str:
-        """What an error page says, in a few words."""
-        return " ".join(response.body[:200].decode("utf-8", "replace").split())
-
-    def retry_or_fail(self, request: Request | None, reason: str) -> Request:
-        """A retry, as long as the request has one left; no page is skipped silently."""
-        assert request
-        retry = get_retry_request(request, spider=self, reason=reason)
-        if retry is None:
-            raise self.failure(request, reason)
-        return retry
-
-    def failure(self, request: Request, reason: str) -> Exception:
-        message = f"page {request.url} could not be had: {reason}"
-        return failure(self.crawler, "page_failed", message)

@@ -31,7 +31,7 @@ API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = os.environ.get("API_PASSWORD")
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
-if API_TOKEN and API_TOKEN_PARAMETER:
+if API_TOKEN_PARAMETER:
     DOWNLOAD_HANDLERS = dict.fromkeys(
         ("http", "https"), "coinspider.token_parameter.TokenParameterDownloadHandler"
     )
@@ -102,8 +102,8 @@ DOWNLOAD_TIMEOUT = 60  # seconds
 DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes
 DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes
 
-# Credentials stay with the host they are for: the API redirects nowhere, and Scrapy would carry
-# a key header along to another host.
+# Credentials stay with the host they are for: Scrapy would carry a key in a header along to another
+# one. PageFailures follows redirects as it does links.
 REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False

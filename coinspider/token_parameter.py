@@ -10,7 +10,7 @@ from coinspider.credentials import TOKEN_META
 
 
 class TokenParameterDownloadHandler(HTTP11DownloadHandler):
-    """Adds ``API_TOKEN`` to the query as ``API_TOKEN_PARAMETER``, at the last moment.
+    """Adds the API's token to the query as ``API_TOKEN_PARAMETER``, at the last moment.
 
     The requests and responses that the rest of the crawl sees, and logs, stay without it.
     """
@@ -18,10 +18,11 @@ class TokenParameterDownloadHandler(HTTP11DownloadHandler):
     def __init__(self, crawler: Crawler):
         super().__init__(crawler)
         self.parameter = crawler.settings.get("API_TOKEN_PARAMETER")
-        self.token = crawler.settings.get("API_TOKEN")
+        credential_setting = getattr(crawler.spider, "credential_setting", "API_TOKEN")
+        self.token = crawler.settings.get(credential_setting)
 
     async def download_request(self, request: Request) -> Response:
-        if not request.meta.get(TOKEN_META):
+        if not self.token or not request.meta.get(TOKEN_META):
             return await super().download_request(request)
         url = add_or_replace_parameter(request.url, self.parameter, self.token)
         try:

@@ -131,6 +131,23 @@ def test_link_to_another_host_is_not_followed_and_what_came_is_stored(scrapy, ot
     assert query("SELECT count(*) FROM full_coin") == [(100,)]
 
 
+def test_redirect_on_the_same_host_is_followed_with_credentials(scrapy, others, query):
+    url = others("--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/moved", API_TOKEN="t0psecret")
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*) FROM full_coin") == [(COINS,)]
+
+
+def test_redirect_to_another_host_is_not_followed(scrapy, others):
+    hostile = others()
+    url = others("--links-to", hostile.removesuffix("/others"), "--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/moved", API_TOKEN="t0psecret")
+    assert done.returncode == 1
+    assert url.removesuffix("/others") in last_line(done)
+    assert hostile.removesuffix("/others").rpartition(":")[0] in last_line(done)
+    assert seen(hostile) == []
+
+
 def test_allowed_host_is_followed_without_credentials(scrapy, others, query):
     other = others()
     url = others("--links-to", other.removesuffix("/others"), "--token", "t0psecret")

@@ -138,6 +138,16 @@ class CoinCapAssets(CoinList):
         }
 
 
+class Moved(CoinList):
+    """A redirect to ``drf``."""
+
+    def page(self, request: Request) -> str:
+        target = self.link(request, page=1).replace("/moved", "/drf")
+        request.setResponseCode(301)
+        request.setHeader("Location", target)
+        return ""
+
+
 class Seen(Resource):
     """``GET /seen``: each call's URI, and the credentials that came with it; for tests."""
 
@@ -157,6 +167,7 @@ PATHS: dict[str, Callable[..., CoinList]] = {
     "link": LinkHeaderPages,
     "offset": OffsetPages,
     "assets": CoinCapAssets,
+    "moved": Moved,
 }
 
 
