@@ -11,10 +11,11 @@ from scrapy.crawler import Crawler
 from coinspider.crawl_session import SESSION_ERRORS, CrawlSession
 from coinspider.database import one_line
 from coinspider.delisting import Delisting
-from coinspider.failure import FAILURE_STAT, ConfigurationError, fail_crawl, failure
+from coinspider.failure import FAILURE_STAT, fail_crawl, failure
+from coinspider.figures import share_from_settings
 from coinspider.outcome import outcome_of
 from coinspider.paginated_spider import PaginatedSpider
-from coinspider.quarantine import RejectedRecord, quarantine
+from coinspider.quarantine import RejectedRecord, quarantine, rejected_record
 from coinspider.table_item import TableItem
 from coinspider.upsert import encode, upsert
 
@@ -37,9 +38,9 @@ class BatchWriter:
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
-        self.delisted_share_max = crawler.settings.getfloat("DELISTED_SHARE_MAX")
-        if not 0 <= self.delisted_share_max <= 1:
-            raise ConfigurationError("DELISTED_SHARE_MAX must be a share from 0 to 1")
+        self.delisted_share_max = share_from_settings(crawler.settings, "DELISTED_SHARE_MAX")
+        self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
+        self.rejected_count = 0
         self.lost_pages: dict[str | None, None] = {}
 
     async def open(self) -> None:
@@ -75,10 +76,7 @@ class BatchWriter:
         if items:
             await self.session.prepare(type(items[0]))
         refused = await self._upsert(items) if items else []
-        if records := [*rejected, *refused]:
-            await self.session.write(
-                lambda connection, batch: quarantine(connection, batch, records)
-            )
+        await self._quarantine([*rejected, *refused])
         if self.delisting:
             await self._relist(items, self.delisting)
         self.crawler.stats.inc_value("postgres/item_count", len(items))
@@ -109,6 +107,18 @@ class BatchWriter:
         stats.inc_value("postgres/updated_count", updated)
         stats.inc_value("postgres/unchanged_count", len(items) - inserted - updated)
         return []
+
+    async def _quarantine(self, records: Sequence[RejectedRecord]) -> None:
+        room = max(0, self.rejected_max - self.rejected_count)
+        if self.rejected_count <= self.rejected_max < self.rejected_count + len(records):
+            logger.warning(
+                "More than %d records are rejected: the others are counted, but not kept"
+                " (REJECTED_RECORD_MAX)",
+                self.rejected_max,
+            )
+        self.rejected_count += len(records)
+        if kept := records[:room]:
+            await self.session.write(lambda connection, batch: quarantine(connection, batch, kept))
 
     async def _mark_delisted(self, delisting: Delisting) -> None:
         if not delisting.whole:
@@ -141,5 +151,4 @@ class BatchWriter:
 
 
 def _refused(item: TableItem, error: psycopg.Error) -> RejectedRecord:
-    url = item.source.url if item.source else None
-    return RejectedRecord(url, encode(item).decode(), f"PostgreSQL: {error.diag.message_primary}")
+    return rejected_record(item.source, encode(item), f"PostgreSQL: {error.diag.message_primary}")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.inspect import DecimalType, IntType
 
-from coinspider.record import Record
+from coinspider.record import RECORD_SIZE_MAX, Record
 from coinspider.table_item import TableItem, columns
 
 _NUMBER = re.compile(rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1')
@@ -59,8 +59,11 @@ def coerce(record: Record) -> TableItem:
     """
     source = record.source
     shape = _shape(source.item_class, frozenset(source.constants))
+    text = memoryview(record.text)
+    if text.nbytes > RECORD_SIZE_MAX:
+        raise CoercionError(f"{text.nbytes} bytes, more than the {RECORD_SIZE_MAX} of a record")
     try:
-        _check_text(str(memoryview(record.text), "utf-8"))
+        _check_text(str(text, "utf-8"))
         fields = _decode_object(record.text)
         item = _decode(record.text, fields, shape)
     except msgspec.DecodeError as error:

@@ -1,9 +1,12 @@
 """What a crawl has counted, by the names of the columns of the table ``crawl``."""
 
+from scrapy.settings import BaseSettings
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.failure import ConfigurationError
 from coinspider.paginated_spider import PAGE_STAT, RECORD_STAT
 
+REJECTED_STAT = "coercion/rejected_count"
 # The stats whose sum each figure is.
 FIGURES = {
     "page_count": (PAGE_STAT,),
@@ -11,8 +14,8 @@ FIGURES = {
     "inserted_count": ("postgres/inserted_count",),
     "updated_count": ("postgres/updated_count",),
     "unchanged_count": ("postgres/unchanged_count",),
-    # By the first pipeline, and by PostgreSQL itself.
-    "rejected_count": ("item_dropped_count", "postgres/refused_count"),
+    # By coercion, and by PostgreSQL itself.
+    "rejected_count": (REJECTED_STAT, "postgres/refused_count"),
     "delisted_count": ("postgres/delisted_count",),
     "refused_count": ("ratelimit/refused_count",),
     "wait_seconds": ("ratelimit/wait_seconds",),
@@ -25,3 +28,11 @@ def figures(stats: StatsCollector) -> dict[str, int | float]:
         name: sum(stats.get_value(stat, 0) for stat in summands)
         for name, summands in FIGURES.items()
     }
+
+
+def share_from_settings(settings: BaseSettings, name: str) -> float:
+    """A setting that is a share, from 0 to 1; else :exc:`ConfigurationError`."""
+    share = settings.getfloat(name)
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"{name} must be a share from 0 to 1")
+    return share

@@ -37,7 +37,7 @@ def outcome_of(crawler: Crawler) -> Outcome:
         return Outcome("interrupted", f"the crawl was interrupted ({done})")
     if reason != "finished" or not stats.get_value(END_STAT):
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
-    if problem := _problem(crawler):
+    if problem := _problem(crawler) or _rejected_share(crawler):
         return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
     return Outcome("complete", f"the crawl is complete: {done}")
 
@@ -54,6 +54,13 @@ def _problem(crawler: Crawler) -> str | None:
     if handled and len(written) < bool(crawler.settings.getdict("FEEDS")):
         return "a feed could not be written"
     return None
+
+
+def _rejected_share(crawler: Crawler) -> str | None:
+    figure, most = figures(crawler.stats), crawler.settings.getfloat("REJECTED_SHARE_MAX", 1)
+    if figure["rejected_count"] <= figure["record_count"] * most:
+        return None
+    return f"more than REJECTED_SHARE_MAX={most:g} of the records were rejected"
 
 
 def _done(stats: StatsCollector) -> str:

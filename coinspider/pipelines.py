@@ -13,14 +13,30 @@ from coinspider.batch_writer import BatchWriter
 from coinspider.coercion import CoercionError, coerce
 from coinspider.crawl_session import CrawlSession
 from coinspider.failure import ConfigurationError
+from coinspider.figures import REJECTED_STAT, share_from_settings
 from coinspider.paginated_spider import SINCE_STAT, PaginatedSpider
-from coinspider.quarantine import RejectedRecord, readable
+from coinspider.quarantine import RejectedRecord, rejected_record
 from coinspider.record import Record
 from coinspider.table_item import TableItem
 
 
+class RejectedRecordError(DropItem):
+    """A record can't become an item; the message is the reason."""
+
+
 class CoercePipeline:
-    """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason."""
+    """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason.
+
+    More than ``REJECTED_SHARE_MAX`` of them fail the crawl at its end.
+    """
+
+    def __init__(self, crawler: Crawler):
+        self.stats = crawler.stats
+        share_from_settings(crawler.settings, "REJECTED_SHARE_MAX")
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler)
 
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record):
@@ -28,7 +44,8 @@ class CoercePipeline:
         try:
             return coerce(item)
         except CoercionError as error:
-            raise DropItem(str(error)) from None
+            self.stats.inc_value(REJECTED_STAT)
+            raise RejectedRecordError(str(error)) from None
 
 
 class SincePipeline:
@@ -62,7 +79,7 @@ class PostgresPipeline:
     """Upserts items into PostgreSQL, ``POSTGRES_BATCH_SIZE`` rows at a time.
 
     While one batch is being written the next one fills; when that is full before the first is
-    done, the crawl waits. Dropped records go into ``rejected_record``. What a crawl of all coins
+    done, the crawl waits. Rejected records go into ``rejected_record``. What a crawl of all coins
     did not see is marked as delisted, unless that is more than ``DELISTED_SHARE_MAX`` of them.
     """
 
@@ -98,11 +115,11 @@ class PostgresPipeline:
         return self._send_batch(item) if len(self.items) >= self.batch_size else item
 
     async def item_dropped(self, item: Any, exception: DropItem) -> None:
-        if isinstance(item, Record):
+        if isinstance(item, Record) and isinstance(exception, RejectedRecordError):
             if self.writer.delisting:
                 self.writer.delisting.saw_rejected(item)
-            text = readable(bytes(item.text))
-            self.rejected.append(RejectedRecord(item.source.url, text, str(exception)))
+            record = rejected_record(item.source, bytes(item.text), str(exception))
+            self.rejected.append(record)
             if len(self.rejected) >= self.batch_size:
                 await self._send_batch(item)
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from psycopg import AsyncConnection
 
 from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
+from coinspider.record import Source
 
+TEXT_MAX = 100_000  # bytes
 _INSERT = f"""
 WITH stored AS (
     INSERT INTO rejected_record (crawl_id, source_url, text, reason)
@@ -21,11 +23,16 @@ class RejectedRecord(NamedTuple):
     """A row of the table ``rejected_record``; its text is the record's own, byte for byte.
 
     Bytes that are not UTF-8 and NUL characters, which PostgreSQL can't hold, appear as ``\\xff``.
+    Of a text of more than ``TEXT_MAX`` bytes only these are kept.
     """
 
     source_url: str | None
     text: str
     reason: str
+
+
+def rejected_record(source: Source | None, text: bytes, reason: str) -> RejectedRecord:
+    return RejectedRecord(source.url if source else None, readable(text[:TEXT_MAX]), reason)
 
 
 def readable(text: bytes) -> str:

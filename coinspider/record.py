@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from coinspider.table_item import TableItem
 
+RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _FIELD = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*(.*)', re.DOTALL)

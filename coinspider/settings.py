@@ -46,6 +46,9 @@ POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
 CRAWL_LOG_INTERVAL = 5  # seconds
+# So many rejected records are kept per crawl; more than this share of all fail it.
+REJECTED_RECORD_MAX = 1000
+REJECTED_SHARE_MAX = 0.1
 # Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
 DELISTED_SHARE_MAX = 0.1
 

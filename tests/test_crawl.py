@@ -144,36 +144,6 @@ def test_wrong_key_fails_with_the_apis_own_words(scrapy, sandbox):
     assert "topsecret" not in done.stderr
 
 
-def test_bad_records_are_set_aside_and_the_others_stored(scrapy, sandbox, query, tmp_path):
-    texts = [made_up_coin(number) for number in range(4)]
-    bad = {
-        '{"symbol":"x","name":"no id"}': "missing required field id",
-        '{"id":"a","symbol":"x","name":"y","current_price":"n/a"}': "current_price",
-        '{"id":"b","symbol":"x","name":"y","current_price":NaN}': "malformed",
-        '{"id":"c","symbol":"x","name":"N\\u0000L"}': "NUL",
-        '["not", "an object"]': "Expected object",
-    }
-    # Valid JSON, and yet no jsonb: only the server finds out.
-    refused = '{"id":"d","symbol":"x","name":"y","roi":1e400000}'
-    page = tmp_path / "page"
-    page.write_text(f"[{','.join([*texts[:2], *bad, refused, *texts[2:]])}]")
-    api = sandbox("--body", page)
-    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
-    assert done.returncode == 0, done.stderr
-    assert "6 rejected" in last_line(done)
-    assert stored_rows(query).keys() == {coin_id(number) for number in range(4)}
-    rejected = {text: (url, reason) for url, text, reason in query(
-        "SELECT source_url, text, reason FROM rejected_record")}  # fmt: skip
-    for text, why in bad.items():
-        assert why in rejected[text][1]
-        assert rejected[text][0].startswith(api.url)
-    [[url, text]] = query(
-        "SELECT source_url, text FROM rejected_record WHERE reason LIKE 'PostgreSQL:%'"
-    )
-    assert url.startswith(api.url)
-    assert '"id":"d"' in text
-
-
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
 def test_feed_needs_no_database_and_keeps_every_digit(scrapy, sandbox, tmp_path, suffix):
     api = sandbox("--data", REAL)

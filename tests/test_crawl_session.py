@@ -31,7 +31,7 @@ def test_row_holds_what_the_crawl_did(scrapy, sandbox, query, tmp_path):
     page.write_text('[{"id":"a","symbol":"a","name":"A"},{"id":"b"},{"id":"a","symbol":"x"}]')
     api = sandbox("--body", page, "--calls", 1, "--period", "1")
     done = scrapy("crawl", "coins", "-a", "vs_currency=eur", "-a", "_job=job-7",
-                  "-s", "RATELIMIT_PERIOD=1",
+                  "-s", "RATELIMIT_PERIOD=1", "-s", "REJECTED_SHARE_MAX=1",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 0, done.stderr
     [row] = query("SELECT to_jsonb(crawl) FROM crawl")

@@ -56,7 +56,8 @@ def test_lost_reply_to_rejected_records_stores_none_twice(scrapy, sandbox, query
     page.write_text('[{"id":"a","symbol":"a","name":"A"},{"id":"told-once"}]')
     proxy.cut_reply_to = b"told-once"
     api = sandbox("--body", page)
-    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=proxy.url)
+    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1",
+                  COINGECKO_BASE_URL=api.url, DATABASE_URL=proxy.url)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert proxy.cut_reply_to is None
     assert query("SELECT text FROM rejected_record") == [('{"id":"told-once"}',)]

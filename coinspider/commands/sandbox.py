@@ -89,6 +89,8 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
+    add("--encoding", metavar="NAME",
+        help="the Content-Encoding that --body files have, as gzip (default: none)")  # fmt: skip
     add("--short-page", type=_number(int, 1), action="append", default=[], metavar="N",
         help="send half of page N only (may be repeated)")  # fmt: skip
 
@@ -144,6 +146,7 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         bodies=tuple(opts.body),
         token=opts.token,
         links_to=opts.links_to,
+        encoding=opts.encoding,
     )
 
 

@@ -44,6 +44,7 @@ class Behaviour:
     bodies: tuple[bytes, ...] = ()
     token: str | None = None
     links_to: str | None = None
+    encoding: str | None = None
 
 
 class ApiError(Exception):
@@ -103,12 +104,19 @@ class CoinsMarkets(Resource):
         if page < 1 or not 1 <= per_page <= 250:
             raise ApiError(400, 400, "page is a number from 1, per_page one from 1 to 250")
         if self.behaviour.bodies:
-            return dict(enumerate(self.behaviour.bodies, start=1)).get(page, b"[]")
+            return self._body(request, page)
         ids = self._ids(request)[(page - 1) * per_page : page * per_page]
         if page in self.behaviour.short_pages:
             ids = ids[: len(ids) // 2]
         texts = [self.coins.text(id_, vs_currency) for id_ in ids]
         return f"[{','.join(texts)}]".encode()
+
+    def _body(self, request: Request, page: int) -> bytes:
+        if page > len(self.behaviour.bodies):
+            return b"[]"
+        if self.behaviour.encoding:
+            request.setHeader("Content-Encoding", self.behaviour.encoding)
+        return self.behaviour.bodies[page - 1]
 
     def _ids(self, request: Request) -> Sequence[str]:
         order = argument(request, "order") or "market_cap_desc"
