@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec.inspect import DecimalType
+
 from coinspider.items import FullCoin
 from coinspider.table_item import columns
 
@@ -12,17 +14,18 @@ COLUMNS = [column.name for column in columns(FullCoin)]
 JSON_KEYS = {
     c.name: c.json_key for c in columns(FullCoin) if c.name not in ("vs_currency", "extra")
 }
+AMOUNTS = {c.name for c in columns(FullCoin) if c.type is DecimalType}
 SELECT = f"SELECT {', '.join(COLUMNS[:-1])}, extra::text FROM full_coin"  # noqa: S608
 
 
 def expected_row(text: str, vs_currency: str) -> dict[str, Any]:
     """The row for one record, read with nothing but ``json`` and ``decimal``."""
     record = json.loads(text, parse_float=Decimal, parse_int=Decimal)
-    row = {name: record.pop(key) for name, key in JSON_KEYS.items()}
+    row = {name: record.pop(key, None) for name, key in JSON_KEYS.items()}
     for name, value in row.items():
         if name.endswith(("_date", "_updated")) and value:
             row[name] = datetime.fromisoformat(value)
-        elif isinstance(value, str) and name.endswith("_supply"):
+        elif isinstance(value, str) and name in AMOUNTS:
             row[name] = Decimal(value)
     return row | {"vs_currency": vs_currency, "extra": record}
 
