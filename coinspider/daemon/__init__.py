@@ -1,0 +1,1 @@
+"""scrapyd with schedules: what ``scrapyd.conf`` names."""

@@ -1,0 +1,55 @@
+"""The application that ``scrapyd.conf`` names: scrapyd's own, with schedules, and no open door."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+
+from scrapyd import Config
+from scrapyd.app import application as scrapyd_application
+from twisted.application.service import Application
+
+from coinspider.daemon.database import EmbeddedDatabase
+from coinspider.daemon.schedule import read_schedules
+from coinspider.daemon.schedule_service import ScheduleService
+from coinspider.daemon.schedule_state import ScheduleStates
+from coinspider.failure import ConfigurationError
+
+
+def application(config: Config) -> Application:
+    """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
+    try:
+        check_access(config)
+        schedules = read_schedules(config.cp)
+    except ConfigurationError as error:
+        raise SystemExit(f"scrapyd does not start: {error}") from None
+    app = scrapyd_application(config)
+    states = ScheduleStates(Path(config.get("dbs_dir", "dbs")) / "schedules.db")
+    services: list[Any] = [ScheduleService(app, schedules, states), EmbeddedDatabase()]
+    for service in services:
+        service.setServiceParent(app)
+    return app
+
+
+def check_access(config: Config) -> None:
+    """Refuse an address that others can reach, unless a name and a password are asked for."""
+    username = os.getenv("SCRAPYD_USERNAME") or config.get("username", "")
+    password = os.getenv("SCRAPYD_PASSWORD") or config.get("password", "")
+    if bool(username) != bool(password):
+        missing = "SCRAPYD_PASSWORD" if username else "SCRAPYD_USERNAME"
+        raise ConfigurationError(f"{missing} is not set, so that no password would be asked for")
+    address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
+    if not password and not _is_loopback(address):
+        raise ConfigurationError(
+            f"bind_address {address} is open to others:"
+            " set SCRAPYD_USERNAME and SCRAPYD_PASSWORD, or bind to 127.0.0.1"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,59 @@
+"""scrapyd's launcher, with an orderly end."""
+
+from typing import Any
+
+from scrapyd import Config
+from scrapyd.launcher import Launcher
+from twisted.internet import defer, reactor
+from twisted.internet.error import ProcessExitedAlready
+from twisted.logger import Logger
+
+log = Logger()
+STOP_TIMEOUT = 30.0  # seconds
+
+
+class GracefulLauncher(Launcher):  # type: ignore[misc]
+    """Ends its crawls when scrapyd ends: each stores what it has and closes its row.
+
+    One that takes longer than ``stop_timeout`` seconds is killed.
+    """
+
+    def __init__(self, config: Config, app: Any):
+        super().__init__(config, app)
+        self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
+        self.stopping = False
+
+    def _get_message(self, slot: int) -> None:
+        if not self.stopping:
+            super()._get_message(slot)
+
+    def stopService(self) -> Any:  # noqa: N802
+        super().stopService()
+        self.stopping = True
+        processes = list(self.processes.values())
+        if not processes:
+            return None
+        log.info("Waiting for {number} crawls to end", number=len(processes))
+        ended = defer.DeferredList([_end_of(process) for process in processes])
+        _signal(processes, "TERM")
+        kill = reactor.callLater(self.stop_timeout, _signal, processes, "KILL")  # type: ignore[attr-defined]
+        return ended.addCallback(lambda _: kill.active() and kill.cancel())
+
+
+def _end_of(process: Any) -> defer.Deferred[None]:
+    ended: defer.Deferred[None] = defer.Deferred()
+
+    def pass_on(result: Any) -> Any:
+        ended.callback(None)
+        return result
+
+    process.deferred.addBoth(pass_on)
+    return ended
+
+
+def _signal(processes: list[Any], sign: str) -> None:
+    for process in processes:
+        try:
+            process.transport.signalProcess(sign)
+        except ProcessExitedAlready:
+            continue
