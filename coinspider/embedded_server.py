@@ -46,6 +46,14 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
     return url
 
 
+def stop_embedded_servers() -> None:
+    """Stop the servers that this process has started or found, but for those with other users."""
+    for data_directory in _started:
+        _forget_dead_users(data_directory / ".handle_pids.json")
+        _pgserver().get_server(data_directory, start=False).cleanup()
+    _started.clear()
+
+
 def bundled_psql() -> Path:
     """The psql that comes with the embedded server, of the same version."""
     utils = _pgserver().utils

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
+from msgspec import Struct
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
@@ -45,6 +46,8 @@ class PaginatedSpider(PageFailures):
     """Whether a crawl reads all there is: then what it does not see is gone."""
     headers: Mapping[str, str]
     pages_max: int
+    # What ``-a NAME=VALUE`` may say, where the spider checks it.
+    arguments_class: type[Struct] | None = None
     arguments: Mapping[str, Any]
     job: str | None
     # The setting that holds the API's token.

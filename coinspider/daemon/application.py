@@ -7,7 +7,6 @@ from typing import Any
 
 from scrapyd import Config
 from scrapyd.app import application as scrapyd_application
-from twisted.application.service import Application
 
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.schedule import read_schedules
@@ -16,7 +15,7 @@ from coinspider.daemon.schedule_state import ScheduleStates
 from coinspider.failure import ConfigurationError
 
 
-def application(config: Config) -> Application:
+def application(config: Config) -> Any:
     """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
     try:
         check_access(config)

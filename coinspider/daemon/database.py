@@ -8,10 +8,12 @@ import psycopg
 from psycopg.rows import dict_row
 from scrapy.utils.project import get_project_settings
 from twisted.application.service import Service
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from coinspider.database import DatabaseUnreachableError, embedded_url
+from coinspider.embedded_server import stop_embedded_servers
 
 log = Logger()
 
@@ -32,17 +34,25 @@ def query(sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         with psycopg.connect(
             url, connect_timeout=5, options="-c statement_timeout=10000", row_factory=dict_row
         ) as connection:
-            return connection.execute(sql, values).fetchall()  # type: ignore[call-overload, no-any-return]
+            return connection.execute(sql, values).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
+
+
+def release() -> None:
+    """Stop the embedded server, unless others use it. twistd ends by a signal: no atexit runs."""
+    if database_url.cache_info().currsize:
+        stop_embedded_servers()
 
 
 class EmbeddedDatabase(Service):
     """Keeps the embedded server running between the crawls, which else stop and start it."""
 
-    def startService(self) -> None:  # noqa: N802
-        super().startService()  # type: ignore[no-untyped-call]
-        deferToThread(database_url).addErrback(self._failed)  # type: ignore[no-untyped-call]
+    def startService(self) -> None:
+        super().startService()
+        process: Any = reactor
+        process.addSystemEventTrigger("after", "shutdown", release)
+        deferToThread(database_url).addErrback(self._failed)
 
     def _failed(self, failure: Any) -> None:
         failure.trap(DatabaseUnreachableError)

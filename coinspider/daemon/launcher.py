@@ -12,7 +12,7 @@ log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
 
 
-class GracefulLauncher(Launcher):  # type: ignore[misc]
+class GracefulLauncher(Launcher):
     """Ends its crawls when scrapyd ends: each stores what it has and closes its row.
 
     One that takes longer than ``stop_timeout`` seconds is killed.
@@ -27,16 +27,17 @@ class GracefulLauncher(Launcher):  # type: ignore[misc]
         if not self.stopping:
             super()._get_message(slot)
 
-    def stopService(self) -> Any:  # noqa: N802
+    def stopService(self) -> Any:
         super().stopService()
         self.stopping = True
         processes = list(self.processes.values())
         if not processes:
             return None
         log.info("Waiting for {number} crawls to end", number=len(processes))
-        ended = defer.DeferredList([_end_of(process) for process in processes])
+        ended: Any = defer.DeferredList([_end_of(process) for process in processes])
         _signal(processes, "TERM")
-        kill = reactor.callLater(self.stop_timeout, _signal, processes, "KILL")  # type: ignore[attr-defined]
+        clock: Any = reactor
+        kill = clock.callLater(self.stop_timeout, _signal, processes, "KILL")
         return ended.addCallback(lambda _: kill.active() and kill.cancel())
 
 

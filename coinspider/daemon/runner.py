@@ -5,8 +5,12 @@ second one Scrapy ends at once, with what it has in hand lost.
 """
 
 import os
+import warnings
 
-from scrapyd.runner import main
+# scrapyd's import of pkg_resources, in the log of each job.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+
+from scrapyd.runner import main  # noqa: E402
 
 if __name__ == "__main__":
     if hasattr(os, "setsid"):

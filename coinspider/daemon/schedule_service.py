@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scrapyd.interfaces import IPoller, ISpiderScheduler
-from twisted.application.service import Application, IServiceCollection, Service
+from twisted.application.service import IServiceCollection, Service
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from coinspider.daemon.schedule import Schedule
 from coinspider.daemon.schedule_state import ScheduleState, ScheduleStates
@@ -15,6 +15,11 @@ from coinspider.daemon.schedule_state import ScheduleState, ScheduleStates
 log = Logger()
 TICK = 0.25  # seconds
 NAME = "schedules"
+
+
+def service_named(name: str, app: Any) -> Any:
+    collection: Any = IServiceCollection(app)
+    return collection.getServiceNamed(name)
 
 
 def utc_now() -> datetime:
@@ -31,7 +36,7 @@ class ScheduleService(Service):
 
     def __init__(
         self,
-        app: Application,
+        app: Any,
         schedules: Iterable[Schedule],
         states: ScheduleStates,
         now: Callable[[], datetime] = utc_now,
@@ -41,14 +46,14 @@ class ScheduleService(Service):
         self.state: dict[str, ScheduleState] = {}
         self.ticking: Any = LoopingCall(self.tick)
 
-    def startService(self) -> None:  # noqa: N802
-        super().startService()  # type: ignore[no-untyped-call]
+    def startService(self) -> None:
+        super().startService()
         for schedule in self.schedules.values():
             self.state[schedule.name] = self._resume(schedule)
         self.ticking.start(TICK)
 
-    def stopService(self) -> None:  # noqa: N802
-        super().stopService()  # type: ignore[no-untyped-call]
+    def stopService(self) -> None:
+        super().stopService()
         self.ticking.stop()
         self.states.close()
 
@@ -65,7 +70,7 @@ class ScheduleService(Service):
         for name, schedule in self.schedules.items():
             try:
                 self._look_at(schedule, self.state[name])
-            except Exception:  # noqa: BLE001 (the others go on)
+            except Exception:
                 log.failure("Schedule {name}", name=name)
 
     def _look_at(self, schedule: Schedule, state: ScheduleState) -> None:
@@ -80,7 +85,8 @@ class ScheduleService(Service):
         due, state.next_time = state.next_time, schedule.next_time(state.next_time, now)
         if not state.paused and active:
             state.skipped_count += 1
-            log.warn(
+            log.emit(
+                LogLevel.warn,
                 "Schedule {name}: the run of {due} is skipped, as job {job} is still {word}",
                 name=schedule.name, due=due.isoformat(timespec="seconds"),
                 job=state.last_job, word=active,
@@ -95,7 +101,7 @@ class ScheduleService(Service):
         queue = self._poller.queues.get(schedule.project)
         if queue and any(message["_job"] == job for message in queue.list()):
             return "pending"
-        launcher: Any = IServiceCollection(self.app).getServiceNamed("launcher")
+        launcher = service_named("launcher", self.app)
         if any(process.job == job for process in launcher.processes.values()):
             return "running"
         return None
@@ -114,12 +120,12 @@ class ScheduleService(Service):
 
     @property
     def _poller(self) -> Any:
-        return self.app.getComponent(IPoller)  # type: ignore[attr-defined]
+        return self.app.getComponent(IPoller)
 
     def _run(self, schedule: Schedule, state: ScheduleState) -> str:
         now = self.now()
         job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
-        scheduler = self.app.getComponent(ISpiderScheduler)  # type: ignore[attr-defined]
+        scheduler = self.app.getComponent(ISpiderScheduler)
         scheduler.schedule(
             schedule.project, schedule.spider, priority=0.0,
             settings=dict(schedule.settings), _job=job, **schedule.arguments,

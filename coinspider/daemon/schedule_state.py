@@ -43,10 +43,16 @@ class ScheduleStates:
         row = self.connection.execute(_READ, [name]).fetchone()
         if row is None:
             return None
-        definition, next_time, last_time, *others, paused = row
-        last = datetime.fromisoformat(last_time) if last_time else None
-        next_ = datetime.fromisoformat(next_time)
-        return ScheduleState(definition, next_, last, *others, paused=bool(paused))
+        definition, next_time, last_time, last_job, run_count, skipped_count, paused = row
+        return ScheduleState(
+            definition,
+            datetime.fromisoformat(next_time),
+            datetime.fromisoformat(last_time) if last_time else None,
+            last_job,
+            run_count,
+            skipped_count,
+            bool(paused),
+        )
 
     def write(self, name: str, state: ScheduleState) -> None:
         last = state.last_time and state.last_time.isoformat()

@@ -63,6 +63,7 @@ class CoinsSpider(PaginatedSpider):
 
     name = "coins"
     item_class = FullCoin
+    arguments_class = CoinsArguments
     custom_settings = {  # noqa: RUF012 (Scrapy declares it)
         "RATELIMIT_REFUSAL": "coinspider.coingecko.is_refusal"
     }

@@ -63,6 +63,7 @@ class NextSpider(PaginatedSpider):
     """
 
     name = "next"
+    arguments_class = NextArguments
     table: str
     key: str
 
