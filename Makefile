@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve test lint format bench clean
+.PHONY: demo serve deploy test lint format bench clean
 
 demo: $(VENV)/ready  ## the whole thing once, offline: sandbox, crawl, table
 	@$(BIN)/scrapy demo
 
 serve: $(VENV)/ready  ## scrapyd on 127.0.0.1:6800 with the schedules of scrapyd.conf
 	@exec $(BIN)/python -m scrapyd
+
+deploy: $(VENV)/ready  ## this project to the scrapyd of [deploy] in scrapy.cfg, or TARGET=name
+	@$(BIN)/scrapy deploy $(TARGET)
 
 test: $(VENV)/ready-dev  ## every check: ruff, mypy, pytest
 	$(BIN)/python -m pytest

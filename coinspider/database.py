@@ -7,6 +7,7 @@ from subprocess import SubprocessError
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
 
@@ -61,7 +62,12 @@ def embedded_url(database: str = "postgres") -> str:
     from coinspider.embedded_server import start_embedded_server
 
     try:
-        return start_embedded_server(Path(data_path("postgresql")).absolute(), database)
+        directory = Path(data_path("postgresql"))
+    except NotConfigured:
+        # From an egg, in scrapyd, there is no scrapy.cfg to be beside.
+        directory = Path(".scrapy", "postgresql")
+    try:
+        return start_embedded_server(directory.absolute(), database)
     except (OSError, RuntimeError, AssertionError, SubprocessError) as error:
         raise DatabaseUnreachableError(f"the embedded PostgreSQL did not start: {error}") from None
 

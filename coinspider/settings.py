@@ -10,7 +10,9 @@ from dotenv import load_dotenv
 from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
-load_dotenv(Path(closest_scrapy_cfg()).with_name(".env"))
+# From an egg, in scrapyd, there is neither file.
+if _scrapy_cfg := closest_scrapy_cfg():
+    load_dotenv(Path(_scrapy_cfg).with_name(".env"))
 
 BOT_NAME = "coinspider"
 SPIDER_MODULES = ["coinspider.spiders"]

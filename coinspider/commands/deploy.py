@@ -1,0 +1,84 @@
+"""``scrapy deploy``: this project to a scrapyd, or a clear no."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+
+class Command(ScrapyCommand):
+    """Runs ``scrapyd-deploy``, which says that all is well even where scrapyd can't use the egg.
+
+    A version that scrapyd can't use is taken away again, so that the one before goes on.
+    """
+
+    requires_project = True
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+
+    def syntax(self) -> str:
+        return "[TARGET]"
+
+    def short_desc(self) -> str:
+        return "Deploy the project to a scrapyd: [deploy:TARGET] of scrapy.cfg"
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        if len(args) > 1:
+            raise UsageError("give one target, or none for [deploy]")
+        name, target = _target(args[0] if args else "default")
+        assert self.crawler_process
+        if not self.crawler_process.spider_loader.list():
+            raise UsageError("the project has no spider: nothing to deploy", print_help=False)
+        version = str(int(time.time()))
+        problem = _deploy(name, version)
+        if problem is None:
+            print(f"Deployed version {version} of {target['project']} to {target['url']}")
+            return
+        print(f"Not deployed to {target['url']}: {problem}", file=sys.stderr)
+        _take_away(target, version)
+        self.exitcode = 1
+
+
+def _target(name: str) -> tuple[str, dict[str, str]]:
+    from scrapyd_client.utils import get_config
+
+    config = get_config()
+    section = "deploy" if name == "default" else f"deploy:{name}"
+    if not config.has_section(section):
+        known = [part for part in config.sections() if part.split(":")[0] == "deploy"]
+        raise UsageError(f"scrapy.cfg has no [{section}]: it has {', '.join(known)}", False)
+    target = dict(config.items("deploy")) if config.has_section("deploy") else {}
+    return name, target | dict(config.items(section))
+
+
+def _deploy(target: str, version: str) -> str | None:
+    """Build the egg and upload it; what went wrong, if anything did."""
+    command = [sys.executable, "-m", "scrapyd_client.deploy", target, "--version", version]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return done.stdout.strip() or f"scrapyd-deploy ended with status {done.returncode}"
+    if answer.get("status") != "ok":
+        # Of a traceback the last line says what is wrong.
+        return str(answer.get("message", answer)).strip().splitlines()[-1]
+    return None if answer.get("spiders") else "scrapyd finds no spider in it"
+
+
+def _take_away(target: dict[str, str], version: str) -> None:
+    import requests
+    from scrapyd_client import ScrapydClient
+    from scrapyd_client.exceptions import ErrorResponse, MalformedResponse
+
+    user, password = target.get("username"), target.get("password")
+    client = ScrapydClient(target["url"].rstrip("/"), user, password)
+    try:
+        client.delversion(target["project"], version)
+    except (requests.RequestException, ErrorResponse, MalformedResponse):
+        # It never came there.
+        return
+    print(f"Version {version} is taken away again", file=sys.stderr)
