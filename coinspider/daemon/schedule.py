@@ -30,7 +30,7 @@ class Schedule(NamedTuple):
     project: str = PROJECT
     every: timedelta | None = None
     cron: str | None = None
-    timezone: tzinfo = UTC
+    timezone: tzinfo = ZoneInfo("UTC")
     overlap: str = "skip"
     """What becomes of a run while the one before is pending or running: ``skip``, or ``wait``."""
     enabled: bool = True

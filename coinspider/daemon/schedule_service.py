@@ -64,6 +64,7 @@ class ScheduleService(Service):
         # An interval begins anew; of a cron expression a time that was missed is due now.
         if schedule.every or state.definition != schedule.when:
             state.definition, state.next_time = schedule.when, first
+        self.states.write(schedule.name, state)
         return state
 
     def tick(self) -> None:
