@@ -21,7 +21,9 @@ def read(text):
 
 
 def schedule(**options):
-    lines = "\n".join(f"{name} = {value}" for name, value in ({"spider": "coins"} | options).items())
+    lines = "\n".join(
+        f"{name} = {value}" for name, value in ({"spider": "coins"} | options).items()
+    )
     [found] = read(f"[schedule:test]\n{lines}")
     return found
 

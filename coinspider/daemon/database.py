@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -18,9 +19,18 @@ from coinspider.embedded_server import stop_embedded_servers
 log = Logger()
 
 
-@cache
+_starting = Lock()
+
+
 def database_url() -> str:
     """``DATABASE_URL``, or the embedded server's, which then runs as long as this process."""
+    # Threads would else start the same server at once.
+    with _starting:
+        return _database_url()
+
+
+@cache
+def _database_url() -> str:
     return get_project_settings().get("DATABASE_URL") or embedded_url()
 
 
@@ -41,7 +51,7 @@ def query(sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
 
 def release() -> None:
     """Stop the embedded server, unless others use it. twistd ends by a signal: no atexit runs."""
-    if database_url.cache_info().currsize:
+    if _database_url.cache_info().currsize:
         stop_embedded_servers()
 
 
