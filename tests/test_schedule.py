@@ -2,6 +2,7 @@
 
 from configparser import ConfigParser
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -21,9 +22,8 @@ def read(text):
 
 
 def schedule(**options):
-    lines = "\n".join(
-        f"{name} = {value}" for name, value in ({"spider": "coins"} | options).items()
-    )
+    options = {"spider": "coins"} | options
+    lines = "\n".join(f"{name} = {value}" for name, value in options.items())
     [found] = read(f"[schedule:test]\n{lines}")
     return found
 
@@ -79,7 +79,7 @@ def test_hour_that_comes_twice_runs_nothing_twice():
         datetime(2025, 10, 27, 1, 30, tzinfo=UTC),
     ]
     times = cron_times("*/30 * * * *", "Europe/Berlin", start, 20)
-    assert {b - a for a, b in zip(times, times[1:], strict=False)} == {timedelta(minutes=30)}
+    assert {b - a for a, b in pairwise(times)} == {timedelta(minutes=30)}
 
 
 def test_hour_that_never_comes_loses_no_run():

@@ -21,9 +21,7 @@ from tests.conftest import CLEAN, PROJECT, wait_until
 
 PLAIN = "[scrapyd]\npoll_interval = 0.2\n"
 SHIPPED = (PROJECT / "scrapyd.conf").read_text()
-CONFIGURATION = SHIPPED.partition("[schedule:coins]")[0].replace(
-    "interval    = 1", "interval = 0.2"
-)
+CONFIGURATION = SHIPPED.partition("[schedule:coins]")[0]
 
 
 class Scrapyd:
@@ -179,7 +177,7 @@ def test_sigterm_ends_the_crawl_with_its_rows(scrapyd, environment, query):
     assert query("SELECT count(*) FROM full_coin") == [(inserted,)] == [(pages * 250,)]
 
 
-def test_crawl_that_outlives_a_killed_scrapyd_keeps_the_next_one_out(scrapyd, environment, query):
+def test_crawl_that_outlives_a_killed_scrapyd_keeps_the_next_one_out(scrapyd, environment):
     daemon = scrapyd(every(60, *SLOW), **environment)
     wait_until(lambda: daemon.get("crawls.json")["crawls"])
     daemon.stop(signal.SIGKILL)
@@ -271,7 +269,7 @@ def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
 @pytest.mark.parametrize(
     ("configuration", "environment", "line"),
     [
-        (CONFIGURATION, {"SCRAPYD_BIND_ADDRESS": "0.0.0.0"}, "bind_address 0.0.0.0 is open to"),
+        (CONFIGURATION, {"SCRAPYD_BIND_ADDRESS": "::"}, "bind_address :: is open to"),
         (CONFIGURATION, {"SCRAPYD_USERNAME": "me"}, "SCRAPYD_PASSWORD is not set"),
         (every(0), {}, "[schedule:test] in scrapyd.conf: every = 0s"),
     ],
