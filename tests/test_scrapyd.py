@@ -286,6 +286,20 @@ def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, e
     assert "Traceback" not in done.stderr
 
 
+def test_systemd_takes_the_unit(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    unit = (PROJECT / "docs/coinspider.service").read_text()
+    here = unit.replace("/opt/coinspider/.venv/bin/python", sys.executable)
+    (tmp_path / "coinspider.service").write_text(here)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / "coinspider.service"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "coinspider" not in done.stderr
+    assert done.returncode == 0
+
+
 @pytest.fixture
 def clone(tmp_path):
     """The project as git has it, to deploy from."""
