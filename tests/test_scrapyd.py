@@ -43,6 +43,7 @@ class Scrapyd:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scrapyd"],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
         wait_until(self.answers)
         return self
@@ -90,6 +91,11 @@ class Scrapyd:
 
     def stop(self, sign=signal.SIGTERM):
         self.process.send_signal(sign)
+        self.process.wait(timeout=40)
+
+    def interrupt(self):
+        """As the terminal does it: the signal goes to all processes there."""
+        os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(timeout=40)
 
 
@@ -165,11 +171,12 @@ def test_run_that_is_due_while_the_last_one_runs_is_skipped(scrapyd, environment
     assert query("SELECT count(*) FROM crawl") == [(1,)]
 
 
-def test_sigterm_ends_the_crawl_with_its_rows(scrapyd, environment, query):
+@pytest.mark.parametrize("end", [Scrapyd.stop, Scrapyd.interrupt], ids=["SIGTERM", "Ctrl-C"])
+def test_end_of_scrapyd_ends_the_crawl_with_its_rows(scrapyd, environment, query, end):
     daemon = scrapyd(every(60, *SLOW, "setting.crawl_log_interval = 0.2"), **environment)
     wait_until(lambda: daemon.get("crawls.json")["crawls"])
     wait_until(lambda: daemon.get("crawls.json")["crawls"][0]["page_count"] >= 3)
-    daemon.stop()
+    end(daemon)
     [(outcome, pages, inserted, ended)] = query(
         "SELECT outcome, page_count, inserted_count, ended_at IS NOT NULL FROM crawl"
     )
