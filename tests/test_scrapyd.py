@@ -283,7 +283,8 @@ def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
 )
 def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, environment, line):
     shutil.copy(PROJECT / "scrapy.cfg", tmp_path)
-    daemon = Scrapyd(tmp_path, configuration, **environment)
+    (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in environment.items()))
+    daemon = Scrapyd(tmp_path, configuration)
     done = subprocess.run(
         [sys.executable, "-m", "scrapyd"], cwd=tmp_path, env=daemon.environment,
         capture_output=True, text=True, timeout=30, check=False,

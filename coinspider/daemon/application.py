@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 from scrapyd.app import application as scrapyd_application
 
@@ -17,6 +18,7 @@ from coinspider.failure import ConfigurationError
 
 def application(config: Config) -> Any:
     """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
+    get_project_settings()  # which reads the file .env into the environment
     try:
         check_access(config)
         schedules = read_schedules(config.cp)

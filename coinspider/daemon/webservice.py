@@ -2,23 +2,16 @@
 
 import re
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from scrapy.spiderloader import SpiderLoader
-from scrapy.utils.project import get_project_settings
-from scrapyd import Config, webservice
+from scrapyd import webservice
 from scrapyd.webservice import WsResource, param
-from twisted.web import error, http
 
-from coinspider.arguments import parse_arguments
-from coinspider.daemon.schedule import PROJECT
+from coinspider.daemon.job_arguments import check_arguments, check_settings, refusal
 from coinspider.daemon.schedule_service import NAME, ScheduleService, service_named
-from coinspider.failure import ConfigurationError
 
+_OWN = ("project", "spider", "_version", "priority")
 _JOB = re.compile(r"[\w.:-]{1,200}")
-# Arguments that lead a crawl to another address.
-_ADDRESSES = frozenset({"url"})
 
 
 class Schedule(webservice.Schedule):
@@ -28,53 +21,17 @@ class Schedule(webservice.Schedule):
     """
 
     def render_POST(self, txrequest: Any) -> Any:
-        names = ("project", "spider", "_version", "jobid", "priority", "setting")
-        given = {
-            name.decode(): values[0].decode("utf-8", "replace")
+        sent = {
+            name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
             for name, values in txrequest.args.items()
-            if name.decode("utf-8", "replace") not in names
         }
-        job = txrequest.args.get(b"jobid", [b"job"])[0].decode("utf-8", "replace")
+        settings, [job] = sent.pop("setting", []), sent.pop("jobid", ["job"])[:1]
         if not _JOB.fullmatch(job):
-            raise _refusal("jobid is of letters, digits, '_', '-', '.' and ':'")
-        check_settings(setting.decode("utf-8", "replace") for setting in
-                       txrequest.args.get(b"setting", []))  # fmt: skip
-        project, spider = (
-            txrequest.args.get(name, [b""])[0].decode("utf-8", "replace")
-            for name in (b"project", b"spider")
-        )
-        check_arguments(project, spider, given)
+            raise refusal("jobid is of letters, digits, '_', '-', '.' and ':'")
+        check_settings(settings)
+        project, spider, *_ = (sent.pop(name, [""])[0] for name in _OWN)
+        check_arguments(project, spider, {name: values[0] for name, values in sent.items()})
         return super().render_POST(txrequest)
-
-
-def check_settings(given: Any) -> None:
-    """Raise for a setting that ``settings_allowed`` in ``scrapyd.conf`` does not name."""
-    allowed = _allowed("settings_allowed")
-    for setting in given:
-        name = setting.partition("=")[0]
-        if "=" not in setting or name not in allowed:
-            raise _refusal(
-                f"setting {name} may not be given by HTTP: settings_allowed in scrapyd.conf"
-                f" has {', '.join(sorted(allowed)) or 'none'}"
-            )
-
-
-def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
-    """Raise for an argument that the command line would refuse, or that names an address."""
-    if refused := (_ADDRESSES & given.keys()) - _allowed("arguments_allowed"):
-        raise _refusal(
-            f"argument {', '.join(refused)} may not be given by HTTP, unless arguments_allowed in"
-            " scrapyd.conf names it"
-        )
-    spider_class = _spiders().get(spider) if project in (PROJECT, "default") else None
-    declaration = getattr(spider_class, "arguments_class", None)
-    if declaration:
-        try:
-            parse_arguments(declaration, given)
-        except ConfigurationError as problem:
-            raise _refusal(str(problem)) from None
-    elif replaced := [name for name in given if hasattr(spider_class, name)]:
-        raise _refusal(f"argument {', '.join(replaced)} is no argument of {spider}")
 
 
 class _ScheduleResource(WsResource):
@@ -88,7 +45,7 @@ class _ScheduleResource(WsResource):
         try:
             return self.service.schedules[name]
         except KeyError:
-            raise _refusal(f"schedule '{name}' not found") from None
+            raise refusal(f"schedule '{name}' not found") from None
 
     def describe(self, name: str) -> dict[str, Any]:
         schedule, state = self.service.schedules[name], self.service.state[name]
@@ -145,24 +102,8 @@ class RunSchedule(_ScheduleResource):
         found = self.schedule(schedule)
         if active := self.service.active_job(found):
             job = self.service.state[schedule].last_job
-            raise _refusal(f"job {job} of this schedule is {active}")
+            raise refusal(f"job {job} of this schedule is {active}")
         return {"jobid": self.service.run_now(found)}
-
-
-@cache
-def _spiders() -> dict[str, type]:
-    loader = SpiderLoader.from_settings(get_project_settings())
-    return {name: loader.load(name) for name in loader.list()}
-
-
-@cache
-def _allowed(option: str) -> frozenset[str]:
-    return frozenset(Config().get(option, "").replace(",", " ").split())
-
-
-def _refusal(message: str) -> error.Error:
-    # As scrapyd tells errors: with the status in the body.
-    return error.Error(code=http.OK, message=message.encode())
 
 
 def _text(moment: datetime | None) -> str | None:
