@@ -25,8 +25,8 @@ format: $(VENV)/ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/ready  ## time against the API's limit
-	$(BIN)/python -m benchmarks.ratelimit
+bench: $(VENV)/ready-bench  ## side by side with others, about half an hour: tables and a chart
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) .scrapy
@@ -37,6 +37,10 @@ $(VENV)/bin/python:
 
 $(VENV)/ready: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/ready-bench: requirements-bench.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 
 $(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready

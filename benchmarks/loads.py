@@ -115,6 +115,17 @@ def report(benchmark: Benchmark, names: list[str]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def measure(coins: int, rounds: int, names: list[str]) -> Benchmark:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if "dlt merge" in names:
+        install_dlt()
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        benchmark = Benchmark(start_embedded_server(Path(directory) / "postgresql"), coins)
+        for _ in range(rounds):
+            benchmark.round(names)
+        return benchmark
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
@@ -123,15 +134,7 @@ def main() -> None:
     add("--only", nargs="+", choices=list(commands()), help="not all loaders")
     options = parser.parse_args()
     names = options.only or list(commands())
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    if "dlt merge" in names:
-        install_dlt()
-    with TemporaryDirectory(prefix="coinspider-") as directory:
-        server_url = start_embedded_server(Path(directory) / "postgresql")
-        benchmark = Benchmark(server_url, options.coins)
-        for _ in range(options.rounds):
-            benchmark.round(names)
-        print(report(benchmark, names))
+    print(report(measure(options.coins, options.rounds, names), names))
 
 
 if __name__ == "__main__":
