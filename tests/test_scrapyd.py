@@ -44,6 +44,8 @@ class Scrapyd:
                 [sys.executable, "-m", "scrapyd"],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
+                # Ignored, as in the background of a shell, Ctrl-C would be for scrapyd too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )  # fmt: skip
         wait_until(self.answers)
         return self
