@@ -50,7 +50,9 @@ def _target(name: str) -> tuple[str, dict[str, str]]:
     section = "deploy" if name == "default" else f"deploy:{name}"
     if not config.has_section(section):
         known = [part for part in config.sections() if part.split(":")[0] == "deploy"]
-        raise UsageError(f"scrapy.cfg has no [{section}]: it has {', '.join(known)}", False)
+        raise UsageError(
+            f"scrapy.cfg has no [{section}]: it has {', '.join(known)}", print_help=False
+        )
     target = dict(config.items("deploy")) if config.has_section("deploy") else {}
     return name, target | dict(config.items(section))
 

@@ -1,0 +1,53 @@
+"""Values for people to read."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+DIGITS = 6
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def readable(value: Any) -> str:
+    """A cell's text: numbers as :func:`readable_number`, times to the second in UTC."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return readable_number(value)
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+def readable_number(value: Decimal) -> str:
+    """Six digits or all of its whole part, and never a magnitude lost.
+
+    ``1234567.891`` is ``1,234,568``, ``0.000000000123456789`` is ``0.0₉123457``, ``1e24`` stays.
+    """
+    if not value:
+        return "0"
+    size = value.adjusted()
+    if size >= 18:
+        return f"{value:.{DIGITS - 1}e}".replace("e+", "e")
+    rounded = round(value, max(0, DIGITS - 1 - size))
+    # Rounded up it may be one digit longer: 0.0009999999 is 0.001.
+    size = rounded.adjusted()
+    if size > -5:
+        return _without_zeros(f"{rounded:,f}")
+    digits = "".join(map(str, rounded.as_tuple().digits)).rstrip("0")
+    sign = "-" if rounded < 0 else ""
+    return f"{sign}0.0{str(-size - 1).translate(_SUBSCRIPTS)}{digits}"
+
+
+def exact(value: Any) -> str:
+    """All digits of a number, a time to the microsecond; anything else as it is read."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, datetime) else readable(value)
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
