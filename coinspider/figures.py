@@ -7,6 +7,7 @@ from coinspider.failure import ConfigurationError
 from coinspider.paginated_spider import PAGE_STAT, RECORD_STAT
 
 REJECTED_STAT = "coercion/rejected_count"
+REASONS_STAT = "coercion/first_reasons"
 # The stats whose sum each figure is.
 FIGURES = {
     "page_count": (PAGE_STAT,),

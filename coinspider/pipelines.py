@@ -13,11 +13,14 @@ from coinspider.batch_writer import BatchWriter
 from coinspider.coercion import CoercionError, coerce
 from coinspider.crawl_session import CrawlSession
 from coinspider.failure import ConfigurationError
-from coinspider.figures import REJECTED_STAT, share_from_settings
+from coinspider.figures import REASONS_STAT, REJECTED_STAT, share_from_settings
 from coinspider.paginated_spider import SINCE_STAT, PaginatedSpider
 from coinspider.quarantine import RejectedRecord, rejected_record
 from coinspider.record import Record
 from coinspider.table_item import TableItem
+
+# So many different ones are told at the end of a crawl.
+REASONS_MAX = 3
 
 
 class RejectedRecordError(DropItem):
@@ -45,7 +48,13 @@ class CoercePipeline:
             return coerce(item)
         except CoercionError as error:
             self.stats.inc_value(REJECTED_STAT)
+            self._note(str(error))
             raise RejectedRecordError(str(error)) from None
+
+    def _note(self, reason: str) -> None:
+        reasons = self.stats.get_value(REASONS_STAT, ())
+        if len(reasons) < REASONS_MAX and reason not in reasons:
+            self.stats.set_value(REASONS_STAT, (*reasons, reason))
 
 
 class SincePipeline:

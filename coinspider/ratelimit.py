@@ -179,6 +179,7 @@ class RateLimitMiddleware:
         self.turn = asyncio.Lock()
         self.blocked_until = 0.0
         self.told_until = 0.0
+        self.wait_until = 0.0  # monotonic time, for who shows it
         self.why = ""
 
     @classmethod
@@ -221,6 +222,7 @@ class RateLimitMiddleware:
         started = monotonic()
         await wait_or_end(self.crawler, 0)
         while (wait := self._wait(monotonic())) > 0:
+            self.wait_until = monotonic() + wait
             if wait >= 1 and monotonic() + wait > self.told_until + 1:
                 self._tell(wait)
             await wait_or_end(self.crawler, wait)

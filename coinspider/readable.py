@@ -49,5 +49,13 @@ def exact(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else readable(value)
 
 
+def readable_seconds(seconds: float) -> str:
+    """``4.2 s`` or ``3 min 20 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text

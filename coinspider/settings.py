@@ -113,6 +113,10 @@ REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
 
+# A live line on a terminal, and only there (auto); 1 or 0 for always or never
+PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
+EXTENSIONS = {"coinspider.progress.Progress": 500}
+
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.logformatter.PageLogFormatter"

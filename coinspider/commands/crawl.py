@@ -9,6 +9,7 @@ from scrapy.exceptions import UsageError
 
 from coinspider.failure import ConfigurationError
 from coinspider.outcome import Outcome, outcome_of
+from coinspider.summary import summary
 
 
 class Command(CrawlCommand):
@@ -39,5 +40,7 @@ class Command(CrawlCommand):
         if error and not isinstance(error, ConfigurationError):
             raise error
         outcome = Outcome("misconfigured", str(error)) if error else outcome_of(crawler)
+        for line in summary(crawler):
+            print(line, file=sys.stderr)
         print(f"coinspider: {outcome.message}", file=sys.stderr)
         self.exitcode = outcome.status
