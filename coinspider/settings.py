@@ -4,6 +4,7 @@ The environment, and a ``.env`` file beside ``scrapy.cfg``, are read here and no
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -73,6 +74,11 @@ FEED_EXPORTERS = {
     "jl": "coinspider.exporters.ExactJsonLinesItemExporter",
     "csv": "coinspider.exporters.ExactCsvItemExporter",
 }
+# Each on a package that is not in requirements.txt
+if find_spec("openpyxl"):
+    FEED_EXPORTERS["xlsx"] = "coinspider.spreadsheet_exporter.XlsxItemExporter"
+if find_spec("pyarrow"):
+    FEED_EXPORTERS["parquet"] = "coinspider.parquet_exporter.ParquetItemExporter"
 
 # The API's limit (see ratelimit.py; CoinsSpider sets RATELIMIT_CALLS from COINGECKO_RATE_LIMIT)
 RATELIMIT_PERIOD = 60  # seconds

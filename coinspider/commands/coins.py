@@ -147,4 +147,29 @@ def _json(value: Any) -> str:
                       ensure_ascii=False)  # fmt: skip
 
 
-WRITERS = {"table": write_table, "csv": write_csv, "jsonl": write_json_lines}
+def write_xlsx(listing: "Listing", _: bool) -> None:
+    from io import BytesIO
+
+    from coinspider.readable import exact
+
+    try:
+        from coinspider.spreadsheet_exporter import XlsxItemExporter
+
+        exporter = XlsxItemExporter(file := BytesIO())
+    except ImportError:
+        raise UsageError("for Excel: pip install openpyxl", print_help=False) from None
+    if sys.stdout.isatty():
+        raise UsageError("name a file: scrapy coins --format xlsx > coins.xlsx", print_help=False)
+    for row in listing.rows:
+        values = (exact(value) if isinstance(value, (dict, list)) else value for value in row)
+        exporter.export_item(dict(zip(listing.columns, values, strict=True)))
+    exporter.finish_exporting()
+    sys.stdout.buffer.write(file.getvalue())
+
+
+WRITERS = {
+    "table": write_table,
+    "csv": write_csv,
+    "jsonl": write_json_lines,
+    "xlsx": write_xlsx,
+}
