@@ -1,15 +1,13 @@
 """``scrapy coins``: the rows in the terminal, or for another program."""
 
 import argparse
-import csv
-import json
 import sys
-from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
+
+from coinspider.listing_writers import WRITERS
 
 if TYPE_CHECKING:
     from coinspider.listing import Listing
@@ -61,7 +59,10 @@ class Command(ScrapyCommand):
                 f"the database can't be asked: {one_line(error)}", print_help=False
             ) from None
         write = WRITERS[opts.format or ("table" if sys.stdout.isatty() else "csv")]
-        write(listing, opts.exact)
+        try:
+            write(listing, opts.exact)
+        except ConfigurationError as error:
+            raise UsageError(str(error), print_help=False) from None
 
     def _read(self, opts: argparse.Namespace) -> "Listing":
         import psycopg
@@ -98,78 +99,3 @@ def _columns(text: str | None) -> list[str]:
     if text == "all":
         return list(COIN_COLUMNS)
     return text.split(",") if text else list(SHOWN)
-
-
-def write_table(listing: "Listing", all_digits: bool) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from coinspider.readable import exact, readable
-
-    cell = exact if all_digits else readable
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    cells = [[cell(value) for value in row] for row in listing.rows]
-    for number, name in enumerate(listing.columns):
-        if any(isinstance(row[number], (Decimal, int, float)) for row in listing.rows):
-            # Never cut: what is missing at the end of a number is its size.
-            width = max(len(row[number]) for row in cells)
-            header = name.replace("_", "\n")
-            table.add_column(header, justify="right", min_width=width, no_wrap=True)
-        else:
-            table.add_column(name, min_width=6, overflow="fold")
-    for row in cells:
-        # As text, not as markup: a coin's name may hold brackets.
-        table.add_row(*map(Text, row))
-    Console().print(table)
-
-
-def write_csv(listing: "Listing", _: bool) -> None:
-    from coinspider.readable import exact
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(listing.columns)
-    writer.writerows(map(exact, row) for row in listing.rows)
-
-
-def write_json_lines(listing: "Listing", _: bool) -> None:
-    for row in listing.rows:
-        fields = (f"{json.dumps(name)}: {_json(value)}"
-                  for name, value in zip(listing.columns, row, strict=True))  # fmt: skip
-        print(f"{{{', '.join(fields)}}}")
-
-
-def _json(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return json.dumps(value.isoformat() if isinstance(value, datetime) else value,
-                      ensure_ascii=False)  # fmt: skip
-
-
-def write_xlsx(listing: "Listing", _: bool) -> None:
-    from io import BytesIO
-
-    from coinspider.readable import exact
-
-    try:
-        from coinspider.spreadsheet_exporter import XlsxItemExporter
-
-        exporter = XlsxItemExporter(file := BytesIO())
-    except ImportError:
-        raise UsageError("for Excel: pip install openpyxl", print_help=False) from None
-    if sys.stdout.isatty():
-        raise UsageError("name a file: scrapy coins --format xlsx > coins.xlsx", print_help=False)
-    for row in listing.rows:
-        values = (exact(value) if isinstance(value, (dict, list)) else value for value in row)
-        exporter.export_item(dict(zip(listing.columns, values, strict=True)))
-    exporter.finish_exporting()
-    sys.stdout.buffer.write(file.getvalue())
-
-
-WRITERS = {
-    "table": write_table,
-    "csv": write_csv,
-    "jsonl": write_json_lines,
-    "xlsx": write_xlsx,
-}
