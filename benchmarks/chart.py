@@ -12,6 +12,7 @@ mpl.use("Agg")
 def draw(benchmarks: list[Benchmark], path: Path) -> None:
     """A PNG with a panel per number of coins: coins per second of each loader's loads."""
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     figure, panels = plt.subplots(1, len(benchmarks), figsize=(6 * len(benchmarks), 4.5),
                                   squeeze=False)  # fmt: skip
@@ -23,6 +24,7 @@ def draw(benchmarks: list[Benchmark], path: Path) -> None:
             panel.barh(places, speeds, height=0.25, label=load)
         panel.set_yticks(range(len(names)), names)
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("coins per second, whole process")
         panel.set_title(f"{benchmark.coins:,} coins")
     panels[0][-1].legend(title="load")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
+from zlib import compress, decompress
 
 import msgspec
 from psycopg import AsyncConnection, sql
@@ -26,26 +27,30 @@ WITH seen ({{key}}) AS MATERIALIZED ({_SEEN})
 UPDATE {{table}} AS stored SET delisted_at = NULL
 FROM seen WHERE {{same_key}} AND {{constants}} AND delisted_at IS NOT NULL
 """  # noqa: S608
+_CREATE_SEEN = "CREATE TEMP TABLE coinspider_seen ({definitions}) ON COMMIT DROP"
+_ADD_SEEN = f"INSERT INTO coinspider_seen {_SEEN}"
 # One statement, so that nobody finds some of them marked; all of them or none.
-_DELIST = f"""
-WITH seen ({{key}}) AS MATERIALIZED ({_SEEN}),
-missing AS MATERIALIZED (
-    SELECT {{key}} FROM {{table}} AS stored
-    WHERE {{constants}} AND delisted_at IS NULL
-        AND NOT EXISTS (SELECT FROM seen WHERE {{same_key}})
+_DELIST = """
+WITH missing AS MATERIALIZED (
+    SELECT {key} FROM {table} AS stored
+    WHERE {constants} AND delisted_at IS NULL
+        AND NOT EXISTS (SELECT FROM coinspider_seen AS seen WHERE {same_key})
 ),
 counted AS MATERIALIZED (
     SELECT (SELECT count(*) FROM missing) AS missing, (
-        SELECT count(*) FROM {{table}} AS stored WHERE {{constants}} AND delisted_at IS NULL
+        SELECT count(*) FROM {table} AS stored WHERE {constants} AND delisted_at IS NULL
     ) AS known
 ),
 marked AS (
-    UPDATE {{table}} AS stored SET delisted_at = %(moment)s FROM missing AS seen, counted
-    WHERE {{same_key}} AND {{constants}}
+    UPDATE {table} AS stored SET delisted_at = %(moment)s FROM missing AS seen, counted
+    WHERE {same_key} AND {constants}
         AND counted.missing <= counted.known * %(share_max)s::numeric
 )
 SELECT missing, known FROM counted
-"""  # noqa: S608
+"""
+# Of the batches whose keys are sent at once.
+_BATCHES = 20
+_LEVEL = 1  # of compression: the quickest
 # What is best for a batch (database.py), or for a table that was never analysed, would here compare
 # each key with each other.
 _PLANS = """
@@ -67,8 +72,8 @@ class Delisted(NamedTuple):
 class Delisting:
     """What a crawl sees of the coins that its table has.
 
-    Their keys are kept as JSON, by the batch: 15 bytes a coin instead of a hundred. Nothing is
-    kept, and nothing marked, of a record whose key can't be read, or of a crawl of some coins.
+    Their keys are kept as packed JSON, by the batch: a few bytes a coin. Nothing is kept, and
+    nothing marked, of a record whose key can't be read, or of a crawl of some coins.
     """
 
     def __init__(self, spider: PaginatedSpider):
@@ -95,7 +100,7 @@ class Delisting:
 
     def saw(self, items: Sequence[TableItem]) -> None:
         if self.whole and items:
-            self.seen.append(msgspec.json.encode(list(map(self.key, items)))[1:-1])
+            self._keep(list(map(self.key, items)))
 
     def saw_rejected(self, record: Record) -> None:
         """A coin is listed, though its record be bad; which one it is must be known."""
@@ -107,10 +112,13 @@ class Delisting:
         except (ValueError, TypeError, KeyError, RecursionError):
             key = [None]
         if all(isinstance(value, str | int) for value in key):
-            self.seen.append(msgspec.json.encode(key if len(key) > 1 else key[0]))
+            self._keep([key if len(key) > 1 else key[0]])
         else:
             logger.info("No coin will be marked as delisted: one record does not say whose it is")
             self.whole = False
+
+    def _keep(self, keys: list[Any]) -> None:
+        self.seen.append(compress(msgspec.json.encode(keys)[1:-1], _LEVEL))
 
     def back(self, items: Sequence[TableItem]) -> list[Any]:
         """The keys of those of the items that are marked as delisted."""
@@ -127,19 +135,22 @@ class Delisting:
 
         Done again with the same moment it says the same.
         """
-        keys = b"[" + b",".join(self.seen) + b"]"
-        values = self.constants | {
-            "keys": keys.decode(),
-            "moment": moment,
-            "share_max": share_max,
-        }
+        values = self.constants | {"moment": moment, "share_max": share_max}
         async with connection.transaction():
+            await self._send_seen(connection)
             await connection.execute(_PLANS)
             row = await (await connection.execute(self._sql(_DELIST), values)).fetchone()
             marked = await (await connection.execute(self._sql(_MARKED), values)).fetchone()
         assert row
         assert marked
         return Delisted(*row, *marked)
+
+    async def _send_seen(self, connection: AsyncConnection) -> None:
+        await connection.execute(self._sql(_CREATE_SEEN))
+        for start in range(0, len(self.seen), _BATCHES):
+            batches = map(decompress, self.seen[start : start + _BATCHES])
+            keys = b"[" + b",".join(batches) + b"]"
+            await connection.execute(self._sql(_ADD_SEEN), {"keys": keys.decode()})
 
     def _sql(self, template: str) -> sql.Composed:
         names = [column.name for column in self.keys]
@@ -149,6 +160,10 @@ class Delisting:
             key=sql.SQL(", ").join(map(sql.Identifier, names)),
             same_key=sql.SQL(" AND ").join(
                 sql.SQL("stored.{0} = seen.{0}").format(sql.Identifier(name)) for name in names
+            ),
+            definitions=sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(column.name), sql_type(column))
+                for column in self.keys
             ),
             seen=sql.SQL(", ").join(
                 sql.SQL("({} #>> '{{}}')::{}").format(path.format(index), sql_type(column))
