@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import compress, decompress
@@ -48,7 +49,7 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """
-# Of the batches whose keys are sent at once.
+# So many batches' keys are packed together, and sent.
 _BATCHES = 20
 _LEVEL = 1  # of compression: the quickest
 # What is best for a batch (database.py), or for a table that was never analysed, would here compare
@@ -90,6 +91,7 @@ class Delisting:
         self.table = item_class.table
         self.whole = spider.whole
         self.seen: list[bytes] = []
+        self.packed: list[bytes] = []
         self.delisted: set[Any] = set()
 
     async def load(self, connection: AsyncConnection) -> None:
@@ -118,7 +120,10 @@ class Delisting:
             self.whole = False
 
     def _keep(self, keys: list[Any]) -> None:
-        self.seen.append(compress(msgspec.json.encode(keys)[1:-1], _LEVEL))
+        self.seen.append(msgspec.json.encode(keys)[1:-1])
+        if len(self.seen) == _BATCHES:
+            self.packed.append(compress(b",".join(self.seen), _LEVEL))
+            self.seen.clear()
 
     def back(self, items: Sequence[TableItem]) -> list[Any]:
         """The keys of those of the items that are marked as delisted."""
@@ -147,10 +152,9 @@ class Delisting:
 
     async def _send_seen(self, connection: AsyncConnection) -> None:
         await connection.execute(self._sql(_CREATE_SEEN))
-        for start in range(0, len(self.seen), _BATCHES):
-            batches = map(decompress, self.seen[start : start + _BATCHES])
-            keys = b"[" + b",".join(batches) + b"]"
-            await connection.execute(self._sql(_ADD_SEEN), {"keys": keys.decode()})
+        last = b",".join(self.seen)
+        for keys in chain(map(decompress, self.packed), [last] if last else []):
+            await connection.execute(self._sql(_ADD_SEEN), {"keys": f"[{keys.decode()}]"})
 
     def _sql(self, template: str) -> sql.Composed:
         names = [column.name for column in self.keys]
