@@ -32,6 +32,7 @@ class Progress:
             raise NotConfigured
         self.crawler = crawler
         self.started = monotonic()
+        self.bar: Any = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -60,6 +61,8 @@ class Progress:
         self.updating.start(INTERVAL)
 
     def engine_stopped(self) -> None:
+        if self.bar is None:  # the crawl did not begin
+            return
         self.updating.stop()
         self.bar.stop()
         for handler, stream in self.streams.items():

@@ -13,7 +13,7 @@ from tests.conftest import CLEAN, PROJECT, SCRAPY
 def on_a_terminal(database_url):
     """Runs a crawl whose stderr is a terminal, and gives all that this one got."""
 
-    def run(*arguments, **environment):
+    def run(*arguments, status=0, **environment):
         ours, its = pty.openpty()
         variables = {"DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "160"}
         with subprocess.Popen(
@@ -28,7 +28,7 @@ def on_a_terminal(database_url):
             except OSError:  # the other end is closed
                 pass
         os.close(ours)
-        assert process.returncode == 0, got.decode()
+        assert process.returncode == status, got.decode()
         return got.decode()
 
     return run
@@ -46,6 +46,12 @@ def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox)
     lines = got.replace("\x1b[2K", "").split("\r\n")
     assert any(line.startswith("20") and line.endswith("items/min)") for line in lines)
     assert "the crawl is complete" in lines[-2]
+
+
+def test_crawl_that_does_not_begin_has_no_line_to_end(on_a_terminal):
+    got = on_a_terminal(status=1, DATABASE_URL="postgresql://me@127.0.0.1:1/coins")
+    assert "can't be reached" in got
+    assert "Traceback" not in got
 
 
 def test_elsewhere_there_are_log_lines_only(scrapy, sandbox):
