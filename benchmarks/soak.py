@@ -1,4 +1,4 @@
-"""scrapyd for many short periods: ``python -m benchmarks.soak --runs 60 --every 2 --coins 2000``.
+"""scrapyd for many short periods: ``python -m benchmarks.soak --runs 60 --every 2s --coins 2000``.
 
 Against a sandbox whose prices change all the time. Fails where two crawls overlap, one is not
 complete, scrapyd grows, or a row is not in the end what the sandbox says.

@@ -18,6 +18,9 @@ from coinspider.failure import ConfigurationError
 _PLANS = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 
 
+DEMO_DATABASE = "demo"
+
+
 class DatabaseUnreachableError(Exception):
     """No connection could be had; the message says where and why, and holds no password."""
 
@@ -55,6 +58,13 @@ async def connect(settings: BaseSettings) -> AsyncConnection:
         raise DatabaseUnreachableError(
             f"the database {where} can't be reached: {one_line(error)}"
         ) from None
+
+
+def database_url(settings: BaseSettings, demo: bool = False) -> str:
+    """``DATABASE_URL``, or the embedded server's; for the demo always its own database of that."""
+    if demo:
+        return embedded_url(DEMO_DATABASE)
+    return settings.get("DATABASE_URL") or embedded_url()
 
 
 def embedded_url(database: str = "postgres") -> str:

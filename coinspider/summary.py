@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
-from coinspider.database import describe
 from coinspider.figures import REASONS_STAT, figures
 from coinspider.paginated_spider import EMPTY_STAT, PaginatedSpider
 from coinspider.readable import readable_seconds
@@ -56,6 +55,9 @@ def _limit(settings: BaseSettings, calls: float, seconds: float) -> str:
 def _place(settings: BaseSettings, table: str) -> str:
     if not settings.getbool("POSTGRES_ENABLED"):
         return "not stored (POSTGRES_ENABLED=0)"
+    # Imported late: it brings psycopg into the start of each command of scrapy.
+    from coinspider.database import describe
+
     url = settings.get("DATABASE_URL")
     place = f"database {describe(url)}" if url else "the embedded PostgreSQL"
     return f"{table} in {place}: scrapy coins, scrapy psql"

@@ -12,8 +12,6 @@ from coinspider.listing_writers import WRITERS
 if TYPE_CHECKING:
     from coinspider.listing import Listing
 
-DEMO_DATABASE = "demo"
-
 
 class Command(ScrapyCommand):
     """A table on a terminal, CSV with all digits where its output goes elsewhere."""
@@ -68,11 +66,10 @@ class Command(ScrapyCommand):
         import psycopg
 
         from coinspider import listing
-        from coinspider.database import describe, embedded_url
+        from coinspider.database import database_url, describe
 
         assert self.settings
-        url = None if opts.demo else self.settings.get("DATABASE_URL")
-        url = url or embedded_url(DEMO_DATABASE if opts.demo else "postgres")
+        url = database_url(self.settings, opts.demo)
         describe(url)
         with psycopg.connect(url, connect_timeout=10) as connection:
             if opts.crawls:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 from scrapy.commands import ScrapyCommand
 
-from coinspider.commands.psql import DEMO_DATABASE
-
 TOP_TEN = """
 SELECT market_cap_rank AS rank, symbol, trim(name) AS name, current_price, market_cap,
        price_change_percentage_24h AS "24h %", last_updated
@@ -51,7 +49,7 @@ def _demo_database() -> str:
     import psycopg
     from psycopg import sql
 
-    from coinspider.database import embedded_url
+    from coinspider.database import DEMO_DATABASE, embedded_url
 
     with psycopg.connect(embedded_url(), autocommit=True) as connection:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DEMO_DATABASE])

@@ -6,8 +6,6 @@ import subprocess
 
 from scrapy.commands import ScrapyCommand
 
-DEMO_DATABASE = "demo"
-
 
 class Command(ScrapyCommand):
     """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if need be."""
@@ -29,12 +27,11 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from psycopg.conninfo import conninfo_to_dict
 
-        from coinspider.database import embedded_url
+        from coinspider.database import database_url
         from coinspider.embedded_server import bundled_psql
 
         assert self.settings
-        url = None if opts.demo else self.settings.get("DATABASE_URL")
-        url = url or embedded_url(DEMO_DATABASE if opts.demo else "postgres")
+        url = database_url(self.settings, opts.demo)
         # Other users of the machine see a command's arguments, but not its environment.
         password = conninfo_to_dict(url).get("password")
         environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
