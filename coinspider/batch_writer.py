@@ -11,13 +11,14 @@ from scrapy.crawler import Crawler
 from coinspider.crawl_session import SESSION_ERRORS, CrawlSession
 from coinspider.database import one_line
 from coinspider.delisting import Delisting
+from coinspider.exact_json import encode
 from coinspider.failure import FAILURE_STAT, fail_crawl, failure
 from coinspider.figures import share_from_settings
 from coinspider.outcome import outcome_of
 from coinspider.paginated_spider import PaginatedSpider
 from coinspider.quarantine import RejectedRecord, quarantine, rejected_record
 from coinspider.table_item import TableItem
-from coinspider.upsert import encode, upsert
+from coinspider.upsert import upsert
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ import msgspec
 from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
+from coinspider.exact_json import encode
+
 NO_WHITE_SPACE = -1
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class _ExactEncoder(ScrapyJSONEncoder):
@@ -19,7 +20,7 @@ class _ExactEncoder(ScrapyJSONEncoder):
         self.exact_indent = indent
 
     def encode(self, o: Any) -> str:
-        text = _encode(o)
+        text = encode(o)
         return (
             msgspec.json.format(text, indent=self.exact_indent) if self.exact_indent else text
         ).decode()
@@ -48,4 +49,4 @@ class ExactCsvItemExporter(CsvItemExporter):
     def serialize_field(self, field: Any, name: str, value: Any) -> Any:
         if value is None or isinstance(value, str):
             return value
-        return _encode(value).decode().strip('"')
+        return encode(value).decode().strip('"')

@@ -1,13 +1,14 @@
 """Rows for people and for programs: a table, CSV, JSON lines, a sheet."""
 
 import csv
-import json
 import sys
-from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from msgspec import Raw
+
+from coinspider.exact_json import encode
 from coinspider.failure import ConfigurationError
 from coinspider.readable import exact, readable
 
@@ -45,17 +46,8 @@ def write_csv(listing: "Listing", _: bool) -> None:
 
 
 def write_json_lines(listing: "Listing", _: bool) -> None:
-    for row in listing.rows:
-        fields = (f"{json.dumps(name)}: {_json(value)}"
-                  for name, value in zip(listing.columns, row, strict=True))  # fmt: skip
-        sys.stdout.write(f"{{{', '.join(fields)}}}\n")
-
-
-def _json(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return json.dumps(value.isoformat() if isinstance(value, datetime) else value,
-                      ensure_ascii=False)  # fmt: skip
+    for row in listing.dicts():
+        sys.stdout.write(f"{encode(row).decode()}\n")
 
 
 def write_xlsx(listing: "Listing", _: bool) -> None:
@@ -68,7 +60,7 @@ def write_xlsx(listing: "Listing", _: bool) -> None:
     if sys.stdout.isatty():
         raise ConfigurationError("name a file: scrapy coins --format xlsx > coins.xlsx")
     for row in listing.rows:
-        values = (exact(value) if isinstance(value, (dict, list)) else value for value in row)
+        values = (exact(value) if isinstance(value, Raw) else value for value in row)
         exporter.export_item(dict(zip(listing.columns, values, strict=True)))
     exporter.finish_exporting()
     sys.stdout.buffer.write(file.getvalue())

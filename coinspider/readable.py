@@ -1,9 +1,10 @@
 """Values for people to read."""
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Raw
 
 DIGITS = 6
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -19,7 +20,7 @@ def readable(value: Any) -> str:
         return f"{value:.1f}"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+    return bytes(value).decode() if isinstance(value, Raw) else str(value)
 
 
 def readable_number(value: Decimal) -> str:

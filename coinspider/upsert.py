@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from functools import cache
 
-import msgspec
 from psycopg import AsyncConnection, sql
 
 from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
+from coinspider.exact_json import encode
 from coinspider.schema import sql_type
 from coinspider.table_item import TableItem, columns, primary_key
-
-encode = msgspec.json.Encoder(decimal_format="number").encode
 
 # WHERE NOT EXISTS keeps what has not changed away from ON CONFLICT, whose WHERE alone would
 # still lock and so rewrite each row. ORDER BY gives all crawls the same order of locks.
