@@ -48,7 +48,10 @@ SELECT id, crawl_id AS crawl, rejected_at, reason, source_url, text
 FROM rejected_record WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
 """
-NOTHING_YET = "nothing was crawled into this database yet: scrapy crawl coins"
+
+
+class NothingCrawledError(ConfigurationError):
+    """The database has no tables of coinspider's yet."""
 
 
 class Listing(NamedTuple):
@@ -137,6 +140,8 @@ def _list(connection: Connection, query: sql.SQL | sql.Composed, values: dict[st
     try:
         cursor = connection.execute(query, values)
     except errors.UndefinedTable:
-        raise ConfigurationError(NOTHING_YET) from None
+        raise NothingCrawledError(
+            "nothing was crawled into this database yet: scrapy crawl coins"
+        ) from None
     assert cursor.description
     return Listing([column.name for column in cursor.description], cursor.fetchall())

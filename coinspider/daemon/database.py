@@ -1,6 +1,7 @@
 """The crawls' database, for the pages and figures that scrapyd shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -34,17 +35,20 @@ def _database_url() -> str:
     return get_project_settings().get("DATABASE_URL") or embedded_url()
 
 
-def query(sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-    """The rows of a query; none where no crawl has created its table yet.
+@contextmanager
+def connection() -> Iterator[psycopg.Connection]:
+    """For threads: it waits for the database, and a query in it for ten seconds at most."""
+    with psycopg.connect(
+        database_url(), connect_timeout=5, options="-c statement_timeout=10000"
+    ) as connected:
+        yield connected
 
-    For threads: it waits for the database.
-    """
-    url = database_url()
+
+def query(sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
+    """The rows of a query; none where no crawl has created its table yet. For threads."""
     try:
-        with psycopg.connect(
-            url, connect_timeout=5, options="-c statement_timeout=10000", row_factory=dict_row
-        ) as connection:
-            return connection.execute(sql, values).fetchall()
+        with connection() as connected:
+            return connected.cursor(row_factory=dict_row).execute(sql, values).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
 

@@ -42,6 +42,14 @@ class Schedule(NamedTuple):
         """The times as the section tells them."""
         return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every}"
 
+    @property
+    def period(self) -> timedelta:
+        """From one time to the next, as it is just now for a cron expression."""
+        if self.every:
+            return self.every
+        first = self._next_cron_time(datetime.now(UTC))
+        return self._next_cron_time(first) - first
+
     def first_time(self, now: datetime) -> datetime:
         """An interval begins at once, a cron expression waits for its time."""
         return now if self.every else self._next_cron_time(now)

@@ -136,3 +136,10 @@ class ScheduleService(Service):
         # Else it would wait for the next poll_interval.
         self._poller.poll()
         return job
+
+
+def schedule_service(app: Any) -> ScheduleService:
+    """The one that runs inside this scrapyd."""
+    service = service_named(NAME, app)
+    assert isinstance(service, ScheduleService)
+    return service

@@ -1,14 +1,14 @@
 """The schedules by HTTP, and scrapyd's ``schedule.json`` with a look at what it is given."""
 
 import re
-from datetime import datetime
 from typing import Any
 
 from scrapyd import webservice
 from scrapyd.webservice import WsResource, param
 
 from coinspider.daemon.job_arguments import check_arguments, check_settings, refusal
-from coinspider.daemon.schedule_service import NAME, ScheduleService, service_named
+from coinspider.daemon.schedule_description import describe
+from coinspider.daemon.schedule_service import ScheduleService, schedule_service
 
 _OWN = ("project", "spider", "_version", "priority")
 _JOB = re.compile(r"[\w.:-]{1,200}")
@@ -37,9 +37,7 @@ class Schedule(webservice.Schedule):
 class _ScheduleResource(WsResource):
     @property
     def service(self) -> ScheduleService:
-        service = service_named(NAME, self.root.app)
-        assert isinstance(service, ScheduleService)
-        return service
+        return schedule_service(self.root.app)
 
     def schedule(self, name: str) -> Any:
         try:
@@ -47,33 +45,12 @@ class _ScheduleResource(WsResource):
         except KeyError:
             raise refusal(f"schedule '{name}' not found") from None
 
-    def describe(self, name: str) -> dict[str, Any]:
-        schedule, state = self.service.schedules[name], self.service.state[name]
-        going = schedule.enabled and not state.paused
-        return {
-            "name": name,
-            "project": schedule.project,
-            "spider": schedule.spider,
-            "args": dict(schedule.arguments),
-            "settings": dict(schedule.settings),
-            "when": schedule.when,
-            "overlap": schedule.overlap,
-            "enabled": schedule.enabled,
-            "paused": state.paused,
-            "next_time": _text(state.next_time) if going else None,
-            "last_time": _text(state.last_time),
-            "last_job": state.last_job,
-            "active": self.service.active_job(schedule),
-            "runs": state.run_count,
-            "skipped": state.skipped_count,
-        }
-
 
 class Schedules(_ScheduleResource):
     """``GET``: all schedules, with their next and last times (UTC) and how many runs there were."""
 
     def render_GET(self, txrequest: Any) -> dict[str, Any]:
-        return {"schedules": [self.describe(name) for name in self.service.schedules]}
+        return {"schedules": [describe(self.service, name) for name in self.service.schedules]}
 
 
 class PauseSchedule(_ScheduleResource):
@@ -82,7 +59,7 @@ class PauseSchedule(_ScheduleResource):
     @param("schedule")
     def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
         self.service.pause(self.schedule(schedule), True)
-        return {"schedule": self.describe(schedule)}
+        return {"schedule": describe(self.service, schedule)}
 
 
 class ResumeSchedule(_ScheduleResource):
@@ -91,7 +68,7 @@ class ResumeSchedule(_ScheduleResource):
     @param("schedule")
     def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
         self.service.pause(self.schedule(schedule), False)
-        return {"schedule": self.describe(schedule)}
+        return {"schedule": describe(self.service, schedule)}
 
 
 class RunSchedule(_ScheduleResource):
@@ -104,7 +81,3 @@ class RunSchedule(_ScheduleResource):
             job = self.service.state[schedule].last_job
             raise refusal(f"job {job} of this schedule is {active}")
         return {"jobid": self.service.run_now(found)}
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None

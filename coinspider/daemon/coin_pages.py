@@ -1,0 +1,110 @@
+"""``/coins``, ``/coins.json`` and ``/coin``: what the crawls stored."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from psycopg import Connection
+
+from coinspider.daemon.pages import Arguments, DatabasePage, PageError, number, render
+from coinspider.exact_json import encode
+from coinspider.listing import (
+    COIN_COLUMNS,
+    LISTED,
+    SHOWN,
+    CoinFilter,
+    count_coins,
+    find_coin,
+    list_coins,
+    list_currencies,
+)
+
+LIMIT, LIMIT_MAX = 50, 1000
+_SHOWN = (*SHOWN, "delisted_at")
+
+
+def coin_filter(arguments: Arguments, columns: tuple[str, ...]) -> CoinFilter:
+    """``currency``, ``search``, ``sort``, ``listed``, ``page`` and ``limit``, as in the form."""
+    limit = number(arguments, "limit", LIMIT, LIMIT_MAX)
+    listed = arguments.get("listed") or "listed"
+    if listed not in LISTED:
+        raise PageError(400, f"listed={listed} is none of {', '.join(LISTED)}")
+    sort = arguments.get("sort") or "market_cap_rank"
+    return CoinFilter(
+        currency=arguments.get("currency") or "usd",
+        search=arguments.get("search") or None,
+        # For a form, which has a field of its own for it.
+        sort=f"-{sort.removeprefix('-')}" if arguments.get("descending") else sort,
+        columns=columns,
+        limit=limit,
+        offset=(number(arguments, "page", 1) - 1) * limit,
+        listed=listed,
+    )
+
+
+class Coins(DatabasePage):
+    """Any of the coins, a page of them at a time, by any column."""
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        whole = arguments.get("columns") == "all"
+        chosen = coin_filter(arguments, COIN_COLUMNS if whole else _SHOWN)
+        ids = chosen._replace(columns=("coin_id", *chosen.columns))
+        rows = list_coins(connected, ids).dicts()
+        return render(
+            "coins.html",
+            columns=chosen.columns, all_columns=COIN_COLUMNS, whole=whole, rows=rows,
+            chosen=chosen, arguments=_kept(arguments, chosen), listed=LISTED,
+            currencies=list_currencies(connected), **_paging(connected, chosen),
+        )  # fmt: skip
+
+
+class CoinsJson(DatabasePage):
+    """The same with all columns and all digits."""
+
+    content_type = "application/json"
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        chosen = coin_filter(arguments, COIN_COLUMNS)
+        coins = list_coins(connected, chosen).dicts()
+        return _json(status="ok", **_paging(connected, chosen), coins=coins)
+
+    def answer_error(self, error: PageError) -> str:
+        return _json(status="error", message=str(error))
+
+
+class Coin(DatabasePage):
+    """All that is known of one."""
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
+        coin = find_coin(connected, coin_id, currency)
+        if not coin:
+            raise PageError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
+        return render("coin.html", coin=coin, image=_web_address(coin["image"]))
+
+
+def _paging(connected: Connection, chosen: CoinFilter) -> dict[str, int]:
+    total = count_coins(connected, chosen)
+    assert chosen.limit
+    return {
+        "total": total,
+        "page": chosen.offset // chosen.limit + 1,
+        "pages": -(-total // chosen.limit),
+    }
+
+
+def _kept(arguments: Arguments, chosen: CoinFilter) -> dict[str, str]:
+    """What the links of a page carry along."""
+    names = ("currency", "search", "listed", "limit", "columns")
+    kept = {name: arguments[name] for name in names if arguments.get(name)}
+    return kept | ({"sort": chosen.sort} if arguments.get("sort") else {})
+
+
+def _json(**fields: Any) -> str:
+    return f"{encode(fields).decode()}\n"
+
+
+def _web_address(text: str | None) -> str | None:
+    try:
+        return text if text and urlsplit(text).scheme in ("http", "https") else None
+    except ValueError:
+        return None
