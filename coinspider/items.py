@@ -5,9 +5,9 @@ Coercion, table, upsert and feeds derive from what stands here.
 
 from typing import ClassVar
 
-from msgspec import field
+from msgspec import UNSET, field
 
-from coinspider.table_item import Amount, Integer, Key, TableItem, Time, Version
+from coinspider.table_item import Amount, Integer, Key, NoColumn, TableItem, Time, Version
 
 
 class FullCoin(TableItem, kw_only=True):
@@ -40,6 +40,7 @@ class FullCoin(TableItem, kw_only=True):
     atl: Amount | None = None
     atl_change_percentage: Amount | None = None
     atl_date: Time | None = None
+    roi: NoColumn = UNSET
     last_updated: Version | None = None
 
 

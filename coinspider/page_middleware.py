@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property
-from inspect import isawaitable
 from typing import Any, Self
 
 from pydispatch.dispatcher import getAllReceivers, liveReceivers
@@ -81,7 +80,8 @@ class PageMiddleware:
         try:
             for process_item in self.pipelines:
                 item = process_item(item)
-                if isawaitable(item):
+                # inspect.isawaitable() takes as long as half a pipeline.
+                if hasattr(item, "__await__"):
                     item = await ensure_awaitable(item)
         except DropItem as reason:
             await self._dropped(record, reason, response)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from itemadapter import ItemAdapter
 from itemadapter.adapter import AdapterInterface
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec import inspect as msgspec_inspect
+from msgspec.structs import fields as struct_fields
 
 Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
 Amount = Decimal
@@ -17,6 +18,8 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
 Extra = Raw
+# What an API is known to send and the table has no column for: with UNSET for its default.
+NoColumn = Raw | UnsetType
 NO_EXTRA = Raw(b"{}")
 NULL = Raw(b"null")
 
@@ -26,7 +29,8 @@ class TableItem(Struct, kw_only=True, dict=True):
 
     The fields marked as ``Key`` are the primary key; the one marked as ``Version`` tells which
     of two rows is newer. ``extra`` holds, as the text of one JSON object, what the API sent and
-    the item does not name.
+    the table has no column for. A field that is declared as ``NoColumn`` goes there faster than
+    one that is not declared at all.
     """
 
     table: ClassVar[str]
@@ -51,8 +55,15 @@ def columns(item_class: type[TableItem]) -> tuple[Column, ...]:
     """The columns of an item's table as its fields are declared, ``extra`` at the end."""
     info = msgspec_inspect.type_info(item_class)
     assert isinstance(info, msgspec_inspect.StructType)
+    without = fields_without_column(item_class)
+    found = [_column(field) for field in info.fields if field.name not in without]
     # A struct's inherited fields come first.
-    return tuple(sorted(map(_column, info.fields), key=lambda column: column.name == "extra"))
+    return tuple(sorted(found, key=lambda column: column.name == "extra"))
+
+
+def fields_without_column(item_class: type[TableItem]) -> dict[str, str]:
+    """The JSON keys of the fields that are declared as ``NoColumn``, by name."""
+    return {f.name: f.encode_name for f in struct_fields(item_class) if f.default is UNSET}
 
 
 def _column(field: msgspec_inspect.Field) -> Column:
@@ -77,6 +88,11 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
     return [column.name for column in columns(item_class) if column.primary_key]
 
 
+@cache
+def _names(item_class: type) -> dict[str, None]:
+    return dict.fromkeys(column.name for column in columns(item_class))
+
+
 class TableItemAdapter(AdapterInterface):
     """Lets feeds, and whatever else uses itemadapter, read a :class:`TableItem` like a dict."""
 
@@ -86,18 +102,22 @@ class TableItemAdapter(AdapterInterface):
 
     @classmethod
     def get_field_names_from_class(cls, item_class: type) -> list[str]:
-        return [column.name for column in columns(item_class)]
+        return list(_names(item_class))
+
+    @property
+    def _names(self) -> dict[str, None]:
+        return _names(self.item.__class__)
 
     def field_names(self) -> Any:
-        return dict.fromkeys(self).keys()
+        return self._names.keys()
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self.item.__struct_fields__:
+        if name not in self._names:
             raise KeyError(name)
         return getattr(self.item, name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self.item.__struct_fields__:
+        if name not in self._names:
             raise KeyError(f"{type(self.item).__name__} does not support field: {name}")
         setattr(self.item, name, value)
 
@@ -105,10 +125,10 @@ class TableItemAdapter(AdapterInterface):
         raise KeyError(f"the fields of a {type(self.item).__name__} are fixed: {name}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.get_field_names_from_class(type(self.item)))
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self.item.__struct_fields__)
+        return len(self._names)
 
 
 ItemAdapter.ADAPTER_CLASSES = (TableItemAdapter, *ItemAdapter.ADAPTER_CLASSES)

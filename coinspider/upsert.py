@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from psycopg import AsyncConnection, sql
+from psycopg.types.json import Json
 
 from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
 from coinspider.exact_json import encode
@@ -42,7 +43,7 @@ async def upsert(connection: AsyncConnection, batch: Batch, items: Sequence[Tabl
     written only if it differs. Raises
     :exc:`psycopg.Error`; then nothing is written.
     """
-    values = {"items": encode(items).decode(), "batch": batch.number, "crawl_id": batch.crawl_id}
+    values = {"items": Json(items, dumps=encode), "batch": batch.number, "crawl_id": batch.crawl_id}
     return await fetch_totals(
         await connection.execute(_statement(type(items[0])), values, prepare=True)
     )

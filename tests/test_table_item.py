@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 from itemadapter import ItemAdapter, is_item
-from msgspec import Raw, field
+from msgspec import UNSET, Raw, field
 from msgspec.inspect import DateTimeType, DecimalType, IntType, RawType, StrType
 
 from coinspider.items import FullCoin
@@ -15,6 +15,7 @@ from coinspider.table_item import (
     Column,
     Integer,
     Key,
+    NoColumn,
     TableItem,
     Time,
     Version,
@@ -41,6 +42,7 @@ class Trade(TableItem, kw_only=True):
     fee: Amount | None = None
     note: str | None = None
     placed: Time | None = None
+    route: NoColumn = UNSET
     seen: Version
 
 
@@ -110,7 +112,7 @@ def test_the_adapter_reads_fields_by_name(trade):
     assert "nothing" not in adapter
 
 
-@pytest.mark.parametrize("name", ["nothing", "table", "__class__", "id"])
+@pytest.mark.parametrize("name", ["nothing", "table", "__class__", "id", "route"])
 def test_the_adapter_knows_fields_only(trade, name):
     with pytest.raises(KeyError, match=name):
         ItemAdapter(trade)[name]
