@@ -61,13 +61,14 @@ class BatchWriter:
 
     async def close(self) -> None:
         """What remains to be done when the outcome of everything else is known."""
-        if not self.session.is_open:
-            return
-        if self.lost_pages:
-            self._name_lost_pages()
-        elif outcome_of(self.crawler).name == "complete" and self.delisting:
-            await self._mark_delisted(self.delisting)
-        await self.session.close()
+        if self.session.is_open:
+            if self.lost_pages:
+                self._name_lost_pages()
+            elif outcome_of(self.crawler).name == "complete" and self.delisting:
+                await self._mark_delisted(self.delisting)
+            await self.session.close()
+        if self.delisting:
+            self.delisting.close()
 
     async def _load(self, connection: AsyncConnection) -> None:
         if self.delisting:

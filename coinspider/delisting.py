@@ -4,10 +4,10 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import islice
 from operator import attrgetter
+from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
-from zlib import compress, decompress
 
 import msgspec
 from psycopg import AsyncConnection, sql
@@ -49,9 +49,9 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """
-# So many batches' keys are packed together, and sent.
+# So many batches' keys are sent together.
 _BATCHES = 20
-_LEVEL = 1  # of compression: the quickest
+_MEMORY = 1024 * 1024  # bytes: the keys of some 60,000 coins
 # What is best for a batch (database.py), or for a table that was never analysed, would here compare
 # each key with each other.
 _PLANS = """
@@ -73,8 +73,9 @@ class Delisted(NamedTuple):
 class Delisting:
     """What a crawl sees of the coins that its table has.
 
-    Their keys are kept as packed JSON, by the batch: a few bytes a coin. Nothing is kept, and
-    nothing marked, of a record whose key can't be read, or of a crawl of some coins.
+    Their keys are kept as JSON, a line a batch; those of many coins in a file, for a crawl's memory
+    is not to grow with them. Nothing is kept, and nothing marked, of a record whose key can't be
+    read, or of a crawl of some coins.
     """
 
     def __init__(self, spider: PaginatedSpider):
@@ -90,8 +91,7 @@ class Delisting:
         }
         self.table = item_class.table
         self.whole = spider.whole
-        self.seen: list[bytes] = []
-        self.packed: list[bytes] = []
+        self.seen = SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 (close() does it)
         self.delisted: set[Any] = set()
 
     async def load(self, connection: AsyncConnection) -> None:
@@ -120,10 +120,14 @@ class Delisting:
             self.whole = False
 
     def _keep(self, keys: list[Any]) -> None:
-        self.seen.append(msgspec.json.encode(keys)[1:-1])
-        if len(self.seen) == _BATCHES:
-            self.packed.append(compress(b",".join(self.seen), _LEVEL))
-            self.seen.clear()
+        try:
+            self.seen.write(msgspec.json.encode(keys)[1:-1] + b"\n")
+        except OSError as error:
+            logger.warning("No coin will be marked as delisted, for want of a file: %s", error)
+            self.whole = False
+
+    def close(self) -> None:
+        self.seen.close()
 
     def back(self, items: Sequence[TableItem]) -> list[Any]:
         """The keys of those of the items that are marked as delisted."""
@@ -152,8 +156,8 @@ class Delisting:
 
     async def _send_seen(self, connection: AsyncConnection) -> None:
         await connection.execute(self._sql(_CREATE_SEEN))
-        last = b",".join(self.seen)
-        for keys in chain(map(decompress, self.packed), [last] if last else []):
+        self.seen.seek(0)
+        while keys := b",".join(islice(self.seen, _BATCHES)):
             await connection.execute(self._sql(_ADD_SEEN), {"keys": f"[{keys.decode()}]"})
 
     def _sql(self, template: str) -> sql.Composed:

@@ -34,10 +34,12 @@ API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = os.environ.get("API_PASSWORD")
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
-if API_TOKEN_PARAMETER:
-    DOWNLOAD_HANDLERS = dict.fromkeys(
-        ("http", "https"), "coinspider.token_parameter.TokenParameterDownloadHandler"
-    )
+DOWNLOAD_HANDLERS = dict.fromkeys(
+    ("http", "https"),
+    "coinspider.token_parameter.TokenParameterDownloadHandler"
+    if API_TOKEN_PARAMETER
+    else "coinspider.download_handler.HTTP11DownloadHandler",
+)
 # Links that an API sends lead to its own host, or to these, without credentials.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
@@ -128,12 +130,10 @@ LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.logformatter.PageLogFormatter"
 
 # What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
-# DOWNLOADER_MIDDLEWARES imports a component all the same. The one runs code that comes in on a
-# port of this machine, the other keeps sessions, which APIs don't have.
+# DOWNLOADER_MIDDLEWARES imports a component all the same. The first two run code that comes in on a
+# port of this machine, the third keeps sessions, which APIs don't have.
 EXTENSIONS_BASE = dict(default_settings.EXTENSIONS_BASE)
 del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
+del EXTENSIONS_BASE["scrapy.extensions.telnet.TelnetConsole"]
 DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)
 del DOWNLOADER_MIDDLEWARES_BASE["scrapy.downloadermiddlewares.cookies.CookiesMiddleware"]
-
-# It opens a port into the process.
-TELNETCONSOLE_ENABLED = False

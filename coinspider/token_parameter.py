@@ -1,12 +1,12 @@
 """A token in the query of a request, where nothing but the API sees it."""
 
 from scrapy import Request
-from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.credentials import TOKEN_META
+from coinspider.download_handler import HTTP11DownloadHandler
 
 
 class TokenParameterDownloadHandler(HTTP11DownloadHandler):

@@ -1,6 +1,7 @@
 """Which coins get ``delisted_at``, and which lose it."""
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
 from types import SimpleNamespace
@@ -97,7 +98,8 @@ def delisting(database_url):
                 for number, currency in enumerate(("usd", "eur")):
                     batch = Batch(crawl_id, number + 1)
                     await upsert(connection, batch, made_up(range(coins), currency))
-                await work(connection, Delisting(spider))
+                with closing(Delisting(spider)) as delisting:
+                    await work(connection, delisting)
 
         asyncio.run(prepared())
 
@@ -111,7 +113,10 @@ def made_up(numbers, currency="usd"):
     ]
 
 
-def test_many_coins_cost_little_time(delisting, query):
+@pytest.mark.parametrize("memory", [1_000, 1_000_000], ids=["in a file", "in memory"])
+def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
+    monkeypatch.setattr("coinspider.delisting._MEMORY", memory)
+
     async def work(connection, delisting):
         for start in range(0, 19_000, 500):
             delisting.saw(made_up(range(start, start + 500)))
@@ -130,6 +135,20 @@ def test_many_coins_cost_little_time(delisting, query):
     delisting(20_000, work)
     assert query("SELECT vs_currency, count(*) FROM full_coin WHERE delisted_at IS NOT NULL"
                  " GROUP BY 1") == [("usd", 999)]  # fmt: skip
+
+
+def test_without_room_for_a_file_nothing_is_marked(delisting, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr("coinspider.delisting._MEMORY", 100)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    async def work(_, delisting):
+        delisting.saw(made_up(range(19)))
+        assert not delisting.whole
+        delisting.saw(made_up(range(19)))
+
+    delisting(20, work)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("No coin will be marked as delisted, for want of a file:")
 
 
 def test_what_is_marked_is_not_marked_again(delisting):
