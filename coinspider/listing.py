@@ -13,7 +13,7 @@ from coinspider.table_item import columns
 
 COIN_COLUMNS = (*(column.name for column in columns(FullCoin)), "delisted_at")
 SHOWN = (
-    "market_cap_rank", "symbol", "name", "current_price", "price_change_percentage_24h",
+    "market_cap_rank", "name", "symbol", "current_price", "price_change_percentage_24h",
     "market_cap", "total_volume",
 )  # fmt: skip
 LISTED = {

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 800, 200
 _GAP = 0.2  # of a bar's place
+_PLACES = 20  # at the least, so that few bars are no blocks
 
 
 class Bar(NamedTuple):
@@ -55,7 +56,7 @@ def bar_chart(bars: Sequence[Bar], lines: Collection[float] = ()) -> BarChart | 
     if not bars:
         return None
     top = max(*(bar.value for bar in bars), *lines, 1.0)
-    place = WIDTH / len(bars)
+    place = WIDTH / max(len(bars), _PLACES)
 
     def drawn(number: int, bar: Bar) -> DrawnBar:
         # At least a line, to be seen at all.

@@ -3,10 +3,12 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.inspect import DecimalType, IntType
 from psycopg import Connection
 
 from coinspider.daemon.pages import Arguments, DatabasePage, PageError, number, render
 from coinspider.exact_json import encode
+from coinspider.items import FullCoin
 from coinspider.listing import (
     COIN_COLUMNS,
     LISTED,
@@ -17,9 +19,10 @@ from coinspider.listing import (
     list_coins,
     list_currencies,
 )
+from coinspider.table_item import columns
 
 LIMIT, LIMIT_MAX = 50, 1000
-_SHOWN = (*SHOWN, "delisted_at")
+NUMERIC = {column.name for column in columns(FullCoin) if column.type in (DecimalType, IntType)}
 
 
 def coin_filter(arguments: Arguments, columns: tuple[str, ...]) -> CoinFilter:
@@ -46,13 +49,15 @@ class Coins(DatabasePage):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         whole = arguments.get("columns") == "all"
-        chosen = coin_filter(arguments, COIN_COLUMNS if whole else _SHOWN)
-        ids = chosen._replace(columns=("coin_id", *chosen.columns))
+        chosen = coin_filter(arguments, COIN_COLUMNS if whole else SHOWN)
+        if not whole and chosen.listed != "listed":
+            chosen = chosen._replace(columns=(*SHOWN, "delisted_at"))
+        ids = chosen._replace(columns=("coin_id", "delisted_at", *chosen.columns))
         rows = list_coins(connected, ids).dicts()
         return render(
             "coins.html",
-            columns=chosen.columns, all_columns=COIN_COLUMNS, whole=whole, rows=rows,
-            chosen=chosen, arguments=_kept(arguments, chosen), listed=LISTED,
+            columns=chosen.columns, all_columns=COIN_COLUMNS, whole=whole, numeric=NUMERIC,
+            rows=rows, chosen=chosen, arguments=_kept(arguments, chosen), listed=LISTED,
             currencies=list_currencies(connected), **_paging(connected, chosen),
         )  # fmt: skip
 

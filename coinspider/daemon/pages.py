@@ -22,6 +22,7 @@ from coinspider.listing import NothingCrawledError
 from coinspider.readable import exact, readable
 
 log = Logger()
+PAGES = {"coins": "Coins", "crawls": "Crawls", "rejected": "Rejected records"}
 NUMBER_MAX = 1_000_000_000
 STYLE = Path(__file__).with_name("templates").joinpath("style.css").read_text()
 # Nothing is loaded and no script runs, whatever a coin's name may be.
@@ -62,7 +63,7 @@ environment = Environment(
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 environment.filters |= {"readable": readable, "exact": exact, "title": title}
-environment.globals |= {"style": STYLE, "link": link}
+environment.globals |= {"navigation": PAGES, "style": STYLE, "link": link}
 
 
 class DatabasePage(Resource):
