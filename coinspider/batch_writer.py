@@ -94,7 +94,9 @@ class BatchWriter:
         stats = self.crawler.stats
         try:
             added = await self.session.write(
-                lambda connection, batch: upsert(connection, batch, items)
+                lambda connection, batch: upsert(
+                    connection, batch, items, self.session.history.enabled
+                )
             )
         except psycopg.Error as error:
             if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import psycopg
@@ -24,6 +25,7 @@ from coinspider.crawl_log import (
 )
 from coinspider.database import DatabaseUnreachableError, connect, one_line
 from coinspider.failure import ConfigurationError, failure, skip_crawl
+from coinspider.history import HistorySettings, keep_partitions
 from coinspider.inferred_item import stored_item_class
 from coinspider.migration import migrate
 from coinspider.outcome import Outcome, outcome_of
@@ -58,6 +60,7 @@ class CrawlSession:
         self.log_interval = crawler.settings.getfloat("CRAWL_LOG_INTERVAL")
         if self.log_interval <= 0:
             raise ConfigurationError("CRAWL_LOG_INTERVAL must be more than 0 seconds")
+        self.history = HistorySettings.from_settings(crawler.settings)
         self.totals = Totals()
         self.keeping_current: asyncio.Task[None] | None = None
 
@@ -124,7 +127,10 @@ class CrawlSession:
     async def _migrate(
         self, connection: AsyncConnection, item_class: type[TableItem] | None
     ) -> None:
-        await migrate(connection, item_class)
+        await migrate(connection, item_class, self.history.enabled)
+        if self.history.enabled and item_class and (table := item_class.history_table):
+            days = self.history.retention_days
+            await keep_partitions(connection, table, datetime.now(UTC), days)
         self.prepared.add(item_class)
 
     def _spider(self) -> PaginatedSpider:

@@ -24,7 +24,7 @@ TYPES: dict[str, Any] = {
 }
 NUMBER_AS_TEXT = "a number as text"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
-_RESERVED = {"table", "source", "extra", "delisted_at"}
+_RESERVED = {"table", "history_table", "source", "extra", "delisted_at"}
 _STORED_TYPES = """
 SELECT column_name, data_type FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position

@@ -7,24 +7,34 @@ from typing import ClassVar
 
 from msgspec import UNSET, field
 
-from coinspider.table_item import Amount, Integer, Key, NoColumn, TableItem, Time, Version
+from coinspider.table_item import (
+    Amount,
+    Integer,
+    Key,
+    NoColumn,
+    TableItem,
+    Time,
+    TrackedAmount,
+    Version,
+)
 
 
 class FullCoin(TableItem, kw_only=True):
     """A coin's market data in one currency, as CoinGecko's ``/coins/markets`` tells it."""
 
     table: ClassVar[str] = "full_coin"
+    history_table: ClassVar[str | None] = "coin_history"
 
     coin_id: Key = field(name="id")
     vs_currency: Key = ""
     symbol: str
     name: str
     image: str | None = None
-    current_price: Amount | None = None
-    market_cap: Amount | None = None
+    current_price: TrackedAmount | None = None
+    market_cap: TrackedAmount | None = None
     market_cap_rank: Integer | None = None
     fully_diluted_valuation: Amount | None = None
-    total_volume: Amount | None = None
+    total_volume: TrackedAmount | None = None
     high_24h: Amount | None = None
     low_24h: Amount | None = None
     price_change_24h: Amount | None = None

@@ -10,11 +10,18 @@ from typing import NamedTuple
 from psycopg import AsyncConnection, sql
 
 from coinspider.failure import ConfigurationError
-from coinspider.schema import CRAWL, REJECTED_RECORD, SOURCE_STATE, Table, item_table
+from coinspider.schema import (
+    CRAWL,
+    REJECTED_RECORD,
+    SOURCE_STATE,
+    Table,
+    history_table,
+    item_table,
+)
 from coinspider.table_item import TableItem
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
+SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
 # Somebody's long transaction must not hold up all others that want to read the table.
 _PATIENCE = "SET LOCAL lock_timeout = '10s'"
 SCHEMA = Table(
@@ -45,21 +52,27 @@ class FoundColumn(NamedTuple):
     not_null: bool
 
 
-async def migrate(connection: AsyncConnection, item_class: type[TableItem] | None) -> None:
+async def migrate(
+    connection: AsyncConnection, item_class: type[TableItem] | None, history: bool = False
+) -> None:
     """Create the tables that are missing and add the columns that are; others may do so at once.
 
-    Raises :exc:`ConfigurationError` for tables of a newer version, and for those that can't be
-    brought up to date by adding columns.
+    The table of an item's history is one of them only if there is to be a history. Raises
+    :exc:`ConfigurationError` for tables of a newer version, and for those that can't be brought up
+    to date by adding columns.
     """
     async with connection.transaction():
-        await connection.execute(_LOCK)
+        await connection.execute(SCHEMA_LOCK)
         await connection.execute(_PATIENCE)
         if not await _found(connection, SCHEMA):
             await connection.execute(_create(SCHEMA))
-        for table in (CRAWL, REJECTED_RECORD, SOURCE_STATE):
-            await _migrate(connection, table)
+        tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE]
         if item_class:
-            await _migrate(connection, item_table(item_class))
+            tables.append(item_table(item_class))
+        if item_class and history:
+            tables += filter(None, [history_table(item_class)])
+        for table in tables:
+            await _migrate(connection, table)
 
 
 async def _migrate(connection: AsyncConnection, table: Table) -> None:

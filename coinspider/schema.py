@@ -100,6 +100,20 @@ def item_table(item_class: type[TableItem]) -> Table:
     )
 
 
+def history_table(item_class: type[TableItem]) -> Table | None:
+    """The table of an item's changes, with a partition for each month in which they were made."""
+    if not item_class.history_table:
+        return None
+    kept = [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
+    definitions = {column.name: _definition(column).removesuffix(" NOT NULL") for column in kept}
+    return Table(
+        item_class.history_table,
+        definitions | {"recorded_at": "timestamptz NOT NULL DEFAULT now()"},
+        [*primary_key(item_class), "recorded_at"],
+        "PARTITION BY RANGE (recorded_at)",
+    )
+
+
 def _definition(column: Column) -> str:
     return SQL_TYPES[column.type] + (" NOT NULL" if column.required else "")
 

@@ -14,6 +14,8 @@ from msgspec.structs import fields as struct_fields
 
 Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
 Amount = Decimal
+# An amount whose changes are kept, where the item has a history.
+TrackedAmount = Annotated[Decimal, Meta(extra={"tracked": True})]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
@@ -34,6 +36,8 @@ class TableItem(Struct, kw_only=True, dict=True):
     """
 
     table: ClassVar[str]
+    history_table: ClassVar[str | None] = None
+    """Where each change is kept (``HISTORY_ENABLED``): the key, the version, what is tracked."""
     source: ClassVar[Any] = None
     """Of an item that was made of a record: that record's. It is no field, so none of the row."""
     extra: Extra = NO_EXTRA
@@ -48,6 +52,7 @@ class Column(NamedTuple):
     required: bool
     primary_key: bool
     version: bool
+    tracked: bool = False
 
 
 @cache
@@ -80,6 +85,7 @@ def _column(field: msgspec_inspect.Field) -> Column:
         required=not isinstance(field.type, msgspec_inspect.UnionType) and field.default != NULL,
         primary_key=marks.get("primary_key", False),
         version=marks.get("version", False),
+        tracked=marks.get("tracked", False),
     )
 
 

@@ -8,7 +8,7 @@ from psycopg.types.json import Json
 
 from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
 from coinspider.exact_json import encode
-from coinspider.schema import sql_type
+from coinspider.schema import Table, history_table, sql_type
 from coinspider.table_item import TableItem, columns, primary_key
 
 # WHERE NOT EXISTS keeps what has not changed away from ON CONFLICT, whose WHERE alone would
@@ -26,33 +26,39 @@ WITH written AS (
         SELECT FROM {table} AS stored WHERE {same_key} AND ({replaces_given}) IS NOT TRUE
     )
     ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE {replaces_excluded}
-    RETURNING xmax = 0 AS inserted
-)
+    RETURNING xmax = 0 AS inserted {recorded}
+){history}
 UPDATE crawl SET
     batch_count = %(batch)s,
     inserted_count = inserted_count + (SELECT count(*) FROM written WHERE inserted),
     updated_count = updated_count + (SELECT count(*) FROM written WHERE NOT inserted)
 WHERE id = %(crawl_id)s {returning_totals}
 """
+_HISTORY = """,
+recorded AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM written)
+"""
 
 
-async def upsert(connection: AsyncConnection, batch: Batch, items: Sequence[TableItem]) -> Totals:
+async def upsert(
+    connection: AsyncConnection, batch: Batch, items: Sequence[TableItem], history: bool = False
+) -> Totals:
     """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
     A row is replaced only by a newer one, or by one of the same version that knows more, and
-    written only if it differs. Raises
-    :exc:`psycopg.Error`; then nothing is written.
+    written only if it differs; what is written also goes into the item's history, if there is to
+    be one. Raises :exc:`psycopg.Error`; then nothing is written.
     """
     values = {"items": Json(items, dumps=encode), "batch": batch.number, "crawl_id": batch.crawl_id}
     return await fetch_totals(
-        await connection.execute(_statement(type(items[0])), values, prepare=True)
+        await connection.execute(_statement(type(items[0]), history), values, prepare=True)
     )
 
 
 @cache
-def _statement(item_class: type[TableItem]) -> bytes:
+def _statement(item_class: type[TableItem], history: bool) -> bytes:
     fields = columns(item_class)
     keys = primary_key(item_class)
+    kept = history_table(item_class) if history else None
     return (
         sql.SQL(_UPSERT)
         .format(
@@ -68,11 +74,23 @@ def _statement(item_class: type[TableItem]) -> bytes:
                 _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
             ),
             returning_totals=sql.SQL(RETURNING_TOTALS),
+            recorded=sql.SQL(", ") + _list(_recorded(kept), "stored") if kept else sql.SQL(""),
+            history=_history(kept) if kept else sql.SQL(""),
             replaces_given=_replaces(item_class, "given"),
             replaces_excluded=_replaces(item_class, "excluded"),
         )
         .as_bytes()
     )
+
+
+def _history(table: Table) -> sql.Composed:
+    names = _list(_recorded(table))
+    return sql.SQL(_HISTORY).format(table=sql.Identifier(table.name), columns=names)
+
+
+def _recorded(table: Table) -> list[str]:
+    """The columns of a history that are those of the row."""
+    return [name for name, definition in table.columns.items() if "DEFAULT" not in definition]
 
 
 def _replaces(item_class: type[TableItem], new: str) -> sql.Composable:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from msgspec.inspect import DecimalType, IntType
 from psycopg import Connection
 
+from coinspider.daemon.charts import line_chart
 from coinspider.daemon.pages import Arguments, DatabasePage, PageError, number, render
 from coinspider.exact_json import encode
 from coinspider.items import FullCoin
@@ -19,9 +20,11 @@ from coinspider.listing import (
     list_coins,
     list_currencies,
 )
+from coinspider.price_history import price_history
 from coinspider.table_item import columns
 
 LIMIT, LIMIT_MAX = 50, 1000
+DAYS, DAYS_MAX = (1, 7, 30, 365), 36_500
 NUMERIC = {column.name for column in columns(FullCoin) if column.type in (DecimalType, IntType)}
 
 
@@ -77,14 +80,20 @@ class CoinsJson(DatabasePage):
 
 
 class Coin(DatabasePage):
-    """All that is known of one."""
+    """All that is known of one, and how its price went in the last ``days``."""
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
         coin = find_coin(connected, coin_id, currency)
         if not coin:
             raise PageError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
-        return render("coin.html", coin=coin, image=_web_address(coin["image"]))
+        days = number(arguments, "days", DAYS[1], DAYS_MAX)
+        prices = price_history(connected, coin_id, currency, days)
+        return render(
+            "coin.html",
+            coin=coin, image=_web_address(coin["image"]), days=days, all_days=DAYS, prices=prices,
+            chart=line_chart(prices or []), arguments={"id": coin_id, "currency": currency},
+        )  # fmt: skip
 
 
 def _paging(connected: Connection, chosen: CoinFilter) -> dict[str, int]:
