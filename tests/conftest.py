@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,6 +71,10 @@ def data_directory() -> Iterator[Path]:
 @pytest.fixture
 def database_url(server_url: str) -> str:
     """A new, empty database."""
+    return new_database(server_url)
+
+
+def new_database(server_url: str) -> str:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -90,16 +95,18 @@ def query(database_url: str) -> Callable[..., list[Any]]:
 def sandbox() -> Iterator[Callable[..., Sandbox]]:
     """Starts sandboxes: ``sandbox("--coins", 1000)``."""
     with ExitStack() as stack:
+        yield partial(start_sandbox, stack)
 
-        def start(*options: object) -> Sandbox:
-            command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options)]
-            process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            stack.enter_context(process.stdout)
-            return Sandbox(process.stdout.readline().strip())
 
-        yield start
+def start_sandbox(stack: ExitStack, *options: object) -> Sandbox:
+    """It ends with the stack."""
+    command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options)]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    assert process.stdout
+    stack.enter_context(process.stdout)
+    return Sandbox(process.stdout.readline().strip())
 
 
 class Scrapy:
@@ -135,6 +142,30 @@ def empty_project() -> Iterator[Scrapy]:
     with TemporaryDirectory(prefix="coinspider-") as directory:
         shutil.copy(PROJECT / "scrapy.cfg", directory)
         yield Scrapy({"PYTHONPATH": str(PROJECT)}, Path(directory))
+
+
+@pytest.fixture
+def scrapyd() -> Iterator[Any]:
+    """Starts a scrapyd in a new folder: ``scrapyd(configuration, NAME=value)``."""
+    from tests.scrapyd_process import CONFIGURATION, Scrapyd
+
+    with TemporaryDirectory(prefix="coinspider-") as directory, ExitStack() as stack:
+
+        def start(configuration: str = CONFIGURATION, **environment: str) -> Any:
+            daemon = Scrapyd(directory, configuration, **environment)
+            stack.callback(daemon.end)
+            return daemon.start()
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def site(server_url: str) -> Iterator[Any]:
+    """See :mod:`tests.site`."""
+    from tests.site import start_site
+
+    with ExitStack() as stack:
+        yield start_site(stack, server_url)
 
 
 def postmaster(data_directory: Path) -> int:

@@ -1,123 +1,20 @@
 """scrapyd as a real process, with the project's own scrapyd.conf and others."""
 
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from base64 import b64encode
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
 
 import psutil
 import pytest
 
 from tests.conftest import CLEAN, PROJECT, wait_until
+from tests.scrapyd_process import CONFIGURATION, SHIPPED, Scrapyd
 
 PLAIN = "[scrapyd]\npoll_interval = 0.2\n"
-SHIPPED = (PROJECT / "scrapyd.conf").read_text()
-CONFIGURATION = SHIPPED.partition("[schedule:coins]")[0]
-
-
-class Scrapyd:
-    """A scrapyd in a folder of its own, on a free port."""
-
-    def __init__(self, directory, configuration, **environment):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.directory, self.url = Path(directory), f"http://127.0.0.1:{self.port}"
-        (self.directory / "scrapyd.conf").write_text(configuration)
-        self.environment = os.environ | CLEAN | {
-            "SCRAPYD_HTTP_PORT": str(self.port), "PYTHONPATH": str(PROJECT)
-        } | environment  # fmt: skip
-        self.log = self.directory / "scrapyd.log"
-
-    def start(self):
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "scrapyd"],
-                cwd=self.directory, env=self.environment, stdout=log, stderr=log,
-                start_new_session=True,
-                # Ignored, as in the background of a shell, Ctrl-C would be for scrapyd too.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )  # fmt: skip
-        wait_until(self.answers)
-        return self
-
-    def answers(self):
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            self.get("daemonstatus.json")
-        except HTTPError:
-            return True
-        except (URLError, ConnectionError):
-            return False
-        return True
-
-    def open(self, path, data=None, password=None):
-        request = Request(f"{self.url}/{path}", data and urlencode(data).encode())  # noqa: S310
-        if password:
-            request.add_header("Authorization", f"Basic {b64encode(password).decode()}")
-        with urlopen(request, timeout=20) as answer:  # noqa: S310
-            return answer.read().decode()
-
-    def get(self, path, **data):
-        return json.loads(self.open(path, data or None))
-
-    def schedule(self):
-        [schedule] = self.get("schedules.json")["schedules"]
-        return schedule
-
-    def crawl(self, job):
-        found = self.get(f"crawls.json?job={job}")["crawls"]
-        return found[0] if found else {"outcome": None}
-
-    def run(self, **arguments):
-        answer = self.get("schedule.json", project="coinspider", spider="coins", **arguments)
-        assert answer["status"] == "ok", answer
-        return answer["jobid"]
-
-    def finish(self, **arguments):
-        job = self.run(**arguments)
-        wait_until(lambda: self.crawl(job)["outcome"])
-        return self.crawl(job)
-
-    def children(self):
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def stop(self, sign=signal.SIGTERM):
-        self.process.send_signal(sign)
-        self.process.wait(timeout=40)
-
-    def interrupt(self):
-        """As the terminal does it: the signal goes to all processes there."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(timeout=40)
-
-
-@pytest.fixture
-def scrapyd():
-    """Starts a scrapyd in a new folder: ``scrapyd(configuration, NAME=value)``."""
-    running = []
-    with TemporaryDirectory(prefix="coinspider-") as directory:
-
-        def start(configuration=CONFIGURATION, **environment):
-            daemon = Scrapyd(directory, configuration, **environment)
-            if "[settings]" in configuration:
-                shutil.copy(PROJECT / "scrapy.cfg", directory)
-            running.append(daemon)
-            return daemon.start()
-
-        yield start
-        for daemon in running:
-            if daemon.process.poll() is None:
-                daemon.stop()
 
 
 def every(seconds, *lines):
@@ -251,7 +148,6 @@ def test_job_by_http_is_checked_as_on_the_command_line(shared_daemon, given, mes
 @pytest.fixture(scope="module")
 def shared_daemon(server_url):
     with TemporaryDirectory(prefix="coinspider-") as directory:
-        shutil.copy(PROJECT / "scrapy.cfg", directory)
         daemon = Scrapyd(directory, CONFIGURATION, DATABASE_URL=server_url).start()
         yield daemon
         daemon.stop()
@@ -266,7 +162,10 @@ def test_job_by_http_takes_the_spiders_arguments(scrapyd, sandbox, database_url)
 
 def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
     daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="secret", DATABASE_URL=database_url)
-    for path in ("", "schedules.json", "crawls.json", "metrics", "daemonstatus.json", "logs/"):
+    for path in (
+        "", "schedules.json", "crawls.json", "metrics", "daemonstatus.json", "logs/", "coins",
+        "coins.json", "coin?id=a", "crawls", "rejected",
+    ):  # fmt: skip
         for password in (None, b"me:wrong"):
             with pytest.raises(HTTPError) as caught:
                 daemon.open(path, password=password)
@@ -284,7 +183,6 @@ def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
     ],
 )
 def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, environment, line):
-    shutil.copy(PROJECT / "scrapy.cfg", tmp_path)
     (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in environment.items()))
     daemon = Scrapyd(tmp_path, configuration)
     done = subprocess.run(
