@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", default=[17_000, 200_000], help="how many coins to load")
-    add("--rounds", type=int, nargs="+", default=[3, 1], help="how often, for each size")
+    add("--rounds", type=int, nargs="+", default=[3, 3], help="how often, for each size")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     parts, benchmarks = [machine()], []
@@ -52,7 +52,7 @@ def main() -> None:
         names = [name for name in commands() if name != SLOW or size < 100_000]
         benchmarks.append(measure(size, rounds, names))
         parts.append(report(benchmarks[-1], names))
-    parts += map(output_of, ("scale", "ratelimit"))
+    parts += map(output_of, ("scale", "history", "ratelimit"))
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     (FOLDER / "result.md").write_text(text)
     draw(benchmarks, FOLDER / "result.png")

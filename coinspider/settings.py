@@ -103,6 +103,8 @@ DOWNLOAD_DELAY_JITTER = 0
 LOOKAHEAD_PAGES = 8
 LOOKAHEAD_LATENCY = 0.02  # seconds
 CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
+# While so many bytes of pages wait for the database no more are asked for. A look-ahead fits in.
+SCRAPER_SLOT_MAX_ACTIVE_SIZE = 2_000_000
 
 DOWNLOADER_MIDDLEWARES = {
     "coinspider.ratelimit.RateLimitMiddleware": 560,

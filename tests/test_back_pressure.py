@@ -1,0 +1,28 @@
+"""A slow database slows the crawl, so that what waits for it does not grow."""
+
+from coinspider.settings import SCRAPER_SLOT_MAX_ACTIVE_SIZE
+
+WAIT = 0.2  # seconds a batch
+SLOW = f"""
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep({WAIT}); RETURN NULL; END';
+CREATE TRIGGER slow AFTER INSERT ON full_coin EXECUTE FUNCTION wait()
+"""
+PAGE_SIZE = 210_000  # bytes
+BATCH_PAGES = 2  # a batch is 500 rows, a page 250
+# One batch is on its way, one is full; as many pages wait as may, and one has been asked for.
+IN_HAND = 2 * BATCH_PAGES + SCRAPER_SLOT_MAX_ACTIVE_SIZE // PAGE_SIZE + 2
+
+
+def test_pages_are_asked_for_as_fast_as_they_are_stored(scrapy, sandbox, query):
+    few = sandbox("--coins", 1)
+    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=few.url).returncode == 0
+    query(SLOW)
+    api = sandbox("--coins", 7500)
+    done = scrapy("crawl", "coins", "-s", "LOOKAHEAD_PAGES=1", COINGECKO_BASE_URL=api.url)
+    assert done.returncode == 0, done.stderr
+    times = [time for time, _ in api.calls()]
+    assert len(times) == 31
+    for page, asked in enumerate(times):
+        stored = max(0, page - IN_HAND) // BATCH_PAGES
+        assert asked - times[0] >= stored * WAIT, f"page {page + 1} came before its turn"
