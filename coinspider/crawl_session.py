@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import psycopg
@@ -129,8 +128,7 @@ class CrawlSession:
     ) -> None:
         await migrate(connection, item_class, self.history.enabled)
         if self.history.enabled and item_class and (table := item_class.history_table):
-            days = self.history.retention_days
-            await keep_partitions(connection, table, datetime.now(UTC), days)
+            await keep_partitions(connection, table, self.history.retention_days)
         self.prepared.add(item_class)
 
     def _spider(self) -> PaginatedSpider:

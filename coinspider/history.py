@@ -66,12 +66,14 @@ class Month(NamedTuple):
 
 
 async def keep_partitions(
-    connection: AsyncConnection, table: str, now: datetime, retention_days: int
+    connection: AsyncConnection, table: str, retention_days: int, now: datetime | None = None
 ) -> None:
     """Create the partitions of this month and of the next; drop those that are too old.
 
-    Only partitions that are named as these are theirs; a user's own stay.
+    Which month it is, the server's clock says. Only partitions that are named as these are dropped;
+    a user's own stay.
     """
+    now = now or await _server_time(connection)
     found = await _partitions(connection, table)
     for month in (Month.of(now), Month.of(now).following):
         if month.partition(table) not in found:
@@ -80,6 +82,13 @@ async def keep_partitions(
         then = _month_of(table, name)
         if then and then.following.first <= now - timedelta(days=retention_days):
             await _drop(connection, name)
+
+
+async def _server_time(connection: AsyncConnection) -> datetime:
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row
+    moment: datetime = row[0]
+    return moment
 
 
 async def _partitions(connection: AsyncConnection, table: str) -> set[str]:

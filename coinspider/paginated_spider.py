@@ -1,5 +1,6 @@
 """The spider that walks a paginated API; a source adds its URL, its item and its pagination."""
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -26,6 +27,8 @@ RECORD_STAT = "pagination/record_count"
 END_STAT = "pagination/end_reached"
 SINCE_STAT = "pagination/since"
 KNOWN_STAT = "pagination/known_page_count"
+EXPECTED_STAT = "pagination/expected_page_count"
+_COUNT = re.compile(rb"\d{1,12}")
 
 
 class PaginatedSpider(PageFailures):
@@ -121,6 +124,7 @@ class PaginatedSpider(PageFailures):
         stats = self.crawler.stats
         stats.inc_value(PAGE_STAT if texts else EMPTY_STAT)
         stats.inc_value(RECORD_STAT, len(texts))
+        self.expect_pages(response.headers.get("Total", b""), len(texts))
         end: CloseSpider | None = None
         try:
             # Before the records, so that the next page travels while these are processed.
@@ -131,6 +135,15 @@ class PaginatedSpider(PageFailures):
             yield Page(texts, Source(response.url, self.item_class, self.constants))
         if end:
             raise end
+
+    def expect_pages(self, total: bytes, record_count: int) -> None:
+        """Where the first page tells in the header ``total`` how many records there are in all."""
+        stats = self.crawler.stats
+        if stats.get_value(EXPECTED_STAT) or not (record_count and _COUNT.fullmatch(total)):
+            return
+        pages = -(-int(total) // record_count)
+        last = getattr(self.pagination, "last", None)
+        stats.set_value(EXPECTED_STAT, min(pages, last or pages))
 
     def following_pages(
         self, response: Response, look_ahead: LookAhead, record_count: int

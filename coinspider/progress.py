@@ -11,7 +11,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
 from coinspider.figures import figures
-from coinspider.paginated_spider import KNOWN_STAT
+from coinspider.paginated_spider import EXPECTED_STAT, KNOWN_STAT
 from coinspider.ratelimit import RateLimitMiddleware
 
 INTERVAL = 0.25  # seconds
@@ -92,8 +92,11 @@ class Progress:
         return " · ".join(parts)
 
     def _pages(self) -> tuple[int, int | None]:
+        """How many there were, and how many there are to be: none where that is not known."""
         stats = self.crawler.stats
-        return int(figures(stats)["page_count"]), stats.get_value(KNOWN_STAT)
+        done = int(figures(stats)["page_count"])
+        expected = stats.get_value(EXPECTED_STAT) or stats.get_value(KNOWN_STAT) or 0
+        return done, expected if done <= expected else None
 
     def _wait(self) -> float:
         limit = self.crawler.get_downloader_middleware(RateLimitMiddleware)

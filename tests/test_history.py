@@ -86,7 +86,7 @@ def partitions(database_url, query):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
             await migrate(connection, FullCoin, history=True)
             for moment in moments:
-                await keep_partitions(connection, "coin_history", moment, days)
+                await keep_partitions(connection, "coin_history", days, moment)
 
     def run(*moments, days=30):
         asyncio.run(keep(moments, days))

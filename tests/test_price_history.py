@@ -30,7 +30,7 @@ def connection(database_url):
             await migrate(connected, FullCoin, history=True)
             for month in (5, 6):
                 await keep_partitions(
-                    connected, "coin_history", datetime(2025, month, 1, tzinfo=UTC), 0
+                    connected, "coin_history", 0, datetime(2025, month, 1, tzinfo=UTC)
                 )
 
     asyncio.run(prepare())

@@ -48,6 +48,13 @@ def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox)
     assert "the crawl is complete" in lines[-2]
 
 
+def test_first_crawl_knows_the_pages_where_the_api_tells(on_a_terminal, sandbox):
+    api = sandbox("--coins", 600, "--total", "--latency", 0.5)
+    got = on_a_terminal("-s", "LOOKAHEAD_PAGES=1", COINGECKO_BASE_URL=api.url)
+    assert "page 1 of 3 · 250 coins" in got
+    assert "page 2 of 3 · 500 coins" in got
+
+
 def test_crawl_that_does_not_begin_has_no_line_to_end(on_a_terminal):
     got = on_a_terminal(status=1, DATABASE_URL="postgresql://me@127.0.0.1:1/coins")
     assert "can't be reached" in got

@@ -86,6 +86,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--tick", type=_number(float, SHORTEST, A_DAY), metavar="SECONDS",
         help="how often a third of the made-up coins changes (default: never)")  # fmt: skip
     add("--moving-rank", action="store_true", help="let the ranking move with each call")
+    add("--total", action="store_true", help="tell in the header total how many coins there are")
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
@@ -142,6 +143,7 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         latency=opts.latency,
         short_pages=frozenset(opts.short_page),
         moving_rank=opts.moving_rank,
+        total=opts.total,
         faults=Faults(opts.faults, opts.seed),
         bodies=tuple(opts.body),
         token=opts.token,

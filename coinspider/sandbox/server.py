@@ -40,6 +40,7 @@ class Behaviour:
     latency: float = 0.0
     short_pages: frozenset[int] = frozenset()
     moving_rank: bool = False
+    total: bool = False
     faults: Faults = field(default_factory=Faults)
     bodies: tuple[bytes, ...] = ()
     token: str | None = None
@@ -105,7 +106,10 @@ class CoinsMarkets(Resource):
             raise ApiError(400, 400, "page is a number from 1, per_page one from 1 to 250")
         if self.behaviour.bodies:
             return self._body(request, page)
-        ids = self._ids(request)[(page - 1) * per_page : page * per_page]
+        all_ids = self._ids(request)
+        if self.behaviour.total:
+            request.setHeader("Total", str(len(all_ids)))
+        ids = all_ids[(page - 1) * per_page : page * per_page]
         if page in self.behaviour.short_pages:
             ids = ids[: len(ids) // 2]
         texts = [self.coins.text(id_, vs_currency) for id_ in ids]
