@@ -122,6 +122,7 @@ class Delisting:
     def _keep(self, keys: list[Any]) -> None:
         try:
             self.seen.write(msgspec.json.encode(keys)[1:-1] + b"\n")
+            self.seen.flush()
         except OSError as error:
             logger.warning("No coin will be marked as delisted, for want of a file: %s", error)
             self.whole = False
