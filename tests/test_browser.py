@@ -10,10 +10,9 @@ from playwright.sync_api import Error
 from tests.browser import CHROMIUM, chromium
 from tests.site import CHARTED, SCRIPT
 
-pytestmark = [
-    pytest.mark.xdist_group("site"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"),
-]
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"
+)
 PAGES = ["coins?limit=10", "coins?columns=all&limit=10", f"coin?id={CHARTED}", "crawls", "rejected"]
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests.site import CHARTED, COINS, DELISTED, SCRIPT
 
-pytestmark = pytest.mark.xdist_group("site")
 PAGES = ["coins", "coin?id=coin-0000007", "crawls", "rejected"]
 
 
