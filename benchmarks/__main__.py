@@ -15,7 +15,7 @@ from benchmarks.loads import commands, measure, report
 from benchmarks.pages import FOLDER
 from coinspider.embedded_server import bundled_psql
 
-# One INSERT and one commit per coin: at 200,000 coins its three loads alone take half an hour.
+# One INSERT and one commit per coin: at 200,000 coins a round of its loads takes eight minutes.
 SLOW = "naive Scrapy"
 
 
