@@ -5,7 +5,7 @@ from typing import LiteralString, NamedTuple
 from msgspec.inspect import BoolType, DateTimeType, DecimalType, IntType, RawType, StrType
 from psycopg import sql
 
-from coinspider.table_item import Column, TableItem, columns, primary_key
+from coinspider.table_item import Column, TableItem, columns, history_columns, primary_key
 
 SQL_TYPES = {
     StrType: "text",
@@ -104,8 +104,10 @@ def history_table(item_class: type[TableItem]) -> Table | None:
     """The table of an item's changes, with a partition for each month in which they were made."""
     if not item_class.history_table:
         return None
-    kept = [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
-    definitions = {column.name: _definition(column).removesuffix(" NOT NULL") for column in kept}
+    definitions = {
+        column.name: _definition(column).removesuffix(" NOT NULL")
+        for column in history_columns(item_class)
+    }
     return Table(
         item_class.history_table,
         definitions | {"recorded_at": "timestamptz NOT NULL DEFAULT now()"},

@@ -94,6 +94,11 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
     return [column.name for column in columns(item_class) if column.primary_key]
 
 
+def history_columns(item_class: type[TableItem]) -> list[Column]:
+    """What a history keeps of a row: its key, its version, what is tracked."""
+    return [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
+
+
 @cache
 def _names(item_class: type) -> dict[str, None]:
     return dict.fromkeys(column.name for column in columns(item_class))

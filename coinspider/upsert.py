@@ -8,8 +8,8 @@ from psycopg.types.json import Json
 
 from coinspider.crawl_log import RETURNING_TOTALS, Batch, Totals, fetch_totals
 from coinspider.exact_json import encode
-from coinspider.schema import Table, history_table, sql_type
-from coinspider.table_item import TableItem, columns, primary_key
+from coinspider.schema import sql_type
+from coinspider.table_item import TableItem, columns, history_columns, primary_key
 
 # WHERE NOT EXISTS keeps what has not changed away from ON CONFLICT, whose WHERE alone would
 # still lock and so rewrite each row. ORDER BY gives all crawls the same order of locks.
@@ -58,7 +58,7 @@ async def upsert(
 def _statement(item_class: type[TableItem], history: bool) -> bytes:
     fields = columns(item_class)
     keys = primary_key(item_class)
-    kept = history_table(item_class) if history else None
+    kept = history_columns(item_class) if history and item_class.history_table else []
     return (
         sql.SQL(_UPSERT)
         .format(
@@ -74,8 +74,8 @@ def _statement(item_class: type[TableItem], history: bool) -> bytes:
                 _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
             ),
             returning_totals=sql.SQL(RETURNING_TOTALS),
-            recorded=sql.SQL(", ") + _list(_recorded(kept), "stored") if kept else sql.SQL(""),
-            history=_history(kept) if kept else sql.SQL(""),
+            recorded=sql.SQL("").join(_each([c.name for c in kept], ", stored.{0}")),
+            history=_history(item_class) if kept else sql.SQL(""),
             replaces_given=_replaces(item_class, "given"),
             replaces_excluded=_replaces(item_class, "excluded"),
         )
@@ -83,14 +83,10 @@ def _statement(item_class: type[TableItem], history: bool) -> bytes:
     )
 
 
-def _history(table: Table) -> sql.Composed:
-    names = _list(_recorded(table))
-    return sql.SQL(_HISTORY).format(table=sql.Identifier(table.name), columns=names)
-
-
-def _recorded(table: Table) -> list[str]:
-    """The columns of a history that are those of the row."""
-    return [name for name, definition in table.columns.items() if "DEFAULT" not in definition]
+def _history(item_class: type[TableItem]) -> sql.Composed:
+    assert item_class.history_table
+    names = _list([column.name for column in history_columns(item_class)])
+    return sql.SQL(_HISTORY).format(table=sql.Identifier(item_class.history_table), columns=names)
 
 
 def _replaces(item_class: type[TableItem], new: str) -> sql.Composable:

@@ -1,5 +1,6 @@
 """scrapyd with 17,000 coins, a history, a coin that was delisted, and hostile ones."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +15,11 @@ from tests.scrapyd_process import SHIPPED, Scrapyd
 COINS = 17_000
 DELISTED, CHARTED = coin_id(5), coin_id(7)
 SCRIPT = "<script>document.title = 'hacked'</script>"
-HOSTILE = """[
-    {"id": "hostile", "symbol": "\\"><img src=x onerror=alert(1)>", "image": "javascript:alert(1)",
-     "name": "<script>document.title = 'hacked'</script>", "current_price": 1e-18},
-    {"id": "<b>bold</b>"}
-]"""
+HOSTILE = [
+    {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>', "image": "javascript:alert(1)",
+     "name": SCRIPT, "current_price": 1e-18},
+    {"id": "<b>bold</b>"},
+]  # fmt: skip
 DELIST = "UPDATE full_coin SET delisted_at = '2025-02-03' WHERE coin_id = %s"
 CHART = """
 INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
@@ -45,7 +46,7 @@ def start_site(stack: ExitStack, server_url: str) -> Site:
     api = start_sandbox(stack, "--coins", COINS).url
     crawl(environment, api)
     body = Path(directory) / "page"
-    body.write_text(HOSTILE)
+    body.write_text(json.dumps(HOSTILE))
     crawl(environment, start_sandbox(stack, "--body", body).url, "-a", "vs_currency=eur")
     daemon = Scrapyd(directory, SHIPPED, COINGECKO_BASE_URL=api, **environment)
     stack.callback(daemon.start().end)
