@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.loads import commands, measure, report
 from benchmarks.pages import FOLDER
-from coinspider.embedded_server import bundled_psql
+from coinspider.store.embedded_server import bundled_psql
 
 # One INSERT and one commit per coin: at 200,000 coins a round of its loads takes eight minutes.
 SLOW = "naive Scrapy"

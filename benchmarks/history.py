@@ -13,7 +13,7 @@ import psycopg
 
 from benchmarks.pages import FOLDER, make_pages
 from benchmarks.processes import CRAWL, Run, api, crawl_environment, run
-from coinspider.embedded_server import start_embedded_server
+from coinspider.store.embedded_server import start_embedded_server
 
 COINS = 17_000
 ROUNDS = 5

@@ -20,7 +20,7 @@ import psycopg
 from benchmarks.expected import inexact_rows, load_expected, write_rows
 from benchmarks.pages import FOLDER, PER_PAGE, make_pages
 from benchmarks.processes import CRAWL, Run, api, crawl_environment, run
-from coinspider.embedded_server import bundled_psql, start_embedded_server
+from coinspider.store.embedded_server import bundled_psql, start_embedded_server
 
 LOADERS = Path(__file__).parent / "loaders"
 DLT_PYTHON = FOLDER / "dlt/bin/python"

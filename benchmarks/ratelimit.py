@@ -23,8 +23,8 @@ SCRAPY = [sys.executable, "-m", "scrapy"]
 STOCK = {
     "DOWNLOADER_MIDDLEWARES": json.dumps(
         {
-            "coinspider.ratelimit.RateLimitMiddleware": None,
-            "coinspider.retry.BackoffRetryMiddleware": None,
+            "coinspider.http.ratelimit.RateLimitMiddleware": None,
+            "coinspider.http.retry.BackoffRetryMiddleware": None,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": 550,
         }
     ),

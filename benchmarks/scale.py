@@ -16,7 +16,7 @@ import psycopg
 
 from benchmarks.pages import FOLDER, make_pages
 from benchmarks.processes import CRAWL, api, crawl_environment, run
-from coinspider.embedded_server import start_embedded_server
+from coinspider.store.embedded_server import start_embedded_server
 
 SIZES = (17_000, 100_000, 1_000_000)
 STARTS = 5

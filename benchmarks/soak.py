@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import psutil
 import psycopg
 
-from coinspider.embedded_server import start_embedded_server, stop_embedded_servers
+from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
 PROJECT = Path(__file__).parent.parent
 PORT = "16800"

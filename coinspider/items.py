@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, field
 
-from coinspider.table_item import (
+from coinspider.records.table_item import (
     Amount,
     Integer,
     Key,

@@ -9,22 +9,18 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
-from coinspider.batch_writer import BatchWriter
-from coinspider.coercion import CoercionError, coerce
-from coinspider.crawl_session import CrawlSession
-from coinspider.failure import ConfigurationError
-from coinspider.figures import REASONS_STAT, REJECTED_STAT, share_from_settings
-from coinspider.paginated_spider import SINCE_STAT, PaginatedSpider
-from coinspider.quarantine import RejectedRecord, rejected_record
-from coinspider.record import Record
-from coinspider.table_item import TableItem
+from coinspider.crawl.spider_base import SINCE_STAT, PaginatedSpider
+from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
+from coinspider.records.coercion import coerce
+from coinspider.records.record import Record
+from coinspider.records.table_item import TableItem
+from coinspider.stats import REASONS_STAT, REJECTED_STAT, share_from_settings
+from coinspider.store.batch_writer import BatchWriter
+from coinspider.store.rejected_records import RejectedRecord, rejected_record
+from coinspider.store.session import CrawlSession
 
 # So many different ones are told at the end of a crawl.
 REASONS_MAX = 3
-
-
-class RejectedRecordError(DropItem):
-    """A record can't become an item; the message is the reason."""
 
 
 class CoercePipeline:

@@ -36,9 +36,9 @@ API_PASSWORD = os.environ.get("API_PASSWORD")
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
-    "coinspider.token_parameter.TokenParameterDownloadHandler"
+    "coinspider.http.token_parameter.TokenParameterDownloadHandler"
     if API_TOKEN_PARAMETER
-    else "coinspider.download_handler.HTTP11DownloadHandler",
+    else "coinspider.http.download_handler.HTTP11DownloadHandler",
 )
 # Links that an API sends lead to its own host, or to these, without credentials.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
@@ -69,23 +69,23 @@ ITEM_PIPELINES = {
     "coinspider.pipelines.PostgresPipeline": 900,
 }
 # Nearest to the spider, so that the others see requests only.
-SPIDER_MIDDLEWARES = {"coinspider.page_middleware.PageMiddleware": 2000}
+SPIDER_MIDDLEWARES = {"coinspider.crawl.item_dispatch.PageMiddleware": 2000}
 # Scrapy starts so many tasks a page, for what else a spider yields: here requests only.
 CONCURRENT_ITEMS = 2
 
 # Feeds: Scrapy's own exporters write a Decimal as a string, or round it.
 FEED_EXPORTERS = {
-    "json": "coinspider.exporters.ExactJsonItemExporter",
-    "jsonlines": "coinspider.exporters.ExactJsonLinesItemExporter",
-    "jsonl": "coinspider.exporters.ExactJsonLinesItemExporter",
-    "jl": "coinspider.exporters.ExactJsonLinesItemExporter",
-    "csv": "coinspider.exporters.ExactCsvItemExporter",
+    "json": "coinspider.export.feeds.ExactJsonItemExporter",
+    "jsonlines": "coinspider.export.feeds.ExactJsonLinesItemExporter",
+    "jsonl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
+    "jl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
+    "csv": "coinspider.export.feeds.ExactCsvItemExporter",
 }
 # Each on a package that is not in requirements.txt
 if find_spec("openpyxl"):
-    FEED_EXPORTERS["xlsx"] = "coinspider.spreadsheet_exporter.XlsxItemExporter"
+    FEED_EXPORTERS["xlsx"] = "coinspider.export.xlsx.XlsxItemExporter"
 if find_spec("pyarrow"):
-    FEED_EXPORTERS["parquet"] = "coinspider.parquet_exporter.ParquetItemExporter"
+    FEED_EXPORTERS["parquet"] = "coinspider.export.parquet.ParquetItemExporter"
 
 # The API's limit (see ratelimit.py; CoinsSpider sets RATELIMIT_CALLS from COINGECKO_RATE_LIMIT)
 RATELIMIT_PERIOD = 60  # seconds
@@ -107,10 +107,10 @@ CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 2_000_000
 
 DOWNLOADER_MIDDLEWARES = {
-    "coinspider.ratelimit.RateLimitMiddleware": 560,
+    "coinspider.http.ratelimit.RateLimitMiddleware": 560,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
-    "coinspider.retry.BackoffRetryMiddleware": 550,
-    "coinspider.links.PrivateAddressMiddleware": 50,
+    "coinspider.http.retry.BackoffRetryMiddleware": 550,
+    "coinspider.http.links.PrivateAddressMiddleware": 50,
 }
 # Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 RETRY_TIMES = 6
@@ -130,11 +130,11 @@ REFERER_ENABLED = False
 
 # A live line on a terminal, and only there (auto); 1 or 0 for always or never
 PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
-EXTENSIONS = {"coinspider.progress.Progress": 500}
+EXTENSIONS = {"coinspider.crawl.progress_bar.Progress": 500}
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
-LOG_FORMATTER = "coinspider.logformatter.PageLogFormatter"
+LOG_FORMATTER = "coinspider.crawl.log_lines.PageLogFormatter"
 
 # What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
 # DOWNLOADER_MIDDLEWARES imports a component all the same. The first two run code that comes in on a

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.browser import chromium
+from tests.helpers.browser import chromium
 
 PAGES = {"coins": "coins", "coin": "coin?id=coin-0000002&days=1", "crawls": "crawls"}
 SCHEMES = ("light", "dark")

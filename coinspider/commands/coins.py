@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.listing_writers import WRITERS
+from coinspider.export.terminal import WRITERS
 
 if TYPE_CHECKING:
-    from coinspider.listing import Listing
+    from coinspider.store.queries import Listing
 
 
 class Command(ScrapyCommand):
@@ -43,8 +43,8 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         import psycopg
 
-        from coinspider.database import DatabaseUnreachableError, one_line
-        from coinspider.failure import ConfigurationError
+        from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+        from coinspider.store.connect import one_line
 
         if args:
             raise UsageError("it takes options only, as --search bitcoin", print_help=False)
@@ -65,21 +65,21 @@ class Command(ScrapyCommand):
     def _read(self, opts: argparse.Namespace) -> "Listing":
         import psycopg
 
-        from coinspider import listing
-        from coinspider.database import database_url, describe
+        from coinspider.store import queries
+        from coinspider.store.connect import database_url, describe
 
         assert self.settings
         url = database_url(self.settings, opts.demo)
         describe(url)
         with psycopg.connect(url, connect_timeout=10) as connection:
             if opts.crawls:
-                return listing.list_crawls(connection, opts.limit)
+                return queries.list_crawls(connection, opts.limit)
             if opts.rejected:
-                return listing.list_rejected_records(connection, opts.limit)
-            chosen = listing.CoinFilter(
+                return queries.list_rejected_records(connection, opts.limit)
+            chosen = queries.CoinFilter(
                 opts.currency, opts.search, opts.sort, _columns(opts.columns), opts.limit
             )
-            return listing.list_coins(connection, chosen)
+            return queries.list_coins(connection, chosen)
 
 
 def _limit(text: str) -> int | None:
@@ -91,7 +91,7 @@ def _limit(text: str) -> int | None:
 
 
 def _columns(text: str | None) -> list[str]:
-    from coinspider.listing import COIN_COLUMNS, SHOWN
+    from coinspider.store.queries import COIN_COLUMNS, SHOWN
 
     if text == "all":
         return list(COIN_COLUMNS)

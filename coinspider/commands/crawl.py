@@ -7,9 +7,9 @@ import sys
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.failure import ConfigurationError
-from coinspider.outcome import Outcome, outcome_of
-from coinspider.summary import summary
+from coinspider.crawl.exit_status import Outcome, outcome_of
+from coinspider.crawl.summary import summary
+from coinspider.errors import ConfigurationError
 
 
 class Command(CrawlCommand):

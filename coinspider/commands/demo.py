@@ -49,7 +49,7 @@ def _demo_database() -> str:
     import psycopg
     from psycopg import sql
 
-    from coinspider.database import DEMO_DATABASE, embedded_url
+    from coinspider.store.connect import DEMO_DATABASE, embedded_url
 
     with psycopg.connect(embedded_url(), autocommit=True) as connection:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DEMO_DATABASE])

@@ -27,8 +27,8 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from psycopg.conninfo import conninfo_to_dict
 
-        from coinspider.database import database_url
-        from coinspider.embedded_server import bundled_psql
+        from coinspider.store.connect import database_url
+        from coinspider.store.embedded_server import bundled_psql
 
         assert self.settings
         url = database_url(self.settings, opts.demo)

@@ -10,10 +10,10 @@ from scrapyd import Config
 from scrapyd.app import application as scrapyd_application
 
 from coinspider.daemon.database import EmbeddedDatabase
-from coinspider.daemon.schedule import read_schedules
-from coinspider.daemon.schedule_service import ScheduleService
-from coinspider.daemon.schedule_state import ScheduleStates
-from coinspider.failure import ConfigurationError
+from coinspider.daemon.schedules.schedule import read_schedules
+from coinspider.daemon.schedules.service import ScheduleService
+from coinspider.daemon.schedules.state import ScheduleStates
+from coinspider.errors import ConfigurationError
 
 
 def application(config: Config) -> Any:

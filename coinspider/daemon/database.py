@@ -14,8 +14,9 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from coinspider.database import DatabaseUnreachableError, embedded_url
-from coinspider.embedded_server import stop_embedded_servers
+from coinspider.errors import DatabaseUnreachableError
+from coinspider.store.connect import embedded_url
+from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Protocol
 
-from coinspider.record import split_page
+from coinspider.records.record import split_page
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 
 CACHED_COINS = 20_000

@@ -13,11 +13,11 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from coinspider.coingecko import PLANS
 from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault, Faults
 from coinspider.sandbox.limits import Limit, NoLimit, retry_after
 from coinspider.sandbox.other_apis import add_other_apis, argument
+from coinspider.sources.coingecko import PLANS
 
 # Its declared type is a list of interfaces, which type checkers can't read.
 reactor: Any = _reactor

@@ -1,8 +1,8 @@
 """CoinCap's assets: a source in one file."""
 
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.http.pagination import Offset
 from coinspider.items import Asset
-from coinspider.paginated_spider import PaginatedSpider
-from coinspider.pagination import Offset
 
 
 class AssetsSpider(PaginatedSpider):

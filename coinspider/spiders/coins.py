@@ -7,11 +7,11 @@ from msgspec import Meta, Struct
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 
-from coinspider.arguments import parse_arguments
-from coinspider.coingecko import api_from_settings, explain, rate_limit_from_settings
+from coinspider.crawl.arguments import parse_arguments
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
-from coinspider.paginated_spider import PaginatedSpider
-from coinspider.pagination import PageNumber
+from coinspider.sources.coingecko import api_from_settings, explain, rate_limit_from_settings
 
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 Order = Annotated[
@@ -65,7 +65,7 @@ class CoinsSpider(PaginatedSpider):
     item_class = FullCoin
     arguments_class = CoinsArguments
     custom_settings = {  # noqa: RUF012 (Scrapy declares it)
-        "RATELIMIT_REFUSAL": "coinspider.coingecko.is_refusal"
+        "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal"
     }
 
     @property

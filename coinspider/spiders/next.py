@@ -8,13 +8,11 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 
-from coinspider.arguments import parse_arguments
-from coinspider.failure import ConfigurationError, failure
-from coinspider.inferred_item import infer_item_class
-from coinspider.items import Asset, FullCoin
-from coinspider.json_path import parse_path, split_records
-from coinspider.paginated_spider import PaginatedSpider
-from coinspider.pagination import (
+from coinspider.crawl.arguments import parse_arguments
+from coinspider.crawl.failure import failure
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.errors import ConfigurationError, PageError
+from coinspider.http.pagination import (
     IN_SEQUENCE,
     Cursor,
     LinkHeader,
@@ -24,7 +22,10 @@ from coinspider.pagination import (
     PageNumber,
     Pagination,
 )
-from coinspider.record import Page, PageError
+from coinspider.items import Asset, FullCoin
+from coinspider.records.inferred_item import infer_item_class
+from coinspider.records.json_path import parse_path, split_records
+from coinspider.records.record import Page
 
 PAGINATIONS: dict[str, Pagination] = {
     "next": NextLink(),

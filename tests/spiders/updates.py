@@ -1,8 +1,8 @@
 """An incremental source, as a user would write it."""
 
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.http.pagination import Offset
 from coinspider.items import FullCoin
-from coinspider.paginated_spider import PaginatedSpider
-from coinspider.pagination import Offset
 
 
 class UpdatesSpider(PaginatedSpider):

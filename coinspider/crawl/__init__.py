@@ -1,0 +1,1 @@
+"""One crawl: the spider it runs on, its arguments, its progress and its end."""

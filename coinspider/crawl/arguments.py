@@ -1,0 +1,41 @@
+"""Spider arguments, checked against a declaration before anything starts."""
+
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from coinspider.errors import ConfigurationError
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
+
+
+def parse_arguments(declaration: type[ArgumentsT], given: dict[str, Any]) -> ArgumentsT:
+    """Read ``-a NAME=VALUE`` arguments as the fields of ``declaration``.
+
+    Raises :exc:`ConfigurationError`, one line that names the argument and what is allowed.
+    """
+    hints = get_type_hints(declaration, include_extras=True)
+    if unknown := sorted(given.keys() - hints.keys()):
+        raise ConfigurationError(
+            f"unknown argument {', '.join(unknown)}: allowed are {', '.join(hints)}"
+        )
+    return declaration(**{name: _parse(name, value, hints[name]) for name, value in given.items()})
+
+
+def _parse(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigurationError(
+            f"wrong argument {name}={value}: allowed is {_description(hint)}"
+        ) from None
+
+
+def _description(hint: Any) -> str:
+    """What the ``Meta`` of ``Annotated[...]``, or of ``Annotated[...] | None``, says."""
+    for declared in (hint, *get_args(hint)):
+        for meta in getattr(declared, "__metadata__", ()):
+            if isinstance(meta, Meta) and meta.description:
+                return meta.description
+    return str(hint)

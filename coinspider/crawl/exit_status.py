@@ -1,0 +1,76 @@
+"""How a crawl ended, read from its stats."""
+
+from typing import NamedTuple
+
+from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
+
+from coinspider.crawl.failure import FAILURE_STAT, SKIPPED_STAT
+from coinspider.crawl.spider_base import END_STAT, RECORD_STAT
+from coinspider.stats import figures
+
+EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
+_FEED_STAT = "feedexport/success_count"
+
+
+class Outcome(NamedTuple):
+    """A word of ``EXIT_STATUS``, and the last line of ``scrapy crawl``."""
+
+    name: str
+    message: str
+
+    @property
+    def status(self) -> int:
+        return EXIT_STATUS[self.name]
+
+
+def outcome_of(crawler: Crawler) -> Outcome:
+    """A crawl is good only if nothing went wrong and the end of the pages was seen."""
+    stats = crawler.stats
+    done = _done(stats)
+    reason = stats.get_value("finish_reason", "it was killed")
+    if skipped := stats.get_value(SKIPPED_STAT):
+        return Outcome("skipped", skipped)
+    if problem := stats.get_value(FAILURE_STAT):
+        return Outcome("failed", f"the crawl failed: {problem} ({done})")
+    if reason == "shutdown":
+        return Outcome("interrupted", f"the crawl was interrupted ({done})")
+    if reason != "finished" or not stats.get_value(END_STAT):
+        return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
+    if problem := _problem(crawler) or _rejected_share(crawler):
+        return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
+    return Outcome("complete", f"the crawl is complete: {done}")
+
+
+def _problem(crawler: Crawler) -> str | None:
+    """What Scrapy logs, but neither ends the crawl for nor tells in its exit status."""
+    get = crawler.stats.get_value
+    handled = get("item_scraped_count", 0) + get("item_dropped_count", 0)
+    if lost := get(RECORD_STAT, 0) - handled:
+        return f"{lost} records were lost on their way"
+    if get("spider_exceptions/count"):
+        return "the spider raised an exception"
+    written = [name for name in crawler.stats.get_stats() if name.startswith(_FEED_STAT)]
+    if handled and len(written) < bool(crawler.settings.getdict("FEEDS")):
+        return "a feed could not be written"
+    return None
+
+
+def _rejected_share(crawler: Crawler) -> str | None:
+    figure, most = figures(crawler.stats), crawler.settings.getfloat("REJECTED_SHARE_MAX", 1)
+    if figure["rejected_count"] <= figure["record_count"] * most:
+        return None
+    return f"more than REJECTED_SHARE_MAX={most:g} of the records were rejected"
+
+
+def _done(stats: StatsCollector) -> str:
+    figure = figures(stats)
+    text = f"{figure['page_count']} pages, {figure['record_count']} records"
+    if stats.get_value("postgres/item_count") is not None:
+        new, changed, unchanged = (
+            figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")
+        )
+        text += f", {new} new, {changed} changed, {unchanged} unchanged"
+    if figure["delisted_count"]:
+        text += f", {figure['delisted_count']} delisted"
+    return f"{text}, {figure['rejected_count']} rejected"

@@ -1,0 +1,201 @@
+"""The spider that walks a paginated API; a source adds its URL, its item and its pagination."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+from msgspec import Struct
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import CloseSpider
+from scrapy.http import Response
+from w3lib.url import add_or_replace_parameter
+
+from coinspider.crawl.failure import fail_crawl, failure
+from coinspider.crawl.page_failures import PageFailures
+from coinspider.errors import ConfigurationError, LinkRefusedError, PageError
+from coinspider.http.credentials import TOKEN_META, credential_headers
+from coinspider.http.links import HOME_META, check_link, origin
+from coinspider.http.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
+from coinspider.records.json_path import parse_path, split_records
+from coinspider.records.record import Page, Source
+from coinspider.records.table_item import TableItem
+
+PAGE_STAT = "pagination/page_count"
+EMPTY_STAT = "pagination/empty_page_count"
+RECORD_STAT = "pagination/record_count"
+END_STAT = "pagination/end_reached"
+SINCE_STAT = "pagination/since"
+KNOWN_STAT = "pagination/known_page_count"
+EXPECTED_STAT = "pagination/expected_page_count"
+_COUNT = re.compile(rb"\d{1,12}")
+
+
+class PaginatedSpider(PageFailures):
+    """Asks for one page after the other and yields each as a :class:`Page` of records.
+
+    A source names its ``url``, its ``item_class``, its ``pagination`` and where on a page its
+    ``records`` are (``data.items``; the bare list by default). The setting ``NAME_URL`` moves
+    its API elsewhere. Where pages have numbers, and the latency, not the limit, is what a crawl
+    waits for, it asks for up to ``LOOKAHEAD_PAGES`` at once; under a limit never for more than the
+    last complete crawl had.
+    """
+
+    item_class: type[TableItem] | None
+    pagination: Pagination
+    records = ""
+    constants: Mapping[str, Any] = MappingProxyType({})
+    whole = False
+    """Whether a crawl reads all there is: then what it does not see is gone."""
+    headers: Mapping[str, str]
+    pages_max: int
+    # What ``-a NAME=VALUE`` may say, where the spider checks it.
+    arguments_class: type[Struct] | None = None
+    arguments: Mapping[str, Any]
+    job: str | None
+    # The setting that holds the API's token.
+    credential_setting = "API_TOKEN"
+    # An incremental source: the parameter that asks for what is newer, and the column to take its
+    # value from. It is kept in the database, and moves on with a complete crawl only.
+    since_parameter: str | None = None
+    since_column: str | None = None
+    since: str | None = None
+    # For a spider that has no item class until it knows the table's columns.
+    table: str | None = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        calls = str(crawler.settings.get("RATELIMIT_CALLS") or 0)
+        if not calls.isdecimal():
+            raise ConfigurationError(
+                f"API_RATE_LIMIT={calls} is not a number of calls per minute (0 for no limit)"
+            )
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        # scrapyd gives each spider its job's id.
+        spider.job = kwargs.pop("_job", None)
+        spider.arguments = kwargs
+        spider.url = crawler.settings.get(f"{cls.name.upper()}_URL") or getattr(cls, "url", "")
+        spider.headers = credential_headers(crawler.settings, cls.credential_setting)
+        spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
+        spider.pages_max = crawler.settings.getint("PAGINATION_PAGES_MAX")
+        crawler.signals.connect(spider.request_dropped, signals.request_dropped)
+        return spider
+
+    @property
+    def lock_name(self) -> str:
+        """What only one crawl at a time may read."""
+        return f"{self.name} {self.url}"
+
+    async def start(self) -> AsyncIterator[Request]:
+        if self.since_parameter and self.since:
+            self.start_url = add_or_replace_parameter(self.url, self.since_parameter, self.since)
+        else:
+            self.start_url = self.url
+        if isinstance(self.pagination, PageNumber):
+            yield self.numbered_request(1, IN_SEQUENCE)
+        else:
+            yield self.page_request(self.start_url)
+
+    def page_request(self, url: str, meta: dict[str, Any] | None = None, **options: Any) -> Request:
+        """A request for a page; only at the API's own origin does it carry credentials."""
+        at_home = origin(url) == origin(self.url)
+        return Request(
+            url,
+            headers=self.headers if at_home else None,
+            errback=self.page_failed,
+            meta={HOME_META: self.url, TOKEN_META: at_home, **(meta or {})},
+            **options,
+        )
+
+    def numbered_request(self, page: int, look_ahead: LookAhead) -> Request:
+        assert isinstance(self.pagination, PageNumber)
+        url = self.pagination.url(self.start_url, page)
+        # The pages of a look-ahead go in their order: Scrapy's memory queue would turn it.
+        return self.page_request(url, priority=-page, cb_kwargs={"look_ahead": look_ahead})
+
+    def parse(
+        self, response: Response, look_ahead: LookAhead = IN_SEQUENCE
+    ) -> Iterator[Request | Page]:
+        try:
+            texts = split_records(response.body, parse_path(self.records))
+        except PageError as error:
+            yield self.retry_or_fail(response.request, str(error))
+            return
+        stats = self.crawler.stats
+        stats.inc_value(PAGE_STAT if texts else EMPTY_STAT)
+        stats.inc_value(RECORD_STAT, len(texts))
+        self.expect_pages(response.headers.get("Total") or b"", len(texts))
+        end: CloseSpider | None = None
+        try:
+            # Before the records, so that the next page travels while these are processed.
+            yield from self.following_pages(response, look_ahead, len(texts))
+        except CloseSpider as error:
+            end = error
+        if self.item_class and texts:
+            yield Page(texts, Source(response.url, self.item_class, self.constants))
+        if end:
+            raise end
+
+    def expect_pages(self, total: bytes, record_count: int) -> None:
+        """Where the first page tells in the header ``total`` how many records there are in all."""
+        stats = self.crawler.stats
+        if stats.get_value(EXPECTED_STAT) or not (record_count and _COUNT.fullmatch(total)):
+            return
+        pages = -(-int(total) // record_count)
+        last = getattr(self.pagination, "last", None)
+        stats.set_value(EXPECTED_STAT, min(pages, last or pages))
+
+    def following_pages(
+        self, response: Response, look_ahead: LookAhead, record_count: int
+    ) -> Iterator[Request]:
+        if isinstance(self.pagination, PageNumber):
+            requests = list(self.numbered_pages(response, look_ahead, record_count))
+            end = self.pagination.is_end(response.url, record_count)
+        else:
+            requests = list(self.linked_page(response))
+            end = not requests
+        if end:
+            self.crawler.stats.set_value(END_STAT, True)
+        elif self.pages_max and self.crawler.stats.get_value(PAGE_STAT, 0) >= self.pages_max:
+            message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
+            raise failure(self.crawler, "too_many_pages", message)
+        yield from requests
+
+    def numbered_pages(
+        self, response: Response, look_ahead: LookAhead, record_count: int
+    ) -> Iterator[Request]:
+        assert isinstance(self.pagination, PageNumber)
+        if self.pagination.is_end(response.url, record_count):
+            return
+        page = self.pagination.page(response.url)
+        if page == 1:
+            look_ahead = self.look_ahead(response.meta["download_latency"])
+        last = self.pagination.last
+        for following in look_ahead.after(page):
+            if last is None or following <= last:
+                yield self.numbered_request(following, look_ahead)
+
+    def linked_page(self, response: Response) -> Iterator[Request]:
+        assert not isinstance(self.pagination, PageNumber)
+        if link := self.pagination.following(response):
+            try:
+                yield self.page_request(check_link(link, self.url, self.hosts_allowed))
+            except LinkRefusedError as error:
+                raise failure(self.crawler, "link_refused", str(error)) from None
+
+    def request_dropped(self, request: Request) -> None:
+        """Scrapy drops what it has asked for already: a link that leads in a circle."""
+        message = f"the link to {request.url} leads back to a page that was read already"
+        fail_crawl(self.crawler, "pagination_circle", message)
+
+    def look_ahead(self, latency: float) -> LookAhead:
+        """How far to look ahead where a page takes ``latency`` seconds."""
+        settings = self.crawler.settings
+        ways = settings.getint("LOOKAHEAD_PAGES", 1)
+        calls, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD")
+        known = self.crawler.stats.get_value(KNOWN_STAT) if calls else None
+        limit_bound = calls and (not known or latency * calls < period)
+        if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:
+            return IN_SEQUENCE
+        return LookAhead(ways, known)

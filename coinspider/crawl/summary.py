@@ -1,0 +1,63 @@
+"""What a crawl did, in a few lines for its end."""
+
+from collections.abc import Iterator
+
+from scrapy.crawler import Crawler
+from scrapy.settings import BaseSettings
+
+from coinspider.crawl.spider_base import EMPTY_STAT, PaginatedSpider
+from coinspider.stats import REASONS_STAT, figures
+from coinspider.text import readable_seconds
+
+
+def summary(crawler: Crawler) -> list[str]:
+    """None for a crawl that did not begin."""
+    if not isinstance(crawler.spider, PaginatedSpider) or not figures(crawler.stats)["page_count"]:
+        return []
+    return [f"  {name:<9} {text}" for name, text in _lines(crawler, crawler.spider)]
+
+
+def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str]]:
+    figure, settings, stats = figures(crawler.stats), crawler.settings, crawler.stats
+    yield (
+        "records",
+        (
+            f"{figure['record_count']:,}: {figure['inserted_count']:,} new,"
+            f" {figure['updated_count']:,} changed, {figure['unchanged_count']:,} unchanged"
+        ),
+    )
+    if figure["delisted_count"]:
+        yield "delisted", f"{figure['delisted_count']:,}"
+    reasons = "; ".join(stats.get_value(REASONS_STAT, ()))
+    yield "rejected", f"{figure['rejected_count']:,}" + (f": {reasons}" if reasons else "")
+    seconds = stats.get_value("elapsed_time_seconds") or 0.0
+    refused = figure["refused_count"]
+    yield (
+        "pages",
+        f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} calls refused",
+    )
+    yield "limit", _limit(settings, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
+    if table := spider.item_class.table if spider.item_class else spider.table:
+        yield "rows", _place(settings, table)
+    if feeds := settings.getdict("FEEDS"):
+        yield "feed", ", ".join(map(str, feeds))
+
+
+def _limit(settings: BaseSettings, calls: float, seconds: float) -> str:
+    limit, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD", 60.0)
+    if not limit:
+        return "none"
+    ideal = (calls - 1) // limit * period
+    share = f", {seconds / ideal:.2f} times the least it allows" if ideal else ""
+    return f"{limit} calls in {period:g} s{share}"
+
+
+def _place(settings: BaseSettings, table: str) -> str:
+    if not settings.getbool("POSTGRES_ENABLED"):
+        return "not stored (POSTGRES_ENABLED=0)"
+    # Imported late: it brings psycopg into the start of each command of scrapy.
+    from coinspider.store.connect import describe
+
+    url = settings.get("DATABASE_URL")
+    place = f"database {describe(url)}" if url else "the embedded PostgreSQL"
+    return f"{table} in {place}: scrapy coins, scrapy psql"

@@ -1,0 +1,1 @@
+"""What scrapyd answers to programs: JSON and metrics."""

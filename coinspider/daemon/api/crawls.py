@@ -1,0 +1,65 @@
+"""``crawls.json``: what became of each job, from the table ``crawl``."""
+
+from typing import Any
+
+from scrapyd.webservice import WsResource, param
+from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET
+
+from coinspider.crawl.exit_status import EXIT_STATUS
+from coinspider.daemon.database import query
+
+LIMIT = 100
+LIMIT_MAX = 1000
+_CRAWLS = """
+SELECT to_jsonb(crawl) - 'lock_name' || jsonb_build_object(
+           'seconds', extract(epoch FROM coalesce(ended_at, now()) - started_at)) AS crawl
+FROM crawl WHERE %s::text IS NULL OR job = %s ORDER BY id DESC LIMIT %s
+"""
+
+
+def crawls(job: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest crawls first, each with its ``exit_status``: none while it runs, or if it died."""
+    rows = [row["crawl"] for row in query(_CRAWLS, [job, job, min(limit, LIMIT_MAX)])]
+    return [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]
+
+
+class _Answer(WsResource):
+    """What a thread has found, or why it could not, in scrapyd's own form."""
+
+    def __init__(self, root: Any, result: Any):
+        super().__init__(root)
+        self.result = result
+
+    def render_GET(self, txrequest: Any) -> dict[str, Any]:
+        if isinstance(self.result, Failure):
+            self.result.raiseException()
+        return {"crawls": self.result}
+
+
+class Crawls(WsResource):
+    """``GET`` with ``job`` (that job's alone) and ``limit`` (100)."""
+
+    def render(self, txrequest: Any) -> Any:
+        if txrequest.method != b"GET":
+            return super().render(txrequest)
+        try:
+            job, limit = self._arguments(txrequest)
+        except Exception:
+            return _Answer(self.root, Failure()).render(txrequest)
+        deferToThread(crawls, job, limit).addBoth(self._send, txrequest)
+        return NOT_DONE_YET
+
+    def render_GET(self, txrequest: Any) -> None:
+        """Never called; ``render_OPTIONS`` looks for it."""
+
+    @param("job", required=False)
+    @param("limit", required=False, default=LIMIT, type=int)
+    def _arguments(self, txrequest: Any, job: str | None, limit: int) -> tuple[str | None, int]:
+        return job, max(limit, 1)
+
+    def _send(self, result: Any, txrequest: Any) -> None:
+        if txrequest.channel:  # else the client has not waited for it
+            txrequest.write(_Answer(self.root, result).render(txrequest))
+            txrequest.finish()

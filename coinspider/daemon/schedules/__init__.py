@@ -1,0 +1,1 @@
+"""Schedules of scrapyd.conf: what runs when, and running it."""

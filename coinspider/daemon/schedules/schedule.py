@@ -1,0 +1,156 @@
+"""A section ``[schedule:NAME]`` of ``scrapyd.conf``: what runs when."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from coinspider.errors import ConfigurationError
+
+SECTION = "schedule:"
+PROJECT = "coinspider"
+_NAME = re.compile(r"[\w.-]+")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EVERY = re.compile(r"(\d+)([smhd])")
+_OPTIONS = ("spider", "project", "every", "cron", "timezone", "overlap", "enabled")
+_OVERLAPS = ("skip", "wait")
+_BOOLEANS = {"yes": True, "true": True, "on": True, "1": True} | {
+    "no": False, "false": False, "off": False, "0": False
+}  # fmt: skip
+
+
+class Schedule(NamedTuple):
+    """A spider, its arguments and settings, and the times at which it runs."""
+
+    name: str
+    spider: str
+    project: str = PROJECT
+    every: timedelta | None = None
+    cron: str | None = None
+    timezone: tzinfo = ZoneInfo("UTC")
+    overlap: str = "skip"
+    """What becomes of a run while the one before is pending or running: ``skip``, or ``wait``."""
+    enabled: bool = True
+    arguments: Mapping[str, str] = {}
+    settings: Mapping[str, str] = {}
+
+    @property
+    def when(self) -> str:
+        """The times as the section tells them."""
+        return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every}"
+
+    @property
+    def period(self) -> timedelta:
+        """From one time to the next, as it is just now for a cron expression."""
+        if self.every:
+            return self.every
+        first = self._next_cron_time(datetime.now(UTC))
+        return self._next_cron_time(first) - first
+
+    def first_time(self, now: datetime) -> datetime:
+        """An interval begins at once, a cron expression waits for its time."""
+        return now if self.every else self._next_cron_time(now)
+
+    def next_time(self, due: datetime, now: datetime) -> datetime:
+        """The time after one that was due; of those missed meanwhile there is none any more."""
+        if not self.every:
+            return self._next_cron_time(now)
+        missed = (now - due) // self.every
+        return due + (max(missed, 0) + 1) * self.every
+
+    def is_too_late(self, due: datetime, now: datetime) -> bool:
+        """Whether it would wait for longer than ever: the clock was put back."""
+        return bool(self.every and due - now > self.every)
+
+    def _next_cron_time(self, now: datetime) -> datetime:
+        assert self.cron
+        # As Debian's cron: an hour that comes twice, or never, runs nothing twice, and loses none.
+        return next(CronSim(self.cron, now.astimezone(self.timezone))).astimezone(UTC)
+
+
+def read_schedules(sections: Mapping[str, Mapping[str, str]]) -> list[Schedule]:
+    """The schedules of a configuration's sections.
+
+    Raises :exc:`ConfigurationError` with the section's name and what is wrong with it.
+    """
+    return [
+        _read(section.removeprefix(SECTION), options)
+        for section, options in sections.items()
+        if section.startswith(SECTION)
+    ]
+
+
+def _read(name: str, options: Mapping[str, str]) -> Schedule:
+    try:
+        return _schedule(name, options)
+    except ValueError as error:
+        raise ConfigurationError(f"[{SECTION}{name}] in scrapyd.conf: {error}") from None
+
+
+def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
+    if not _NAME.fullmatch(name):
+        raise ValueError("its name is one of letters, digits, '_', '-' and '.'")
+    own, arguments, settings = {}, {}, {}
+    for option, value in options.items():
+        if option.startswith("argument."):
+            arguments[option.removeprefix("argument.")] = value
+        elif option.startswith("setting."):
+            # configparser gives all options in lower case; settings have no lower case.
+            settings[option.removeprefix("setting.").upper()] = value
+        else:
+            own[option] = value
+    if unknown := own.keys() - set(_OPTIONS):
+        allowed = ", ".join((*_OPTIONS, "argument.NAME", "setting.NAME"))
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}: allowed are {allowed}")
+    if not own.get("spider"):
+        raise ValueError("spider is missing: the name of a spider")
+    if ("every" in own) == ("cron" in own):
+        raise ValueError("give either every = 3m or cron = */3 * * * *")
+    return Schedule(
+        name=name,
+        spider=own["spider"],
+        project=own.get("project", PROJECT),
+        every=_every(own["every"]) if "every" in own else None,
+        cron=_cron(own["cron"]) if "cron" in own else None,
+        timezone=_timezone(own.get("timezone", "UTC")),
+        overlap=_one_of("overlap", own.get("overlap", "skip"), _OVERLAPS),
+        enabled=_BOOLEANS[_one_of("enabled", own.get("enabled", "yes").lower(), _BOOLEANS)],
+        arguments=arguments,
+        settings=settings,
+    )
+
+
+def _every(text: str) -> timedelta:
+    match = _EVERY.fullmatch(text)
+    if not match or not int(match[1]):
+        raise ValueError(f"every = {text}: a number from 1 with s, m, h or d, as 3m")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != 5:
+        raise ValueError(f"cron = {text}: five fields, as */3 * * * *")
+    try:
+        next(CronSim(text, datetime.now(UTC)))
+    except CronSimError as error:
+        raise ValueError(f"cron = {text}: {error}") from None
+    except StopIteration:
+        raise ValueError(f"cron = {text}: that day never comes") from None
+    return text
+
+
+def _timezone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"timezone = {name}: not one such as UTC or Europe/Berlin") from None
+
+
+def _one_of(option: str, value: str, allowed: object) -> str:
+    names = list(allowed)  # type: ignore[call-overload]
+    if value not in names:
+        raise ValueError(f"{option} = {value}: one of {', '.join(names)}")
+    return value

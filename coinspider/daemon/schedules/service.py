@@ -1,0 +1,145 @@
+"""Runs the schedules inside scrapyd, as jobs of its queue."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from scrapyd.interfaces import IPoller, ISpiderScheduler
+from twisted.application.service import IServiceCollection, Service
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger, LogLevel
+
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.state import ScheduleState, ScheduleStates
+
+log = Logger()
+TICK = 0.25  # seconds
+NAME = "schedules"
+
+
+def service_named(name: str, app: Any) -> Any:
+    collection: Any = IServiceCollection(app)
+    return collection.getServiceNamed(name)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ScheduleService(Service):
+    """Schedules the job of each schedule when its time has come.
+
+    Runs that were missed, as scrapyd was down or the machine asleep, are made up for by one.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        app: Any,
+        schedules: Iterable[Schedule],
+        states: ScheduleStates,
+        now: Callable[[], datetime] = utc_now,
+    ):
+        self.app, self.states, self.now = app, states, now
+        self.schedules = {schedule.name: schedule for schedule in schedules}
+        self.state: dict[str, ScheduleState] = {}
+        self.ticking: Any = LoopingCall(self.tick)
+
+    def startService(self) -> None:
+        super().startService()
+        for schedule in self.schedules.values():
+            self.state[schedule.name] = self._resume(schedule)
+        self.ticking.start(TICK)
+
+    def stopService(self) -> None:
+        super().stopService()
+        self.ticking.stop()
+        self.states.close()
+
+    def _resume(self, schedule: Schedule) -> ScheduleState:
+        now = self.now()
+        first = schedule.first_time(now)
+        state = self.states.read(schedule.name) or ScheduleState(schedule.when, first)
+        # An interval begins anew; of a cron expression a time that was missed is due now.
+        if schedule.every or state.definition != schedule.when:
+            state.definition, state.next_time = schedule.when, first
+        self.states.write(schedule.name, state)
+        return state
+
+    def tick(self) -> None:
+        for name, schedule in self.schedules.items():
+            try:
+                self._look_at(schedule, self.state[name])
+            except Exception:
+                log.failure("Schedule {name}", name=name)
+
+    def _look_at(self, schedule: Schedule, state: ScheduleState) -> None:
+        now = self.now()
+        if schedule.is_too_late(state.next_time, now):
+            state.next_time = schedule.next_time(now, now)
+        if not schedule.enabled or state.next_time > now:
+            return
+        active = self.active_job(schedule)
+        if active and schedule.overlap == "wait" and not state.paused:
+            return
+        due, state.next_time = state.next_time, schedule.next_time(state.next_time, now)
+        if not state.paused and active:
+            state.skipped_count += 1
+            log.emit(
+                LogLevel.warn,
+                "Schedule {name}: the run of {due} is skipped, as job {job} is still {word}",
+                name=schedule.name, due=due.isoformat(timespec="seconds"),
+                job=state.last_job, word=active,
+            )  # fmt: skip
+        elif not state.paused:
+            self._run(schedule, state)
+        self.states.write(schedule.name, state)
+
+    def active_job(self, schedule: Schedule) -> str | None:
+        """Whether its last job is ``pending`` or ``running``."""
+        job = self.state[schedule.name].last_job
+        queue = self._poller.queues.get(schedule.project)
+        if queue and any(message["_job"] == job for message in queue.list()):
+            return "pending"
+        launcher = service_named("launcher", self.app)
+        if any(process.job == job for process in launcher.processes.values()):
+            return "running"
+        return None
+
+    def run_now(self, schedule: Schedule) -> str:
+        """Schedule its job at once, and give the job's id."""
+        state = self.state[schedule.name]
+        job = self._run(schedule, state)
+        self.states.write(schedule.name, state)
+        return job
+
+    def pause(self, schedule: Schedule, paused: bool) -> None:
+        state = self.state[schedule.name]
+        state.paused = paused
+        self.states.write(schedule.name, state)
+
+    @property
+    def _poller(self) -> Any:
+        return self.app.getComponent(IPoller)
+
+    def _run(self, schedule: Schedule, state: ScheduleState) -> str:
+        now = self.now()
+        job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
+        scheduler = self.app.getComponent(ISpiderScheduler)
+        scheduler.schedule(
+            schedule.project, schedule.spider, priority=0.0,
+            settings=dict(schedule.settings), _job=job, **schedule.arguments,
+        )  # fmt: skip
+        state.last_job, state.last_time = job, now
+        state.run_count += 1
+        # Else it would wait for the next poll_interval.
+        self._poller.poll()
+        return job
+
+
+def schedule_service(app: Any) -> ScheduleService:
+    """The one that runs inside this scrapyd."""
+    service = service_named(NAME, app)
+    assert isinstance(service, ScheduleService)
+    return service

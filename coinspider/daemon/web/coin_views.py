@@ -1,0 +1,125 @@
+"""``/coins``, ``/coins.json`` and ``/coin``: what the crawls stored."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.inspect import DecimalType, IntType
+from psycopg import Connection
+
+from coinspider.daemon.web.charts import line_chart
+from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
+from coinspider.errors import ViewError
+from coinspider.exact_json import encode
+from coinspider.items import FullCoin
+from coinspider.records.table_item import columns
+from coinspider.store.price_history import price_history
+from coinspider.store.queries import (
+    COIN_COLUMNS,
+    LISTED,
+    SHOWN,
+    CoinFilter,
+    count_coins,
+    find_coin,
+    list_coins,
+    list_currencies,
+)
+
+LIMIT, LIMIT_MAX = 50, 1000
+DAYS, DAYS_MAX = (1, 7, 30, 365), 36_500
+NUMERIC = {column.name for column in columns(FullCoin) if column.type in (DecimalType, IntType)}
+
+
+def coin_filter(arguments: Arguments, columns: tuple[str, ...]) -> CoinFilter:
+    """``currency``, ``search``, ``sort``, ``listed``, ``page`` and ``limit``, as in the form."""
+    limit = number(arguments, "limit", LIMIT, LIMIT_MAX)
+    listed = arguments.get("listed") or "listed"
+    if listed not in LISTED:
+        raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
+    sort = arguments.get("sort") or "market_cap_rank"
+    return CoinFilter(
+        currency=arguments.get("currency") or "usd",
+        search=arguments.get("search") or None,
+        # For a form, which has a field of its own for it.
+        sort=f"-{sort.removeprefix('-')}" if arguments.get("descending") else sort,
+        columns=columns,
+        limit=limit,
+        offset=(number(arguments, "page", 1) - 1) * limit,
+        listed=listed,
+    )
+
+
+class Coins(DatabaseView):
+    """Any of the coins, a page of them at a time, by any column."""
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        whole = arguments.get("columns") == "all"
+        chosen = coin_filter(arguments, COIN_COLUMNS if whole else SHOWN)
+        if not whole and chosen.listed != "listed":
+            chosen = chosen._replace(columns=(*SHOWN, "delisted_at"))
+        ids = chosen._replace(columns=("coin_id", "delisted_at", *chosen.columns))
+        rows = list_coins(connected, ids).dicts()
+        return render(
+            "coins.html",
+            columns=chosen.columns, all_columns=COIN_COLUMNS, whole=whole, numeric=NUMERIC,
+            rows=rows, chosen=chosen, arguments=_kept(arguments, chosen), listed=LISTED,
+            currencies=list_currencies(connected), **_paging(connected, chosen),
+        )  # fmt: skip
+
+
+class CoinsJson(DatabaseView):
+    """The same with all columns and all digits."""
+
+    content_type = "application/json"
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        chosen = coin_filter(arguments, COIN_COLUMNS)
+        coins = list_coins(connected, chosen).dicts()
+        return _json(status="ok", **_paging(connected, chosen), coins=coins)
+
+    def answer_error(self, error: ViewError) -> str:
+        return _json(status="error", message=str(error))
+
+
+class Coin(DatabaseView):
+    """All that is known of one, and how its price went in the last ``days``."""
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
+        coin = find_coin(connected, coin_id, currency)
+        if not coin:
+            raise ViewError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
+        days = number(arguments, "days", DAYS[1], DAYS_MAX)
+        prices = price_history(connected, coin_id, currency, days)
+        return render(
+            "coin.html",
+            coin=coin, image=_web_address(coin["image"]), days=days, all_days=DAYS, prices=prices,
+            chart=line_chart(prices or []), arguments={"id": coin_id, "currency": currency},
+        )  # fmt: skip
+
+
+def _paging(connected: Connection, chosen: CoinFilter) -> dict[str, int]:
+    total = count_coins(connected, chosen)
+    assert chosen.limit
+    return {
+        "total": total,
+        "page": chosen.offset // chosen.limit + 1,
+        "pages": -(-total // chosen.limit),
+    }
+
+
+def _kept(arguments: Arguments, chosen: CoinFilter) -> dict[str, str]:
+    """What the links of a page carry along."""
+    names = ("currency", "search", "listed", "limit", "columns")
+    kept = {name: arguments[name] for name in names if arguments.get(name)}
+    return kept | ({"sort": chosen.sort} if arguments.get("sort") else {})
+
+
+def _json(**fields: Any) -> str:
+    return f"{encode(fields).decode()}\n"
+
+
+def _web_address(text: str | None) -> str | None:
+    try:
+        return text if text and urlsplit(text).scheme in ("http", "https") else None
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""Every error that coinspider raises, as one tree.
+
+::
+
+    CoinspiderError
+    ├── ConfigurationError          a setting or an argument is wrong (also a ValueError)
+    │   └── NothingCrawledError     no crawl has made the tables yet
+    ├── DatabaseError               the crawl's work in the database can't go on
+    │   ├── DatabaseUnreachableError    no connection could be opened
+    │   ├── DatabaseGoneError           it was away for longer than the crawl waits
+    │   ├── LockLostError               another crawl of the same took over
+    │   └── CrawlRowError               the crawl's own row is gone
+    ├── PageError                   a page's body is not what was asked for (also a ValueError)
+    ├── CoercionError               a record can't become an item (also a ValueError)
+    ├── RejectedRecordError         what Scrapy is told of such a record (a DropItem)
+    ├── LinkRefusedError            a link leads where the crawl does not go (an IgnoreRequest)
+    ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
+    └── ViewError                   a request of the web has no view
+
+The message of each is one plain line without a password or a key in it.
+"""
+
+from scrapy.exceptions import DropItem, IgnoreRequest
+
+
+class CoinspiderError(Exception):
+    """The base of all of them."""
+
+
+class ConfigurationError(CoinspiderError, ValueError):
+    """A setting or an argument is wrong; the message says which, and what is allowed."""
+
+
+class NothingCrawledError(ConfigurationError):
+    """The database has none of coinspider's tables yet."""
+
+
+class DatabaseError(CoinspiderError):
+    """The crawl's work in the database can't go on; the message says why."""
+
+
+class DatabaseUnreachableError(DatabaseError):
+    """No connection could be opened; the message says where and why."""
+
+
+class DatabaseGoneError(DatabaseError):
+    """The database was away for too long; the message says what it said last."""
+
+
+class LockLostError(DatabaseError):
+    """Another crawl of the same took over while the database was away."""
+
+
+class CrawlRowError(DatabaseError):
+    """The row of a running crawl was deleted."""
+
+
+class PageError(CoinspiderError, ValueError):
+    """The body of a page is not a whole JSON array, or holds no records where they should be."""
+
+
+class CoercionError(CoinspiderError, ValueError):
+    """A record can't become an item; the message is the reason."""
+
+
+class RejectedRecordError(CoinspiderError, DropItem):
+    """A record can't become an item; the message is the reason."""
+
+
+class LinkRefusedError(CoinspiderError, IgnoreRequest):
+    """A link leads where the crawl does not go; the message says from where to where."""
+
+
+class CrawlEndingError(CoinspiderError, IgnoreRequest):
+    """The crawl ends while a request waits for its turn."""
+
+
+class ViewError(CoinspiderError):
+    """A request that has no view: its HTTP status, and one line for the client."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status

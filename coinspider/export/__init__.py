@@ -1,0 +1,1 @@
+"""Items and rows in other formats: feeds, spreadsheets, tables on a terminal."""

@@ -1,0 +1,73 @@
+"""Whether a link that an API sends may be followed."""
+
+import asyncio
+import socket
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from scrapy import Request
+
+from coinspider.errors import LinkRefusedError
+
+# The key in a request's meta for the URL that the crawl began with.
+HOME_META = "home_url"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what credentials are bound to."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+
+
+def check_link(link: str, home: str, allowed_hosts: list[str]) -> str:
+    """The URL to follow for ``link``, in a crawl that began at ``home``.
+
+    A link to the same host that says ``http`` where the crawl began with ``https`` comes from an
+    API that does not know of the TLS proxy before it: it is followed by ``https``. Raises
+    :exc:`LinkRefusedError` for any other place that is not among the allowed hosts.
+    """
+    parts, home_parts = urlsplit(link), urlsplit(home)
+    if _is_behind_proxy(parts, home_parts):
+        link = parts._replace(scheme="https", netloc=home_parts.netloc).geturl()
+    if origin(link) == origin(home):
+        return link
+    if parts.scheme in DEFAULT_PORTS and parts.hostname in allowed_hosts:
+        return link
+    raise LinkRefusedError(
+        f"a link leads from {home_parts.scheme}://{home_parts.netloc} to"
+        f" {parts.scheme}://{parts.hostname or ''}, which PAGINATION_HOSTS_ALLOWED does not name"
+    )
+
+
+def _is_behind_proxy(parts: SplitResult, home: SplitResult) -> bool:
+    upgrades = parts.scheme == "http" and home.scheme == "https"
+    return upgrades and parts.hostname == home.hostname and parts.port in (None, 80, home.port)
+
+
+class PrivateAddressMiddleware:
+    """Keeps a link to another host from reaching into the network that the crawl runs in.
+
+    A request whose meta has ``home_url``, where the crawl began, is refused where its host is a
+    loopback, link-local or private address and that of the beginning is not.
+    """
+
+    async def process_request(self, request: Request) -> None:
+        home = request.meta.get(HOME_META)
+        if not home or origin(request.url) == origin(home):
+            return
+        if await _is_private(request.url) and not await _is_private(home):
+            host = urlsplit(request.url).hostname
+            raise LinkRefusedError(f"a link leads from {urlsplit(home).hostname} to {host}, which"
+                                   " is an address of the own network")  # fmt: skip
+
+
+async def _is_private(url: str) -> bool:
+    _, host, port = origin(url)
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return False  # the download will say so
+    addresses = (str(address[0]).partition("%")[0] for *_, address in found)
+    return any(not ip_address(address).is_global for address in addresses)

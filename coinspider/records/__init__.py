@@ -1,0 +1,1 @@
+"""Records on their way from a page's text to a typed item."""

@@ -1,0 +1,108 @@
+"""A record between the page it came on and the item it becomes."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from coinspider.errors import PageError
+from coinspider.records.table_item import TableItem
+
+RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_FIELD = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*(.*)', re.DOTALL)
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+_CLOSING = {b"[": b"]", b"{": b"}"}
+# A bracket that closes none, or a string that has no end.
+_BROKEN = (b"]", b"}", b'"')
+
+
+class Source(Struct, frozen=True):
+    """Where the records of one page come from, and what they become."""
+
+    url: str
+    item_class: type[TableItem]
+    constants: Mapping[str, Any]
+    """Fields of the item that the record itself does not carry, by name."""
+
+
+class Record(Struct):
+    """One record of a page, its text untouched."""
+
+    text: Raw
+    source: Source
+
+
+class Page(Struct):
+    """The texts of the records of one page."""
+
+    texts: list[Raw]
+    source: Source
+
+
+def split_page(body: bytes) -> list[Raw]:
+    """Cut a page's JSON array into the texts of its elements.
+
+    An element that is not valid JSON by itself (``NaN``, half a surrogate pair, nesting past any
+    parser's limit) does not spoil the others of its page: it is cut out like them.
+    Raises :exc:`PageError` where the body is no array, or an array cut short.
+    """
+    try:
+        return _decode_list(body)
+    except (msgspec.DecodeError, RecursionError):
+        return [Raw(element) for element in _cut_array(body.strip())]
+
+
+def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
+    """Cut a JSON object into the texts of its fields; ``None`` where it is no object."""
+    try:
+        return _decode_object(body)
+    except (msgspec.DecodeError, RecursionError):
+        fields = map(_FIELD.fullmatch, _elements(body.strip(), b"{"))
+        return {json.loads(field[1]): field[2] for field in fields if field} or None
+
+
+def _cut_array(body: bytes) -> list[bytes]:
+    """Cut at the commas of the outermost array, whatever stands between them."""
+    if not body.startswith(b"["):
+        raise PageError(f"not a JSON array but {_beginning(body)}")
+    elements = _elements(body, b"[")
+    if not elements or not all(elements):
+        raise PageError("a JSON array that is cut short or broken")
+    return elements
+
+
+def _elements(body: bytes, opening: bytes) -> list[bytes]:
+    """What the commas of the outermost brackets part; nothing where these don't enclose all."""
+    if not body.startswith(opening):
+        return []
+    cuts = [0, *_outer_cuts(body)]
+    if body[cuts[-1] :] != _CLOSING[opening]:
+        return []
+    return [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
+
+
+def _outer_cuts(body: bytes) -> Iterator[int]:
+    """The positions of the outermost commas and of the end, as far as it is sound."""
+    expected: list[bytes] = []
+    for token in _STRUCTURE.finditer(body):
+        character = token[0]
+        if character in _CLOSING:
+            expected.append(_CLOSING[character])
+        elif character == expected[-1]:
+            expected.pop()
+        elif character in _BROKEN:
+            return
+        if not expected or (len(expected) == 1 and character == b","):
+            yield token.start()
+        if not expected:
+            return
+
+
+def _beginning(body: bytes) -> str:
+    return repr(body[:80].decode("utf-8", "replace")) if body else "nothing: the body is empty"

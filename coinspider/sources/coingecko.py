@@ -1,0 +1,123 @@
+"""What is known of CoinGecko's plans: hosts, key headers, limits.
+
+https://docs.coingecko.com/reference/authentication
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+from scrapy.http import Response
+from scrapy.settings import BaseSettings
+
+from coinspider.errors import ConfigurationError
+from coinspider.http.ratelimit import is_refusal as generic_is_refusal
+
+# Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
+_CDN_REFUSAL = re.compile(rb"error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied", re.I)
+_HINTS = {
+    10002: "COINGECKO_API_KEY is missing or wrong",
+    10005: "the plan of this key does not have this endpoint",
+    10010: "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
+    10011: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
+}
+
+
+class Plan(NamedTuple):
+    base_url: str
+    key_header: str | None
+    calls_per_minute: int
+
+
+PLANS = {
+    "public": Plan("https://api.coingecko.com/api/v3", None, 10),
+    "demo": Plan("https://api.coingecko.com/api/v3", "x-cg-demo-api-key", 30),
+    "pro": Plan("https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 500),
+}
+
+
+class Api(NamedTuple):
+    """Where to ask, and with which headers."""
+
+    base_url: str
+    headers: dict[str, str]
+
+
+def api_from_settings(settings: BaseSettings) -> Api:
+    """The API that ``COINGECKO_PLAN``, ``COINGECKO_API_KEY`` and ``COINGECKO_BASE_URL`` name.
+
+    Raises :exc:`ConfigurationError` where they don't fit each other.
+    """
+    key = settings.get("COINGECKO_API_KEY")
+    plan = plan_from_settings(settings)
+    if plan.key_header is None and key:
+        raise ConfigurationError(
+            "COINGECKO_PLAN=public takes no key: unset COINGECKO_API_KEY or set the plan to"
+            " demo or pro"
+        )
+    if plan.key_header is not None and not key:
+        raise ConfigurationError(
+            f"COINGECKO_PLAN={settings['COINGECKO_PLAN']} needs a key: set COINGECKO_API_KEY"
+        )
+    base_url = (settings.get("COINGECKO_BASE_URL") or plan.base_url).rstrip("/")
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigurationError("COINGECKO_BASE_URL must start with http:// or https://")
+    return Api(base_url, {plan.key_header: key} if plan.key_header else {})
+
+
+def rate_limit_from_settings(settings: BaseSettings) -> int:
+    """Calls per minute: ``COINGECKO_RATE_LIMIT``, or what the plan allows; 0 for no limit."""
+    text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip()
+    if not text:
+        return plan_from_settings(settings).calls_per_minute
+    if not text.isdecimal():
+        raise ConfigurationError(
+            f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit)"
+        )
+    return int(text)
+
+
+def is_refusal(response: Response) -> bool:
+    """Whether the API refuses for the rate limit, in whatever disguise.
+
+    It does so by status 429, by that error's body with status 200, or by a page of its CDN.
+    """
+    if generic_is_refusal(response):
+        return True
+    if response.status == 200:
+        return response.body.startswith(b"{") and _error(response).code == 429
+    return response.status in (403, 503) and bool(_CDN_REFUSAL.search(response.body))
+
+
+class ApiError(NamedTuple):
+    code: int | None
+    message: str
+
+
+def _error(response: Response) -> ApiError:
+    """The error in a body of the API; an empty message where there is none."""
+    try:
+        body = msgspec.json.decode(response.body)
+        status = body.get("status", body)
+        message = status.get("error_message") or body.get("error") or ""
+        return ApiError(status.get("error_code"), str(message))
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        return ApiError(None, "")
+
+
+def explain(response: Response) -> str:
+    """What the API said in an error, and what to do about it."""
+    error = _error(response)
+    hint = _HINTS.get(error.code, "") if error.code else ""
+    return f"{error.message} ({hint})" if hint else error.message
+
+
+def plan_from_settings(settings: BaseSettings) -> Plan:
+    """The plan that is set; ``demo`` where only a key is, ``public`` where nothing is."""
+    default = "demo" if settings.get("COINGECKO_API_KEY") else "public"
+    name = settings.get("COINGECKO_PLAN") or default
+    try:
+        return PLANS[name]
+    except KeyError:
+        raise ConfigurationError(f"COINGECKO_PLAN must be one of {', '.join(PLANS)}") from None

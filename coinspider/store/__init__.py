@@ -1,0 +1,1 @@
+"""Items into PostgreSQL, and back out."""

@@ -1,0 +1,156 @@
+"""Makes the tables, and brings those of earlier versions up to date, in place.
+
+Columns are only ever added, so a user's own views, indexes and grants stay as they are. The table
+``coinspider_schema`` remembers which columns are coinspider's: a database that has more of them
+than the code knows belongs to a newer version.
+"""
+
+from typing import NamedTuple
+
+from psycopg import AsyncConnection, sql
+
+from coinspider.errors import ConfigurationError
+from coinspider.records.table_item import TableItem
+from coinspider.store.schema import (
+    CRAWL,
+    REJECTED_RECORD,
+    SOURCE_STATE,
+    Table,
+    history_table,
+    item_table,
+)
+
+# IF NOT EXISTS alone fails when two processes create the same table at the same moment.
+SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
+# Somebody's long transaction must not hold up all others that want to read the table.
+_PATIENCE = "SET LOCAL lock_timeout = '10s'"
+SCHEMA = Table(
+    "coinspider_schema",
+    {
+        "table_name": "text",
+        "columns": "text[] NOT NULL",
+        "changed_at": "timestamptz NOT NULL DEFAULT now()",
+    },
+    ["table_name"],
+)
+_FOUND = """
+SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
+"""
+_RECORDED = "SELECT columns FROM coinspider_schema WHERE table_name = %s"
+_RECORD = """
+INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
+ON CONFLICT (table_name) DO UPDATE SET columns = excluded.columns, changed_at = now()
+"""
+
+
+class FoundColumn(NamedTuple):
+    """A column as the database has it."""
+
+    name: str
+    type: str
+    not_null: bool
+
+
+async def migrate(
+    connection: AsyncConnection, item_class: type[TableItem] | None, history: bool = False
+) -> None:
+    """Create the tables that are missing and add the columns that are; others may do so at once.
+
+    The table of an item's history is one of them only if there is to be a history. Raises
+    :exc:`ConfigurationError` for tables of a newer version, and for those that can't be brought up
+    to date by adding columns.
+    """
+    async with connection.transaction():
+        await connection.execute(SCHEMA_LOCK)
+        await connection.execute(_PATIENCE)
+        if not await _found(connection, SCHEMA):
+            await connection.execute(_create(SCHEMA))
+        tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE]
+        if item_class:
+            tables.append(item_table(item_class))
+        if item_class and history:
+            tables += filter(None, [history_table(item_class)])
+        for table in tables:
+            await _migrate(connection, table)
+
+
+async def _migrate(connection: AsyncConnection, table: Table) -> None:
+    found = await _found(connection, table)
+    recorded = await (await connection.execute(_RECORDED, [table.name])).fetchone()
+    known = set(recorded[0]) if recorded else set()
+    if found:
+        _check(table, found, known)
+        await _add_columns(connection, table, found)
+    else:
+        await connection.execute(_create(table))
+    if known != set(table.columns):
+        await connection.execute(_RECORD, [table.name, list(table.columns)])
+
+
+async def _found(connection: AsyncConnection, table: Table) -> dict[str, FoundColumn]:
+    rows = await (await connection.execute(_FOUND, [table.name])).fetchall()
+    return {row[0]: FoundColumn(*row) for row in rows}
+
+
+def _check(table: Table, found: dict[str, FoundColumn], recorded: set[str]) -> None:
+    if newer := sorted(recorded & found.keys() - table.columns.keys()):
+        raise ConfigurationError(
+            f"the table {table.name} belongs to a newer coinspider, which knows the column"
+            f" {', '.join(newer)}: update this one; or, if the field was taken out on purpose,"
+            f" DROP the column"
+        )
+    if missing := [name for name in table.primary_key if name not in found]:
+        raise ConfigurationError(
+            f"the primary key of the table {table.name} can't get the column {', '.join(missing)}:"
+            " rename the table, and a new one will be made"
+        )
+    for name, definition in table.columns.items():
+        needed = definition.replace("timestamptz", "timestamp with time zone")
+        if name in found and not f"{needed} ".startswith(f"{found[name].type} "):
+            raise ConfigurationError(
+                f"the column {name} of the table {table.name} is {found[name].type}, where"
+                f" {definition.removesuffix(' NOT NULL')} is needed: ALTER its type, or rename the"
+                " table, and a new one will be made"
+            )
+
+
+async def _add_columns(
+    connection: AsyncConnection, table: Table, found: dict[str, FoundColumn]
+) -> None:
+    """Also let be empty what was once required, as a field of the item that no longer is."""
+    changes = [
+        sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), _for_old_rows(definition))
+        for name, definition in table.columns.items()
+        if name not in found
+    ]
+    changes += [
+        sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(column.name))
+        for column in found.values()
+        if column.not_null
+        and column.name not in table.primary_key
+        and "NOT NULL" not in table.columns.get(column.name, "NOT NULL")
+    ]
+    if changes:
+        alter = sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table.name))
+        await connection.execute(alter + sql.SQL(", ").join(changes))
+    for name, fill in table.fill.items():
+        if name not in found:
+            await connection.execute(fill)
+
+
+def _for_old_rows(definition: str) -> sql.SQL:
+    """A definition that rows without a value meet: the next crawl fills them."""
+    return sql.SQL(definition if "DEFAULT" in definition else definition.replace(" NOT NULL", ""))
+
+
+def _create(table: Table) -> sql.Composed:
+    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({})) {}").format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(definition))
+            for name, definition in table.columns.items()
+        ),
+        sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+        sql.SQL(table.options),
+    )

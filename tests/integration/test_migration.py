@@ -1,0 +1,166 @@
+"""Tables of earlier and of later versions, in a real PostgreSQL."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import ClassVar
+
+import pytest
+from msgspec import Raw, field
+from psycopg import AsyncConnection
+
+from coinspider.errors import ConfigurationError
+from coinspider.records.table_item import Amount, Integer, Key, TableItem, Version
+from coinspider.store.crawl_row import Batch
+from coinspider.store.migration import migrate
+from coinspider.store.upsert import upsert
+from tests.helpers.processes import last_line
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
+COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+WHERE attrelid = 'thing'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+# The tables as the first versions made them.
+EARLIER = """
+CREATE TABLE crawl (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, spider text NOT NULL,
+    url text NOT NULL, started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL DEFAULT now(), page_count integer NOT NULL,
+    record_count bigint NOT NULL);
+INSERT INTO crawl (spider, url, started_at, page_count, record_count)
+VALUES ('coins', '{url}/coins/markets?vs_currency=usd&order=id_asc&per_page=250', now(), 2, 300);
+CREATE TABLE rejected_record (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rejected_at timestamptz NOT NULL DEFAULT now(), source_url text, text text NOT NULL,
+    reason text NOT NULL);
+INSERT INTO rejected_record (text, reason) VALUES ('old', 'old');
+CREATE TABLE full_coin (coin_id text NOT NULL, vs_currency text NOT NULL, symbol text NOT NULL,
+    name text NOT NULL, last_updated timestamptz, extra jsonb NOT NULL,
+    PRIMARY KEY (coin_id, vs_currency));
+INSERT INTO full_coin VALUES ('old', 'eur', 'o', 'Old', now(), '{{}}');
+"""
+
+
+class Thing(TableItem, kw_only=True):
+    table: ClassVar[str] = "thing"
+
+    key: Key
+    size: Amount
+    changed_at: Version | None = None
+
+
+class NewerThing(Thing, kw_only=True):
+    size: Amount | None = None
+    rank: Integer | None = None
+    colour: str = field(name="color")
+
+
+class OtherKey(Thing, kw_only=True):
+    second: Key
+
+
+class OtherType(Thing, kw_only=True):
+    size: str
+
+
+@pytest.fixture
+def run(database_url):
+    """Runs ``migrate`` for an item class, and stores items of it."""
+
+    async def migrated(item_class, items):
+        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await migrate(connection, item_class)
+            [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
+            if items:
+                await upsert(connection, Batch(crawl_id, 1), items)
+
+    return lambda item_class, *items: asyncio.run(migrated(item_class, items))
+
+
+def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
+    run(Thing, Thing(key="a", size=Decimal(1), changed_at=NOW, extra=Raw(b'{"color":"red"}')))
+    query("CREATE VIEW users_view AS SELECT * FROM thing")
+    query("CREATE INDEX users_index ON thing (size)")
+    query("CREATE ROLE reader")
+    query("GRANT SELECT ON thing TO reader")
+    new = NewerThing(key="a", size=Decimal(1), changed_at=NOW, rank=7, colour="red")
+    run(NewerThing, new)
+    assert query(COLUMNS) == [
+        ("key", "text", True),
+        ("size", "numeric", False),
+        ("changed_at", "timestamp with time zone", False),
+        ("extra", "jsonb", True),
+        ("delisted_at", "timestamp with time zone", False),
+        ("rank", "bigint", False),
+        ("colour", "text", False),
+    ]
+    assert query("SELECT key, rank, colour, extra::text FROM thing") == [("a", 7, "red", "{}")]
+    assert query("SELECT count(*) FROM users_view") == [(1,)]
+    assert query("SELECT to_regclass('users_index')::text") == [("users_index",)]
+    assert query("SELECT has_table_privilege('reader', 'thing', 'SELECT')") == [(True,)]
+    query("DROP OWNED BY reader")
+    query("DROP ROLE reader")
+    # What is full is not written again, and what is older knows nothing better.
+    version = query("SELECT xmin::text FROM thing")
+    run(NewerThing, new)
+    run(NewerThing, NewerThing(key="a", size=Decimal(2), changed_at=NOW, colour="blue"))
+    assert query("SELECT xmin::text FROM thing") == version
+
+
+def test_database_of_a_newer_version_is_refused(run, query):
+    run(NewerThing)
+    with pytest.raises(ConfigurationError, match=r"newer coinspider.*colour, rank"):
+        run(Thing)
+    query("ALTER TABLE thing DROP colour, DROP rank")
+    run(Thing)
+
+
+def test_columns_of_the_users_own_are_left_alone(run, query):
+    run(Thing)
+    query("ALTER TABLE thing ADD COLUMN note text DEFAULT 'mine'")
+    run(Thing, Thing(key="a", size=Decimal(1)))
+    assert query("SELECT key, note FROM thing") == [("a", "mine")]
+
+
+@pytest.mark.parametrize(
+    ("item_class", "message"),
+    [
+        (OtherKey, "the primary key of the table thing can't get the column second"),
+        (OtherType, "the column size of the table thing is numeric, where text is needed"),
+    ],
+)
+def test_what_adding_a_column_can_not_do_is_told(run, query, item_class, message):
+    run(Thing)
+    before = query(COLUMNS)
+    with pytest.raises(ConfigurationError, match=message):
+        run(item_class)
+    assert query(COLUMNS) == before
+
+
+def test_several_may_migrate_at_once(run, query):
+    run(Thing)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, [NewerThing] * 4))
+    assert len(query(COLUMNS)) == 7
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(scrapy, sandbox, query):
+    api = sandbox("--coins", 300)
+    for statement in EARLIER.format(url=api.url).split(";\n")[:-1]:
+        query(statement)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    assert done.returncode == 0, done.stderr
+    assert "'pagination/known_page_count': 2" in done.stderr
+    assert "300 new" in last_line(done)
+    assert query("SELECT outcome, record_count FROM crawl ORDER BY id") == [
+        ("complete", 300),
+        ("complete", 300),
+    ]
+    assert query("SELECT text, crawl_id FROM rejected_record") == [("old", None)]
+    query("UPDATE coinspider_schema SET columns = columns || '{odd}' WHERE table_name = 'crawl'")
+    query("ALTER TABLE crawl ADD COLUMN odd text")
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    assert done.returncode == 1
+    assert "the table crawl belongs to a newer coinspider" in last_line(done)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,173 @@
+"""Other paginated APIs: the real process against the sandbox's lists below ``/others``."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.helpers.processes import last_line, seen
+
+COINS = 250
+
+
+@pytest.fixture
+def others(sandbox) -> Callable[..., str]:
+    """Starts a sandbox and gives the address of its other APIs."""
+
+    def start(*options: object) -> str:
+        return sandbox("--coins", COINS, *options).url.replace("/api/v3", "/others")
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("path", "pagination"),
+    [("drf", "next"), ("cursor", "cursor"), ("link", "link"), ("offset", "offset")],
+)
+def test_every_pagination_reaches_every_coin(scrapy, others, query, path, pagination):
+    url = others()
+    done = scrapy("crawl", "next", "-a", f"url={url}/{path}", "-a", f"pagination={pagination}")
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*), min(vs_currency) FROM full_coin") == [(COINS, "usd")]
+    [price] = query("SELECT current_price::text FROM full_coin WHERE coin_id = 'coin-0000113'")
+    assert price == ("0.00000000005275",)
+
+
+def test_second_source_is_an_item_and_a_spider(scrapy, others, query):
+    done = scrapy("crawl", "assets", "-s", f"ASSETS_URL={others()}/assets",
+                  "-s", "LOOKAHEAD_PAGES=1")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*), max(rank) FROM asset") == [(COINS, COINS)]
+
+
+def test_unknown_table_gets_its_columns_once_and_later_fields_go_to_extra(scrapy, others, query):
+    url = others()
+    arguments = ("crawl", "next", "-a", f"url={url}/drf", "-a", "table=mine")
+    assert "250 new" in last_line(scrapy(*arguments))
+    types = dict(query("SELECT column_name, data_type FROM information_schema.columns"
+                       " WHERE table_name = 'mine'"))  # fmt: skip
+    assert types["id"] == "text"
+    assert types["current_price"] == "numeric"
+    assert types["circulating_supply"] == "numeric"
+    assert types["last_updated"] == "timestamp with time zone"
+    assert "250 unchanged" in last_line(scrapy(*arguments))
+
+
+def test_no_database_is_needed(scrapy, others, tmp_path):
+    feed = tmp_path / "mine.jsonl"
+    done = scrapy("crawl", "next", "-a", f"url={others()}/drf", "-a", "table=mine", "-O", feed,
+                  POSTGRES_ENABLED="0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(feed.read_text().splitlines()) == COINS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the API: scrapy crawl next -a url=https://..."),
+        (["-a", "url=ftp://x/"], "wrong argument url=ftp://x/: allowed is http://... or https"),
+        (["-a", "url=http://x/", "-a", "pagination=magic"], "one of next, link, cursor, page"),
+        (["-a", "url=http://x/", "-a", "records=a[0]"], "a[0] is not a path of names and dots"),
+        (["-a", "url=http://x/", "-a", "table=a;b"], "allowed is a name of a-z, 0-9 and _"),
+    ],
+)
+def test_wrong_argument_stops_the_start_with_one_line(scrapy, arguments, message):
+    done = scrapy("crawl", "next", "-L", "WARNING", *arguments)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert message in line
+
+
+def test_records_without_the_key_fail_with_one_line(scrapy, others):
+    done = scrapy("crawl", "next", "-a", f"url={others()}/drf", "-a", "table=mine",
+                  "-a", "key=uuid")  # fmt: skip
+    assert done.returncode == 1
+    assert "the records have no key uuid: name it with -a key=NAME" in last_line(done)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"API_TOKEN": "t0psecret"}, id="Token"),
+        pytest.param({"API_TOKEN": "t0psecret", "API_TOKEN_SCHEME": "Bearer"}, id="Bearer"),
+        pytest.param({"API_USERNAME": "me", "API_PASSWORD": "t0psecret"}, id="Basic"),
+        pytest.param({"API_TOKEN": "t0psecret", "API_TOKEN_PARAMETER": "token"}, id="query"),
+    ],
+)
+def test_credentials_reach_the_api_and_nothing_else(scrapy, others, query, tmp_path, environment):
+    url, feed = others("--token", "t0psecret"), tmp_path / "coins.json"
+    done = scrapy("crawl", "next", "-L", "DEBUG", "-a", f"url={url}/drf", "-O", feed,
+                  **environment)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "t0psecret" not in done.stderr + done.stdout + feed.read_text()
+    assert "t0psecret" not in str(query("SELECT c::text FROM crawl c"))
+
+
+def test_token_in_the_query_does_not_show_in_a_failure(scrapy):
+    done = scrapy("crawl", "next", "-L", "DEBUG", "-a", "url=http://127.0.0.1:1/drf",
+                  "-s", "RETRY_TIMES=1", "-s", "RETRY_BACKOFF=0.01",
+                  API_TOKEN="t0p secret", API_TOKEN_PARAMETER="token")  # fmt: skip
+    assert done.returncode == 1
+    assert "page http://127.0.0.1:1/drf could not be had" in last_line(done)
+    assert "t0p" not in done.stderr
+
+
+def test_missing_credentials_fail_with_the_apis_own_words(scrapy, others):
+    done = scrapy("crawl", "next", "-a", f"url={others('--token', 'x')}/drf")
+    assert done.returncode == 1
+    assert "Authentication credentials were not provided" in last_line(done)
+
+
+@pytest.mark.parametrize("path", ["drf", "link"])
+def test_link_to_another_host_is_not_followed_and_what_came_is_stored(scrapy, others, query, path):
+    hostile = others()
+    url = others("--links-to", hostile.removesuffix("/others"), "--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/{path}", "-a",
+                  f"pagination={'next' if path == 'drf' else 'link'}",
+                  API_TOKEN="t0psecret")  # fmt: skip
+    assert done.returncode == 1
+    assert url.removesuffix("/others") in last_line(done)
+    assert hostile.removesuffix("/others").rpartition(":")[0] in last_line(done)
+    assert seen(hostile) == []
+    assert query("SELECT count(*) FROM full_coin") == [(100,)]
+
+
+def test_redirect_on_the_same_host_is_followed_with_credentials(scrapy, others, query):
+    url = others("--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/moved", API_TOKEN="t0psecret")
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*) FROM full_coin") == [(COINS,)]
+
+
+def test_redirect_to_another_host_is_not_followed(scrapy, others):
+    hostile = others()
+    url = others("--links-to", hostile.removesuffix("/others"), "--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/moved", API_TOKEN="t0psecret")
+    assert done.returncode == 1
+    assert url.removesuffix("/others") in last_line(done)
+    assert hostile.removesuffix("/others").rpartition(":")[0] in last_line(done)
+    assert seen(hostile) == []
+
+
+def test_allowed_host_is_followed_without_credentials(scrapy, others, query):
+    other = others()
+    url = others("--links-to", other.removesuffix("/others"), "--token", "t0psecret")
+    done = scrapy("crawl", "next", "-a", f"url={url}/drf",
+                  "-s", "PAGINATION_HOSTS_ALLOWED=127.0.0.1", API_TOKEN="t0psecret")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*) FROM full_coin") == [(COINS,)]
+    assert [call["token"] for call in seen(other)] == ["", ""]
+
+
+def test_link_in_a_circle_fails_and_is_named(scrapy, sandbox, tmp_path):
+    page = tmp_path / "page"
+    page.write_text('{"next": "?vs_currency=usd&page=1", "results": [{"id": "a"}]}')
+    url = f"{sandbox('--body', page).url}/coins/markets?vs_currency=usd"
+    done = scrapy("crawl", "next", "-a", f"url={url}", "-a", "table=mine")
+    assert done.returncode == 1
+    assert "page=1 leads back to a page that was read already" in last_line(done)
+
+
+def test_list_without_end_fails(scrapy, others):
+    done = scrapy("crawl", "next", "-a", f"url={others()}/drf", "-s", "PAGINATION_PAGES_MAX=2")
+    assert done.returncode == 1
+    assert "the list does not end within PAGINATION_PAGES_MAX=2 pages" in last_line(done)

@@ -1,0 +1,91 @@
+"""What a crawl shows while it runs on a terminal, and what it says at its end."""
+
+import os
+import pty
+import subprocess
+
+import pytest
+
+from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
+
+
+@pytest.fixture
+def on_a_terminal(database_url):
+    """Runs a crawl whose stderr is a terminal, and gives all that this one got."""
+
+    def run(*arguments, status=0, **environment):
+        ours, its = pty.openpty()
+        variables = {"DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "160"}
+        with subprocess.Popen(
+            [*SCRAPY, "crawl", "coins", *arguments], cwd=PROJECT, stderr=its,
+            env=os.environ | CLEAN | variables | environment,
+        ) as process:  # fmt: skip
+            os.close(its)
+            got = b""
+            try:
+                while chunk := os.read(ours, 65536):
+                    got += chunk
+            except OSError:  # the other end is closed
+                pass
+        os.close(ours)
+        assert process.returncode == status, got.decode()
+        return got.decode()
+
+    return run
+
+
+def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox):
+    api = sandbox("--coins", 1500, "--calls", 4, "--period", 3)
+    limit = {"COINGECKO_RATE_LIMIT": "4", "COINGECKO_BASE_URL": api.url}
+    settings = ["-s", "RATELIMIT_PERIOD=3", "-s", "LOGSTATS_INTERVAL=0.5"]
+    on_a_terminal(*settings, **limit)
+    got = on_a_terminal(*settings, **limit)
+    assert "page 4 of 6 · 1000 coins · 0 rejected" in got
+    assert "s left" in got
+    assert "waiting 2 s for the limit" in got
+    lines = got.replace("\x1b[2K", "").split("\r\n")
+    assert any(line.startswith("20") and line.endswith("items/min)") for line in lines)
+    assert "the crawl is complete" in lines[-2]
+
+
+def test_first_crawl_knows_the_pages_where_the_api_tells(on_a_terminal, sandbox):
+    api = sandbox("--coins", 600, "--total", "--latency", 0.5)
+    got = on_a_terminal("-s", "LOOKAHEAD_PAGES=1", COINGECKO_BASE_URL=api.url)
+    assert "page 1 of 3 · 250 coins" in got
+    assert "page 2 of 3 · 500 coins" in got
+
+
+def test_crawl_that_does_not_begin_has_no_line_to_end(on_a_terminal):
+    got = on_a_terminal(status=1, DATABASE_URL="postgresql://me@127.0.0.1:1/coins")
+    assert "can't be reached" in got
+    assert "Traceback" not in got
+
+
+def test_elsewhere_there_are_log_lines_only(scrapy, sandbox):
+    api = sandbox("--coins", 10)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    assert "\x1b" not in done.stderr
+    assert "page 1" not in done.stderr
+
+
+def test_progress_can_be_switched_off(on_a_terminal, sandbox):
+    api = sandbox("--coins", 10)
+    got = on_a_terminal("-s", "PROGRESS_ENABLED=0", COINGECKO_BASE_URL=api.url)
+    assert "\x1b[?25l" not in got
+
+
+def test_summary_says_what_the_crawl_did(scrapy, sandbox, tmp_path):
+    page = tmp_path / "page"
+    page.write_text('[{"id":"a","symbol":"a","name":"A"},{"id":"b"},{"id":"c"}]')
+    api = sandbox("--body", page)
+    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1", "-O", tmp_path / "coins.json",
+                  COINGECKO_BASE_URL=api.url, COINGECKO_RATE_LIMIT="10")  # fmt: skip
+    *_, records, rejected, pages, limit, rows, feed, last = done.stderr.splitlines()
+    assert records.endswith("3: 1 new, 0 changed, 0 unchanged")
+    assert rejected.endswith("2: Object missing required field symbol")
+    assert "1 in " in pages
+    assert pages.endswith("0 calls refused")
+    assert limit.endswith("10 calls in 60 s")
+    assert "full_coin in database test_" in rows
+    assert feed.endswith("coins.json")
+    assert last.startswith("coinspider: the crawl is complete")

@@ -1,0 +1,133 @@
+"""``-a NAME=VALUE``, checked before anything starts."""
+
+import re
+from typing import Annotated
+
+import pytest
+from msgspec import Meta, Struct
+
+from coinspider.crawl.arguments import parse_arguments
+from coinspider.errors import ConfigurationError
+from coinspider.spiders.coins import CoinsArguments
+
+ORDERS = [
+    "market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc"
+]  # fmt: skip
+
+
+class Arguments(Struct, kw_only=True):
+    size: Annotated[int, Meta(ge=1, le=9, description="1 to 9")] = 5
+    word: Annotated[str, Meta(pattern="^[a-z]+$", description="small letters")] = "abc"
+
+
+def test_what_is_not_given_has_its_default():
+    assert parse_arguments(Arguments, {}) == Arguments(size=5, word="abc")
+
+
+def test_text_becomes_the_type_of_its_field():
+    assert parse_arguments(Arguments, {"size": "7", "word": "xyz"}) == Arguments(size=7, word="xyz")
+
+
+@pytest.mark.parametrize("value", ["1", "9"], ids=["least", "most"])
+def test_the_bounds_are_allowed(value):
+    assert parse_arguments(Arguments, {"size": value}).size == int(value)
+
+
+@pytest.mark.parametrize("value", ["0", "10", "-1", "2.5", "two", "", "true", "null"])
+def test_a_wrong_value_is_refused_with_what_is_allowed(value):
+    message = f"wrong argument size={value}: allowed is 1 to 9"
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}$"):
+        parse_arguments(Arguments, {"size": value})
+
+
+def test_text_that_does_not_fit_its_pattern_is_refused():
+    with pytest.raises(ConfigurationError, match=r"^wrong argument word=ABC: .*small letters$"):
+        parse_arguments(Arguments, {"word": "ABC"})
+
+
+def test_unknown_arguments_are_named_together_with_those_there_are():
+    with pytest.raises(
+        ConfigurationError, match=r"^unknown argument a, b: allowed are size, word$"
+    ):
+        parse_arguments(Arguments, {"b": "1", "size": "2", "a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("vs_currency", "usd"),
+        ("vs_currency", "btc"),
+        ("order", "id_desc"),
+        ("per_page", "1"),
+        ("per_page", "250"),
+        ("ids", "bitcoin"),
+        ("ids", "bitcoin,usd-coin"),
+        ("category", "layer-1"),
+    ],
+)
+def test_coins_takes(name, value):
+    arguments = parse_arguments(CoinsArguments, {name: value})
+    assert str(getattr(arguments, name)) == value
+    assert str(arguments.query()[name]) == value
+
+
+def test_coins_takes_a_number_of_pages():
+    assert parse_arguments(CoinsArguments, {"pages": "3"}) == CoinsArguments(pages=3)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_coins_takes_each_order_of_the_api(order):
+    assert parse_arguments(CoinsArguments, {"order": order}).query()["order"] == order
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("vs_currency", "USD", "a currency's code"),
+        ("vs_currency", "", "a currency's code"),
+        ("vs_currency", "usd&page=2", "a currency's code"),
+        ("vs_currency", "a" * 21, "a currency's code"),
+        ("per_page", "0", "1 to 250"),
+        ("per_page", "251", "1 to 250"),
+        ("per_page", "all", "1 to 250"),
+        ("order", "rank", f"one of {', '.join(ORDERS)}"),
+        ("order", "", f"one of {', '.join(ORDERS)}"),
+        ("order", "id_desc,id_asc", f"one of {', '.join(ORDERS)}"),
+        ("pages", "0", "a number of pages from 1"),
+        ("pages", "-1", "a number of pages from 1"),
+        ("pages", "1.5", "a number of pages from 1"),
+        ("pages", "all", "a number of pages from 1"),
+        ("ids", "", "coin ids"),
+        ("category", "", "a category's id"),
+    ],
+)
+def test_coins_refuses(name, value, allowed):
+    message = re.escape(f"wrong argument {name}={value}: allowed is {allowed}")
+    with pytest.raises(ConfigurationError, match=f"^{message}[^\n]*$"):
+        parse_arguments(CoinsArguments, {name: value})
+
+
+def test_coins_refuses_page_which_is_the_crawls_own():
+    with pytest.raises(ConfigurationError, match=r"^unknown argument page: .*per_page"):
+        parse_arguments(CoinsArguments, {"page": "2"})
+
+
+def test_a_whole_crawl_goes_by_id_in_full_pages_of_dollars():
+    assert CoinsArguments().query() == {
+        "vs_currency": "usd",
+        "order": "id_asc",
+        "per_page": 250,
+    }
+
+
+def test_the_first_pages_are_those_of_the_top_coins():
+    assert CoinsArguments(pages=2).query()["order"] == "market_cap_desc"
+
+
+def test_a_given_order_holds_for_the_first_pages_too():
+    assert CoinsArguments(pages=2, order="volume_desc").query()["order"] == "volume_desc"
+
+
+def test_filters_are_part_of_the_query():
+    query = CoinsArguments(ids="bitcoin,ethereum", category="layer-1").query()
+    assert (query["ids"], query["category"]) == ("bitcoin,ethereum", "layer-1")

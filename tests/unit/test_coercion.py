@@ -1,0 +1,376 @@
+"""A record's text to an item, digit for digit, or to the reason why not."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET, Raw
+
+from coinspider.errors import CoercionError
+from coinspider.items import FullCoin
+from coinspider.records.coercion import coerce
+from coinspider.records.record import Record, Source, split_page
+from tests.helpers.processes import DATA
+
+REAL = DATA / "coins_markets_eur_2025-03-04.json"
+REAL_TEXTS = [bytes(text) for text in split_page(REAL.read_bytes())]
+SOURCE = Source("https://api.example/coins", FullCoin, {"vs_currency": "eur"})
+REQUIRED = {"id": '"bitcoin"', "symbol": '"btc"', "name": '"Bitcoin"'}
+AMOUNTS = [
+    "current_price", "market_cap", "fully_diluted_valuation", "total_volume", "high_24h", "low_24h",
+    "price_change_24h", "price_change_percentage_24h", "market_cap_change_24h",
+    "market_cap_change_percentage_24h", "circulating_supply", "total_supply", "max_supply", "ath",
+    "ath_change_percentage", "atl", "atl_change_percentage",
+]  # fmt: skip
+TIMES = ["ath_date", "atl_date", "last_updated"]
+NULLABLE = [*AMOUNTS, *TIMES, "market_cap_rank", "image"]
+MOMENT = '"2025-01-20T07:16:25.271Z"'
+PROPERTY = settings(deadline=None, database=None, max_examples=150)
+
+
+def record_text(**texts: str) -> str:
+    return "{" + ", ".join(f'"{key}": {text}' for key, text in (REQUIRED | texts).items()) + "}"
+
+
+def coerced(text: str | bytes) -> FullCoin:
+    return coerce(Record(Raw(text.encode() if isinstance(text, str) else text), SOURCE))
+
+
+def read_independently(text: str | bytes) -> dict[str, Any]:
+    """What the item should be, read with nothing but ``json`` and ``decimal``."""
+    sent = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    fields = {key: sent.pop(key, None) for key in (*REQUIRED, *NULLABLE)}
+    fields |= {key: Decimal(fields[key]) for key in AMOUNTS if fields[key] is not None}
+    fields |= {key: datetime.fromisoformat(fields[key].upper()) for key in TIMES if fields[key]}
+    if fields["market_cap_rank"] is not None:
+        fields["market_cap_rank"] = int(Decimal(fields["market_cap_rank"]))
+    return fields | {"coin_id": fields.pop("id"), "vs_currency": "eur", "extra": sent}
+
+
+def as_read(item: FullCoin) -> dict[str, Any]:
+    extra = json.loads(bytes(item.extra), parse_float=Decimal, parse_int=Decimal)
+    fields = msgspec.structs.asdict(item)
+    assert fields.pop("roi") is UNSET, "it has no column, so it is to be in extra alone"
+    return fields | {"extra": extra}
+
+
+def exact(fields: dict[str, Any]) -> dict[str, Any]:
+    """``1.0`` is not ``1`` here, as it would be to ``==``; ``-0`` still is ``0``."""
+    return {
+        name: (value, *value.as_tuple()[1:]) if isinstance(value, Decimal) else value
+        for name, value in fields.items()
+    }
+
+
+def test_there_are_30_real_records():
+    assert len(REAL_TEXTS) == 30
+
+
+@pytest.mark.parametrize("text", REAL_TEXTS, ids=lambda text: json.loads(text)["id"])
+def test_a_real_record_coerces_exactly(text):
+    item, expected = as_read(coerced(text)), read_independently(text)
+    assert exact(item) == exact(expected)
+    assert item["extra"].keys() == {"roi"}
+
+
+@pytest.mark.parametrize("key", AMOUNTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "70187",
+        "21000000.0",
+        "-7128.754488713603",
+        "7.662e-05",
+        "0.000000000123456789",
+        "1e-12",
+        "1e24",
+        "1.2345E+24",
+        "9223372036854775808",
+        "123456789012345678901234567890.123456789012345678",
+        "-0.10",
+    ],
+)
+def test_an_amount_keeps_every_digit(key, text):
+    item = coerced(record_text(**{key: text}))
+    assert str(getattr(item, key)) == str(Decimal(text))
+
+
+@pytest.mark.parametrize("text", ["104485184.0928", "21000000.0", "1e24", "0"])
+def test_an_amount_may_come_as_text(text):
+    item = coerced(record_text(circulating_supply=f'"{text}"'))
+    assert str(item.circulating_supply) == str(Decimal(text))
+
+
+@pytest.mark.parametrize("key", NULLABLE)
+def test_what_may_be_null_may_be_missing_too(key):
+    assert getattr(coerced(record_text(**{key: "null"})), key) is None
+    assert getattr(coerced(record_text()), key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rank"),
+    [
+        ("1", 1),
+        ("7.0", 7),
+        ('"7"', 7),
+        ('"7.0"', 7),
+        ("1e3", 1000),
+        ("1e+3", 1000),
+        ("70E-1", 7),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775807.0", 2**63 - 1),
+        ("-9223372036854775808", -(2**63)),
+    ],
+)
+def test_a_whole_number_of_any_form_is_an_integer(text, rank):
+    item = coerced(record_text(market_cap_rank=text))
+    assert item.market_cap_rank == rank
+    assert type(item.market_cap_rank) is int
+
+
+def test_an_integer_of_another_form_leaves_the_rest_exact():
+    item = coerced(
+        record_text(market_cap_rank='"7"', ath="1.50", max_supply="1e24", x="[1, 2.50 ]")
+    )
+    assert (str(item.ath), str(item.max_supply)) == ("1.50", "1E+24")
+    assert bytes(item.extra) == b'{"x":[1, 2.50 ]}'
+
+
+@pytest.mark.parametrize("key", TIMES)
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        pytest.param(MOMENT, datetime(2025, 1, 20, 7, 16, 25, 271000, UTC), id="milliseconds"),
+        pytest.param('"2013-07-05T00:00:00.000Z"', datetime(2013, 7, 5, tzinfo=UTC), id="zeros"),
+        pytest.param('"2013-07-05T00:00:00Z"', datetime(2013, 7, 5, tzinfo=UTC), id="seconds"),
+        pytest.param('"2013-07-05T02:00:00+02:00"', datetime(2013, 7, 5, tzinfo=UTC), id="offset"),
+    ],
+)
+def test_a_time_is_the_moment_it_names(key, text, moment):
+    time = getattr(coerced(record_text(**{key: text})), key)
+    assert time == moment
+    assert time.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        pytest.param("symbol", f'"{"x" * 46}"', "x" * 46, id="46 characters"),
+        pytest.param("symbol", '""', "", id="empty"),
+        pytest.param("name", '" spaces "', " spaces ", id="spaces"),
+        pytest.param("name", '"漢字 🚀"', "漢字 🚀", id="Unicode"),
+        pytest.param("name", r'"\ud83d\ude80"', "🚀", id="surrogate pair"),
+        pytest.param("name", r'"\"\\\/\n"', '"\\/\n', id="escapes"),
+        pytest.param("name", r'"\\u0000"', r"\u0000", id="a backslash before u0000"),
+        pytest.param("image", '"missing_large.png"', "missing_large.png", id="no image"),
+    ],
+)
+def test_text_is_as_it_came(key, text, value):
+    assert getattr(coerced(record_text(**{key: text})), key) == value
+
+
+def wrong(keys: list[str], **texts: str) -> list[Any]:
+    return [
+        pytest.param(key, text, id=f"{key} {name}") for key in keys for name, text in texts.items()
+    ]
+
+
+NEVER_RIGHT = {"bool": "true", "array": "[]", "object": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *wrong(AMOUNTS, word='"dear"', empty='""', number_in_list="[1]", **NEVER_RIGHT),
+        *wrong(
+            ["market_cap_rank"],
+            word='"first"',
+            empty='""',
+            fraction="1.5",
+            fraction_as_text='"1.5"',
+            too_large="9223372036854775808",
+            too_small="-9223372036854775809",
+            large_exponent="1e20",
+            huge_exponent="1e999999999",
+            NaN='"NaN"',
+            **NEVER_RIGHT,
+        ),
+        *wrong(
+            TIMES,
+            number="1741082400",
+            word='"yesterday"',
+            empty='""',
+            date='"2025-03-04"',
+            naive='"2025-03-04T14:45:50.155"',
+            no_such_day='"2025-02-30T14:45:50.155Z"',
+            **NEVER_RIGHT,
+        ),
+        *wrong(list(REQUIRED), null="null", number="5", **NEVER_RIGHT),
+        *wrong(["image"], number="5", **NEVER_RIGHT),
+        *wrong(["id"], empty='""'),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_key(key, text):
+    with pytest.raises(CoercionError, match=rf"\b{key}\b"):
+        coerced(record_text(**{key: text}))
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+def test_a_missing_field_is_refused_by_its_key(key):
+    text = json.dumps({other: "x" for other in REQUIRED if other != key})
+    with pytest.raises(CoercionError, match=rf"\b{key}\b"):
+        coerced(text)
+
+
+@pytest.mark.parametrize("key", AMOUNTS)
+@pytest.mark.parametrize("text", ["NaN", '"NaN"', '"nan"', '"sNaN"', '"Infinity"', '"-inf"'])
+def test_an_amount_that_is_not_finite_is_refused(key, text):
+    with pytest.raises(CoercionError):
+        coerced(record_text(**{key: text}))
+
+
+@pytest.mark.parametrize("key", ["id", "name", "market_cap_rank", "ath", "ath_date", "unnamed"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("NaN", id="NaN"),
+        pytest.param("Infinity", id="Infinity"),
+        pytest.param("-Infinity", id="minus Infinity"),
+        pytest.param("01", id="leading zero"),
+        pytest.param("tru", id="no such word"),
+        pytest.param("[1,]", id="trailing comma"),
+        pytest.param(r'"\u0000"', id="NUL"),
+        pytest.param(r'"\\\u0000"', id="NUL after a backslash"),
+        pytest.param('"\x00"', id="raw NUL"),
+        pytest.param('"\n"', id="raw line break"),
+        pytest.param(r'"\ud800"', id="half a surrogate pair"),
+        pytest.param(r'"\x"', id="no such escape"),
+        pytest.param("[" * 100_000 + "]" * 100_000, id="deep nesting"),
+    ],
+)
+def test_what_is_no_json_or_can_not_be_stored_is_refused_anywhere(key, text):
+    with pytest.raises(CoercionError):
+        coerced(record_text(**{key: text}))
+
+
+def test_nul_in_an_unnamed_key_is_refused():
+    with pytest.raises(CoercionError, match="NUL"):
+        coerced(record_text(**{r"a\u0000": "1"}))
+
+
+@pytest.mark.parametrize("key", ["name", "unnamed"])
+@pytest.mark.parametrize(
+    "text", [b"\xff", b"\xc3", b"\xed\xa0\x80"], ids=["FF", "cut", "surrogate"]
+)
+def test_bytes_that_are_not_utf_8_are_refused(key, text):
+    with pytest.raises(CoercionError, match="utf-8"):
+        coerced(record_text(**{key: '"?"'}).encode().replace(b"?", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "5", "null", '"x"', "NaN", "{", "{}", "<html>", record_text() + "x"],
+    ids=["nothing", "array", "number", "null", "text", "NaN", "cut", "empty", "HTML", "trailing"],
+)
+def test_what_is_no_record_is_refused(text):
+    with pytest.raises(CoercionError, match=r"\w+ \w+"):
+        coerced(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "1.50",
+        "1e400",
+        "9223372036854775808.10",
+        "-0.0",
+        '"a b"',
+        r'"\u00e9\/"',
+        "[1, 2.50 ]",
+        '{"times": 1.50, "currency": "usd"}',
+        '{"price": [9.1e-05, null]}',
+    ],
+)
+def test_an_unnamed_field_keeps_its_text(text):
+    assert bytes(coerced(record_text(new_field=text)).extra) == f'{{"new_field":{text}}}'.encode()
+
+
+def test_every_unnamed_field_is_kept():
+    item = coerced(
+        record_text(roi="null", sparkline_in_7d='{"price":[1.0]}', x_in_currency="-1.10")
+    )
+    assert (
+        bytes(item.extra) == b'{"roi":null,"sparkline_in_7d":{"price":[1.0]},"x_in_currency":-1.10}'
+    )
+
+
+@pytest.mark.parametrize("key", ["extra", "coin_id", 'qu\\"ote', "é", ""])
+def test_an_unnamed_field_may_have_any_name(key):
+    extra = json.loads(bytes(coerced(record_text(**{key: "1"})).extra))
+    assert extra == {json.loads(f'"{key}"'): 1}
+
+
+def test_without_unnamed_fields_extra_is_empty():
+    assert bytes(coerced(record_text(ath="1")).extra) == b"{}"
+
+
+def test_a_constant_is_part_of_the_item():
+    assert coerced(record_text()).vs_currency == "eur"
+
+
+def test_a_constant_holds_against_a_field_of_its_name():
+    item = coerced(record_text(vs_currency='"usd"'))
+    assert item.vs_currency == "eur"
+    assert bytes(item.extra) == b'{"vs_currency":"usd"}'
+
+
+numbers = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True
+)
+strings = st.builds(json.dumps, st.text(max_size=20), ensure_ascii=st.booleans())
+oddities = st.sampled_from([
+    "null", "true", "[]", '{"a": [1.50]}', "NaN", '"NaN"', r'"\ud800"', r'"\u0000"', '"1.50"',
+    '"7"', MOMENT, "9223372036854775808", "1e20", "-0", "{", ",",
+])  # fmt: skip
+keys = st.sampled_from([*REQUIRED, *NULLABLE, "roi", "extra"])
+records = st.builds(
+    lambda amounts, others: record_text(**amounts | others),
+    st.dictionaries(st.sampled_from(AMOUNTS), numbers | st.just("null")),
+    st.dictionaries(keys, numbers | strings | oddities, max_size=2),
+)
+
+
+@PROPERTY
+@given(key=st.sampled_from(AMOUNTS), text=numbers)
+def test_any_number_in_an_amount_is_that_decimal(key, text):
+    value = getattr(coerced(record_text(**{key: text})), key)
+    assert exact({key: value}) == exact({key: Decimal(text)})
+
+
+def assert_exact_or_refused(text: str | bytes) -> None:
+    try:
+        item = coerced(text)
+    except CoercionError:
+        return
+    assert exact(as_read(item)) == exact(read_independently(text))
+
+
+@PROPERTY
+@given(records)
+def test_any_record_is_exact_or_refused(text):
+    assert_exact_or_refused(text)
+
+
+@PROPERTY
+@given(st.sampled_from(REAL_TEXTS), st.data())
+def test_a_damaged_record_is_exact_or_refused(text, data):
+    place = data.draw(st.integers(0, len(text) - 1))
+    byte = data.draw(st.sampled_from(b'"\\,:{}[]-+.eE0159 \x00\xff') | st.integers(0, 255))
+    assert_exact_or_refused(text[:place] + bytes([byte]) + text[place + 1 :])

@@ -1,0 +1,92 @@
+"""Plans, keys and hosts, and what does not fit."""
+
+import pytest
+from scrapy.settings import Settings
+
+from coinspider.errors import ConfigurationError
+from coinspider.sources.coingecko import api_from_settings, plan_from_settings
+
+KEY = "CG-s3cr3tK3yOfTheTests"
+PUBLIC = "https://api.coingecko.com/api/v3"
+PRO = "https://pro-api.coingecko.com/api/v3"
+
+
+def settings(**values: str) -> Settings:
+    return Settings({f"COINGECKO_{name}": value for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("given", "base_url", "headers"),
+    [
+        pytest.param({}, PUBLIC, {}, id="nothing"),
+        pytest.param({"PLAN": "", "API_KEY": "", "BASE_URL": ""}, PUBLIC, {}, id="empty"),
+        pytest.param({"PLAN": "public"}, PUBLIC, {}, id="public"),
+        pytest.param({"API_KEY": KEY}, PUBLIC, {"x-cg-demo-api-key": KEY}, id="a key alone"),
+        pytest.param(
+            {"PLAN": "demo", "API_KEY": KEY}, PUBLIC, {"x-cg-demo-api-key": KEY}, id="demo"
+        ),
+        pytest.param({"PLAN": "pro", "API_KEY": KEY}, PRO, {"x-cg-pro-api-key": KEY}, id="pro"),
+    ],
+)
+def test_a_plan_has_its_host_and_its_header(given, base_url, headers):
+    assert api_from_settings(settings(**given)) == (base_url, headers)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://127.0.0.1:8000/api/v3", "https://proxy.example/api/v3", "http://[::1]:80/api/v3/"],
+)
+@pytest.mark.parametrize("plan", ["demo", "pro"])
+def test_another_host_gets_the_plans_header(plan, base_url):
+    api = api_from_settings(settings(PLAN=plan, API_KEY=KEY, BASE_URL=base_url))
+    assert api == (base_url.rstrip("/"), {f"x-cg-{plan}-api-key": KEY})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(
+            {"PLAN": "public", "API_KEY": KEY}, "COINGECKO_PLAN=public takes no key", id="public"
+        ),
+        pytest.param({"PLAN": "demo"}, "COINGECKO_PLAN=demo needs a key", id="demo without"),
+        pytest.param({"PLAN": "pro"}, "COINGECKO_PLAN=pro needs a key", id="pro without"),
+        pytest.param(
+            {"PLAN": "demo", "API_KEY": ""}, "COINGECKO_PLAN=demo needs a key", id="empty key"
+        ),
+        pytest.param(
+            {"PLAN": "gold", "API_KEY": KEY},
+            "COINGECKO_PLAN must be one of public, demo, pro",
+            id="no such plan",
+        ),
+        pytest.param(
+            {"PLAN": "Pro", "API_KEY": KEY}, "COINGECKO_PLAN must be one of", id="wrong case"
+        ),
+        pytest.param(
+            {"API_KEY": KEY, "BASE_URL": "localhost:8000"},
+            "COINGECKO_BASE_URL must start with http:// or https://",
+            id="host without a scheme",
+        ),
+        pytest.param(
+            {"API_KEY": KEY, "BASE_URL": f"ftp://user:{KEY}@host/"},
+            "COINGECKO_BASE_URL must start with http:// or https://",
+            id="key in a wrong address",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_without_showing_the_key(given, message):
+    with pytest.raises(ConfigurationError, match=f"^{message}") as caught:
+        api_from_settings(settings(**given))
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "calls"),
+    [
+        ({}, range(5, 16)),
+        ({"API_KEY": KEY}, range(30, 31)),
+        ({"PLAN": "pro", "API_KEY": KEY}, range(500, 501)),
+    ],
+    ids=["public", "demo", "pro"],
+)
+def test_a_plan_stays_within_its_calls_a_minute(given, calls):
+    assert plan_from_settings(settings(**given)).calls_per_minute in calls

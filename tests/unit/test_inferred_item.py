@@ -1,0 +1,75 @@
+"""Columns found out from the first page."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from msgspec import Raw
+
+from coinspider.errors import ConfigurationError
+from coinspider.records.coercion import coerce
+from coinspider.records.inferred_item import infer_item_class, make_item_class
+from coinspider.records.record import Record, Source
+from coinspider.records.table_item import columns, primary_key
+from coinspider.store.schema import sql_type
+
+
+def inferred(*texts: str) -> dict[str, str]:
+    item_class = infer_item_class("things", "id", [Raw(text.encode()) for text in texts])
+    return {column.name: sql_type(column).as_string() for column in columns(item_class)}
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        pytest.param(["1", "2.5", "1e30"], "numeric", id="numbers"),
+        pytest.param(["1", '"104485184.0928"'], "numeric", id="numbers, some as strings"),
+        pytest.param(['"1"', '"2.5"'], "text", id="only strings, though of digits"),
+        pytest.param(['"1"', '"x"'], "text", id="strings"),
+        pytest.param(["true", "false"], "boolean", id="booleans"),
+        pytest.param(['"2025-03-04T11:02:03.5Z"'], "timestamptz", id="times"),
+        pytest.param(['"2025-03-04T11:02:03"'], "text", id="times without a zone"),
+        pytest.param(['"2025-03-04T11:02:03Z"', '"soon"'], "jsonb", id="times and others"),
+        pytest.param(["[1]", '{"a": 1}'], "jsonb", id="arrays and objects"),
+        pytest.param(["1", "true"], "jsonb", id="mixed"),
+        pytest.param(["null", "1"], "numeric", id="null first"),
+    ],
+)
+def test_types(values, type_):
+    assert inferred(*(f'{{"id": "a", "value": {value}}}' for value in values))["value"] == type_
+
+
+@pytest.mark.parametrize("name", ["a b", "1st", "from", "table", "extra", "x" * 64, "né-e"])
+def test_what_is_no_name_for_a_column_goes_to_extra(name):
+    assert list(inferred(f'{{"id": 7, "{name}": 1}}')) == ["id", "extra"]
+
+
+def test_null_throughout_goes_to_extra():
+    assert list(inferred('{"id": 7, "value": null}')) == ["id", "extra"]
+
+
+def test_missing_key_is_an_error_that_says_how_to_name_it():
+    with pytest.raises(ConfigurationError, match="no key id: name it with -a key=NAME"):
+        inferred('{"uuid": "x"}')
+
+
+def test_records_become_items_of_the_class():
+    page = [
+        Raw(b'{"id":7,"at":"2025-03-04T00:00:00Z","price":1.50,"ok":true,"tags":[1.0]}'),
+        Raw(b'{"id":8,"new":"x"}'),
+    ]
+    item_class = infer_item_class("things", "id", page)
+    first, second = (coerce(Record(text, Source("u", item_class, {}))) for text in page)
+    assert (first.id, first.price, first.ok) == (Decimal(7), Decimal("1.50"), True)
+    assert first.at == datetime(2025, 3, 4, tzinfo=UTC)
+    assert bytes(first.tags) == b"[1.0]"
+    assert (second.id, second.new, second.price) == (Decimal(8), "x", None)
+
+
+def test_columns_of_a_stored_table_make_the_same_class():
+    stored = {"id": "numeric", "price": "numeric", "tags": "jsonb", "extra": "jsonb",
+              "delisted_at": "timestamp with time zone", "other": "inet"}  # fmt: skip
+    item_class = make_item_class("things", ["id"], stored)
+    assert [c.name for c in columns(item_class)] == ["id", "price", "tags", "extra"]
+    assert [c.required for c in columns(item_class)] == [True, False, False, True]
+    assert primary_key(item_class) == ["id"]

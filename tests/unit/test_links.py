@@ -1,0 +1,77 @@
+"""Which links a crawl follows."""
+
+import asyncio
+
+import pytest
+from scrapy import Request
+
+from coinspider.errors import LinkRefusedError
+from coinspider.http.links import HOME_META, PrivateAddressMiddleware, check_link
+
+HOME = "https://api.example/coins"
+
+
+@pytest.mark.parametrize(
+    ("link", "followed"),
+    [
+        pytest.param("https://api.example/coins?page=2", "https://api.example/coins?page=2",
+                     id="same host"),
+        pytest.param("https://api.example:443/coins", "https://api.example:443/coins",
+                     id="the default port"),
+        pytest.param("http://api.example/coins?page=2", "https://api.example/coins?page=2",
+                     id="http behind a TLS proxy"),
+        pytest.param("https://mirror.example/coins", "https://mirror.example/coins",
+                     id="an allowed host"),
+    ],
+)  # fmt: skip
+def test_followed(link, followed):
+    assert check_link(link, HOME, ["mirror.example"]) == followed
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        pytest.param("https://evil.example/coins", id="another host"),
+        pytest.param("https://api.example.evil.example/coins", id="a longer name"),
+        pytest.param("https://api.example@evil.example/coins", id="a user's name"),
+        pytest.param("https://api.example:8443/coins", id="another port"),
+        pytest.param("http://api.example:8080/coins", id="plain http on another port"),
+        pytest.param("file:///etc/passwd", id="a file"),
+        pytest.param("ftp://mirror.example/", id="another scheme on an allowed host"),
+    ],
+)
+def test_refused(link):
+    with pytest.raises(LinkRefusedError, match=r"api\.example to"):
+        check_link(link, HOME, ["mirror.example"])
+
+
+def test_refusal_names_both_hosts_but_no_password():
+    with pytest.raises(LinkRefusedError) as refused:
+        check_link("https://me:secret@evil.example/x?token=secret", HOME, [])
+    assert "https://api.example" in str(refused.value)
+    assert "https://evil.example" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+async def _check(link, home):
+    await PrivateAddressMiddleware().process_request(Request(link, meta={HOME_META: home}))
+
+
+@pytest.mark.parametrize(
+    ("link", "home", "refused"),
+    [
+        pytest.param("http://127.0.0.1/x", "https://93.184.216.34/", True, id="loopback"),
+        pytest.param("http://169.254.169.254/x", "https://93.184.216.34/", True, id="link-local"),
+        pytest.param("http://10.1.2.3/x", "https://93.184.216.34/", True, id="private"),
+        pytest.param("http://[::1]/x", "https://93.184.216.34/", True, id="loopback of IPv6"),
+        pytest.param("http://localhost/x", "https://93.184.216.34/", True, id="by its name"),
+        pytest.param("http://127.0.0.1:81/x", "http://127.0.0.1:80/", False, id="from there"),
+        pytest.param("https://1.1.1.1/x", "https://93.184.216.34/", False, id="public"),
+    ],
+)
+def test_the_own_network_is_out_of_reach_of_a_public_api(link, home, refused):
+    if refused:
+        with pytest.raises(LinkRefusedError, match="own network"):
+            asyncio.run(_check(link, home))
+    else:
+        asyncio.run(_check(link, home))

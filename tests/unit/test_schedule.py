@@ -1,0 +1,160 @@
+"""The sections ``[schedule:NAME]``, and when their runs are due."""
+
+from configparser import ConfigParser
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from coinspider.daemon.schedules.schedule import Schedule, read_schedules
+from coinspider.daemon.schedules.service import ScheduleService
+from coinspider.daemon.schedules.state import ScheduleStates
+from coinspider.errors import ConfigurationError
+from tests.helpers.processes import PROJECT
+
+START = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def read(text):
+    parser = ConfigParser()
+    parser.read_string(text)
+    return read_schedules(parser)
+
+
+def schedule(**options):
+    options = {"spider": "coins"} | options
+    lines = "\n".join(f"{name} = {value}" for name, value in options.items())
+    [found] = read(f"[schedule:test]\n{lines}")
+    return found
+
+
+def test_shipped_schedule_crawls_all_coins_every_three_minutes():
+    assert read((PROJECT / "scrapyd.conf").read_text()) == [
+        Schedule("coins", "coins", every=timedelta(minutes=3))
+    ]
+
+
+def test_section_gives_arguments_and_settings():
+    found = schedule(every="90s", **{"argument.vs_currency": "eur", "setting.log_level": "DEBUG"})
+    assert found.every == timedelta(seconds=90)
+    assert (found.arguments, found.settings) == ({"vs_currency": "eur"}, {"LOG_LEVEL": "DEBUG"})
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({}, "give either every = 3m or cron"),
+        ({"every": "3m", "cron": "* * * * *"}, "give either"),
+        ({"every": "3"}, "every = 3: a number from 1 with s, m, h or d"),
+        ({"every": "0m"}, "every = 0m"),
+        ({"cron": "* * * *"}, "five fields"),
+        ({"cron": "61 * * * *"}, "cron = 61"),
+        ({"cron": "0 0 30 2 *"}, "cron = 0 0 30 2 *: Bad day-of-month"),
+        ({"cron": "* * * * *", "timezone": "Mars/Base"}, "timezone = Mars/Base"),
+        ({"every": "3m", "overlap": "maybe"}, "overlap = maybe: one of skip, wait"),
+        ({"every": "3m", "enabled": "perhaps"}, "enabled = perhaps"),
+        ({"every": "3m", "sipder": "x"}, "unknown sipder: allowed are spider"),
+        ({"every": "3m", "spider": ""}, "spider is missing"),
+    ],
+)
+def test_wrong_section_is_named_with_the_reason(options, reason):
+    with pytest.raises(ConfigurationError) as caught:
+        schedule(**options)
+    assert str(caught.value).startswith("[schedule:test] in scrapyd.conf: ")
+    assert reason in str(caught.value)
+
+
+def cron_times(expression, timezone, start, count):
+    found = schedule(cron=expression, timezone=timezone)
+    times = [found.first_time(start)]
+    while len(times) < count:
+        times.append(found.next_time(times[-1], times[-1]))
+    return times
+
+
+def test_hour_that_comes_twice_runs_nothing_twice():
+    start = datetime(2025, 10, 25, 20, tzinfo=UTC)
+    assert cron_times("30 2 * * *", "Europe/Berlin", start, 2) == [
+        datetime(2025, 10, 26, 0, 30, tzinfo=UTC),
+        datetime(2025, 10, 27, 1, 30, tzinfo=UTC),
+    ]
+    times = cron_times("*/30 * * * *", "Europe/Berlin", start, 20)
+    assert {b - a for a, b in pairwise(times)} == {timedelta(minutes=30)}
+
+
+def test_hour_that_never_comes_loses_no_run():
+    start = datetime(2025, 3, 29, 20, tzinfo=UTC)
+    [time] = cron_times("30 2 * * *", "Europe/Berlin", start, 1)
+    assert time.date() == datetime(2025, 3, 30, tzinfo=UTC).date()
+
+
+class Runs(ScheduleService):
+    """The service with a clock of its own, and a job that is busy or not."""
+
+    def __init__(self, found, path):
+        super().__init__(None, [found], ScheduleStates(path), now=lambda: self.time)
+        self.time, self.runs, self.busy = START, [], None
+        self.state["test"] = self._resume(found)
+
+    def active_job(self, _):
+        return self.busy
+
+    def _run(self, _, state):
+        self.runs.append((self.time - START).total_seconds())
+        state.last_job, state.last_time = str(len(self.runs)), self.time
+        return state.last_job
+
+    def at(self, *seconds):
+        for second in seconds:
+            self.time = START + timedelta(seconds=second)
+            self.tick()
+        return self.runs
+
+
+@pytest.fixture
+def service(tmp_path):
+    def start(file="schedules.db", **options):
+        return Runs(schedule(**options), tmp_path / file)
+
+    return start
+
+
+def test_first_run_of_an_interval_is_at_once_and_the_others_do_not_drift(service):
+    assert service(every="60s").at(0, 1, 59, 60.4, 61, 120.2) == [0, 60.4, 120.2]
+
+
+@pytest.mark.parametrize("options", [{"every": "60s"}, {"cron": "* * * * *"}])
+def test_missed_runs_are_made_up_for_by_one(service, options):
+    assert service(**options).at(60, 1000, 1000.5, 1019, 1020)[-2:] == [1000, 1020]
+
+
+def test_clock_that_is_put_back_neither_stops_an_interval_nor_repeats_a_cron_time(service):
+    assert service(every="60s").at(7200, 3600, 3661) == [7200, 3661]
+    assert service("other", cron="0 * * * *").at(7200, 3600, 3660, 7260, 10800) == [7200, 10800]
+
+
+def test_due_run_is_skipped_or_waits_while_the_last_one_runs(service):
+    for overlap, expected in (("skip", [0, 120]), ("wait", [0, 70, 120])):
+        runs = service(overlap, every="60s", overlap=overlap)
+        runs.at(0)
+        runs.busy = "running"
+        runs.at(60, 65)
+        runs.busy = None
+        assert runs.at(70, 120) == expected
+        assert runs.state["test"].skipped_count == (overlap == "skip")
+
+
+def test_paused_and_disabled_schedules_run_nothing(service):
+    paused = service(every="60s")
+    paused.pause(paused.schedules["test"], True)
+    assert paused.at(0, 60) == []
+    paused.pause(paused.schedules["test"], False)
+    assert paused.at(61, 120) == [120]
+    assert service(every="60s", enabled="no").at(0, 60) == []
+
+
+def test_cron_time_that_was_missed_in_a_stop_is_due_at_the_start(service):
+    service(cron="30 * * * *").at(60)
+    second = service(cron="30 * * * *")
+    assert second.at(7200) == [7200]
+    assert service(cron="15 * * * *").at(899) == []
