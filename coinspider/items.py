@@ -24,6 +24,12 @@ class FullCoin(TableItem, kw_only=True):
 
     table: ClassVar[str] = "full_coin"
     history_table: ClassVar[str | None] = "coin_history"
+    noun: ClassVar[str] = "coin"
+    shown: ClassVar[tuple[str, ...]] = (
+        "market_cap_rank", "name", "symbol", "current_price", "price_change_percentage_24h",
+        "market_cap", "total_volume",
+    )  # fmt: skip
+    searched: ClassVar[tuple[str, ...]] = ("symbol", "name")
 
     coin_id: Key = field(name="id")
     vs_currency: Key = ""
@@ -58,6 +64,7 @@ class Asset(TableItem, kw_only=True, rename="camel"):
     """A coin as CoinCap's ``/v2/assets`` tells it; its numbers come as strings."""
 
     table: ClassVar[str] = "asset"
+    noun: ClassVar[str] = "asset"
 
     asset_id: Key = field(name="id")
     rank: Integer | None = None

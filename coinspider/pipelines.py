@@ -9,14 +9,16 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
-from coinspider.crawl.spider_base import SINCE_STAT, PaginatedSpider
+from coinspider.crawl.arguments import share_setting
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Record
+from coinspider.records.rejected_record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
-from coinspider.stats import REASONS_STAT, REJECTED_STAT, share_from_settings
+from coinspider.stats import REJECTED_STAT
 from coinspider.store.batch_writer import BatchWriter
-from coinspider.store.rejected_records import RejectedRecord, rejected_record
 from coinspider.store.session import CrawlSession
 
 # So many different ones are told at the end of a crawl.
@@ -30,8 +32,8 @@ class CoercePipeline:
     """
 
     def __init__(self, crawler: Crawler):
-        self.stats = crawler.stats
-        share_from_settings(crawler.settings, "REJECTED_SHARE_MAX")
+        self.stats, self.state = crawler.stats, crawl_state(crawler)
+        share_setting(crawler.settings, "REJECTED_SHARE_MAX")
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -48,9 +50,9 @@ class CoercePipeline:
             raise RejectedRecordError(str(error)) from None
 
     def _note(self, reason: str) -> None:
-        reasons = self.stats.get_value(REASONS_STAT, ())
+        reasons = self.state.rejection_reasons
         if len(reasons) < REASONS_MAX and reason not in reasons:
-            self.stats.set_value(REASONS_STAT, (*reasons, reason))
+            self.state.rejection_reasons = (*reasons, reason)
 
 
 class SincePipeline:
@@ -77,7 +79,7 @@ class SincePipeline:
         if self.greatest is not None:
             is_time = isinstance(self.greatest, datetime)
             since = self.greatest.isoformat() if is_time else str(self.greatest)
-            self.crawler.stats.set_value(SINCE_STAT, since)
+            crawl_state(self.crawler).next_since = since
 
 
 class PostgresPipeline:
@@ -110,7 +112,9 @@ class PostgresPipeline:
         return pipeline
 
     async def open_spider(self) -> None:
-        await self.writer.open()
+        spider = self.crawler.spider
+        assert isinstance(spider, PaginatedSpider)
+        spider.start_from(await self.writer.open(spider.target()))
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
         if not isinstance(item, TableItem):

@@ -1,39 +1,51 @@
-"""What a crawl has counted, by the names of the columns of the table ``crawl``."""
+"""The name of each stat, and what a crawl has counted by the columns of the table ``crawl``."""
 
-from scrapy.settings import BaseSettings
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.spider_base import PAGE_STAT, RECORD_STAT
-from coinspider.errors import ConfigurationError
+from coinspider.http.ratelimit import REFUSED_STAT, WAIT_STAT
 
+PAGE_STAT = "pagination/page_count"
+EMPTY_STAT = "pagination/empty_page_count"
+RECORD_STAT = "pagination/record_count"
 REJECTED_STAT = "coercion/rejected_count"
-REASONS_STAT = "coercion/first_reasons"
-# The stats whose sum each figure is.
+ITEM_STAT = "postgres/item_count"
+INSERTED_STAT = "postgres/inserted_count"
+UPDATED_STAT = "postgres/updated_count"
+UNCHANGED_STAT = "postgres/unchanged_count"
+REFUSED_ROW_STAT = "postgres/refused_count"
+LOST_STAT = "postgres/lost_count"
+RELISTED_STAT = "postgres/relisted_count"
+DELISTED_STAT = "postgres/delisted_count"
+
+# Fields of CrawlState, each with the stat that mirrors it.
+STATE_STATS = {
+    "end_reached": "pagination/end_reached",
+    "known_pages": "pagination/known_page_count",
+    "expected_pages": "pagination/expected_page_count",
+    "next_since": "pagination/since",
+    "failure": "crawl/failure",
+    "skipped": "crawl/skipped",
+    "rejection_reasons": "coercion/first_reasons",
+}
+# Columns of the table crawl, each with the stats whose sum it is.
 FIGURES = {
     "page_count": (PAGE_STAT,),
     "record_count": (RECORD_STAT,),
-    "inserted_count": ("postgres/inserted_count",),
-    "updated_count": ("postgres/updated_count",),
-    "unchanged_count": ("postgres/unchanged_count",),
+    "inserted_count": (INSERTED_STAT,),
+    "updated_count": (UPDATED_STAT,),
+    "unchanged_count": (UNCHANGED_STAT,),
     # By coercion, and by PostgreSQL itself.
-    "rejected_count": (REJECTED_STAT, "postgres/refused_count"),
-    "delisted_count": ("postgres/delisted_count",),
-    "refused_count": ("ratelimit/refused_count",),
-    "wait_seconds": ("ratelimit/wait_seconds",),
+    "rejected_count": (REJECTED_STAT, REFUSED_ROW_STAT),
+    "delisted_count": (DELISTED_STAT,),
+    "refused_count": (REFUSED_STAT,),
+    "wait_seconds": (WAIT_STAT,),
     "response_bytes": ("downloader/response_bytes",),
 }
 
 
 def figures(stats: StatsCollector) -> dict[str, int | float]:
+    """What has been counted so far, by column of the table ``crawl``."""
     return {
         name: sum(stats.get_value(stat, 0) for stat in summands)
         for name, summands in FIGURES.items()
     }
-
-
-def share_from_settings(settings: BaseSettings, name: str) -> float:
-    """A setting that is a share, from 0 to 1; else :exc:`ConfigurationError`."""
-    share = settings.getfloat(name)
-    if not 0 <= share <= 1:
-        raise ConfigurationError(f"{name} must be a share from 0 to 1")
-    return share

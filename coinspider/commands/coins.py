@@ -65,6 +65,7 @@ class Command(ScrapyCommand):
     def _read(self, opts: argparse.Namespace) -> "Listing":
         import psycopg
 
+        from coinspider.items import FullCoin
         from coinspider.store import queries
         from coinspider.store.connect import database_url, describe
 
@@ -76,10 +77,11 @@ class Command(ScrapyCommand):
                 return queries.list_crawls(connection, opts.limit)
             if opts.rejected:
                 return queries.list_rejected_records(connection, opts.limit)
-            chosen = queries.CoinFilter(
-                opts.currency, opts.search, opts.sort, _columns(opts.columns), opts.limit
-            )
-            return queries.list_coins(connection, chosen)
+            chosen = queries.RowFilter(
+                FullCoin, {"vs_currency": opts.currency}, _columns(opts.columns), opts.sort,
+                opts.search, opts.limit,
+            )  # fmt: skip
+            return queries.list_rows(connection, chosen)
 
 
 def _limit(text: str) -> int | None:
@@ -91,8 +93,9 @@ def _limit(text: str) -> int | None:
 
 
 def _columns(text: str | None) -> list[str]:
-    from coinspider.store.queries import COIN_COLUMNS, SHOWN
+    from coinspider.items import FullCoin
+    from coinspider.records.table_item import stored_columns
 
     if text == "all":
-        return list(COIN_COLUMNS)
-    return text.split(",") if text else list(SHOWN)
+        return stored_columns(FullCoin)
+    return text.split(",") if text else list(FullCoin.shown)

@@ -1,13 +1,12 @@
-"""How a crawl ended, read from its stats."""
+"""How a crawl ended, and the exit status for it."""
 
 from typing import NamedTuple
 
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.failure import FAILURE_STAT, SKIPPED_STAT
-from coinspider.crawl.spider_base import END_STAT, RECORD_STAT
-from coinspider.stats import figures
+from coinspider.crawl.state import crawl_state
+from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
 
 EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
 _FEED_STAT = "feedexport/success_count"
@@ -26,16 +25,16 @@ class Outcome(NamedTuple):
 
 def outcome_of(crawler: Crawler) -> Outcome:
     """A crawl is good only if nothing went wrong and the end of the pages was seen."""
-    stats = crawler.stats
+    stats, state = crawler.stats, crawl_state(crawler)
     done = _done(stats)
     reason = stats.get_value("finish_reason", "it was killed")
-    if skipped := stats.get_value(SKIPPED_STAT):
-        return Outcome("skipped", skipped)
-    if problem := stats.get_value(FAILURE_STAT):
-        return Outcome("failed", f"the crawl failed: {problem} ({done})")
+    if state.skipped:
+        return Outcome("skipped", state.skipped)
+    if state.failure:
+        return Outcome("failed", f"the crawl failed: {state.failure} ({done})")
     if reason == "shutdown":
         return Outcome("interrupted", f"the crawl was interrupted ({done})")
-    if reason != "finished" or not stats.get_value(END_STAT):
+    if reason != "finished" or not state.end_reached:
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler) or _rejected_share(crawler):
         return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
@@ -66,7 +65,7 @@ def _rejected_share(crawler: Crawler) -> str | None:
 def _done(stats: StatsCollector) -> str:
     figure = figures(stats)
     text = f"{figure['page_count']} pages, {figure['record_count']} records"
-    if stats.get_value("postgres/item_count") is not None:
+    if stats.get_value(ITEM_STAT) is not None:
         new, changed, unchanged = (
             figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")
         )

@@ -6,36 +6,35 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
 from scrapy.utils.defer import deferred_from_coro
 
+from coinspider.crawl.state import crawl_state
+
 logger = logging.getLogger(__name__)
 
-FAILURE_STAT = "crawl/failure"
-SKIPPED_STAT = "crawl/skipped"
 
+def note_failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
+    """Log and keep why the crawl fails; return the exception that ends it, for the caller to raise.
 
-def failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
-    """Note why the crawl fails, and give the exception that ends it to whoever may raise it.
-
-    The first failure is the one that is told at the end: later ones often follow from it.
+    The first failure is the one that is shown at the end: later ones often follow from it.
     """
     logger.error(message, extra={"spider": crawler.spider})
-    if crawler.stats.get_value(FAILURE_STAT) is None:
-        crawler.stats.set_value(FAILURE_STAT, message)
+    state = crawl_state(crawler)
+    state.failure = state.failure or message
     return CloseSpider(reason)
 
 
-def skip_crawl(crawler: Crawler, message: str) -> CloseSpider:
-    """Note why the crawl does not even begin, and give the exception that ends it."""
+def note_skip(crawler: Crawler, message: str) -> CloseSpider:
+    """Log and keep why the crawl does not begin; return the exception that ends it."""
     logger.warning(message, extra={"spider": crawler.spider})
-    crawler.stats.set_value(SKIPPED_STAT, message)
+    crawl_state(crawler).skipped = message
     return CloseSpider("skipped")
 
 
 def fail_crawl(crawler: Crawler, reason: str, message: str) -> None:
-    """Note why the crawl fails, and end it.
+    """Log and keep why the crawl fails, and end it.
 
-    For code whose ``CloseSpider`` nobody would heed, as that of ``process_item``.
+    For code whose ``CloseSpider`` Scrapy would ignore, as that of ``process_item``.
     """
-    failure(crawler, reason, message)
+    note_failure(crawler, reason, message)
     if crawler.engine.spider is not None:
         # Awaited here it would wait for the very item that is being processed.
         deferred_from_coro(crawler.engine.close_spider_async(reason=reason))

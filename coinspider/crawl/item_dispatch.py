@@ -16,6 +16,7 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.log import logformatter_adapter
 from twisted.python.failure import Failure
 
+from coinspider._compat import pipeline_methods
 from coinspider.records.record import Page, Record
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,7 @@ class PageMiddleware:
 
     @cached_property
     def pipelines(self) -> list[Callable[[Any], Any]]:
-        methods: Any = self.crawler.engine.scraper.itemproc.methods["process_item"]
-        return list(methods)
+        return pipeline_methods(self.crawler)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:

@@ -8,7 +8,7 @@ from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from coinspider.records.record import Record
-from coinspider.store.rejected_records import readable
+from coinspider.records.rejected_record import storable
 
 
 class PageLogFormatter(LogFormatter):
@@ -35,7 +35,7 @@ class PageLogFormatter(LogFormatter):
             result["msg"] = "Set aside: %(exception)s, in %(item)s of %(url)s"
             result["args"] = {
                 "exception": exception,
-                "item": readable(bytes(item.text)[:200]),
+                "item": storable(bytes(item.text)[:200]),
                 "url": item.source.url,
             }
         return result

@@ -9,7 +9,7 @@ from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 from w3lib.url import safe_url_string
 
-from coinspider.crawl.failure import failure
+from coinspider.crawl.failure import note_failure
 from coinspider.errors import CrawlEndingError, LinkRefusedError
 from coinspider.http.links import check_link
 
@@ -31,14 +31,14 @@ class PageFailures(Spider):
         if isinstance(error, CrawlEndingError):
             return None
         if isinstance(error, LinkRefusedError):
-            raise failure(self.crawler, "link_refused", str(error))
+            raise note_failure(self.crawler, "link_refused", str(error))
         if not isinstance(error, HttpError):
             return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
         if error.response.status in REDIRECTS and "Location" in error.response.headers:
             return self.redirected(request, error.response)
         status = f"HTTP status {error.response.status}"
         explanation = self.explain(error.response)
-        raise self.failure(request, f"{status}, {explanation}" if explanation else status)
+        raise self.page_failure(request, f"{status}, {explanation}" if explanation else status)
 
     def explain(self, response: Response) -> str:
         """What an error page says, in a few words."""
@@ -51,12 +51,12 @@ class PageFailures(Spider):
         """
         times = request.meta.get("redirect_times", 0) + 1
         if times > self.crawler.settings.getint("REDIRECT_MAX_TIMES"):
-            raise self.failure(request, f"it was redirected {times} times")
+            raise self.page_failure(request, f"it was redirected {times} times")
         location = safe_url_string(response.headers["Location"] or b"")
         try:
             url = check_link(response.urljoin(location), self.url, self.hosts_allowed)
         except LinkRefusedError as error:
-            raise failure(self.crawler, "link_refused", str(error)) from None
+            raise note_failure(self.crawler, "link_refused", str(error)) from None
         return self.page_request(
             url,
             meta={"redirect_times": times},
@@ -70,9 +70,9 @@ class PageFailures(Spider):
         assert request
         retry = get_retry_request(request, spider=self, reason=reason)
         if retry is None:
-            raise self.failure(request, reason)
+            raise self.page_failure(request, reason)
         return retry
 
-    def failure(self, request: Request, reason: str) -> Exception:
+    def page_failure(self, request: Request, reason: str) -> Exception:
         message = f"page {request.url} could not be had: {reason}"
-        return failure(self.crawler, "page_failed", message)
+        return note_failure(self.crawler, "page_failed", message)

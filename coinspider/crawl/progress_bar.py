@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
-from coinspider.crawl.spider_base import EXPECTED_STAT, KNOWN_STAT
+from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.stats import figures
 
@@ -93,9 +93,9 @@ class Progress:
 
     def _pages(self) -> tuple[int, int | None]:
         """How many there were, and how many there are to be: none where that is not known."""
-        stats = self.crawler.stats
-        done = int(figures(stats)["page_count"])
-        expected = stats.get_value(EXPECTED_STAT) or stats.get_value(KNOWN_STAT) or 0
+        state = crawl_state(self.crawler)
+        done = int(figures(self.crawler.stats)["page_count"])
+        expected = state.expected_pages or state.known_pages or 0
         return done, expected if done <= expected else None
 
     def _wait(self) -> float:

@@ -12,8 +12,10 @@ from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
-from coinspider.crawl.failure import fail_crawl, failure
+from coinspider.crawl.failure import fail_crawl, note_failure
 from coinspider.crawl.page_failures import PageFailures
+from coinspider.crawl.state import crawl_state
+from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import ConfigurationError, LinkRefusedError, PageError
 from coinspider.http.credentials import TOKEN_META, credential_headers
 from coinspider.http.links import HOME_META, check_link, origin
@@ -21,14 +23,8 @@ from coinspider.http.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagin
 from coinspider.records.json_path import parse_path, split_records
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
+from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
-PAGE_STAT = "pagination/page_count"
-EMPTY_STAT = "pagination/empty_page_count"
-RECORD_STAT = "pagination/record_count"
-END_STAT = "pagination/end_reached"
-SINCE_STAT = "pagination/since"
-KNOWN_STAT = "pagination/known_page_count"
-EXPECTED_STAT = "pagination/expected_page_count"
 _COUNT = re.compile(rb"\d{1,12}")
 
 
@@ -60,7 +56,6 @@ class PaginatedSpider(PageFailures):
     # value from. It is kept in the database, and moves on with a complete crawl only.
     since_parameter: str | None = None
     since_column: str | None = None
-    since: str | None = None
     # For a spider that has no item class until it knows the table's columns.
     table: str | None = None
 
@@ -87,9 +82,31 @@ class PaginatedSpider(PageFailures):
         """What only one crawl at a time may read."""
         return f"{self.name} {self.url}"
 
+    def target(self) -> CrawlTarget:
+        """What this spider crawls, for the store."""
+        return CrawlTarget(
+            source=self.name,
+            url=self.url,
+            lock_name=self.lock_name,
+            item_class=self.item_class,
+            table=self.table,
+            constants=self.constants,
+            whole=self.whole,
+            incremental=bool(self.since_parameter),
+            job=self.job,
+            arguments=self.arguments,
+        )
+
+    def start_from(self, start: CrawlStart) -> None:
+        """Take over what the store knows of earlier crawls."""
+        self.item_class = start.item_class
+        state = crawl_state(self.crawler)
+        state.since, state.known_pages, state.place = start.since, start.known_pages, start.place
+
     async def start(self) -> AsyncIterator[Request]:
-        if self.since_parameter and self.since:
-            self.start_url = add_or_replace_parameter(self.url, self.since_parameter, self.since)
+        since = crawl_state(self.crawler).since
+        if self.since_parameter and since:
+            self.start_url = add_or_replace_parameter(self.url, self.since_parameter, since)
         else:
             self.start_url = self.url
         if isinstance(self.pagination, PageNumber):
@@ -139,12 +156,12 @@ class PaginatedSpider(PageFailures):
 
     def expect_pages(self, total: bytes, record_count: int) -> None:
         """Where the first page tells in the header ``total`` how many records there are in all."""
-        stats = self.crawler.stats
-        if stats.get_value(EXPECTED_STAT) or not (record_count and _COUNT.fullmatch(total)):
+        state = crawl_state(self.crawler)
+        if state.expected_pages or not (record_count and _COUNT.fullmatch(total)):
             return
         pages = -(-int(total) // record_count)
         last = getattr(self.pagination, "last", None)
-        stats.set_value(EXPECTED_STAT, min(pages, last or pages))
+        state.expected_pages = min(pages, last or pages)
 
     def following_pages(
         self, response: Response, look_ahead: LookAhead, record_count: int
@@ -156,10 +173,10 @@ class PaginatedSpider(PageFailures):
             requests = list(self.linked_page(response))
             end = not requests
         if end:
-            self.crawler.stats.set_value(END_STAT, True)
+            crawl_state(self.crawler).end_reached = True
         elif self.pages_max and self.crawler.stats.get_value(PAGE_STAT, 0) >= self.pages_max:
             message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
-            raise failure(self.crawler, "too_many_pages", message)
+            raise note_failure(self.crawler, "too_many_pages", message)
         yield from requests
 
     def numbered_pages(
@@ -182,7 +199,7 @@ class PaginatedSpider(PageFailures):
             try:
                 yield self.page_request(check_link(link, self.url, self.hosts_allowed))
             except LinkRefusedError as error:
-                raise failure(self.crawler, "link_refused", str(error)) from None
+                raise note_failure(self.crawler, "link_refused", str(error)) from None
 
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops what it has asked for already: a link that leads in a circle."""
@@ -194,7 +211,7 @@ class PaginatedSpider(PageFailures):
         settings = self.crawler.settings
         ways = settings.getint("LOOKAHEAD_PAGES", 1)
         calls, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD")
-        known = self.crawler.stats.get_value(KNOWN_STAT) if calls else None
+        known = crawl_state(self.crawler).known_pages if calls else None
         limit_bound = calls and (not known or latency * calls < period)
         if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:
             return IN_SEQUENCE

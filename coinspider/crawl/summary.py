@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
-from coinspider.crawl.spider_base import EMPTY_STAT, PaginatedSpider
-from coinspider.stats import REASONS_STAT, figures
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.state import crawl_state
+from coinspider.stats import EMPTY_STAT, figures
 from coinspider.text import readable_seconds
+
+NOT_STORED = "not stored (POSTGRES_ENABLED=0)"
 
 
 def summary(crawler: Crawler) -> list[str]:
@@ -28,7 +31,7 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     )
     if figure["delisted_count"]:
         yield "delisted", f"{figure['delisted_count']:,}"
-    reasons = "; ".join(stats.get_value(REASONS_STAT, ()))
+    reasons = "; ".join(crawl_state(crawler).rejection_reasons)
     yield "rejected", f"{figure['rejected_count']:,}" + (f": {reasons}" if reasons else "")
     seconds = stats.get_value("elapsed_time_seconds") or 0.0
     refused = figure["refused_count"]
@@ -38,7 +41,8 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     )
     yield "limit", _limit(settings, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
     if table := spider.item_class.table if spider.item_class else spider.table:
-        yield "rows", _place(settings, table)
+        place = crawl_state(crawler).place
+        yield "rows", f"{table} in {place}: scrapy coins, scrapy psql" if place else NOT_STORED
     if feeds := settings.getdict("FEEDS"):
         yield "feed", ", ".join(map(str, feeds))
 
@@ -50,14 +54,3 @@ def _limit(settings: BaseSettings, calls: float, seconds: float) -> str:
     ideal = (calls - 1) // limit * period
     share = f", {seconds / ideal:.2f} times the least it allows" if ideal else ""
     return f"{limit} calls in {period:g} s{share}"
-
-
-def _place(settings: BaseSettings, table: str) -> str:
-    if not settings.getbool("POSTGRES_ENABLED"):
-        return "not stored (POSTGRES_ENABLED=0)"
-    # Imported late: it brings psycopg into the start of each command of scrapy.
-    from coinspider.store.connect import describe
-
-    url = settings.get("DATABASE_URL")
-    place = f"database {describe(url)}" if url else "the embedded PostgreSQL"
-    return f"{table} in {place}: scrapy coins, scrapy psql"

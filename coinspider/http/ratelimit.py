@@ -42,9 +42,14 @@ from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
+from coinspider._compat import is_ending
 from coinspider.errors import CrawlEndingError
 
 logger = logging.getLogger(__name__)
+
+REFUSED_STAT = "ratelimit/refused_count"
+WAIT_STAT = "ratelimit/wait_seconds"
+CALLS_STAT = "ratelimit/calls_per_period"
 
 # Seconds between two looks at whether the crawl is ending: how long a stop may take.
 STOP_INTERVAL = 0.25
@@ -73,14 +78,10 @@ def _until(http_date: str, now: datetime) -> float:
 
 
 async def wait_or_end(crawler: Crawler, seconds: float) -> None:
-    """Sleep, but raise :exc:`CrawlEndingError` soon after the crawl begins to end.
-
-    Scrapy waits for the requests under way before it ends, and tells nobody that it does.
-    """
+    """Sleep, but raise :exc:`CrawlEndingError` soon after the crawl begins to end."""
     deadline = monotonic() + seconds
     while True:
-        slot = crawler.engine._slot
-        if not crawler.engine.running or slot is None or slot.closing is not None:
+        if is_ending(crawler):
             raise CrawlEndingError("the crawl is ending")
         remaining = deadline - monotonic()
         if remaining <= 0:
@@ -197,7 +198,7 @@ class RateLimitMiddleware:
         if not self.is_refusal(response):
             self.pace.passed(now)
             return response
-        self.crawler.stats.inc_value("ratelimit/refused_count")
+        self.crawler.stats.inc_value(REFUSED_STAT)
         self.pace.refused(now)
         self._block(response, now)
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
@@ -225,9 +226,9 @@ class RateLimitMiddleware:
                 self._tell(wait)
             await wait_or_end(self.crawler, wait)
         stats = self.crawler.stats
-        waited = stats.get_value("ratelimit/wait_seconds", 0.0) + monotonic() - started
-        stats.set_value("ratelimit/wait_seconds", waited)
-        stats.set_value("ratelimit/calls_per_period", self.window.limit)
+        waited = stats.get_value(WAIT_STAT, 0.0) + monotonic() - started
+        stats.set_value(WAIT_STAT, waited)
+        stats.set_value(CALLS_STAT, self.window.limit)
 
     def _wait(self, now: float) -> float:
         """Seconds until the next call may go, as far as can be told now."""

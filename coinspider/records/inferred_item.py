@@ -1,4 +1,4 @@
-"""Items for tables that no item class stands for, made from the first page or the table itself."""
+"""Items for tables that no item class stands for, made from a page or from a table's columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, defstruct
-from psycopg import AsyncConnection
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import NULL, TableItem
@@ -25,14 +24,6 @@ TYPES: dict[str, Any] = {
 NUMBER_AS_TEXT = "a number as text"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _RESERVED = {"table", "history_table", "source", "extra", "delisted_at"}
-_STORED_TYPES = """
-SELECT column_name, data_type FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position
-"""
-_STORED_KEYS = """
-SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
-"""
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -52,13 +43,6 @@ def infer_item_class(table: str, key: str, texts: Sequence[Raw]) -> type[TableIt
     if types.get(key) not in ("text", "numeric"):
         raise ConfigurationError(f"the records have no key {key}: name it with -a key=NAME")
     return make_item_class(table, [key], types)
-
-
-async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
-    """An item class for a table as an earlier crawl has made it; ``None`` where there is none."""
-    keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
-    types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()
-    return make_item_class(table, [key for (key,) in keys], dict(types)) if keys else None
 
 
 def make_item_class(

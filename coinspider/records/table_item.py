@@ -38,6 +38,12 @@ class TableItem(Struct, kw_only=True, dict=True):
     table: ClassVar[str]
     history_table: ClassVar[str | None] = None
     """Where each change is kept (``HISTORY_ENABLED``): the key, the version, what is tracked."""
+    noun: ClassVar[str] = "record"
+    """What one row is called where people read of it; the plural adds an s."""
+    shown: ClassVar[tuple[str, ...]] = ()
+    """The columns that a listing shows, the first of them its order; all of them by default."""
+    searched: ClassVar[tuple[str, ...]] = ()
+    """The columns, beside the first of the key, in which a listing looks for a text."""
     source: ClassVar[Any] = None
     """Of an item that was made of a record: that record's. It is no field, so none of the row."""
     extra: Extra = NO_EXTRA
@@ -97,6 +103,11 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
 def history_columns(item_class: type[TableItem]) -> list[Column]:
     """What a history keeps of a row: its key, its version, what is tracked."""
     return [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
+
+
+def stored_columns(item_class: type[TableItem]) -> list[str]:
+    """The names of all columns of the table, in their order."""
+    return [*(column.name for column in columns(item_class)), "delisted_at"]
 
 
 @cache

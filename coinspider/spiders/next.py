@@ -9,7 +9,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
-from coinspider.crawl.failure import failure
+from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.pagination import (
@@ -99,4 +99,4 @@ class NextSpider(PaginatedSpider):
         except PageError:
             return  # parse asks for the page again
         except ConfigurationError as error:
-            raise failure(self.crawler, "no_key", str(error)) from None
+            raise note_failure(self.crawler, "no_key", str(error)) from None

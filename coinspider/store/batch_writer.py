@@ -8,15 +8,27 @@ import psycopg
 from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
+from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.exit_status import outcome_of
-from coinspider.crawl.failure import FAILURE_STAT, fail_crawl, failure
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.state import crawl_state
+from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
+from coinspider.records.rejected_record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
-from coinspider.stats import share_from_settings
+from coinspider.stats import (
+    DELISTED_STAT,
+    INSERTED_STAT,
+    ITEM_STAT,
+    LOST_STAT,
+    REFUSED_ROW_STAT,
+    RELISTED_STAT,
+    UNCHANGED_STAT,
+    UPDATED_STAT,
+)
 from coinspider.store.connect import one_line
 from coinspider.store.delisting import Delisting
-from coinspider.store.rejected_records import RejectedRecord, quarantine, rejected_record
+from coinspider.store.rejected_records import quarantine
 from coinspider.store.session import SESSION_ERRORS, CrawlSession
 from coinspider.store.upsert import upsert
 
@@ -39,22 +51,21 @@ class BatchWriter:
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
-        self.delisted_share_max = share_from_settings(crawler.settings, "DELISTED_SHARE_MAX")
+        self.delisted_share_max = share_setting(crawler.settings, "DELISTED_SHARE_MAX")
         self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
         self.rejected_count = 0
         self.lost_pages: dict[str | None, None] = {}
 
-    async def open(self) -> None:
-        assert isinstance(self.crawler.spider, PaginatedSpider)
-        if self.crawler.spider.item_class:
-            self.delisting = Delisting(self.crawler.spider)
-        await self.session.open(self._load)
+    async def open(self, target: CrawlTarget) -> CrawlStart:
+        if target.item_class:
+            self.delisting = Delisting(target.item_class, target.constants, target.whole)
+        return await self.session.open(target, self._load)
 
     async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         try:
             await self._write(items, rejected)
         except SESSION_ERRORS as error:
-            self.crawler.stats.inc_value("postgres/lost_count", len(items) + len(rejected))
+            self.crawler.stats.inc_value(LOST_STAT, len(items) + len(rejected))
             self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
             self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
             fail_crawl(self.crawler, "database_error", one_line(error))
@@ -81,13 +92,13 @@ class BatchWriter:
         await self._quarantine([*rejected, *refused])
         if self.delisting:
             await self._relist(items, self.delisting)
-        self.crawler.stats.inc_value("postgres/item_count", len(items))
+        self.crawler.stats.inc_value(ITEM_STAT, len(items))
 
     async def _relist(self, items: Sequence[TableItem], delisting: Delisting) -> None:
         delisting.saw(items)
         if back := delisting.back(items):
             await self.session.run(lambda connection: delisting.relist(connection, back))
-            self.crawler.stats.inc_value("postgres/relisted_count", len(back))
+            self.crawler.stats.inc_value(RELISTED_STAT, len(back))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
         """A batch that the server refuses is halved until the row at fault is found."""
@@ -102,14 +113,14 @@ class BatchWriter:
             if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):
                 raise
             if len(items) == 1:
-                stats.inc_value("postgres/refused_count")
+                stats.inc_value(REFUSED_ROW_STAT)
                 return [_refused(items[0], error)]
             middle = len(items) // 2
             return [*await self._upsert(items[:middle]), *await self._upsert(items[middle:])]
         inserted, updated = added.inserted_count, added.updated_count
-        stats.inc_value("postgres/inserted_count", inserted)
-        stats.inc_value("postgres/updated_count", updated)
-        stats.inc_value("postgres/unchanged_count", len(items) - inserted - updated)
+        stats.inc_value(INSERTED_STAT, inserted)
+        stats.inc_value(UPDATED_STAT, updated)
+        stats.inc_value(UNCHANGED_STAT, len(items) - inserted - updated)
         return []
 
     async def _quarantine(self, records: Sequence[RejectedRecord]) -> None:
@@ -133,16 +144,16 @@ class BatchWriter:
                 lambda connection: delisting.mark(connection, moment, share_max)
             )
         except SESSION_ERRORS as error:
-            failure(self.crawler, "database_error", one_line(error))
+            note_failure(self.crawler, "database_error", one_line(error))
             return
-        self.crawler.stats.set_value("postgres/delisted_count", delisted.marked)
+        self.crawler.stats.set_value(DELISTED_STAT, delisted.marked)
         if delisted.missing and not delisted.marked:
             message = (
                 f"{delisted.missing} of the {delisted.known} known coins are missing: more than"
                 f" DELISTED_SHARE_MAX={share_max:g} is taken for a fault of the API,"
                 " and none is marked as delisted"
             )
-            failure(self.crawler, "coins_missing", message)
+            note_failure(self.crawler, "coins_missing", message)
 
     def _name_lost_pages(self) -> None:
         stats = self.crawler.stats
@@ -150,8 +161,9 @@ class BatchWriter:
         named = ", ".join(pages[:_NAMED_PAGES])
         more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
         logger.error("Not stored, or not wholly: %s", ", ".join(pages))
-        lost = f"{stats.get_value('postgres/lost_count')} rows are not stored, of {named}{more}"
-        stats.set_value(FAILURE_STAT, f"{stats.get_value(FAILURE_STAT)}; {lost}")
+        lost = f"{stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
+        state = crawl_state(self.crawler)
+        state.failure = f"{state.failure}; {lost}"
 
 
 def _refused(item: TableItem, error: psycopg.Error) -> RejectedRecord:

@@ -89,3 +89,9 @@ def describe(url: str) -> str:
         ) from None
     host, port = parts.get("host", "localhost"), parts.get("port", "5432")
     return f"{parts.get('dbname') or parts.get('user') or ''} on {host}:{port}"
+
+
+def place(settings: BaseSettings) -> str:
+    """Where the rows are, in words."""
+    url = settings.get("DATABASE_URL")
+    return f"database {describe(url)}" if url else "the embedded PostgreSQL"

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.target import CrawlTarget
 from coinspider.errors import CrawlRowError
 from coinspider.stats import FIGURES, figures
 
@@ -83,15 +83,15 @@ class Run(NamedTuple):
         return f"crawl {self.id}, process {self.process_id} on {self.host}"
 
 
-async def begin_crawl(connection: AsyncConnection, spider: PaginatedSpider) -> int:
+async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
     """Add the row of a crawl that starts now, and give its id."""
     values = {
-        "spider": spider.name,
-        "job": spider.job,
-        "arguments": Jsonb(spider.arguments),
-        "url": spider.url,
-        "vs_currency": spider.constants.get("vs_currency"),
-        "lock_name": spider.lock_name,
+        "spider": target.source,
+        "job": target.job,
+        "arguments": Jsonb(dict(target.arguments)),
+        "url": target.url,
+        "vs_currency": target.constants.get("vs_currency"),
+        "lock_name": target.lock_name,
         "host": socket.gethostname(),
         "process_id": os.getpid(),
     }

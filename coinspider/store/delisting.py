@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import attrgetter
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.records.record import Record
 from coinspider.records.table_item import TableItem, columns
 from coinspider.store.schema import sql_type
@@ -78,19 +77,15 @@ class Delisting:
     read, or of a crawl of some coins.
     """
 
-    def __init__(self, spider: PaginatedSpider):
-        item_class = spider.item_class
-        assert item_class
+    def __init__(self, item_class: type[TableItem], constants: Mapping[str, Any], whole: bool):
         keys = [column for column in columns(item_class) if column.primary_key]
-        self.keys = [column for column in keys if column.name not in spider.constants]
+        self.keys = [column for column in keys if column.name not in constants]
         self.key = attrgetter(*[column.name for column in self.keys])
         self.constants = {
-            column.name: spider.constants[column.name]
-            for column in keys
-            if column.name in spider.constants
+            column.name: constants[column.name] for column in keys if column.name in constants
         }
         self.table = item_class.table
-        self.whole = spider.whole
+        self.whole = whole
         self.seen = SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 (close() does it)
         self.delisted: set[Any] = set()
 

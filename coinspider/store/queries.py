@@ -1,6 +1,6 @@
-"""What the tables hold, as lists of rows: coins, crawls, rejected records."""
+"""What the tables hold, as lists of rows: those of an item, crawls, rejected records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -8,33 +8,25 @@ from psycopg import Connection, errors, sql
 from psycopg.types.json import set_json_loads
 
 from coinspider.errors import ConfigurationError, NothingCrawledError
-from coinspider.items import FullCoin
-from coinspider.records.table_item import columns
+from coinspider.records.table_item import TableItem, primary_key, stored_columns
 
-COIN_COLUMNS = (*(column.name for column in columns(FullCoin)), "delisted_at")
-SHOWN = (
-    "market_cap_rank", "name", "symbol", "current_price", "price_change_percentage_24h",
-    "market_cap", "total_volume",
-)  # fmt: skip
 LISTED = {
     "all": sql.SQL("true"),
     "listed": sql.SQL("delisted_at IS NULL"),
     "delisted": sql.SQL("delisted_at IS NOT NULL"),
 }
 _MATCHING = """
-FROM full_coin
-WHERE vs_currency = %(currency)s AND {listed}
-    AND (%(search)s::text IS NULL OR coin_id = lower(%(search)s)
-         OR strpos(lower(symbol), lower(%(search)s)) > 0
-         OR strpos(lower(name), lower(%(search)s)) > 0)
+FROM {table} WHERE {constants} AND {listed}
+    AND (%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})
 """
-_COINS = f"""
+_ROWS = f"""
 SELECT {{columns}} {_MATCHING}
-ORDER BY {{sort}} {{direction}} NULLS LAST, coin_id LIMIT %(limit)s OFFSET %(offset)s
+ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
 """
 _COUNT = f"SELECT count(*) {_MATCHING}"
-_COIN = "SELECT {columns} FROM full_coin WHERE coin_id = %(coin_id)s AND vs_currency = %(currency)s"
-_CURRENCIES = "SELECT DISTINCT vs_currency FROM full_coin ORDER BY 1"
+_FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
+_ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
+_VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
 _CRAWLS = """
 SELECT id, spider, vs_currency AS currency, started_at,
        extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
@@ -60,51 +52,76 @@ class Listing(NamedTuple):
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-class CoinFilter(NamedTuple):
-    """Which coins, in what order: ``sort`` is a column, ``-`` before it for the greatest first.
+class RowFilter(NamedTuple):
+    """Which rows of an item's table, in what order.
 
-    ``listed`` is one of :data:`LISTED`.
+    ``constants`` are values of key columns; ``sort`` is a column, ``-`` before it for the greatest
+    first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows.
     """
 
-    currency: str = "usd"
+    item_class: type[TableItem]
+    constants: Mapping[str, str]
+    columns: Sequence[str]
+    sort: str
     search: str | None = None
-    sort: str = "market_cap_rank"
-    columns: Sequence[str] = SHOWN
     limit: int | None = 20
     offset: int = 0
     listed: str = "all"
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of the statements that the filter is for."""
+        own = {"search": self.search, "limit": self.limit, "offset": self.offset}
+        return own | _constant_values(self.constants)
 
-def list_coins(connection: Connection, chosen: CoinFilter) -> Listing:
+    def parts(self) -> dict[str, sql.Composable]:
+        """The parts of the statements that the filter is for."""
+        found = sql.SQL(" OR ").join(
+            sql.SQL(_FOUND).format(sql.Identifier(name)) for name in self.item_class.searched
+        )
+        return _parts(self.item_class, self.constants) | {
+            "listed": LISTED[self.listed],
+            "found": found if self.item_class.searched else sql.SQL("false"),
+        }
+
+
+def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     """Raises :exc:`ConfigurationError` for a column that there is not."""
     sort = chosen.sort.removeprefix("-")
-    _check_columns(sort, *chosen.columns)
-    query = sql.SQL(_COINS).format(
+    _check_columns(chosen.item_class, sort, *chosen.columns)
+    query = sql.SQL(_ROWS).format(
         columns=_names(chosen.columns),
-        listed=LISTED[chosen.listed],
         sort=sql.Identifier(sort),
         direction=sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC"),
+        **chosen.parts(),
     )
-    return _list(connection, query, chosen._asdict())
+    return _list(connection, query, chosen.values)
 
 
-def count_coins(connection: Connection, chosen: CoinFilter) -> int:
+def count_rows(connection: Connection, chosen: RowFilter) -> int:
     """How many there are beyond the filter's limit and offset."""
-    query = sql.SQL(_COUNT).format(listed=LISTED[chosen.listed])
-    [[count]] = _list(connection, query, chosen._asdict()).rows
+    query = sql.SQL(_COUNT).format(**chosen.parts())
+    [[count]] = _list(connection, query, chosen.values).rows
     return int(count)
 
 
-def find_coin(connection: Connection, coin_id: str, currency: str) -> dict[str, Any] | None:
-    """A coin with all its columns."""
-    query = sql.SQL(_COIN).format(columns=_names(COIN_COLUMNS))
-    found = _list(connection, query, {"coin_id": coin_id, "currency": currency}).dicts()
+def find_row(
+    connection: Connection, item_class: type[TableItem], key: str, constants: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """A row with all its columns, by the first column of its key and the constants."""
+    query = sql.SQL(_ROW).format(
+        columns=_names(stored_columns(item_class)), **_parts(item_class, constants)
+    )
+    found = _list(connection, query, {"key": key} | _constant_values(constants)).dicts()
     return found[0] if found else None
 
 
-def list_currencies(connection: Connection) -> list[str]:
-    """Those in which there are coins."""
-    return [code for (code,) in _list(connection, sql.SQL(_CURRENCIES), {}).rows]
+def list_values(connection: Connection, item_class: type[TableItem], column: str) -> list[str]:
+    """The different values of a column, in their order."""
+    query = sql.SQL(_VALUES).format(
+        column=sql.Identifier(column), table=sql.Identifier(item_class.table)
+    )
+    return [value for (value,) in _list(connection, query, {}).rows]
 
 
 def list_crawls(connection: Connection, limit: int | None, offset: int = 0) -> Listing:
@@ -120,10 +137,28 @@ def list_rejected_records(
     return _list(connection, sql.SQL(_REJECTED), values)
 
 
-def _check_columns(*names: str) -> None:
+def _parts(item_class: type[TableItem], constants: Mapping[str, str]) -> dict[str, sql.Composable]:
+    conditions = [
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"constant_{name}"))
+        for name in constants
+    ]
+    return {
+        "table": sql.Identifier(item_class.table),
+        "key": sql.Identifier(primary_key(item_class)[0]),
+        "constants": sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+    }
+
+
+def _constant_values(constants: Mapping[str, str]) -> dict[str, str]:
+    # Apart from the other parameters, whatever a column is called.
+    return {f"constant_{name}": value for name, value in constants.items()}
+
+
+def _check_columns(item_class: type[TableItem], *names: str) -> None:
+    known = stored_columns(item_class)
     for name in names:
-        if name not in COIN_COLUMNS:
-            raise ConfigurationError(f"no column {name}: there are {', '.join(COIN_COLUMNS)}")
+        if name not in known:
+            raise ConfigurationError(f"no column {name}: there are {', '.join(known)}")
 
 
 def _names(names: Sequence[str]) -> sql.Composed:

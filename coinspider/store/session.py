@@ -10,8 +10,9 @@ from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.failure import failure, skip_crawl
-from coinspider.crawl.spider_base import KNOWN_STAT, SINCE_STAT, PaginatedSpider
+from coinspider.crawl.failure import note_failure, note_skip
+from coinspider.crawl.state import crawl_state
+from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import (
     ConfigurationError,
     CrawlRowError,
@@ -19,9 +20,8 @@ from coinspider.errors import (
     DatabaseUnreachableError,
     LockLostError,
 )
-from coinspider.records.inferred_item import stored_item_class
 from coinspider.records.table_item import TableItem
-from coinspider.store.connect import connect, one_line
+from coinspider.store.connect import connect, one_line, place
 from coinspider.store.crawl_row import (
     Batch,
     Totals,
@@ -38,6 +38,7 @@ from coinspider.store.incremental_state import read_since, write_since
 from coinspider.store.lock import CrawlLock
 from coinspider.store.migration import migrate
 from coinspider.store.reconnecting import ReconnectingConnection
+from coinspider.store.stored_item import stored_item_class
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,24 +70,27 @@ class CrawlSession:
         self.totals = Totals()
         self.keeping_current: asyncio.Task[None] | None = None
 
-    async def open(self, prepare: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        """Begin, and ``prepare`` what else is to be known.
+    async def open(
+        self, target: CrawlTarget, prepare: Callable[[AsyncConnection], Awaitable[None]]
+    ) -> CrawlStart:
+        """Begin, ``prepare`` what else is to be known, and return what earlier crawls left.
 
         Raises :exc:`~scrapy.exceptions.CloseSpider` where the crawl may not begin.
         """
         try:
             connection = await connect(self.crawler.settings)
-            await self._begin(connection, self._spider())
+            start = await self._begin(connection, target)
             await prepare(connection)
         except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise failure(self.crawler, "database_unreachable", str(error)) from None
+            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
         except psycopg.Error as error:
             message = f"the crawl can't be prepared in the database: {one_line(error)}"
-            raise failure(self.crawler, "database_error", message) from None
+            raise note_failure(self.crawler, "database_error", message) from None
         self.connection = ReconnectingConnection(
             connection, self._reconnect, self.reconnect_timeout
         )
         self.keeping_current = asyncio.create_task(self._keep_current())
+        return start
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """As :meth:`ReconnectingConnection.run`; raises one of ``SESSION_ERRORS``."""
@@ -121,7 +125,7 @@ class CrawlSession:
             await self.run(lambda connection: self._end(connection, outcome))
         except SESSION_ERRORS as error:
             message = f"the crawl's row can't be closed: {one_line(error)}"
-            failure(self.crawler, "database_error", message)
+            note_failure(self.crawler, "database_error", message)
         await self.connection.close()
 
     async def prepare(self, item_class: type[TableItem]) -> None:
@@ -137,47 +141,43 @@ class CrawlSession:
             await keep_partitions(connection, table, self.history.retention_days)
         self.prepared.add(item_class)
 
-    def _spider(self) -> PaginatedSpider:
-        assert isinstance(self.crawler.spider, PaginatedSpider)
-        return self.crawler.spider
-
     async def _end(self, connection: AsyncConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats
         await end_crawl(connection, self.crawl_id, stats, *outcome)
-        since = stats.get_value(SINCE_STAT)
+        since = crawl_state(self.crawler).next_since
         if since is not None and outcome.status == 0:
-            await write_since(connection, self._spider().lock_name, since)
+            await write_since(connection, self.lock.name, since)
 
-    async def _begin(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
-        if spider.item_class is None and spider.table:
-            spider.item_class = await stored_item_class(connection, spider.table)
-        await self._migrate(connection, spider.item_class)
-        self.lock = CrawlLock(spider.lock_name)
+    async def _begin(self, connection: AsyncConnection, target: CrawlTarget) -> CrawlStart:
+        item_class = target.item_class
+        if item_class is None and target.table:
+            item_class = await stored_item_class(connection, target.table)
+        await self._migrate(connection, item_class)
+        self.lock = CrawlLock(target.lock_name)
         if not await self.lock.take(connection):
-            await self._skip(connection, spider)
-        for run in await end_dead_crawls(connection, spider.lock_name):
+            await self._skip(connection, target)
+        for run in await end_dead_crawls(connection, target.lock_name):
             logger.warning(
                 "%s died: it began at %s and was last seen at %s",
                 run,
                 run.started_at.isoformat(timespec="seconds"),
                 run.updated_at.isoformat(timespec="seconds"),
-                extra={"spider": spider},
+                extra={"spider": self.crawler.spider},
             )
-        if spider.since_parameter:
-            spider.since = await read_since(connection, spider.lock_name)
-        known = await last_page_count(connection, spider.name, spider.url)
-        self.crawler.stats.set_value(KNOWN_STAT, known)
-        self.crawl_id = await begin_crawl(connection, spider)
+        since = await read_since(connection, target.lock_name) if target.incremental else None
+        known = await last_page_count(connection, target.source, target.url)
+        self.crawl_id = await begin_crawl(connection, target)
+        return CrawlStart(item_class, since, known, place(self.crawler.settings))
 
-    async def _skip(self, connection: AsyncConnection, spider: PaginatedSpider) -> None:
+    async def _skip(self, connection: AsyncConnection, target: CrawlTarget) -> None:
         """Leave before the first request, with a row all the same: each job has one."""
-        other = await running_crawl(connection, spider.lock_name)
+        other = await running_crawl(connection, target.lock_name)
         message = f"the same crawl is running already: {other or 'it has just begun'}"
         async with connection.transaction():
-            crawl_id = await begin_crawl(connection, spider)
+            crawl_id = await begin_crawl(connection, target)
             await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
         await connection.close()
-        raise skip_crawl(self.crawler, message)
+        raise note_skip(self.crawler, message)
 
     async def _reconnect(self) -> AsyncConnection:
         connection = await connect(self.crawler.settings)

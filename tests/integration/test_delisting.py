@@ -88,8 +88,6 @@ def delisting(database_url):
 
     def run(coins, work):
         async def prepared():
-            constants = {"vs_currency": "usd"}
-            spider = SimpleNamespace(item_class=FullCoin, constants=constants, whole=True)
             settings = SimpleNamespace(get={"DATABASE_URL": database_url}.get, getint=lambda _: 10)
             connection: AsyncConnection
             async with await connect(settings) as connection:
@@ -98,7 +96,7 @@ def delisting(database_url):
                 for number, currency in enumerate(("usd", "eur")):
                     batch = Batch(crawl_id, number + 1)
                     await upsert(connection, batch, made_up(range(coins), currency))
-                with closing(Delisting(spider)) as delisting:
+                with closing(Delisting(FullCoin, {"vs_currency": "usd"}, whole=True)) as delisting:
                     await work(connection, delisting)
 
         asyncio.run(prepared())

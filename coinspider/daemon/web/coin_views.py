@@ -1,5 +1,6 @@
 """``/coins``, ``/coins.json`` and ``/coin``: what the crawls stored."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,33 +12,33 @@ from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import ViewError
 from coinspider.exact_json import encode
 from coinspider.items import FullCoin
-from coinspider.records.table_item import columns
+from coinspider.records.table_item import columns, stored_columns
 from coinspider.store.price_history import price_history
 from coinspider.store.queries import (
-    COIN_COLUMNS,
     LISTED,
-    SHOWN,
-    CoinFilter,
-    count_coins,
-    find_coin,
-    list_coins,
-    list_currencies,
+    RowFilter,
+    count_rows,
+    find_row,
+    list_rows,
+    list_values,
 )
 
+COLUMNS = stored_columns(FullCoin)
 LIMIT, LIMIT_MAX = 50, 1000
 DAYS, DAYS_MAX = (1, 7, 30, 365), 36_500
 NUMERIC = {column.name for column in columns(FullCoin) if column.type in (DecimalType, IntType)}
 
 
-def coin_filter(arguments: Arguments, columns: tuple[str, ...]) -> CoinFilter:
+def coin_filter(arguments: Arguments, columns: Sequence[str]) -> RowFilter:
     """``currency``, ``search``, ``sort``, ``listed``, ``page`` and ``limit``, as in the form."""
     limit = number(arguments, "limit", LIMIT, LIMIT_MAX)
     listed = arguments.get("listed") or "listed"
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
     sort = arguments.get("sort") or "market_cap_rank"
-    return CoinFilter(
-        currency=arguments.get("currency") or "usd",
+    return RowFilter(
+        item_class=FullCoin,
+        constants={"vs_currency": arguments.get("currency") or "usd"},
         search=arguments.get("search") or None,
         # For a form, which has a field of its own for it.
         sort=f"-{sort.removeprefix('-')}" if arguments.get("descending") else sort,
@@ -53,16 +54,18 @@ class Coins(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         whole = arguments.get("columns") == "all"
-        chosen = coin_filter(arguments, COIN_COLUMNS if whole else SHOWN)
+        chosen = coin_filter(arguments, COLUMNS if whole else FullCoin.shown)
         if not whole and chosen.listed != "listed":
-            chosen = chosen._replace(columns=(*SHOWN, "delisted_at"))
+            chosen = chosen._replace(columns=(*FullCoin.shown, "delisted_at"))
         ids = chosen._replace(columns=("coin_id", "delisted_at", *chosen.columns))
-        rows = list_coins(connected, ids).dicts()
+        rows = list_rows(connected, ids).dicts()
         return render(
             "coins.html",
-            columns=chosen.columns, all_columns=COIN_COLUMNS, whole=whole, numeric=NUMERIC,
-            rows=rows, chosen=chosen, arguments=_kept(arguments, chosen), listed=LISTED,
-            currencies=list_currencies(connected), **_paging(connected, chosen),
+            columns=chosen.columns, all_columns=COLUMNS, whole=whole, numeric=NUMERIC,
+            rows=rows, chosen=chosen, currency=chosen.constants["vs_currency"],
+            arguments=_kept(arguments, chosen), listed=LISTED,
+            currencies=list_values(connected, FullCoin, "vs_currency"),
+            **_paging(connected, chosen),
         )  # fmt: skip
 
 
@@ -72,8 +75,8 @@ class CoinsJson(DatabaseView):
     content_type = "application/json"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        chosen = coin_filter(arguments, COIN_COLUMNS)
-        coins = list_coins(connected, chosen).dicts()
+        chosen = coin_filter(arguments, COLUMNS)
+        coins = list_rows(connected, chosen).dicts()
         return _json(status="ok", **_paging(connected, chosen), coins=coins)
 
     def answer_error(self, error: ViewError) -> str:
@@ -85,7 +88,7 @@ class Coin(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
-        coin = find_coin(connected, coin_id, currency)
+        coin = find_row(connected, FullCoin, coin_id, {"vs_currency": currency})
         if not coin:
             raise ViewError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
         days = number(arguments, "days", DAYS[1], DAYS_MAX)
@@ -97,8 +100,8 @@ class Coin(DatabaseView):
         )  # fmt: skip
 
 
-def _paging(connected: Connection, chosen: CoinFilter) -> dict[str, int]:
-    total = count_coins(connected, chosen)
+def _paging(connected: Connection, chosen: RowFilter) -> dict[str, int]:
+    total = count_rows(connected, chosen)
     assert chosen.limit
     return {
         "total": total,
@@ -107,7 +110,7 @@ def _paging(connected: Connection, chosen: CoinFilter) -> dict[str, int]:
     }
 
 
-def _kept(arguments: Arguments, chosen: CoinFilter) -> dict[str, str]:
+def _kept(arguments: Arguments, chosen: RowFilter) -> dict[str, str]:
     """What the links of a page carry along."""
     names = ("currency", "search", "listed", "limit", "columns")
     kept = {name: arguments[name] for name in names if arguments.get(name)}

@@ -1,0 +1,57 @@
+"""What one part of a crawl must know of another while it runs."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
+
+from coinspider.stats import STATE_STATS
+
+
+@dataclass
+class CrawlState:
+    """Made once per crawl; ask :func:`crawl_state` for it.
+
+    Each field that people may want to read is mirrored into the stat that ``STATE_STATS`` names.
+    Nothing reads it back from there.
+    """
+
+    stats: StatsCollector
+    end_reached: bool = False
+    """Whether the end of the list was seen."""
+    known_pages: int | None = None
+    """How many pages with records the last complete crawl of the same list had."""
+    expected_pages: int | None = None
+    """How many the API itself announces."""
+    since: str | None = None
+    """What an incremental source asks with in this crawl."""
+    next_since: str | None = None
+    """What it is to ask with in the next one."""
+    place: str | None = None
+    """Where the rows go, in words; ``None`` while nothing is stored."""
+    failure: str | None = None
+    """Why the crawl fails: the first reason, from which later ones often follow."""
+    skipped: str | None = None
+    """Why the crawl did not begin."""
+    rejection_reasons: tuple[str, ...] = ()
+    """The first different ones."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if value not in (None, False, ()) and name in STATE_STATS:
+            # Tools around scrapyd can't read True: https://github.com/my8100/logparser
+            mirrored = int(value) if isinstance(value, bool) else value
+            self.stats.set_value(STATE_STATS[name], mirrored)
+
+
+assert STATE_STATS.keys() <= {field.name for field in fields(CrawlState)}
+_states: WeakKeyDictionary[Crawler, CrawlState] = WeakKeyDictionary()
+
+
+def crawl_state(crawler: Crawler) -> CrawlState:
+    """The state of this crawler's crawl."""
+    if (state := _states.get(crawler)) is None:
+        state = _states[crawler] = CrawlState(crawler.stats)
+    return state

@@ -1,0 +1,38 @@
+"""What is crawled, as the store needs to know it: a value, no spider."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coinspider.records.table_item import TableItem
+
+
+@dataclass(frozen=True)
+class CrawlTarget:
+    """A source and the part of it that one crawl reads.
+
+    ``item_class`` is ``None`` where it is to be read from the ``table``, or inferred from the
+    first page. ``whole`` says that the crawl reads all there is: what it does not see is gone.
+    """
+
+    source: str
+    url: str
+    lock_name: str
+    item_class: type[TableItem] | None
+    table: str | None
+    constants: Mapping[str, Any]
+    whole: bool
+    incremental: bool
+    job: str | None
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CrawlStart:
+    """What the store knows of earlier crawls of the same target."""
+
+    item_class: type[TableItem] | None
+    since: str | None
+    known_pages: int | None
+    place: str
+    """Where the rows go, in words."""

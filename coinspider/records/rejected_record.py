@@ -1,0 +1,28 @@
+"""A record that is set aside, and why."""
+
+from typing import NamedTuple
+
+from coinspider.records.record import Source
+
+TEXT_MAX = 100_000  # bytes
+
+
+class RejectedRecord(NamedTuple):
+    """A row of the table ``rejected_record``; its text is the record's own, byte for byte.
+
+    Bytes that are not UTF-8 and NUL characters, which PostgreSQL can't hold, appear as ``\\xff``.
+    Of a text of more than ``TEXT_MAX`` bytes only these are kept.
+    """
+
+    source_url: str | None
+    text: str
+    reason: str
+
+
+def rejected_record(source: Source | None, text: bytes, reason: str) -> RejectedRecord:
+    return RejectedRecord(source.url if source else None, storable(text[:TEXT_MAX]), reason)
+
+
+def storable(text: bytes) -> str:
+    """The text of a record in a form that PostgreSQL can hold."""
+    return text.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

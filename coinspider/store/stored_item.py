@@ -1,0 +1,22 @@
+"""The item class of a table that an earlier crawl has made."""
+
+from psycopg import AsyncConnection
+
+from coinspider.records.inferred_item import make_item_class
+from coinspider.records.table_item import TableItem
+
+_STORED_TYPES = """
+SELECT column_name, data_type FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position
+"""
+_STORED_KEYS = """
+SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
+"""
+
+
+async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
+    """An item class for a table as an earlier crawl has made it; ``None`` where there is none."""
+    keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
+    types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()
+    return make_item_class(table, [key for (key,) in keys], dict(types)) if keys else None

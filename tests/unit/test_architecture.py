@@ -1,0 +1,55 @@
+"""Imports point one way, and each module is in a package that the direction names."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.processes import PROJECT
+
+# Each imports from itself and from those before it; settings name classes as strings.
+DIRECTION = [
+    "errors", "text", "exact_json", "_compat", "records", "http", "stats", "sources", "crawl",
+    "store", "items", "export", "pipelines", "spiders", "daemon", "commands",
+]  # fmt: skip
+# Outside of the line, with all that each may import.
+OUTSIDE = {
+    "sandbox": {"sources", "records", "errors", "text", "exact_json"},
+    "settings": set(),
+}
+IMPORTERS_OF_SANDBOX = {"commands", "sandbox"}
+PACKAGE = PROJECT / "coinspider"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def place(module: str) -> str:
+    """``coinspider.store.upsert`` is in ``store``."""
+    return [*module.split("."), ""][1]
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            assert node.module
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {place(name) for name in found if name.split(".")[0] == "coinspider"} - {""}
+
+
+def allowed(own: str) -> set[str]:
+    if own in OUTSIDE:
+        return OUTSIDE[own] | {own}
+    before = set(DIRECTION[: DIRECTION.index(own) + 1])
+    return before | ({"sandbox"} if own in IMPORTERS_OF_SANDBOX else set())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_imports_point_one_way(path):
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if own == "__init__":
+        return
+    assert own in (*DIRECTION, *OUTSIDE), f"{own} has no place in the direction"
+    assert imported(path) <= allowed(own)
