@@ -12,6 +12,7 @@ from scrapy.utils.asyncio import create_looping_call
 
 from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import RateLimitMiddleware
+from coinspider.records.table_item import TableItem
 from coinspider.stats import figures
 
 INTERVAL = 0.25  # seconds
@@ -75,14 +76,14 @@ class Progress:
         )
 
     def line(self) -> str:
-        """Pages, coins, rejected records, speed, calls a minute, and what it waits for."""
+        """Pages, records, rejected records, speed, calls a minute, and what it waits for."""
         figure, seconds = figures(self.crawler.stats), max(monotonic() - self.started, 0.1)
         done, expected = self._pages()
         parts = [
             f"page {done} of {expected}" if expected else f"page {done}",
-            f"{figure['record_count']} coins",
+            f"{figure['record_count']} {self.noun}s",
             f"{figure['rejected_count']} rejected",
-            f"{figure['record_count'] / seconds:.0f} coins/s",
+            f"{figure['record_count'] / seconds:.0f} {self.noun}s/s",
             f"{60 * done / seconds:.0f} pages/min",
         ]
         if expected and done and done < expected:
@@ -90,6 +91,11 @@ class Progress:
         if wait := self._wait():
             parts.append(f"waiting {wait:.0f} s for the limit")
         return " · ".join(parts)
+
+    @property
+    def noun(self) -> str:
+        item_class = getattr(self.crawler.spider, "item_class", None) or TableItem
+        return item_class.noun
 
     def _pages(self) -> tuple[int, int | None]:
         """How many there were, and how many there are to be: none where that is not known."""

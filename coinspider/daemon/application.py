@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def application(config: Config) -> Any:
     """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
     get_project_settings()  # which reads the file .env into the environment
     try:
+        check_class_names(config)
         check_access(config)
         schedules = read_schedules(config.cp)
     except ConfigurationError as error:
@@ -30,6 +32,31 @@ def application(config: Config) -> Any:
     for service in services:
         service.setServiceParent(app)
     return app
+
+
+def check_class_names(config: Config) -> None:
+    """Refuse a ``scrapyd.conf`` that names classes of an earlier coinspider."""
+    for section in ("scrapyd", "services"):
+        options = config.cp[section] if config.cp.has_section(section) else {}
+        for option, path in options.items():
+            if not path.startswith("coinspider."):
+                continue
+            try:
+                _load(path)
+            except (ImportError, AttributeError):
+                raise ConfigurationError(
+                    f"[{section}] {option} names {path}, which this version does not have:"
+                    " take the line from the scrapyd.conf that comes with it (see CHANGELOG.md)"
+                ) from None
+
+
+def _load(path: str) -> None:
+    """``runner`` names a module, all others a name in one."""
+    module, _, name = path.rpartition(".")
+    try:
+        import_module(path)
+    except ModuleNotFoundError:
+        getattr(import_module(module), name)
 
 
 def check_access(config: Config) -> None:
