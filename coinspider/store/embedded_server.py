@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from coinspider._compat import SERVER_PROCESS_FILE, SERVER_USERS_FILE, server_programs
 from coinspider.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
             " move the project, or set DATABASE_URL to a PostgreSQL of your own"
         )
     data_directory.mkdir(parents=True, exist_ok=True)
-    _forget_dead_users(data_directory / ".handle_pids.json")
-    was_dead = _forget_dead_server(data_directory / "postmaster.pid")
+    _forget_dead_users(data_directory / SERVER_USERS_FILE)
+    was_dead = _forget_dead_server(data_directory / SERVER_PROCESS_FILE)
     server = _pgserver().get_server(data_directory, start=False)
     # It may have ended while this process ran, for which get_server() does not look.
     if was_dead or data_directory not in _started:
@@ -49,15 +50,14 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
 def stop_embedded_servers() -> None:
     """Stop the servers that this process has started or found, but for those with other users."""
     for data_directory in _started:
-        _forget_dead_users(data_directory / ".handle_pids.json")
+        _forget_dead_users(data_directory / SERVER_USERS_FILE)
         _pgserver().get_server(data_directory, start=False).cleanup()
     _started.clear()
 
 
 def bundled_psql() -> Path:
     """The psql that comes with the embedded server, of the same version."""
-    utils = _pgserver().utils
-    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]) / "psql"
+    return Path(server_programs(_pgserver())) / "psql"
 
 
 def _pgserver() -> ModuleType:

