@@ -7,16 +7,8 @@ from typing import ClassVar
 
 from msgspec import UNSET, field
 
-from coinspider.records.table_item import (
-    Amount,
-    Integer,
-    Key,
-    NoColumn,
-    TableItem,
-    Time,
-    TrackedAmount,
-    Version,
-)
+from coinspider.records.column_types import Amount, Integer, Time
+from coinspider.records.table_item import Key, NoColumn, TableItem, TrackedAmount, Version
 
 
 class FullCoin(TableItem, kw_only=True):

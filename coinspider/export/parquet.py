@@ -5,13 +5,11 @@ from io import BytesIO
 from typing import Any
 
 from msgspec import Raw
-from msgspec.inspect import BoolType, DateTimeType, DecimalType, IntType
 from scrapy.exporters import BaseItemExporter
 
+from coinspider.records.column_types import ARROW_PRECISION, ARROW_SCALE
 from coinspider.records.table_item import columns
 
-# The widest of Parquet: of 1e37 and of 1e-38 every digit.
-PRECISION, SCALE = 76, 38
 ROWS = 10_000  # of a row group
 
 
@@ -60,18 +58,12 @@ class ParquetItemExporter(BaseItemExporter):
 
     def _schema(self, item_class: type, names: list[str]) -> Any:
         arrow = self.arrow
-        types = {
-            IntType: arrow.int64(),
-            BoolType: arrow.bool_(),
-            DecimalType: arrow.decimal256(PRECISION, SCALE),
-            DateTimeType: arrow.timestamp("us", tz="UTC"),
-        }
-        known = {column.name: types.get(column.type) for column in columns(item_class)}
+        known = {column.name: column.type.arrow(arrow) for column in columns(item_class)}
         return arrow.schema([(name, known.get(name) or arrow.string()) for name in names])
 
 
 def check_room(name: str, value: Decimal) -> None:
     exponent = value.as_tuple().exponent
-    if value and (not isinstance(exponent, int) or exponent < -SCALE
-                  or value.adjusted() >= PRECISION - SCALE):  # fmt: skip
-        raise ValueError(f"{name} {value} has no room in decimal({PRECISION}, {SCALE})")
+    if value and (not isinstance(exponent, int) or exponent < -ARROW_SCALE
+                  or value.adjusted() >= ARROW_PRECISION - ARROW_SCALE):  # fmt: skip
+        raise ValueError(f"{name} {value} has no room in decimal({ARROW_PRECISION}, {ARROW_SCALE})")

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw
-from msgspec.inspect import DecimalType, IntType
 from msgspec.structs import fields as struct_fields
 
 from coinspider.errors import CoercionError
+from coinspider.records.column_types import AMOUNT, INTEGER
 from coinspider.records.record import RECORD_SIZE_MAX, Record
 from coinspider.records.table_item import TableItem, columns, fields_without_column
 
@@ -49,8 +49,8 @@ def _shape(item_class: type[TableItem], constants: frozenset[str]) -> _Shape:
         decode=msgspec.json.Decoder(item_class).decode,
         decode_strictly=msgspec.json.Decoder(strict).decode,
         json_keys=frozenset(c.json_key for c in sent),
-        integer_keys=frozenset(c.json_key for c in sent if c.type is IntType),
-        amounts=_tuple_getter([c.name for c in sent if c.type is DecimalType]),
+        integer_keys=frozenset(c.json_key for c in sent if c.type is INTEGER),
+        amounts=_tuple_getter([c.name for c in sent if c.type is AMOUNT]),
         unsent=_tuple_getter([field.name for field in unsent]),
         defaults=tuple(field.default for field in unsent),
         without_column=fields_without_column(item_class),

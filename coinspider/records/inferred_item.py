@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
 from keyword import iskeyword
 from typing import Annotated, Any
 
@@ -11,17 +9,11 @@ import msgspec
 from msgspec import Meta, Raw, defstruct
 
 from coinspider.errors import ConfigurationError
+from coinspider.records.column_types import AMOUNT, JSON, TEXT, ColumnType, inferred_type
 from coinspider.records.table_item import NULL, TableItem
 
-# By the type's name in PostgreSQL, as information_schema tells it.
-TYPES: dict[str, Any] = {
-    "text": str,
-    "numeric": Decimal,
-    "boolean": bool,
-    "timestamp with time zone": Annotated[datetime, Meta(tz=True)],
-    "jsonb": Raw,
-}
-NUMBER_AS_TEXT = "a number as text"
+# A number in a string: of a field where others send theirs as numbers it is one, too.
+_NUMBER_AS_TEXT = TEXT._replace(is_number=True)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _RESERVED = {"table", "history_table", "source", "extra", "delisted_at"}
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -34,32 +26,32 @@ def infer_item_class(table: str, key: str, texts: Sequence[Raw]) -> type[TableIt
     of one type ``jsonb``. What is null throughout, or no name for a column, goes to ``extra``.
     Raises :exc:`ConfigurationError` where the records don't have the key.
     """
-    values: dict[str, set[str]] = {}
+    values: dict[str, set[ColumnType]] = {}
     for record in _objects(texts):
         for name, value in record.items():
             if value is not None and _is_column_name(name):
-                values.setdefault(name, set()).add(_sql_type(value))
+                values.setdefault(name, set()).add(_type(value))
     types = {name: _common_type(found) for name, found in values.items()}
-    if types.get(key) not in ("text", "numeric"):
+    if types.get(key) not in (TEXT, AMOUNT):
         raise ConfigurationError(f"the records have no key {key}: name it with -a key=NAME")
     return make_item_class(table, [key], types)
 
 
 def make_item_class(
-    table: str, keys: Sequence[str], sql_types: Mapping[str, str]
+    table: str, keys: Sequence[str], types: Mapping[str, ColumnType]
 ) -> type[TableItem]:
-    """An item class for columns of these types; a type it does not know is left to ``extra``."""
+    """An item class for columns of these types."""
     fields: list[Any] = []
-    for name, sql_type in sql_types.items():
-        if name in _RESERVED or sql_type not in TYPES:
+    for name, column_type in types.items():
+        if name in _RESERVED:
             continue
         if name in keys:
             mark = Meta(extra={"primary_key": True})
-            fields.append((name, Annotated[TYPES[sql_type], mark]))
-        elif sql_type == "jsonb":
+            fields.append((name, Annotated[column_type.alias, mark]))
+        elif column_type is JSON:
             fields.append((name, Raw, NULL))
         else:
-            fields.append((name, TYPES[sql_type] | None, None))
+            fields.append((name, column_type.alias | None, None))
     made: type[Any] = defstruct(
         "InferredItem", fields, bases=(TableItem,), namespace={"table": table}, kw_only=True
     )
@@ -78,26 +70,16 @@ def _is_column_name(name: str) -> bool:
     return name.isidentifier() and not iskeyword(name) and len(name) < 64 and name not in _RESERVED
 
 
-def _common_type(found: set[str]) -> str:
+def _common_type(found: set[ColumnType]) -> ColumnType:
     """The type that holds all of these; a number in a string is a number where others are."""
-    if "numeric" in found:
-        found = found - {NUMBER_AS_TEXT}
+    if AMOUNT in found:
+        found = found - {_NUMBER_AS_TEXT}
     else:
-        found = {"text" if type_ == NUMBER_AS_TEXT else type_ for type_ in found}
-    return found.pop() if len(found) == 1 else "jsonb"
+        found = {TEXT if type_ == _NUMBER_AS_TEXT else type_ for type_ in found}
+    return found.pop() if len(found) == 1 else JSON
 
 
-def _sql_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "numeric"
-    if not isinstance(value, str):
-        return "jsonb"
-    if _NUMBER.fullmatch(value):
-        return NUMBER_AS_TEXT
-    try:
-        zoned = "T" in value and datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        zoned = False
-    return "timestamp with time zone" if zoned else "text"
+def _type(value: Any) -> ColumnType:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return _NUMBER_AS_TEXT
+    return inferred_type(value)

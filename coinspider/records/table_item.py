@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -12,12 +11,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec import inspect as msgspec_inspect
 from msgspec.structs import fields as struct_fields
 
+from coinspider.records.column_types import Amount, ColumnType, declared_type
+
 Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
-Amount = Decimal
 # An amount whose changes are kept, where the item has a history.
-TrackedAmount = Annotated[Decimal, Meta(extra={"tracked": True})]
-Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Time = Annotated[datetime, Meta(tz=True)]
+TrackedAmount = Annotated[Amount, Meta(extra={"tracked": True})]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
 Extra = Raw
 # What an API is known to send and the table has no column for: with UNSET for its default.
@@ -54,7 +52,7 @@ class Column(NamedTuple):
 
     name: str
     json_key: str
-    type: type[msgspec_inspect.Type]
+    type: ColumnType
     required: bool
     primary_key: bool
     version: bool
@@ -87,7 +85,7 @@ def _column(field: msgspec_inspect.Field) -> Column:
     return Column(
         name=field.name,
         json_key=field.encode_name,
-        type=type(declared),
+        type=declared_type(field.name, declared),
         required=not isinstance(field.type, msgspec_inspect.UnionType) and field.default != NULL,
         primary_key=marks.get("primary_key", False),
         version=marks.get("version", False),

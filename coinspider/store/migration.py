@@ -13,8 +13,11 @@ from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem
 from coinspider.store.schema import (
     CRAWL,
+    NEEDED_TEXT,
+    NOW,
     REJECTED_RECORD,
     SOURCE_STATE,
+    SqlColumn,
     Table,
     history_table,
     item_table,
@@ -27,9 +30,9 @@ _PATIENCE = "SET LOCAL lock_timeout = '10s'"
 SCHEMA = Table(
     "coinspider_schema",
     {
-        "table_name": "text",
-        "columns": "text[] NOT NULL",
-        "changed_at": "timestamptz NOT NULL DEFAULT now()",
+        "table_name": NEEDED_TEXT,
+        "columns": SqlColumn("text[]", nullable=False),
+        "changed_at": NOW,
     },
     ["table_name"],
 )
@@ -37,6 +40,12 @@ _FOUND = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
 WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
 """
+# Types that a user may have put in the place of another.
+_WIDER = {
+    "integer": ("bigint", "numeric"),
+    "bigint": ("numeric",),
+    "text": ("character varying",),
+}
 _RECORDED = "SELECT columns FROM coinspider_schema WHERE table_name = %s"
 _RECORD = """
 INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
@@ -105,14 +114,18 @@ def _check(table: Table, found: dict[str, FoundColumn], recorded: set[str]) -> N
             f"the primary key of the table {table.name} can't get the column {', '.join(missing)}:"
             " rename the table, and a new one will be made"
         )
-    for name, definition in table.columns.items():
-        needed = definition.replace("timestamptz", "timestamp with time zone")
-        if name in found and not f"{needed} ".startswith(f"{found[name].type} "):
+    for name, column in table.columns.items():
+        if name in found and not holds(found[name].type, column.type):
             raise ConfigurationError(
                 f"the column {name} of the table {table.name} is {found[name].type}, where"
-                f" {definition.removesuffix(' NOT NULL')} is needed: ALTER its type, or rename the"
-                " table, and a new one will be made"
+                f" {column.type} is needed: ALTER its type, or rename the table, and a new one"
+                " will be made"
             )
+
+
+def holds(found: str, needed: str) -> bool:
+    """Whether a column of the type ``found`` holds each value of ``needed``, none of it changed."""
+    return found == needed or found in _WIDER.get(needed, ())
 
 
 async def _add_columns(
@@ -120,16 +133,17 @@ async def _add_columns(
 ) -> None:
     """Also let be empty what was once required, as a field of the item that no longer is."""
     changes = [
-        sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), _for_old_rows(definition))
-        for name, definition in table.columns.items()
+        sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), column.for_old_rows().definition())
+        for name, column in table.columns.items()
         if name not in found
     ]
     changes += [
-        sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(column.name))
-        for column in found.values()
-        if column.not_null
-        and column.name not in table.primary_key
-        and "NOT NULL" not in table.columns.get(column.name, "NOT NULL")
+        sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(name))
+        for name, column in table.columns.items()
+        if column.nullable
+        and name in found
+        and found[name].not_null
+        and name not in table.primary_key
     ]
     if changes:
         alter = sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table.name))
@@ -139,17 +153,12 @@ async def _add_columns(
             await connection.execute(fill)
 
 
-def _for_old_rows(definition: str) -> sql.SQL:
-    """A definition that rows without a value meet: the next crawl fills them."""
-    return sql.SQL(definition if "DEFAULT" in definition else definition.replace(" NOT NULL", ""))
-
-
 def _create(table: Table) -> sql.Composed:
     return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({})) {}").format(
         sql.Identifier(table.name),
         sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(definition))
-            for name, definition in table.columns.items()
+            sql.SQL("{} {}").format(sql.Identifier(name), column.definition())
+            for name, column in table.columns.items()
         ),
         sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
         sql.SQL(table.options),

@@ -2,72 +2,91 @@
 
 from typing import LiteralString, NamedTuple
 
-from msgspec.inspect import BoolType, DateTimeType, DecimalType, IntType, RawType, StrType
 from psycopg import sql
 
 from coinspider.records.table_item import Column, TableItem, columns, history_columns, primary_key
 
-SQL_TYPES = {
-    StrType: "text",
-    IntType: "bigint",
-    # Without precision: numeric(p, s) would round small prices to 0 and refuse large supplies.
-    DecimalType: "numeric",
-    DateTimeType: "timestamptz",
-    BoolType: "boolean",
-    RawType: "jsonb",
-}
+
+class SqlColumn(NamedTuple):
+    """A column of a table; its type has the name that PostgreSQL's ``format_type`` tells."""
+
+    type: LiteralString
+    nullable: bool = True
+    default: LiteralString | None = None
+    is_identity: bool = False
+    references: LiteralString | None = None
+
+    def definition(self) -> sql.SQL:
+        """What follows the name in ``CREATE TABLE``."""
+        parts: list[LiteralString] = [self.type]
+        if not self.nullable:
+            parts.append("NOT NULL")
+        if self.default is not None:
+            parts.append(f"DEFAULT {self.default}")
+        if self.is_identity:
+            parts.append("GENERATED ALWAYS AS IDENTITY")
+        if self.references:
+            parts.append(f"REFERENCES {self.references}")
+        return sql.SQL(" ".join(parts))
+
+    def for_old_rows(self) -> "SqlColumn":
+        """The same as rows that are there already meet it: the next crawl fills it."""
+        return self if self.default is not None else self._replace(nullable=True)
 
 
 class Table(NamedTuple):
-    """A table: the SQL type of each column, with its constraints, by name; what follows these.
+    """A table: its columns by name, its primary key, and what follows these.
 
     ``fill`` has the statements that fill columns added to a table that has rows already.
     """
 
     name: str
-    columns: dict[str, str]
+    columns: dict[str, SqlColumn]
     primary_key: list[str]
-    options: str = ""
+    options: LiteralString = ""
     fill: dict[str, LiteralString] = {}  # noqa: RUF012
 
 
+TEXT, NEEDED_TEXT = SqlColumn("text"), SqlColumn("text", nullable=False)
+TIME, NEEDED_TIME = (
+    SqlColumn("timestamp with time zone"),
+    SqlColumn("timestamp with time zone", nullable=False),
+)
+NOW = NEEDED_TIME._replace(default="now()")
+COUNT = SqlColumn("bigint", nullable=False, default="0")
+IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
+
 SOURCE_STATE = Table(
-    "source_state",
-    {
-        "source": "text",
-        "since": "text NOT NULL",
-        "updated_at": "timestamptz NOT NULL DEFAULT now()",
-    },
-    ["source"],
+    "source_state", {"source": NEEDED_TEXT, "since": NEEDED_TEXT, "updated_at": NOW}, ["source"]
 )
 CRAWL = Table(
     "crawl",
     {
-        "id": "bigint GENERATED ALWAYS AS IDENTITY",
-        "spider": "text NOT NULL",
-        "job": "text",
-        "arguments": "jsonb NOT NULL DEFAULT '{}'",
-        "url": "text NOT NULL",
-        "vs_currency": "text",
-        "lock_name": "text",
-        "host": "text",
-        "process_id": "integer",
-        "started_at": "timestamptz NOT NULL",
-        "updated_at": "timestamptz NOT NULL DEFAULT now()",
-        "ended_at": "timestamptz",
-        "outcome": "text",
-        "message": "text",
-        "batch_count": "bigint NOT NULL DEFAULT 0",
-        "page_count": "integer NOT NULL DEFAULT 0",
-        "record_count": "bigint NOT NULL DEFAULT 0",
-        "inserted_count": "bigint NOT NULL DEFAULT 0",
-        "updated_count": "bigint NOT NULL DEFAULT 0",
-        "unchanged_count": "bigint NOT NULL DEFAULT 0",
-        "rejected_count": "bigint NOT NULL DEFAULT 0",
-        "delisted_count": "bigint NOT NULL DEFAULT 0",
-        "refused_count": "bigint NOT NULL DEFAULT 0",
-        "wait_seconds": "double precision NOT NULL DEFAULT 0",
-        "response_bytes": "bigint NOT NULL DEFAULT 0",
+        "id": IDENTITY,
+        "spider": NEEDED_TEXT,
+        "job": TEXT,
+        "arguments": SqlColumn("jsonb", nullable=False, default="'{}'"),
+        "url": NEEDED_TEXT,
+        "vs_currency": TEXT,
+        "lock_name": TEXT,
+        "host": TEXT,
+        "process_id": SqlColumn("integer"),
+        "started_at": NEEDED_TIME,
+        "updated_at": NOW,
+        "ended_at": TIME,
+        "outcome": TEXT,
+        "message": TEXT,
+        "batch_count": COUNT,
+        "page_count": COUNT._replace(type="integer"),
+        "record_count": COUNT,
+        "inserted_count": COUNT,
+        "updated_count": COUNT,
+        "unchanged_count": COUNT,
+        "rejected_count": COUNT,
+        "delisted_count": COUNT,
+        "refused_count": COUNT,
+        "wait_seconds": COUNT._replace(type="double precision"),
+        "response_bytes": COUNT,
     },
     ["id"],
     # Once only complete crawls had a row.
@@ -76,12 +95,12 @@ CRAWL = Table(
 REJECTED_RECORD = Table(
     "rejected_record",
     {
-        "id": "bigint GENERATED ALWAYS AS IDENTITY",
-        "crawl_id": "bigint REFERENCES crawl ON DELETE SET NULL",
-        "rejected_at": "timestamptz NOT NULL DEFAULT now()",
-        "source_url": "text",
-        "text": "text NOT NULL",
-        "reason": "text NOT NULL",
+        "id": IDENTITY,
+        "crawl_id": SqlColumn("bigint", references="crawl ON DELETE SET NULL"),
+        "rejected_at": NOW,
+        "source_url": TEXT,
+        "text": NEEDED_TEXT,
+        "reason": NEEDED_TEXT,
     },
     ["id"],
 )
@@ -91,10 +110,10 @@ def item_table(item_class: type[TableItem]) -> Table:
     """The table of an item: a column for each of its fields, and what a crawl itself notes."""
     # The free room in each block lets an update stay in it and leave the index alone (HOT):
     # https://www.postgresql.org/docs/current/storage-hot.html
-    definitions = {column.name: _definition(column) for column in columns(item_class)}
     return Table(
         item_class.table,
-        definitions | {"delisted_at": "timestamptz"},
+        {column.name: _sql_column(column) for column in columns(item_class)}
+        | {"delisted_at": TIME},
         primary_key(item_class),
         "WITH (fillfactor = 85)",
     )
@@ -104,21 +123,21 @@ def history_table(item_class: type[TableItem]) -> Table | None:
     """The table of an item's changes, with a partition for each month in which they were made."""
     if not item_class.history_table:
         return None
-    definitions = {
-        column.name: _definition(column).removesuffix(" NOT NULL")
+    kept = {
+        column.name: _sql_column(column)._replace(nullable=True)
         for column in history_columns(item_class)
     }
     return Table(
         item_class.history_table,
-        definitions | {"recorded_at": "timestamptz NOT NULL DEFAULT now()"},
+        kept | {"recorded_at": NOW},
         [*primary_key(item_class), "recorded_at"],
         "PARTITION BY RANGE (recorded_at)",
     )
 
 
-def _definition(column: Column) -> str:
-    return SQL_TYPES[column.type] + (" NOT NULL" if column.required else "")
+def _sql_column(column: Column) -> SqlColumn:
+    return SqlColumn(column.type.sql, nullable=not column.required)
 
 
 def sql_type(column: Column) -> sql.SQL:
-    return sql.SQL(SQL_TYPES[column.type])
+    return sql.SQL(column.type.sql)

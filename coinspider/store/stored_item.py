@@ -2,6 +2,7 @@
 
 from psycopg import AsyncConnection
 
+from coinspider.records.column_types import stored_type
 from coinspider.records.inferred_item import make_item_class
 from coinspider.records.table_item import TableItem
 
@@ -16,7 +17,11 @@ WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
 
 
 async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
-    """An item class for a table as an earlier crawl has made it; ``None`` where there is none."""
+    """An item class for a table as an earlier crawl has made it; ``None`` where there is none.
+
+    What is in columns of a type that no item has is left to ``extra``.
+    """
     keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
     types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()
-    return make_item_class(table, [key for (key,) in keys], dict(types)) if keys else None
+    known = {name: column_type for name, sql in types if (column_type := stored_type(sql))}
+    return make_item_class(table, [key for (key,) in keys], known) if keys else None

@@ -5,16 +5,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from msgspec.inspect import DecimalType
-
 from coinspider.items import FullCoin
+from coinspider.records.column_types import AMOUNT
 from coinspider.records.table_item import columns
 
 COLUMNS = [column.name for column in columns(FullCoin)]
 JSON_KEYS = {
     c.name: c.json_key for c in columns(FullCoin) if c.name not in ("vs_currency", "extra")
 }
-AMOUNTS = {c.name for c in columns(FullCoin) if c.type is DecimalType}
+AMOUNTS = {c.name for c in columns(FullCoin) if c.type is AMOUNT}
 SELECT = f"SELECT {', '.join(COLUMNS[:-1])}, extra::text FROM full_coin"  # noqa: S608
 
 

@@ -11,7 +11,8 @@ from msgspec import Raw, field
 from psycopg import AsyncConnection
 
 from coinspider.errors import ConfigurationError
-from coinspider.records.table_item import Amount, Integer, Key, TableItem, Version
+from coinspider.records.column_types import Amount, Integer
+from coinspider.records.table_item import Key, TableItem, Version
 from coinspider.store.crawl_row import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert

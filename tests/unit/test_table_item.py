@@ -6,18 +6,25 @@ from typing import ClassVar
 import pytest
 from itemadapter import ItemAdapter, is_item
 from msgspec import UNSET, Raw, field
-from msgspec.inspect import DateTimeType, DecimalType, IntType, RawType, StrType
 
 from coinspider.items import FullCoin
+from coinspider.records.column_types import (
+    AMOUNT,
+    INTEGER,
+    JSON,
+    TEXT,
+    TIME,
+    Amount,
+    ColumnType,
+    Integer,
+    Time,
+)
 from coinspider.records.table_item import (
     NO_EXTRA,
-    Amount,
     Column,
-    Integer,
     Key,
     NoColumn,
     TableItem,
-    Time,
     Version,
     columns,
     primary_key,
@@ -53,22 +60,22 @@ def trade() -> Trade:
     )
 
 
-def column(name: str, type_: type, **marks: object) -> Column:
+def column(name: str, type_: ColumnType, **marks: object) -> Column:
     defaults = {"json_key": name, "required": True, "primary_key": False, "version": False}
     return Column(name=name, type=type_, **(defaults | marks))
 
 
 def test_columns_tell_what_the_fields_declare():
     assert columns(Trade) == (
-        column("market", StrType, primary_key=True),
-        column("number", IntType, json_key="no"),
-        column("trade_id", StrType, json_key="id", primary_key=True),
-        column("price", DecimalType),
-        column("fee", DecimalType, required=False),
-        column("note", StrType, required=False),
-        column("placed", DateTimeType, required=False),
-        column("seen", DateTimeType, version=True),
-        column("extra", RawType),
+        column("market", TEXT, primary_key=True),
+        column("number", INTEGER, json_key="no"),
+        column("trade_id", TEXT, json_key="id", primary_key=True),
+        column("price", AMOUNT),
+        column("fee", AMOUNT, required=False),
+        column("note", TEXT, required=False),
+        column("placed", TIME, required=False),
+        column("seen", TIME, version=True),
+        column("extra", JSON),
     )
 
 

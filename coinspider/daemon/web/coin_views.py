@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec.inspect import DecimalType, IntType
 from psycopg import Connection
 
 from coinspider.daemon.web.charts import line_chart
@@ -26,7 +25,7 @@ from coinspider.store.queries import (
 COLUMNS = stored_columns(FullCoin)
 LIMIT, LIMIT_MAX = 50, 1000
 DAYS, DAYS_MAX = (1, 7, 30, 365), 36_500
-NUMERIC = {column.name for column in columns(FullCoin) if column.type in (DecimalType, IntType)}
+NUMERIC = {column.name for column in columns(FullCoin) if column.type.is_number}
 
 
 def coin_filter(arguments: Arguments, columns: Sequence[str]) -> RowFilter:

@@ -1,0 +1,120 @@
+"""The types that a column can have: all that is known of each stands here, and nowhere else."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, LiteralString, NamedTuple
+
+from msgspec import Meta, Raw
+from msgspec import inspect as msgspec_inspect
+
+from coinspider.errors import ConfigurationError
+
+Amount = Decimal
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+# The widest decimal of Arrow and Parquet: every digit of 1e37 and of 1e-38.
+ARROW_PRECISION, ARROW_SCALE = 76, 38
+
+
+class ColumnType(NamedTuple):
+    """A type of a field of an item, of its column, and of what is exported from it."""
+
+    alias: Any
+    """How an item declares it, and how its JSON is therefore read."""
+    declared: type[msgspec_inspect.Type]
+    """What msgspec makes of the alias."""
+    sql: LiteralString
+    """Its name as PostgreSQL's ``format_type`` and ``information_schema`` tell it."""
+    arrow: Callable[[Any], Any]
+    """Its type in Arrow, of the module ``pyarrow``; exporters write :class:`Raw` as text."""
+    is_number: bool = False
+    """Whether people read it aligned to the right."""
+    infers: Callable[[Any], bool] = lambda _: False
+    """Whether a value that was decoded from JSON, of a field no item declares, is of it."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_time(value: Any) -> bool:
+    if not isinstance(value, str) or "T" not in value:
+        return False
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+BOOLEAN = ColumnType(
+    bool,
+    msgspec_inspect.BoolType,
+    "boolean",
+    arrow=lambda arrow: arrow.bool_(),
+    infers=lambda value: isinstance(value, bool),
+)
+# Never inferred: the next page may have fractions.
+INTEGER = ColumnType(
+    Integer,
+    msgspec_inspect.IntType,
+    "bigint",
+    arrow=lambda arrow: arrow.int64(),
+    is_number=True,
+)
+# Without precision: numeric(p, s) would round small prices to 0 and refuse large supplies.
+AMOUNT = ColumnType(
+    Amount,
+    msgspec_inspect.DecimalType,
+    "numeric",
+    arrow=lambda arrow: arrow.decimal256(ARROW_PRECISION, ARROW_SCALE),
+    is_number=True,
+    infers=_is_number,
+)
+TIME = ColumnType(
+    Time,
+    msgspec_inspect.DateTimeType,
+    "timestamp with time zone",
+    arrow=lambda arrow: arrow.timestamp("us", tz="UTC"),
+    infers=_is_time,
+)
+TEXT = ColumnType(
+    str,
+    msgspec_inspect.StrType,
+    "text",
+    arrow=lambda arrow: arrow.string(),
+    infers=lambda value: isinstance(value, str),
+)
+JSON = ColumnType(
+    Raw,
+    msgspec_inspect.RawType,
+    "jsonb",
+    arrow=lambda arrow: arrow.string(),
+    infers=lambda _: True,
+)
+# A value is of the first that infers it.
+COLUMN_TYPES = (BOOLEAN, INTEGER, AMOUNT, TIME, TEXT, JSON)
+
+_BY_DECLARED = {column_type.declared: column_type for column_type in COLUMN_TYPES}
+_BY_SQL = {column_type.sql: column_type for column_type in COLUMN_TYPES}
+
+
+def declared_type(field: str, declared: msgspec_inspect.Type) -> ColumnType:
+    """The type of a field that an item declares; :exc:`ConfigurationError` where it is none."""
+    if found := _BY_DECLARED.get(type(declared)):
+        return found
+    raise ConfigurationError(
+        f"the field {field} has a type that no column can have:"
+        " declare it as Amount, Integer, Time, str, bool or Raw"
+    )
+
+
+def stored_type(sql: str) -> ColumnType | None:
+    """The type whose name in PostgreSQL this is."""
+    return _BY_SQL.get(sql)
+
+
+def inferred_type(value: Any) -> ColumnType:
+    """The type of a value that was decoded from JSON."""
+    return next(column_type for column_type in COLUMN_TYPES if column_type.infers(value))

@@ -1,0 +1,78 @@
+"""One table of types: whatever has a type finds the same one."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from coinspider.errors import ConfigurationError
+from coinspider.records.column_types import COLUMN_TYPES, inferred_type, stored_type
+from coinspider.records.table_item import Key, TableItem, columns
+
+VALUES = {
+    "boolean": True,
+    "bigint": 2**63 - 1,
+    "numeric": Decimal("1e-30"),
+    "timestamp with time zone": datetime(2025, 3, 4, tzinfo=UTC),
+    "text": "a",
+    "jsonb": Raw(b"[1.0]"),
+}
+each_type = pytest.mark.parametrize("column_type", COLUMN_TYPES, ids=lambda type_: type_.sql)
+
+
+@each_type
+def test_item_that_declares_the_alias_has_the_type(column_type):
+    item_class = msgspec.defstruct(
+        "Thing", [("value", column_type.alias)], bases=(TableItem,), kw_only=True
+    )
+    assert columns(item_class)[0].type is column_type
+    optional = msgspec.defstruct(
+        "Thing", [("value", column_type.alias | None, None)], bases=(TableItem,), kw_only=True
+    )
+    assert columns(optional)[0].type is column_type
+
+
+@each_type
+def test_stored_column_has_the_type(column_type):
+    assert stored_type(column_type.sql) is column_type
+
+
+@each_type
+def test_arrow_holds_its_values(column_type):
+    pyarrow = pytest.importorskip("pyarrow")
+    value = VALUES[column_type.sql]
+    sent = bytes(value).decode() if isinstance(value, Raw) else value
+    array = pyarrow.array([sent, None], column_type.arrow(pyarrow))
+    assert array.to_pylist() == [sent, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        (True, "boolean"),
+        (1, "numeric"),
+        (1.5, "numeric"),
+        ("2025-03-04T11:02:03Z", "timestamp with time zone"),
+        ("2025-03-04T11:02:03", "text"),
+        ("2025-03-04", "text"),
+        ("", "text"),
+        ([], "jsonb"),
+        ({}, "jsonb"),
+    ],
+)
+def test_value_is_of_the_first_type_that_infers_it(value, sql):
+    assert inferred_type(value).sql == sql
+
+
+def test_field_of_a_type_that_no_column_has_is_named():
+    class Thing(TableItem, kw_only=True):
+        table: ClassVar[str] = "thing"
+
+        key: Key
+        price: float
+
+    with pytest.raises(ConfigurationError, match=r"the field price .* declare it as Amount,"):
+        columns(Thing)
