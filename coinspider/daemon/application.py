@@ -11,10 +11,11 @@ from scrapyd import Config
 from scrapyd.app import application as scrapyd_application
 
 from coinspider.daemon.database import EmbeddedDatabase
+from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
 from coinspider.daemon.schedules.schedule import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
-from coinspider.daemon.schedules.state import ScheduleStates
-from coinspider.errors import ConfigurationError
+from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 
 
 def application(config: Config) -> Any:
@@ -24,14 +25,36 @@ def application(config: Config) -> Any:
         check_class_names(config)
         check_access(config)
         schedules = read_schedules(config.cp)
-    except ConfigurationError as error:
+        node = _join_fleet(config) if uses_fleet(config) else None
+    except (ConfigurationError, DatabaseUnreachableError) as error:
         raise SystemExit(f"scrapyd does not start: {error}") from None
     app = scrapyd_application(config)
-    states = ScheduleStates(Path(config.get("dbs_dir", "dbs")) / "schedules.db")
-    services: list[Any] = [ScheduleService(app, schedules, states), EmbeddedDatabase()]
+    services: list[Any] = [
+        ScheduleService(app, schedules, _schedule_store(config, node)),
+        EmbeddedDatabase(),
+    ]
+    if node:
+        services.append(node)
     for service in services:
         service.setServiceParent(app)
     return app
+
+
+def _join_fleet(config: Config) -> Any:
+    use_fleet(config)
+    # With procrastinate, which only a fleet has.
+    from coinspider.daemon.fleet.fleet import fleet
+    from coinspider.daemon.fleet.node_service import NodeService
+
+    return NodeService(fleet())
+
+
+def _schedule_store(config: Config, node: Any) -> ScheduleStore:
+    if not node:
+        return ScheduleStates(Path(config.get("dbs_dir", "dbs")) / "schedules.db")
+    from coinspider.daemon.fleet.schedule_states import FleetScheduleStates
+
+    return FleetScheduleStates()
 
 
 def check_class_names(config: Config) -> None:

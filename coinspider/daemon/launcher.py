@@ -27,6 +27,10 @@ class GracefulLauncher(Launcher):
         if not self.stopping:
             super()._get_message(slot)
 
+    def running_jobs(self) -> set[str]:
+        """The ids of the jobs that run now."""
+        return {process.job for process in self.processes.values()}
+
     def stopService(self) -> Any:
         super().stopService()
         self.stopping = True

@@ -1,7 +1,7 @@
 """Runs the schedules inside scrapyd, as jobs of its queue."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from scrapyd.interfaces import IPoller, ISpiderScheduler
@@ -10,7 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.state import ScheduleState, ScheduleStates
+from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 
 log = Logger()
 TICK = 0.25  # seconds
@@ -20,10 +20,6 @@ NAME = "schedules"
 def service_named(name: str, app: Any) -> Any:
     collection: Any = IServiceCollection(app)
     return collection.getServiceNamed(name)
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class ScheduleService(Service):
@@ -38,10 +34,10 @@ class ScheduleService(Service):
         self,
         app: Any,
         schedules: Iterable[Schedule],
-        states: ScheduleStates,
-        now: Callable[[], datetime] = utc_now,
+        states: ScheduleStore,
+        now: Callable[[], datetime] | None = None,
     ):
-        self.app, self.states, self.now = app, states, now
+        self.app, self.states, self.now = app, states, now or states.now
         self.schedules = {schedule.name: schedule for schedule in schedules}
         self.state: dict[str, ScheduleState] = {}
         self.ticking: Any = LoopingCall(self.tick)
@@ -58,16 +54,19 @@ class ScheduleService(Service):
         self.states.close()
 
     def _resume(self, schedule: Schedule) -> ScheduleState:
-        now = self.now()
-        first = schedule.first_time(now)
-        state = self.states.read(schedule.name) or ScheduleState(schedule.when, first)
+        first = schedule.first_time(self.now())
+        state = self.states.begin(schedule.name, ScheduleState(schedule.when, first))
         # An interval begins anew; of a cron expression a time that was missed is due now.
-        if schedule.every or state.definition != schedule.when:
-            state.definition, state.next_time = schedule.when, first
-        self.states.write(schedule.name, state)
+        if schedule.every and not self.states.shared:
+            state.next_time = first
         return state
 
     def tick(self) -> None:
+        try:
+            self.states.refresh(self.state)
+        except Exception:
+            log.failure("The states of the schedules can't be read")
+            return
         for name, schedule in self.schedules.items():
             try:
                 self._look_at(schedule, self.state[name])
@@ -83,7 +82,9 @@ class ScheduleService(Service):
         active = self.active_job(schedule)
         if active and schedule.overlap == "wait" and not state.paused:
             return
-        due, state.next_time = state.next_time, schedule.next_time(state.next_time, now)
+        due = state.next_time
+        if not self.states.claim(schedule.name, state, schedule.next_time(due, now)):
+            return
         if not state.paused and active:
             state.skipped_count += 1
             log.emit(
@@ -102,10 +103,7 @@ class ScheduleService(Service):
         queue = self._poller.queues.get(schedule.project)
         if queue and any(message["_job"] == job for message in queue.list()):
             return "pending"
-        launcher = service_named("launcher", self.app)
-        if any(process.job == job for process in launcher.processes.values()):
-            return "running"
-        return None
+        return "running" if job in service_named("launcher", self.app).running_jobs() else None
 
     def run_now(self, schedule: Schedule) -> str:
         """Schedule its job at once, and give the job's id."""
@@ -117,7 +115,7 @@ class ScheduleService(Service):
     def pause(self, schedule: Schedule, paused: bool) -> None:
         state = self.state[schedule.name]
         state.paused = paused
-        self.states.write(schedule.name, state)
+        self.states.write_paused(schedule.name, state)
 
     @property
     def _poller(self) -> Any:

@@ -1,9 +1,11 @@
 """What is to be known of the schedules after a restart of scrapyd, beside its queues."""
 
 import sqlite3
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS schedule (
@@ -31,13 +33,59 @@ class ScheduleState:
     paused: bool = False
 
 
+class ScheduleStore(Protocol):
+    """Keeps the states of the schedules, for one scrapyd or for several."""
+
+    shared: bool
+    """Whether other processes write them too."""
+
+    def now(self) -> datetime: ...
+
+    def begin(self, name: str, first: ScheduleState) -> ScheduleState:
+        """The state that is kept; ``first`` for a schedule that is new or defined differently."""
+        ...
+
+    def refresh(self, states: Mapping[str, ScheduleState]) -> None:
+        """Bring the states up to date with what other processes did."""
+        ...
+
+    def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
+        """Move a due time on. ``False`` where another process has done so."""
+        ...
+
+    def write(self, name: str, state: ScheduleState) -> None: ...
+
+    def write_paused(self, name: str, state: ScheduleState) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ScheduleStates:
-    """A table of an SQLite file."""
+    """A table of an SQLite file, which this process alone writes."""
+
+    shared = False
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection = sqlite3.connect(path)
         self.connection.execute(_CREATE)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def begin(self, name: str, first: ScheduleState) -> ScheduleState:
+        state = self.read(name)
+        if state is None or state.definition != first.definition:
+            state = replace(state or first, definition=first.definition, next_time=first.next_time)
+        self.write(name, state)
+        return state
+
+    def refresh(self, states: Mapping[str, ScheduleState]) -> None:
+        """They are up to date."""
+
+    def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
+        state.next_time = next_time
+        return True
 
     def read(self, name: str) -> ScheduleState | None:
         row = self.connection.execute(_READ, [name]).fetchone()
@@ -62,6 +110,8 @@ class ScheduleStates:
         )  # fmt: skip
         with self.connection:
             self.connection.execute(_WRITE, values)
+
+    write_paused = write
 
     def close(self) -> None:
         self.connection.close()

@@ -5,6 +5,7 @@ from typing import Any
 
 from scrapyd import Config, website
 
+from coinspider.daemon.fleet.setup import uses_fleet
 from coinspider.daemon.web.view import VIEWS
 
 
@@ -14,6 +15,10 @@ class Webroot(website.Root):
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
         self.putChild(b"", Home(self))
+        if uses_fleet(config) and self.logs_dir:
+            from coinspider.daemon.fleet.logs import FleetLogs
+
+            self.putChild(b"logs", FleetLogs(self.logs_dir, "text/plain"))
 
 
 class Home(website.Home):

@@ -1,0 +1,87 @@
+"""Eggs in the database: one that is sent to a node is had by all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+from scrapyd import Config
+from scrapyd.eggstorage import FilesystemEggStorage, sorted_versions
+from scrapyd.exceptions import EggNotFoundError, ProjectNotFoundError
+from scrapyd.interfaces import IEggStorage
+from zope.interface import implementer
+
+from coinspider.daemon import database
+
+_PUT = """
+INSERT INTO fleet_egg (project, version, egg) VALUES (%s, %s, %s)
+ON CONFLICT (project, version) DO UPDATE SET egg = excluded.egg, stored_at = now()
+"""
+_GET = "SELECT egg FROM fleet_egg WHERE project = %s AND version = %s"
+_VERSIONS = "SELECT version FROM fleet_egg WHERE project = %s"
+_PROJECTS = "SELECT DISTINCT project FROM fleet_egg ORDER BY 1"
+_DELETE = "DELETE FROM fleet_egg WHERE project = %s AND (%s::text IS NULL OR version = %s)"
+
+
+def _read(sql: str, *values: object) -> list[tuple[Any, ...]]:
+    try:
+        with database.connection() as connection:
+            return connection.execute(sql, values).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return []  # scrapyd asks before the fleet's tables are made
+
+
+def latest_version(project: str) -> str | None:
+    """The newest version of a project's egg; ``None`` for a project without one."""
+    versions = sorted_versions([version for (version,) in _read(_VERSIONS, project)])
+    return versions[-1] if versions else None
+
+
+@implementer(IEggStorage)
+class PostgresEggStorage(FilesystemEggStorage):
+    """Keeps eggs in the database, and those that this node runs in ``eggs_dir`` too.
+
+    A job's process reads its egg from there: it needs no connection for it.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+
+    def put(self, eggfile: IO[bytes], project: str, version: str) -> None:
+        egg = eggfile.read()
+        # scrapyd's own way of writing a version as a file's name.
+        name = Path(self._egg_path(project, version)).stem
+        with database.connection() as connection:
+            connection.execute(_PUT, [project, name, egg])
+        self.materialize(project, name)
+
+    def get(self, project: str, version: str | None = None) -> tuple[str | None, IO[bytes] | None]:
+        version = version or latest_version(project)
+        if version is None or not self.materialize(project, version):
+            return None, None
+        found: tuple[str | None, IO[bytes] | None] = super().get(project, version)
+        return found
+
+    def list(self, project: str) -> Sequence[str]:
+        return tuple(sorted_versions([version for (version,) in _read(_VERSIONS, project)]))
+
+    def list_projects(self) -> Sequence[str]:
+        return [project for (project,) in _read(_PROJECTS)]
+
+    def delete(self, project: str, version: str | None = None) -> None:
+        with database.connection() as connection:
+            deleted = connection.execute(_DELETE, [project, version, version]).rowcount
+        if not deleted:
+            raise EggNotFoundError if version else ProjectNotFoundError
+        Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
+
+    def materialize(self, project: str, version: str) -> bool:
+        """Write the egg where a job of this node looks for it; whether there is one."""
+        path = Path(self._egg_path(project, version))
+        found = _read(_GET, project, path.stem)
+        if found and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(found[0][0])
+            partial.replace(path)
+        return bool(found)

@@ -1,0 +1,42 @@
+"""scrapyd's launcher on a node of a fleet: tells the others what runs here."""
+
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from coinspider.daemon import database
+from coinspider.daemon.fleet.egg_storage import PostgresEggStorage
+from coinspider.daemon.fleet.fleet import fleet
+from coinspider.daemon.fleet.runs import running_runs
+from coinspider.daemon.launcher import GracefulLauncher
+
+log = Logger()
+
+
+class FleetLauncher(GracefulLauncher):
+    """Gets the egg of a job before it starts, and notes the run in the database."""
+
+    def __init__(self, config: Any, app: Any):
+        super().__init__(config, app)
+        self.eggs = PostgresEggStorage(config)
+
+    def _spawn_process(self, message: dict[str, Any], slot: int) -> Any:
+        project, version = message["_project"], message.get("_version")
+        if not version:
+            return self._spawn(None, message, slot)
+        prepared = deferToThread(self.eggs.materialize, project, version)
+        return prepared.addBoth(self._spawn, message, slot)
+
+    def _spawn(self, _: Any, message: dict[str, Any], slot: int) -> None:
+        super()._spawn_process(message, slot)
+        try:
+            fleet().begin(self.processes[slot])
+        except Exception:
+            # The crawl goes on: its own row says what becomes of it.
+            log.failure("The run of job {job} can't be noted", job=message["_job"])
+
+    def running_jobs(self) -> set[str]:
+        """The jobs that run now, on any node."""
+        with database.connection() as connection:
+            return {run.job for run in running_runs(connection)}

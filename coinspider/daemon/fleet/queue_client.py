@@ -1,0 +1,151 @@
+"""The queue of the fleet: Procrastinate's, through its job manager.
+
+https://procrastinate.readthedocs.io/en/stable/
+"""
+
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+
+from coinspider.daemon.fleet.event_loop import EventLoopThread
+
+T = TypeVar("T")
+TASK = "crawl"
+TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
+# scrapyd's priorities are numbers with a fraction, Procrastinate's are whole.
+_PRIORITY_UNITS = 1000
+_PRIORITY_MAX = 2**31 - 1
+# A job whose node died is run once more, elsewhere.
+RUNS_MAX = 2
+# Past by the clock of any server, whatever this machine's own says.
+_AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class QueueClient:
+    """One node's way to the queue; its methods block, for ``TIMEOUT`` seconds at most.
+
+    A message is what scrapyd queues: a dict of JSON values with ``name`` and ``_job``. A project
+    is a queue. Raises :exc:`~procrastinate.exceptions.ConnectorException` and :exc:`TimeoutError`
+    where the database does not answer.
+    """
+
+    def __init__(self, url: str):
+        # A pooler between may give each transaction another session.
+        connector = PsycopgConnector(
+            conninfo=url, min_size=1, max_size=4, timeout=TIMEOUT,
+            kwargs={"prepare_threshold": None, "application_name": "coinspider fleet"},
+        )  # fmt: skip
+        self.app = App(connector=connector)
+        self.manager = self.app.job_manager
+        self.thread = EventLoopThread("fleet queue")
+        self.worker_id = -1
+
+    def open(self) -> None:
+        """Connect, and register as a worker."""
+        self._run(self._open())
+        self.worker_id = self._run(self.manager.register_worker())
+
+    def close(self) -> None:
+        """Leave; what this worker holds is free at once."""
+        try:
+            self._run(self.manager.unregister_worker(self.worker_id))
+            self._run(self.app.close_async())
+        except (ConnectorException, TimeoutError):
+            pass  # the others notice that the heartbeat has stopped
+        self.thread.stop()
+
+    def add(self, project: str, message: dict[str, Any], priority: float) -> None:
+        units = max(-_PRIORITY_MAX, min(_PRIORITY_MAX, round(priority * _PRIORITY_UNITS)))
+        job = Job(
+            queue=project, task_name=TASK, priority=units, lock=None, queueing_lock=None,
+            task_kwargs=message,
+        )  # fmt: skip
+        self._run(self.manager.defer_job_async(job))
+
+    def fetch(self, projects: Iterable[str]) -> Job | None:
+        """Take the next job of any of the projects, for this node to run."""
+        return self._run(self.manager.fetch_job(list(projects), self.worker_id))
+
+    def pending(self, project: str) -> list[Job]:
+        """The jobs that wait, in the order in which they will run."""
+        jobs = self._run(self.manager.list_jobs_async(queue=project, status="todo"))
+        return sorted(jobs, key=lambda job: (-job.priority, job.id))
+
+    def running(self) -> list[Job]:
+        """The jobs that some node runs."""
+        return list(self._run(self.manager.list_jobs_async(task=TASK, status="doing")))
+
+    def remove(self, project: str, unwanted: Callable[[dict[str, Any]], bool]) -> int:
+        """Take jobs that wait out of the queue; how many there were."""
+        ids = [job.id for job in self.pending(project) if unwanted(dict(job.task_kwargs))]
+        removed = [
+            self._run(self.manager.cancel_job_by_id_async(id_, delete_job=True))
+            for id_ in ids
+            if id_ is not None
+        ]
+        return sum(removed)
+
+    def request_abort(self, queue_id: int) -> None:
+        """Ask the node that runs a job to end it."""
+        self._run(self.manager.cancel_job_by_id_async(queue_id, abort=True))
+
+    def aborts(self) -> set[int]:
+        """The jobs that somebody asked to end."""
+        return set(self._run(self.manager.list_jobs_to_abort_async()))
+
+    def holds(self, queue_id: int) -> bool:
+        """Whether the job is still this node's: it may have been taken for dead."""
+        jobs = self._run(self.manager.list_jobs_async(id=queue_id))
+        return any(job.status == "doing" and job.worker_id == self.worker_id for job in jobs)
+
+    def finish(self, queue_id: int) -> None:
+        """Take a job that has been run off the queue; what became of it stands elsewhere."""
+        if self.holds(queue_id):
+            self._finish(queue_id, Status.SUCCEEDED)
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._run(self.manager.update_heartbeat(self.worker_id))
+
+    def register_again(self) -> None:
+        """Become a new worker, after the others took this one for dead."""
+        self.worker_id = self._run(self.manager.register_worker())
+
+    def prune(self, silence: float) -> None:
+        """Strike off the workers that were silent for ``silence`` seconds."""
+        self._run(self.manager.prune_stalled_workers(silence))
+
+    def rescue(self, silence: float) -> tuple[list[Job], list[Job]]:
+        """Queue the jobs of workers that were silent for ``silence`` seconds again, once.
+
+        Returns those that are queued again, and those that were run twice and are given up.
+        """
+        stalled = self._run(
+            self.manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=silence)
+        )
+        again, given_up = [], []
+        for job in stalled:
+            assert job.id is not None
+            try:
+                if job.attempts + 1 < RUNS_MAX:
+                    self._run(self.manager.retry_job_by_id_async(job.id, _AT_ONCE))
+                    again.append(job)
+                else:
+                    self._finish(job.id, Status.FAILED)
+                    given_up.append(job)
+            except ConnectorException:
+                continue  # another node was quicker
+        return again, given_up
+
+    async def _open(self) -> None:
+        await self.app.open_async()
+
+    def _finish(self, queue_id: int, status: Status) -> None:
+        self._run(self.manager.finish_job_by_id_async(queue_id, status, delete_job=True))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.thread.run(work, TIMEOUT)

@@ -1,0 +1,93 @@
+"""The table ``fleet_schedule``: where each schedule stands, for all nodes."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+import psycopg
+from psycopg.rows import class_row
+
+from coinspider.daemon import database
+from coinspider.daemon.schedules.state import ScheduleState
+
+REFRESH = 1.0  # seconds
+_FIELDS = "definition, next_time, last_time, last_job, run_count, skipped_count, paused"
+_READ = f"SELECT {_FIELDS} FROM fleet_schedule WHERE name = %s"  # noqa: S608
+_BEGIN = """
+INSERT INTO fleet_schedule (name, definition, next_time) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, next_time = excluded.next_time
+WHERE fleet_schedule.definition <> excluded.definition
+"""
+# Of the nodes that see the same due time one moves it on, and runs the job.
+_CLAIM = "UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND next_time = %s"
+_WRITE = """
+UPDATE fleet_schedule SET last_time = %s, last_job = %s, run_count = %s, skipped_count = %s
+WHERE name = %s
+"""
+_PAUSE = "UPDATE fleet_schedule SET paused = %s WHERE name = %s"
+
+
+class FleetScheduleStates:
+    """As :class:`~coinspider.daemon.schedules.state.ScheduleStates`, shared by all nodes.
+
+    The server's clock tells the time: clocks of nodes that differ by minutes do no harm.
+    """
+
+    shared = True
+
+    def __init__(self) -> None:
+        self.read_at = -REFRESH
+        self.offset = timedelta(0)
+        with database.connection() as connection:
+            self._read_clock(connection)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def begin(self, name: str, first: ScheduleState) -> ScheduleState:
+        """The state of a schedule; ``first`` for one that is new, or defined differently now."""
+        with database.connection() as connection:
+            connection.execute(_BEGIN, [name, first.definition, first.next_time])
+            return self._read(connection, name) or first
+
+    def refresh(self, states: Mapping[str, ScheduleState]) -> None:
+        """Bring the states up to date with what other nodes did, once a second."""
+        if monotonic() - self.read_at < REFRESH:
+            return
+        self.read_at = monotonic()
+        with database.connection() as connection:
+            self._read_clock(connection)
+            for name, state in states.items():
+                if found := self._read(connection, name):
+                    vars(state).update(vars(found))
+
+    def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
+        """Move a due time on. ``False`` where another node has done so."""
+        with database.connection() as connection:
+            claimed = connection.execute(_CLAIM, [next_time, name, state.next_time]).rowcount == 1
+        if claimed:
+            state.next_time = next_time
+        else:
+            self.read_at = -REFRESH
+        return claimed
+
+    def write(self, name: str, state: ScheduleState) -> None:
+        counts = [state.run_count, state.skipped_count]
+        with database.connection() as connection:
+            connection.execute(_WRITE, [state.last_time, state.last_job, *counts, name])
+
+    def write_paused(self, name: str, state: ScheduleState) -> None:
+        with database.connection() as connection:
+            connection.execute(_PAUSE, [state.paused, name])
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _read(self, connection: psycopg.Connection, name: str) -> ScheduleState | None:
+        cursor = connection.cursor(row_factory=class_row(ScheduleState))
+        return cursor.execute(_READ, [name]).fetchone()
+
+    def _read_clock(self, connection: psycopg.Connection) -> None:
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row
+        self.offset = row[0] - datetime.now(UTC)

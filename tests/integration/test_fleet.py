@@ -1,0 +1,143 @@
+"""scrapyd nodes that share a queue: real processes, killed and cut off."""
+
+import os
+import signal
+from contextlib import ExitStack
+from itertools import count
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.helpers.processes import wait_until
+from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
+
+FLEET = CONFIGURATION.replace(
+    "[scrapyd]", "[scrapyd]\nqueue = postgres\nnode_timeout = 3\nmax_proc = 1", 1
+)
+SCHEDULE = "\n[schedule:test]\nspider = coins\nevery = 2s\nargument.pages = 1\n"
+
+
+@pytest.fixture
+def nodes(database_url):
+    """Starts nodes of one fleet: ``nodes(configuration, NAME=value)``."""
+    numbers = count()
+    with ExitStack() as stack:
+
+        def start(configuration=FLEET, **environment):
+            directory = stack.enter_context(TemporaryDirectory(prefix="coinspider-"))
+            named = configuration.replace(
+                "[scrapyd]", f"[scrapyd]\nnode_name = node{next(numbers)}", 1
+            )
+            daemon = Scrapyd(directory, named, DATABASE_URL=database_url, **environment)
+            stack.callback(daemon.end)
+            return daemon.start()
+
+        yield start
+
+
+@pytest.fixture
+def slow_api(sandbox):
+    return {"COINGECKO_BASE_URL": sandbox("--coins", 5000, "--latency", "0.3").url}
+
+
+@pytest.fixture
+def api(sandbox):
+    return {"COINGECKO_BASE_URL": sandbox("--coins", 20).url}
+
+
+def finished(daemon):
+    return {job["id"] for job in daemon.get("listjobs.json")["finished"]}
+
+
+def running(daemon):
+    return {job["id"]: job["node"] for job in daemon.get("listjobs.json")["running"]}
+
+
+def kill(daemon):
+    """As a machine that loses its power: the crawls end with their scrapyd."""
+    children = daemon.children()
+    daemon.process.kill()
+    for child in children:
+        os.kill(child.pid, signal.SIGKILL)
+    daemon.process.wait()
+
+
+def currencies(daemon, names):
+    return [daemon.run(vs_currency=name, jobid=f"job-{name}") for name in names]
+
+
+def test_job_runs_where_there_is_room_and_is_seen_and_ended_through_any_node(nodes, slow_api):
+    first, second = nodes(**slow_api), nodes(**slow_api)
+    jobs = currencies(first, ["usd", "eur", "btc"])
+    wait_until(lambda: len(running(first)) == 2)
+    assert set(running(second).values()) == {"node0", "node1"}
+    [waiting] = [job["id"] for job in second.get("listjobs.json")["pending"]]
+    answer = second.get(f"status.json?job={waiting}")
+    assert answer["currstate"] == "pending", answer
+    elsewhere = next(job for job, node in running(first).items() if node == "node1")
+    answer = first.get("cancel.json", project="coinspider", job=elsewhere)
+    assert answer["prevstate"] == "running"
+    wait_until(lambda: elsewhere in finished(second))
+    assert first.get(f"status.json?job={elsewhere}")["currstate"] == "finished"
+    assert "node1" in first.open(f"logs/coinspider/coins/{elsewhere}.log")
+    assert second.get("cancel.json", project="coinspider", job=waiting)["prevstate"]
+    assert set(jobs) - {elsewhere, waiting} <= running(first).keys() | finished(first)
+    assert [node["name"] for node in first.get("daemonstatus.json")["nodes"]] == ["node0", "node1"]
+
+
+def test_job_of_a_dead_node_runs_again_once_elsewhere(nodes, slow_api, query):
+    first = nodes(**slow_api)
+    [job] = currencies(first, ["usd"])
+    wait_until(lambda: job in running(first))
+    second = nodes(**slow_api)
+    kill(first)
+    wait_until(lambda: running(second).get(job) == "node1")
+    kill(second)
+    third = nodes(**slow_api)
+    wait_until(lambda: not query("SELECT FROM procrastinate_jobs"))
+    wait_until(lambda: running(third) == {})
+    assert query("SELECT node, outcome FROM fleet_run ORDER BY id") == [
+        ("node0", "lost"), ("node1", "lost"),
+    ]  # fmt: skip
+    assert "node1" in third.open(f"logs/coinspider/coins/{job}.log")
+
+
+def test_schedule_runs_once_for_all_nodes_and_is_paused_for_all(nodes, api, query):
+    daemons = [nodes(FLEET + SCHEDULE, **api) for _ in range(3)]
+    wait_until(lambda: daemons[0].schedule()["runs"] >= 4)
+    daemons[1].get("pauseschedule.json", schedule="test")
+    wait_until(lambda: all(daemon.schedule()["paused"] for daemon in daemons))
+    runs = {daemon.schedule()["runs"] for daemon in daemons}
+    assert len(runs) == 1
+    wait_until(lambda: not query("SELECT FROM procrastinate_jobs"))
+    [(started, different)] = query("SELECT count(*), count(DISTINCT job) FROM fleet_run")
+    assert (started, different) == (runs.pop(),) * 2
+
+
+def test_node_that_ends_in_order_hands_back_nothing_twice_and_leaves(nodes, slow_api, query):
+    first, second = nodes(**slow_api), nodes(**slow_api)
+    jobs = currencies(first, ["usd", "eur", "btc", "jpy"])
+    wait_until(lambda: len(running(first)) == 2)
+    first.stop()
+    wait_until(lambda: [node["name"] for node in second.get("daemonstatus.json")["nodes"]]
+               == ["node1"])  # fmt: skip
+    for job in jobs:
+        second.get("cancel.json", project="coinspider", job=job)
+    wait_until(lambda: not query("SELECT FROM procrastinate_jobs"))
+    assert query("SELECT count(*) FROM fleet_run WHERE outcome = 'lost'") == [(0,)]
+
+
+def test_node_that_was_cut_off_joins_again_and_runs_jobs(nodes, api):
+    first, second = nodes(**api), nodes(**api)
+    os.kill(first.process.pid, signal.SIGSTOP)
+    wait_until(lambda: [node["name"] for node in second.get("daemonstatus.json")["nodes"]]
+               == ["node1"])  # fmt: skip
+    os.kill(first.process.pid, signal.SIGCONT)
+    wait_until(lambda: len(second.get("daemonstatus.json")["nodes"]) == 2)
+    [job] = currencies(first, ["usd"])
+    wait_until(lambda: job in finished(first))
+
+
+def test_fleet_without_its_package_or_database_says_so_in_one_line(scrapyd):
+    with pytest.raises(AssertionError, match=r"queue = redis in scrapyd\.conf: one of sqlite"):
+        scrapyd(FLEET.replace("= postgres", "= redis"))
