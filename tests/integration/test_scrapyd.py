@@ -197,7 +197,7 @@ def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, e
 def test_systemd_takes_the_unit(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd is not installed")
-    unit = (PROJECT / "docs/coinspider.service").read_text()
+    unit = (PROJECT / "deploy/coinspider.service").read_text()
     here = unit.replace("/opt/coinspider/.venv/bin/python", sys.executable)
     (tmp_path / "coinspider.service").write_text(here)
     done = subprocess.run(
