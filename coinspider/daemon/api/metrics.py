@@ -39,6 +39,10 @@ FROM ended WHERE number = 1 ORDER BY id
 """
 
 
+def metric_names() -> list[str]:
+    return [f"coinspider_crawl_{name}" for name in _GAUGES]
+
+
 def metrics() -> bytes:
     """The figures in Prometheus' text format; of a crawl that never succeeded there is no age."""
     registry = CollectorRegistry()

@@ -15,7 +15,7 @@ PROJECT = "coinspider"
 _NAME = re.compile(r"[\w.-]+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EVERY = re.compile(r"(\d+)([smhd])")
-_OPTIONS = ("spider", "project", "every", "cron", "timezone", "overlap", "enabled")
+OPTIONS = ("spider", "project", "every", "cron", "timezone", "overlap", "enabled")
 _OVERLAPS = ("skip", "wait")
 _BOOLEANS = {"yes": True, "true": True, "on": True, "1": True} | {
     "no": False, "false": False, "off": False, "0": False
@@ -102,8 +102,8 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
             settings[option.removeprefix("setting.").upper()] = value
         else:
             own[option] = value
-    if unknown := own.keys() - set(_OPTIONS):
-        allowed = ", ".join((*_OPTIONS, "argument.NAME", "setting.NAME"))
+    if unknown := own.keys() - set(OPTIONS):
+        allowed = ", ".join((*OPTIONS, "argument.NAME", "setting.NAME"))
         raise ValueError(f"unknown {', '.join(sorted(unknown))}: allowed are {allowed}")
     if not own.get("spider"):
         raise ValueError("spider is missing: the name of a spider")
