@@ -2,34 +2,51 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve deploy test lint format bench clean
+.DEFAULT_GOAL := help
+.PHONY: help demo serve deploy test test-fast coverage lint format docs bench clean clean-data
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready  ## the whole thing once, offline: sandbox, crawl, table
 	@$(BIN)/scrapy demo
 
 serve: $(VENV)/ready  ## scrapyd on 127.0.0.1:6800 with the schedules of scrapyd.conf
-	@exec $(BIN)/python -m scrapyd
+	@exec $(BIN)/python -m scrapyd --pidfile=
 
 deploy: $(VENV)/ready  ## this project to the scrapyd of [deploy] in scrapy.cfg, or TARGET=name
 	@$(BIN)/scrapy deploy $(TARGET)
 
-test: $(VENV)/ready-dev  ## every check: ruff, mypy, pytest
+test: $(VENV)/ready-dev  ## all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/ready-dev
+test-fast: $(VENV)/ready-dev  ## the tests that need no process and no database
+	$(BIN)/python -m pytest tests/unit
+
+coverage: $(VENV)/ready-dev  ## all tests, and which lines they reach, in processes that they start too
+	$(BIN)/python -m pytest --cov=coinspider
+
+lint: $(VENV)/ready-dev  ## ruff, ruff format, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/ready-dev
+format: $(VENV)/ready-dev  ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/ready-dev  ## the site in build/site; a warning fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/ready-bench  ## side by side with others, about half an hour: tables and a chart
 	$(BIN)/python -m benchmarks
 
-clean:
-	rm -rf $(VENV) .scrapy
+clean:  ## remove .venv and what was built; the database and the logs stay
+	rm -rf $(VENV) build
+
+clean-data:  ## remove the embedded database, the logs and scrapyd's files, after a question
+	@printf 'Remove .scrapy: the embedded database, the logs, the schedules'"'"' state? [y/N] '
+	@read answer && [ "$$answer" = y ] && rm -rf .scrapy || { echo 'Nothing is removed.'; false; }
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coinspider needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -18,8 +18,17 @@ from tests.helpers.postgres import new_database, postmaster, server_directory
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker per core, and two at the least: most tests wait for other processes."""
+    return max(2, os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
+    """An embedded server, or the one of ``TEST_DATABASE_URL`` (``.../postgres?``)."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
     with server_directory() as directory:
         url = start_embedded_server(directory)
         with psycopg.connect(url, autocommit=True) as connection:

@@ -1,5 +1,6 @@
 """Embedded servers of the tests' own, and new databases in them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -23,7 +24,7 @@ def server_directory() -> Iterator[Path]:
 
 
 def new_database(server_url: str) -> str:
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return server_url.replace("/postgres?", f"/{name}?")
