@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from coinspider.http.pagination import NextLink as NextLink
     from coinspider.http.pagination import Offset as Offset
     from coinspider.http.pagination import PageNumber as PageNumber
-    from coinspider.records.table_item import Amount as Amount
-    from coinspider.records.table_item import Integer as Integer
+    from coinspider.records.column_types import Amount as Amount
+    from coinspider.records.column_types import Integer as Integer
+    from coinspider.records.column_types import Time as Time
     from coinspider.records.table_item import Key as Key
     from coinspider.records.table_item import TableItem as TableItem
-    from coinspider.records.table_item import Time as Time
     from coinspider.records.table_item import TrackedAmount as TrackedAmount
     from coinspider.records.table_item import Version as Version
 
 _PLACES = {
     "coinspider.crawl.spider_base": ("PaginatedSpider",),
     "coinspider.http.pagination": ("Cursor", "LinkHeader", "NextLink", "Offset", "PageNumber"),
-    "coinspider.records.table_item": (
-        "Amount", "Integer", "Key", "TableItem", "Time", "TrackedAmount", "Version",
-    ),
-}  # fmt: skip
+    "coinspider.records.column_types": ("Amount", "Integer", "Time"),
+    "coinspider.records.table_item": ("Key", "TableItem", "TrackedAmount", "Version"),
+}
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = sorted(_PLACE_OF)  # noqa: PLE0605
 
