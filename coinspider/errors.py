@@ -4,7 +4,8 @@
 
     CoinspiderError
     ├── ConfigurationError          a setting or an argument is wrong (also a ValueError)
-    │   └── NothingCrawledError     no crawl has made the tables yet
+    │   ├── NothingCrawledError     no crawl has made the tables yet
+    │   └── NoHistoryError          no history is kept
     ├── DatabaseError               the crawl's work in the database can't go on
     │   ├── DatabaseUnreachableError    no connection could be opened
     │   ├── DatabaseGoneError           it was away for longer than the crawl waits
@@ -33,6 +34,10 @@ class ConfigurationError(CoinspiderError, ValueError):
 
 class NothingCrawledError(ConfigurationError):
     """The database has none of coinspider's tables yet."""
+
+
+class NoHistoryError(ConfigurationError):
+    """The database keeps no history; the message says how to begin one."""
 
 
 class DatabaseError(CoinspiderError):

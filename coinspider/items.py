@@ -16,6 +16,8 @@ class FullCoin(TableItem, kw_only=True):
 
     table: ClassVar[str] = "full_coin"
     history_table: ClassVar[str | None] = "coin_history"
+    candle_table: ClassVar[str | None] = "coin_candle"
+    candle_price: ClassVar[str | None] = "current_price"
     noun: ClassVar[str] = "coin"
     shown: ClassVar[tuple[str, ...]] = (
         "market_cap_rank", "name", "symbol", "current_price", "price_change_percentage_24h",

@@ -57,10 +57,11 @@ REJECTED_SHARE_MAX = 0.1
 # Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
 DELISTED_SHARE_MAX = 0.1
 
-# Each change of a coin, appended to coin_history: a partition a month, dropped when all of it is
-# older than so many days (0 for never)
-HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "0")
-HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "90")
+# Each change of a coin, in coin_history for so many days at the least; from then on candles: of an
+# hour for so many days, of a day for ever (0 days are for ever, too)
+HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "1")
+HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "2")
+HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", "365")
 
 # From page to row
 ITEM_PIPELINES = {

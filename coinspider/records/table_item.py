@@ -36,6 +36,10 @@ class TableItem(Struct, kw_only=True, dict=True):
     table: ClassVar[str]
     history_table: ClassVar[str | None] = None
     """Where each change is kept (``HISTORY_ENABLED``): the key, the version, what is tracked."""
+    candle_table: ClassVar[str | None] = None
+    """Where the changes end as candles: tables and views whose names begin so."""
+    candle_price: ClassVar[str | None] = None
+    """The tracked field whose open, high, low and close a candle has; of the others, the last."""
     noun: ClassVar[str] = "record"
     """What one row is called where people read of it; the plural adds an s."""
     shown: ClassVar[tuple[str, ...]] = ()
@@ -101,6 +105,11 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
 def history_columns(item_class: type[TableItem]) -> list[Column]:
     """What a history keeps of a row: its key, its version, what is tracked."""
     return [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
+
+
+def candle_values(item_class: type[TableItem]) -> list[str]:
+    """The tracked columns of which a candle has the last value, beside those of its price."""
+    return [c.name for c in columns(item_class) if c.tracked and c.name != item_class.candle_price]
 
 
 def stored_columns(item_class: type[TableItem]) -> list[str]:

@@ -19,7 +19,7 @@ from coinspider.store.schema import (
     SOURCE_STATE,
     SqlColumn,
     Table,
-    history_table,
+    history_tables,
     item_table,
 )
 
@@ -66,7 +66,7 @@ async def migrate(
 ) -> None:
     """Create the tables that are missing and add the columns that are; others may do so at once.
 
-    The table of an item's history is one of them only if there is to be a history. Raises
+    The tables of an item's history are among them only if there is to be a history. Raises
     :exc:`ConfigurationError` for tables of a newer version, and for those that can't be brought up
     to date by adding columns.
     """
@@ -79,7 +79,7 @@ async def migrate(
         if item_class:
             tables.append(item_table(item_class))
         if item_class and history:
-            tables += filter(None, [history_table(item_class)])
+            tables += history_tables(item_class)
         for table in tables:
             await _migrate(connection, table)
 

@@ -4,7 +4,14 @@ from typing import LiteralString, NamedTuple
 
 from psycopg import sql
 
-from coinspider.records.table_item import Column, TableItem, columns, history_columns, primary_key
+from coinspider.records.table_item import (
+    Column,
+    TableItem,
+    candle_values,
+    columns,
+    history_columns,
+    primary_key,
+)
 
 
 class SqlColumn(NamedTuple):
@@ -56,6 +63,11 @@ NOW = NEEDED_TIME._replace(default="now()")
 COUNT = SqlColumn("bigint", nullable=False, default="0")
 IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
 
+# PostgreSQL compresses no row of less than 2 kB, and a day's candles often take a little less; all
+# of them together shrink to two thirds, and the filler to 40 bytes:
+# https://www.postgresql.org/docs/current/storage-toast.html
+FILLER = SqlColumn("text", default="repeat(' ', 2100)")
+
 SOURCE_STATE = Table(
     "source_state", {"source": NEEDED_TEXT, "since": NEEDED_TEXT, "updated_at": NOW}, ["source"]
 )
@@ -92,6 +104,10 @@ CRAWL = Table(
     # Once only complete crawls had a row.
     fill={"outcome": "UPDATE crawl SET outcome = 'complete' WHERE ended_at IS NOT NULL"},
 )
+# Up to when the changes of a history have become candles.
+CANDLE_STATE = Table(
+    "candle_state", {"history_table": NEEDED_TEXT, "rolled_up_to": NEEDED_TIME}, ["history_table"]
+)
 REJECTED_RECORD = Table(
     "rejected_record",
     {
@@ -120,7 +136,7 @@ def item_table(item_class: type[TableItem]) -> Table:
 
 
 def history_table(item_class: type[TableItem]) -> Table | None:
-    """The table of an item's changes, with a partition for each month in which they were made."""
+    """The table of an item's changes, with a partition for each day on which they were made."""
     if not item_class.history_table:
         return None
     kept = {
@@ -133,6 +149,36 @@ def history_table(item_class: type[TableItem]) -> Table | None:
         [*primary_key(item_class), "recorded_at"],
         "PARTITION BY RANGE (recorded_at)",
     )
+
+
+def history_tables(item_class: type[TableItem]) -> list[Table]:
+    """All tables of an item's history: none, its changes, or its changes and its candles."""
+    changes = history_table(item_class)
+    if not changes:
+        return []
+    return [changes, *candle_tables(item_class)] if item_class.candle_table else [changes]
+
+
+def candle_tables(item_class: type[TableItem]) -> list[Table]:
+    """The tables of an item's candles: a row for the hours of a day, and one for the day itself."""
+    keys = dict.fromkeys(primary_key(item_class), NEEDED_TEXT)
+    key, day = [*keys, "day"], {"day": NEEDED_TIME}
+    values = ["open", "high", "low", "close", *candle_values(item_class)]
+    of_hours = {name: SqlColumn("numeric[]") for name in values}
+    return [
+        CANDLE_STATE,
+        Table(
+            f"{item_class.candle_table}_hours",
+            keys | day | {"hour": SqlColumn("smallint[]")} | of_hours | {"filler": FILLER},
+            key,
+            "PARTITION BY RANGE (day)",
+        ),
+        Table(
+            f"{item_class.candle_table}_days",
+            keys | day | {name: SqlColumn("numeric") for name in values},
+            key,
+        ),
+    ]
 
 
 def _sql_column(column: Column) -> SqlColumn:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -21,6 +22,7 @@ from coinspider.errors import (
     LockLostError,
 )
 from coinspider.records.table_item import TableItem
+from coinspider.store.candles import keep_history, make_views
 from coinspider.store.connect import connect, one_line, place
 from coinspider.store.crawl_row import (
     Batch,
@@ -126,6 +128,7 @@ class CrawlSession:
         except SESSION_ERRORS as error:
             message = f"the crawl's row can't be closed: {one_line(error)}"
             note_failure(self.crawler, "database_error", message)
+        await self._keep_history()
         await self.connection.close()
 
     async def prepare(self, item_class: type[TableItem]) -> None:
@@ -138,8 +141,21 @@ class CrawlSession:
     ) -> None:
         await migrate(connection, item_class, self.history.enabled)
         if self.history.enabled and item_class and (table := item_class.history_table):
-            await keep_partitions(connection, table, self.history.retention_days)
+            await keep_partitions(connection, table)
+            if item_class.candle_table:
+                await make_views(connection, item_class)
         self.prepared.add(item_class)
+
+    async def _keep_history(self) -> None:
+        """When all else is done; what could not be done now, the next crawl does."""
+        for item_class in self.prepared if self.history.enabled else ():
+            if not (item_class and item_class.history_table):
+                continue
+            keep = partial(keep_history, item_class=item_class, settings=self.history)
+            try:
+                await self.run(keep)
+            except SESSION_ERRORS as error:
+                logger.warning("The history is not rolled up: %s", one_line(error))
 
     async def _end(self, connection: AsyncConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats

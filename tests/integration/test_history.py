@@ -1,4 +1,4 @@
-"""Each change of a coin is kept, month by month, and no longer than it should be."""
+"""Each change of a coin is kept, day by day, and no longer than it should be."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 from psycopg import AsyncConnection
+from scrapy.settings import Settings
 
+from coinspider.errors import ConfigurationError
 from coinspider.items import FullCoin
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
-from coinspider.store.history import Month, keep_partitions
+from coinspider.store.history import HistorySettings, drop_old_partitions, keep_partitions
 from coinspider.store.migration import migrate
 from tests.helpers.processes import last_line
 from tests.helpers.stored import expected_row
@@ -59,9 +61,14 @@ def test_each_change_is_kept_once_and_exactly(scrapy, pages, query):
     assert query("SELECT sum(inserted_count + updated_count) FROM crawl") == [(50,)]
 
 
-def test_off_by_default(scrapy, pages, query):
-    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=pages(0)).returncode == 0
+def test_on_by_default_and_off_where_asked(scrapy, pages, query):
+    api = pages(0)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api, HISTORY_ENABLED="0")
+    assert done.returncode == 0
     assert query("SELECT to_regclass('coin_history')") == [(None,)]
+    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=pages(3)).returncode == 0
+    assert query("SELECT count(*) > 0 FROM coin_history") == [(True,)]
+    assert query("SELECT count(*) > 0 FROM coin_candle_1d") == [(True,)]
 
 
 def test_item_without_a_history_has_none(scrapy, sandbox, query):
@@ -71,26 +78,37 @@ def test_item_without_a_history_has_none(scrapy, sandbox, query):
     assert query("SELECT to_regclass('coin_history')") == [(None,)]
 
 
-@pytest.mark.parametrize("days", ["-1", "x", "1.5", ""])
-def test_wrong_number_of_days_is_named(scrapy, days):
-    done = scrapy("crawl", "coins", HISTORY_RETENTION_DAYS=days)
+@pytest.mark.parametrize("name", ["HISTORY_RETENTION_DAYS", "HISTORY_HOURLY_RETENTION_DAYS"])
+@pytest.mark.parametrize("days", ["-1", "x", "1.5", "", "٣", "99999999"])
+def test_wrong_number_of_days_is_named(name, days):
+    with pytest.raises(ConfigurationError, match=f"{name}={days} is not a number of days"):
+        HistorySettings.from_settings(
+            Settings({"HISTORY_RETENTION_DAYS": "1", "HISTORY_HOURLY_RETENTION_DAYS": "1"}
+                     | {name: days})
+        )  # fmt: skip
+
+
+def test_wrong_number_of_days_stops_the_start(scrapy):
+    done = scrapy("crawl", "coins", HISTORY_RETENTION_DAYS="x")
     assert done.returncode == 2
-    assert f"HISTORY_RETENTION_DAYS={days} is not a number of days" in last_line(done)
+    assert "HISTORY_RETENTION_DAYS=x is not a number of days" in last_line(done)
 
 
 @pytest.fixture
 def partitions(database_url, query):
-    """Keeps the partitions as of some moments, and gives those there are then."""
+    """Makes the partitions as of some moments, and gives those there are then."""
 
-    async def keep(moments, days):
+    async def keep(moments, end):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
             await migrate(connection, FullCoin, history=True)
             for moment in moments:
-                await keep_partitions(connection, "coin_history", days, moment)
+                await keep_partitions(connection, "coin_history", moment)
+            if end:
+                await drop_old_partitions(connection, "coin_history", end)
 
-    def run(*moments, days=30):
-        asyncio.run(keep(moments, days))
-        return [name for (name,) in query(PARTITIONS)]
+    def run(*moments, drop_before=None):
+        asyncio.run(keep(moments, drop_before))
+        return [name.removeprefix("coin_history_") for (name,) in query(PARTITIONS)]
 
     return run
 
@@ -99,43 +117,48 @@ def day(*date):
     return datetime(*date, tzinfo=UTC)
 
 
-def test_partition_of_the_next_month_is_there_before_it_begins(partitions, query):
-    assert partitions(day(2025, 12, 31)) == ["coin_history_2025_12", "coin_history_2026_01"]
+def test_partitions_of_a_week_are_there_before_it_begins(partitions, query):
+    assert partitions(day(2025, 12, 28, 23, 59)) == [
+        "2025_12_28", "2025_12_29", "2025_12_30", "2025_12_31",
+        "2026_01_01", "2026_01_02", "2026_01_03", "2026_01_04",
+    ]  # fmt: skip
     for moment in (day(2025, 12, 31, 23, 59, 59, 999_999), day(2026, 1, 1)):
         query("INSERT INTO coin_history VALUES ('a', 'usd', 1, 1, 1, now(), %s)", moment)
     assert query("SELECT tableoid::regclass::text FROM coin_history ORDER BY recorded_at") == [
-        ("coin_history_2025_12",), ("coin_history_2026_01",)
+        ("coin_history_2025_12_31",), ("coin_history_2026_01_01",)
     ]  # fmt: skip
 
 
-def test_month_goes_when_all_of_it_is_too_old(partitions):
-    january = day(2025, 1, 15)
-    assert "coin_history_2025_01" in partitions(january, day(2025, 3, 2))
-    assert "coin_history_2025_01" not in partitions(day(2025, 3, 3))
-    assert "coin_history_2025_02" in partitions(day(2030, 1, 1), days=0)
+def test_day_goes_when_all_of_it_is_too_old(partitions):
+    days = partitions(day(2025, 1, 1))
+    assert partitions(drop_before=day(2025, 1, 3, 23)) == days[2:]
+    assert partitions(drop_before=day(2025, 1, 4)) == days[3:]
+
+
+def test_month_of_an_earlier_version_is_filled_to_its_end(partitions, query):
+    partitions(day(2024, 1, 1))
+    query("CREATE TABLE coin_history_2025_01 PARTITION OF coin_history"
+          " FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00')")  # fmt: skip
+    made = partitions(day(2025, 1, 30))
+    assert [name for name in made if name.startswith("2025")] == [
+        "2025_01", "2025_02_01", "2025_02_02", "2025_02_03", "2025_02_04", "2025_02_05",
+        "2025_02_06",
+    ]  # fmt: skip
+    assert "2025_01" in partitions(drop_before=day(2025, 1, 31))
+    assert "2025_01" not in partitions(drop_before=day(2025, 2, 1))
 
 
 def test_partition_of_the_users_own_stays(partitions, query):
     partitions(day(2025, 1, 1))
     query("CREATE TABLE my_old_prices PARTITION OF coin_history"
           " FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")  # fmt: skip
-    assert partitions(day(2026, 1, 1)) == [
-        "coin_history_2026_01", "coin_history_2026_02", "my_old_prices"
-    ]  # fmt: skip
+    query("CREATE TABLE whatever PARTITION OF coin_history DEFAULT")
+    assert partitions(drop_before=day(2026, 1, 1)) == ["my_old_prices", "whatever"]
 
 
-def test_old_month_in_use_stays_until_the_next_time(partitions, database_url):
+def test_old_day_in_use_stays_until_the_next_time(partitions, database_url):
     partitions(day(2025, 1, 1))
     with psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM coin_history").fetchone()
-        found = partitions(day(2025, 3, 1), days=1)
-        assert {"coin_history_2025_01", "coin_history_2025_03"} <= set(found)
-    assert "coin_history_2025_01" not in partitions(day(2025, 3, 1), days=1)
-
-
-@pytest.mark.parametrize(
-    ("month", "following"),
-    [((2025, 1), (2025, 2)), ((2024, 2), (2024, 3)), ((2025, 12), (2026, 1))],
-)
-def test_months_follow_each_other(month, following):
-    assert Month(*month).following == following
+        assert "2025_01_01" in partitions(drop_before=day(2025, 1, 2))
+    assert "2025_01_01" not in partitions(drop_before=day(2025, 1, 2))

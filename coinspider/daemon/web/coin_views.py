@@ -8,11 +8,10 @@ from psycopg import Connection
 
 from coinspider.daemon.web.charts import line_chart
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
-from coinspider.errors import ViewError
+from coinspider.errors import NoHistoryError, ViewError
 from coinspider.exact_json import encode
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns, stored_columns
-from coinspider.store.price_history import price_history
 from coinspider.store.queries import (
     LISTED,
     RowFilter,
@@ -21,6 +20,7 @@ from coinspider.store.queries import (
     list_rows,
     list_values,
 )
+from coinspider.store.series import price_points
 
 COLUMNS = stored_columns(FullCoin)
 LIMIT, LIMIT_MAX = 50, 1000
@@ -91,7 +91,11 @@ class Coin(DatabaseView):
         if not coin:
             raise ViewError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
         days = number(arguments, "days", DAYS[1], DAYS_MAX)
-        prices = price_history(connected, coin_id, currency, days)
+        try:
+            key = {"coin_id": coin_id, "vs_currency": currency}
+            prices = price_points(connected, FullCoin, key, days)
+        except NoHistoryError:
+            prices = None
         return render(
             "coin.html",
             coin=coin, image=_web_address(coin["image"]), days=days, all_days=DAYS, prices=prices,

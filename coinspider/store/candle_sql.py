@@ -1,0 +1,109 @@
+"""The statements that make candles of changes, and read those that were made."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from psycopg import sql
+
+from coinspider.records.table_item import TableItem, candle_values, primary_key
+
+RESOLUTIONS = {"1h": "hour", "1d": "day"}
+OHLC = ("open", "high", "low", "close")
+EVERYTHING = sql.SQL("true")
+_NOT_ROLLED_UP = """
+recorded_at >= coalesce(
+    (SELECT rolled_up_to FROM candle_state WHERE history_table = {name}), '-infinity')
+"""
+# Of each array the first or the last value that is one; all are sorted only once, by the group.
+_OF_CHANGES = """
+SELECT {keys}, started_at, prices[1] AS open, high, low, prices[cardinality(prices)] AS close
+       {last_values}
+FROM (
+    SELECT {keys}, date_trunc({unit}, recorded_at, 'UTC') AS started_at,
+           array_agg({price} ORDER BY recorded_at) FILTER (WHERE {price} IS NOT NULL) AS prices,
+           max({price}) AS high, min({price}) AS low {arrays}
+    FROM {history} WHERE {condition}
+    GROUP BY {keys}, date_trunc({unit}, recorded_at, 'UTC')
+) AS grouped
+"""
+_LAST_VALUE = ", {0}[cardinality({0})] AS {0}"
+_ARRAY = ", array_agg({0} ORDER BY recorded_at) FILTER (WHERE {0} IS NOT NULL) AS {0}"
+_KEPT: dict[str, LiteralString] = {
+    "1h": """
+SELECT {keys}, day + make_interval(hours => candle.hour) AS started_at, {candle_values}
+FROM {table}, unnest(hour, {values}) AS candle (hour, {values}) WHERE {condition}
+""",
+    "1d": """
+SELECT {keys}, day AS started_at, {values}
+FROM {table} WHERE {condition}
+""",
+}
+_TABLES = {"1h": "hours", "1d": "days"}
+
+
+def candles(
+    item_class: type[TableItem], resolution: str,
+    kept: sql.Composable = EVERYTHING, changed: sql.Composable = EVERYTHING,
+) -> sql.Composed:  # fmt: skip
+    """All candles: those that are kept, and after them those of the changes not yet rolled up.
+
+    ``kept`` and ``changed`` are conditions on the columns of the two tables.
+    """
+    not_rolled_up = sql.SQL(_NOT_ROLLED_UP).format(name=sql.Literal(item_class.history_table))
+    # Where no price is known, there is no candle.
+    return sql.SQL("{} UNION ALL SELECT * FROM ({}) AS changed WHERE high IS NOT NULL").format(
+        _kept_candles(item_class, resolution, kept),
+        candles_of_changes(
+            item_class, resolution, sql.SQL("{} AND {}").format(not_rolled_up, changed)
+        ),
+    )
+
+
+def candles_of_changes(
+    item_class: type[TableItem], resolution: str, condition: sql.Composable
+) -> sql.Composed:
+    """The candles of the changes that meet the condition; some of them may have no price."""
+    assert item_class.history_table
+    assert item_class.candle_price
+    values = candle_values(item_class)
+    return sql.SQL(_OF_CHANGES).format(
+        keys=names(primary_key(item_class)),
+        unit=sql.Literal(RESOLUTIONS[resolution]),
+        price=sql.Identifier(item_class.candle_price),
+        arrays=_each(_ARRAY, values),
+        last_values=_each(_LAST_VALUE, values),
+        history=sql.Identifier(item_class.history_table),
+        condition=condition,
+    )
+
+
+def candle_columns(item_class: type[TableItem]) -> list[str]:
+    """The columns of a view of candles."""
+    return [*primary_key(item_class), "started_at", *OHLC, *candle_values(item_class)]
+
+
+def names(columns: Sequence[str], qualifier: str | None = None) -> sql.Composed:
+    prefix = [qualifier] if qualifier else []
+    return sql.SQL(", ").join(sql.Identifier(*prefix, name) for name in columns)
+
+
+def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier:
+    """The table of the candles that are kept."""
+    return sql.Identifier(f"{item_class.candle_table}_{_TABLES[resolution]}")
+
+
+def _kept_candles(
+    item_class: type[TableItem], resolution: str, condition: sql.Composable
+) -> sql.Composed:
+    values = [*OHLC, *candle_values(item_class)]
+    return sql.SQL(_KEPT[resolution]).format(
+        keys=names(primary_key(item_class)),
+        table=candle_table(item_class, resolution),
+        values=names(values),
+        candle_values=names(values, "candle"),
+        condition=condition,
+    )
+
+
+def _each(template: LiteralString, columns: Sequence[str]) -> sql.Composed:
+    return sql.Composed([sql.SQL(template).format(sql.Identifier(name)) for name in columns])

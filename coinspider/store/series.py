@@ -1,0 +1,270 @@
+"""How an item's values went: its changes, its candles, and points for charts of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection, errors, sql
+
+from coinspider.errors import ConfigurationError, NoHistoryError
+from coinspider.records.table_item import TableItem, history_columns, primary_key
+from coinspider.store.candle_sql import (
+    EVERYTHING,
+    RESOLUTIONS,
+    candle_columns,
+    candle_table,
+    candles,
+    names,
+)
+from coinspider.store.queries import Listing
+
+STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
+# A chart of so many days is of all changes, of hours, or else of days.
+_DAYS_OF_CHANGES, _DAYS_OF_HOURS = 2, 92
+# With fewer points a finer resolution is looked at: a history that has just begun has one day.
+_FEW_POINTS = 24
+SPARKLINE_STEP = timedelta(hours=4)
+_CHANGES = """
+SELECT {columns} FROM {history} WHERE {key} AND {condition} ORDER BY recorded_at
+"""
+_CANDLES = "SELECT {columns} FROM ({candles}) AS candle WHERE {condition} ORDER BY started_at"
+_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %(table)s"
+# One probe of the index for each point: of the changes, most are not looked at.
+_LAST_CHANGE = """
+SELECT recorded_at AS moment, {price} AS price FROM {history}
+WHERE {same_key} AND recorded_at <= asked.moment AND recorded_at > {oldest}
+    AND recorded_at >= %(rolled_up_to)s AND {price} IS NOT NULL
+ORDER BY recorded_at DESC LIMIT 1
+"""
+_LAST_CANDLE = """
+SELECT day + make_interval(hours => candle.hour + 1) AS moment, candle.close AS price
+FROM {hours}, unnest(hour, close) AS candle (hour, close)
+WHERE {same_key} AND day > asked.moment - interval '2 days' AND day <= asked.moment
+    AND day + make_interval(hours => candle.hour + 1) <= asked.moment
+ORDER BY day DESC, candle.hour DESC LIMIT 1
+"""
+_EARLIER = """
+SELECT asked.key, asked.moment, found.price
+FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, unnest(%(moments)s::timestamptz[]) AS moment)
+     AS asked,
+     LATERAL (({last_change}) UNION ALL ({last_candle}) ORDER BY moment DESC LIMIT 1) AS found
+"""
+_SPARKLINES = """
+SELECT asked.key, asked.moment, found.price
+FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, generate_series(
+          %(since)s::timestamptz, %(now)s::timestamptz, %(step)s) AS moment
+      WHERE moment > %(rolled_up_to)s) AS asked,
+     LATERAL ({last_change}) AS found
+UNION ALL
+SELECT * FROM (
+    SELECT DISTINCT ON (key, moment) {key} AS key,
+           date_bin(%(step)s, day + make_interval(hours => candle.hour), %(since)s) + %(step)s
+           AS moment, candle.close
+    FROM {hours}, unnest(hour, close) AS candle (hour, close)
+    WHERE {key} = ANY (%(keys)s) AND {constants} AND day >= %(since)s - interval '1 day'
+        AND day + make_interval(hours => candle.hour) >= %(since)s
+    ORDER BY key, moment, candle.hour DESC
+) AS kept
+ORDER BY 1, 2
+"""
+
+
+class Point(NamedTuple):
+    """A price, and when it was that."""
+
+    time: datetime
+    value: Decimal
+
+
+class Span(NamedTuple):
+    """From ``since`` to before ``until``; ``None`` for ever."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def condition(self, column: LiteralString) -> sql.SQL:
+        after = f"{column} >= %(since)s" if self.since else "true"
+        before = f"{column} < %(until)s" if self.until else "true"
+        return sql.SQL(f"{after} AND {before}")
+
+
+ALWAYS = Span()
+
+
+class ChosenRows(NamedTuple):
+    """Rows of an item's table, by the first column of their key; ``constants`` has the others."""
+
+    item_class: type[TableItem]
+    keys: Sequence[str]
+    constants: Mapping[str, str]
+
+    @property
+    def conditions(self) -> sql.Composable:
+        conditions = [
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"constant_{name}"))
+            for name in self.constants
+        ]
+        return sql.SQL(" AND ").join(conditions) if conditions else EVERYTHING
+
+    @property
+    def same_as_asked(self) -> sql.Composed:
+        key = sql.Identifier(primary_key(self.item_class)[0])
+        return sql.SQL("{} = asked.key AND {}").format(key, self.conditions)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        constants = {f"constant_{name}": value for name, value in self.constants.items()}
+        return {"keys": list(self.keys), **constants}
+
+
+def list_changes(
+    connection: Connection, item_class: type[TableItem], key: Mapping[str, str], span: Span = ALWAYS
+) -> Listing:
+    """Each change that is still kept, the oldest first.
+
+    ``key`` has the values of the primary key. Raises :exc:`NoHistoryError`.
+    """
+    columns = [*(c.name for c in history_columns(item_class)), "recorded_at"]
+    query = sql.SQL(_CHANGES).format(
+        columns=names(columns),
+        history=sql.Identifier(item_class.history_table or ""),
+        key=_same_key(item_class),
+        condition=span.condition("recorded_at"),
+    )
+    return Listing(columns, _rows(connection, query, {**key, **span._asdict()}))
+
+
+def list_candles(
+    connection: Connection, item_class: type[TableItem], key: Mapping[str, str], resolution: str,
+    span: Span = ALWAYS,
+) -> Listing:  # fmt: skip
+    """The candles of ``1h`` or ``1d`` that begin in the span, as :func:`list_changes`.
+
+    An hour, or a day, without a change has none.
+    """
+    if resolution not in RESOLUTIONS:
+        raise ConfigurationError(f"there are no candles of {resolution}: {', '.join(RESOLUTIONS)}")
+    # The first ones whole, although ``since`` is in the midst of a day.
+    oldest = span.since and span.since - STEPS["1d"]
+    same = _same_key(item_class)
+    older = sql.SQL("day >= %(oldest)s") if oldest else EVERYTHING
+    recorded = sql.SQL("recorded_at >= %(oldest)s") if oldest else EVERYTHING
+    columns = candle_columns(item_class)
+    query = sql.SQL(_CANDLES).format(
+        columns=names(columns),
+        candles=candles(item_class, resolution,
+                        kept=sql.SQL("{} AND {}").format(same, older),
+                        changed=sql.SQL("{} AND {}").format(same, recorded)),
+        condition=span.condition("started_at"),
+    )  # fmt: skip
+    values = {**key, **span._asdict(), "oldest": oldest}
+    return Listing(columns, _rows(connection, query, values))
+
+
+def price_points(
+    connection: Connection, item_class: type[TableItem], key: Mapping[str, str], days: float | None,
+    now: datetime | None = None,
+) -> list[Point]:  # fmt: skip
+    """The price in the last ``days``, or ever: as often as a chart of that time can show.
+
+    Raises :exc:`NoHistoryError`.
+    """
+    since = (now or datetime.now(UTC)) - timedelta(days=days) if days else None
+    coarsest = (
+        2 if days and days <= _DAYS_OF_CHANGES else 1 if days and days <= _DAYS_OF_HOURS else 0
+    )
+    found: list[Point] = []
+    for resolution in ("1d", "1h", None)[coarsest:]:
+        finer = _points(connection, item_class, key, resolution, Span(since))
+        if not found or (len(finer) > len(found) and finer[0].time <= found[0].time + STEPS["1d"]):
+            found = finer
+        if len(found) >= _FEW_POINTS:
+            break
+    return found
+
+
+def earlier_prices(
+    connection: Connection, chosen: ChosenRows, ages: Iterable[timedelta],
+    now: datetime | None = None,
+) -> dict[str, dict[timedelta, Decimal]]:  # fmt: skip
+    """What the price of each row was so long ago, by its key, where the history knows."""
+    now = now or datetime.now(UTC)
+    moments = {now - age: age for age in ages}
+    query = sql.SQL(_EARLIER).format(
+        last_change=_last_change(chosen, sql.SQL("'-infinity'")),
+        last_candle=sql.SQL(_LAST_CANDLE).format(
+            hours=candle_table(chosen.item_class, "1h"), same_key=chosen.same_as_asked
+        ),
+    )
+    found: dict[str, dict[timedelta, Decimal]] = {}
+    for key, moment, price in _probe(connection, chosen, query, {"moments": list(moments)}):
+        found.setdefault(key, {})[moments[moment]] = price
+    return found
+
+
+def sparklines(
+    connection: Connection, chosen: ChosenRows, days: int = 7, now: datetime | None = None
+) -> dict[str, list[Point]]:
+    """The price of each row every four hours, by its key, where it changed in them."""
+    now = now or datetime.now(UTC)
+    query = sql.SQL(_SPARKLINES).format(
+        last_change=_last_change(chosen, sql.SQL("asked.moment - %(step)s")),
+        hours=candle_table(chosen.item_class, "1h"),
+        key=sql.Identifier(primary_key(chosen.item_class)[0]),
+        constants=chosen.conditions,
+    )
+    values = {"since": now - timedelta(days=days), "now": now, "step": SPARKLINE_STEP}
+    found: dict[str, list[Point]] = {}
+    for key, time, price in _probe(connection, chosen, query, values):
+        found.setdefault(key, []).append(Point(time, price))
+    return found
+
+
+def _points(
+    connection: Connection, item_class: type[TableItem], key: Mapping[str, str],
+    resolution: str | None, span: Span,
+) -> list[Point]:  # fmt: skip
+    if resolution:
+        listing = list_candles(connection, item_class, key, resolution, span)
+        time, value = "started_at", "close"
+    else:
+        listing = list_changes(connection, item_class, key, span)
+        time, value = "recorded_at", item_class.candle_price or ""
+    return [Point(row[time], row[value]) for row in listing.dicts() if row[value] is not None]
+
+
+def _last_change(chosen: ChosenRows, oldest: sql.Composable) -> sql.Composed:
+    return sql.SQL(_LAST_CHANGE).format(
+        price=sql.Identifier(chosen.item_class.candle_price or ""),
+        history=sql.Identifier(chosen.item_class.history_table or ""),
+        same_key=chosen.same_as_asked,
+        oldest=oldest,
+    )
+
+
+def _same_key(item_class: type[TableItem]) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
+        for name in primary_key(item_class)
+    )
+
+
+def _probe(
+    connection: Connection, chosen: ChosenRows, query: sql.Composed, values: dict[str, Any]
+) -> list[Any]:
+    """The rows of a query that looks at changes only from when they are not rolled up."""
+    state = _rows(connection, sql.SQL(_STATE), {"table": chosen.item_class.history_table})
+    rolled_up_to = state[0][0] if state else datetime.min.replace(tzinfo=UTC)
+    return _rows(connection, query, {**chosen.values, **values, "rolled_up_to": rolled_up_to})
+
+
+def _rows(
+    connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
+) -> list[Any]:
+    try:
+        return connection.execute(query, values).fetchall()
+    except errors.UndefinedTable:
+        raise NoHistoryError(
+            "no history is kept: set HISTORY_ENABLED=1, and it begins with the next crawl"
+        ) from None
