@@ -8,10 +8,15 @@ PAGE_STAT = "pagination/page_count"
 EMPTY_STAT = "pagination/empty_page_count"
 RECORD_STAT = "pagination/record_count"
 REJECTED_STAT = "coercion/rejected_count"
+SET_ASIDE_STAT = "coercion/set_aside_count"
+DROPPED_STAT = "pipelines/dropped_count"
 ITEM_STAT = "postgres/item_count"
 INSERTED_STAT = "postgres/inserted_count"
 UPDATED_STAT = "postgres/updated_count"
 UNCHANGED_STAT = "postgres/unchanged_count"
+OLDER_STAT = "postgres/older_count"
+REPEATED_STAT = "postgres/repeated_count"
+FUTURE_STAT = "postgres/future_count"
 REFUSED_ROW_STAT = "postgres/refused_count"
 LOST_STAT = "postgres/lost_count"
 RELISTED_STAT = "postgres/relisted_count"
@@ -34,8 +39,13 @@ FIGURES = {
     "inserted_count": (INSERTED_STAT,),
     "updated_count": (UPDATED_STAT,),
     "unchanged_count": (UNCHANGED_STAT,),
+    "older_count": (OLDER_STAT,),
+    "repeated_count": (REPEATED_STAT,),
+    "future_count": (FUTURE_STAT,),
     # By coercion, and by PostgreSQL itself.
     "rejected_count": (REJECTED_STAT, REFUSED_ROW_STAT),
+    "dropped_count": (DROPPED_STAT,),
+    "set_aside_count": (SET_ASIDE_STAT,),
     "delisted_count": (DELISTED_STAT,),
     "refused_count": (REFUSED_STAT,),
     "wait_seconds": (WAIT_STAT,),

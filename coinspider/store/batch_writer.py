@@ -1,8 +1,9 @@
 """Batches into the database, each row where it belongs: into its table, or set aside."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import psycopg
 from psycopg import AsyncConnection
@@ -18,15 +19,19 @@ from coinspider.records.rejected_record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import (
     DELISTED_STAT,
+    FUTURE_STAT,
     INSERTED_STAT,
     ITEM_STAT,
     LOST_STAT,
+    OLDER_STAT,
     REFUSED_ROW_STAT,
     RELISTED_STAT,
+    REPEATED_STAT,
     UNCHANGED_STAT,
     UPDATED_STAT,
 )
 from coinspider.store.connect import one_line
+from coinspider.store.crawl_row import Batch, Totals
 from coinspider.store.delisting import Delisting
 from coinspider.store.rejected_records import quarantine
 from coinspider.store.session import SESSION_ERRORS, CrawlSession
@@ -36,8 +41,21 @@ logger = logging.getLogger(__name__)
 
 # Data exception, integrity constraint, program limit: the row is at fault, not the server.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_ROW_AT_FAULT = ("22", "23", "54")
+# The last two are what a user's trigger raises, and a view's WITH CHECK OPTION.
+_ROW_AT_FAULT = ("22", "23", "54", "P0001", "44")
 _NAMED_PAGES = 5
+# A row that the table did not take is sent again: another crawl may have written it meanwhile.
+_SENDINGS_MAX = 3
+_NOT_TAKEN = "the table {} did not take the row, for a trigger of its own"
+# What a batch adds to its crawl's row, and the stat that mirrors it.
+_COUNTED = {
+    "inserted_count": INSERTED_STAT,
+    "updated_count": UPDATED_STAT,
+    "unchanged_count": UNCHANGED_STAT,
+    "older_count": OLDER_STAT,
+    "repeated_count": REPEATED_STAT,
+    "future_count": FUTURE_STAT,
+}
 
 
 class BatchWriter:
@@ -54,6 +72,7 @@ class BatchWriter:
         self.delisted_share_max = share_setting(crawler.settings, "DELISTED_SHARE_MAX")
         self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
         self.rejected_count = 0
+        self.told_of_future = False
         self.lost_pages: dict[str | None, None] = {}
 
     async def open(self, target: CrawlTarget) -> CrawlStart:
@@ -86,9 +105,10 @@ class BatchWriter:
             await self.delisting.load(connection)
 
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
-        if items:
-            await self.session.prepare(type(items[0]))
-        refused = await self._upsert(items) if items else []
+        refused = []
+        for group in _groups(items):
+            await self.session.prepare(type(group[0]))
+            refused += await self._upsert(group)
         await self._quarantine([*rejected, *refused])
         if self.delisting:
             await self._relist(items, self.delisting)
@@ -102,26 +122,56 @@ class BatchWriter:
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
         """A batch that the server refuses is halved until the row at fault is found."""
-        stats = self.crawler.stats
         try:
-            added = await self.session.write(
-                lambda connection, batch: upsert(
-                    connection, batch, items, self.session.history.enabled
-                )
-            )
-        except psycopg.Error as error:
-            if not (error.sqlstate or "").startswith(_ROW_AT_FAULT):
+            left = await self._send(items)
+        except (psycopg.Error, TypeError, ValueError) as error:
+            reason = _fault_of_row(error)
+            if reason is None:
                 raise
             if len(items) == 1:
-                stats.inc_value(REFUSED_ROW_STAT)
-                return [_refused(items[0], error)]
+                return [self._refused(items[0], reason)]
             middle = len(items) // 2
             return [*await self._upsert(items[:middle]), *await self._upsert(items[middle:])]
-        inserted, updated = added.inserted_count, added.updated_count
-        stats.inc_value(INSERTED_STAT, inserted)
-        stats.inc_value(UPDATED_STAT, updated)
-        stats.inc_value(UNCHANGED_STAT, len(items) - inserted - updated)
-        return []
+        return [self._refused(item, _NOT_TAKEN.format(type(item).table)) for item in left]
+
+    async def _send(self, items: Sequence[TableItem]) -> Sequence[TableItem]:
+        """Write items of one class, count what became of them, and give those not taken."""
+        left = items
+        for _ in range(_SENDINGS_MAX):
+            if left:
+                left = await self._send_once(left)
+        return left
+
+    async def _send_once(self, items: Sequence[TableItem]) -> Sequence[TableItem]:
+        left: list[int] = []
+        history, repeated = self.session.history.enabled, items[0].repeated
+
+        async def work(connection: AsyncConnection, batch: Batch) -> Totals:
+            done = await upsert(connection, batch, items, history, repeated)
+            left.extend(done.left)
+            return done.totals
+
+        added = (await self.session.write(work))._asdict()
+        for column, stat in _COUNTED.items():
+            self.crawler.stats.inc_value(stat, added[column])
+        self._warn_of_future(added["future_count"])
+        return [] if repeated else [items[position] for position in left]
+
+    def _warn_of_future(self, count: int) -> None:
+        if count and not self.told_of_future:
+            self.told_of_future = True
+            logger.warning(
+                "Records of the future: their version is more than a day ahead of the database's"
+                " clock. They are stored, and what comes later replaces them"
+            )
+
+    def _refused(self, item: TableItem, reason: str) -> RejectedRecord:
+        self.crawler.stats.inc_value(REFUSED_ROW_STAT)
+        try:
+            text = encode(item)
+        except (TypeError, ValueError):
+            text = repr(item).encode()
+        return rejected_record(item.source, text, reason)
 
     async def _quarantine(self, records: Sequence[RejectedRecord]) -> None:
         room = max(0, self.rejected_max - self.rejected_count)
@@ -166,5 +216,17 @@ class BatchWriter:
         state.failure = f"{state.failure}; {lost}"
 
 
-def _refused(item: TableItem, error: psycopg.Error) -> RejectedRecord:
-    return rejected_record(item.source, encode(item), f"PostgreSQL: {error.diag.message_primary}")
+def _fault_of_row(error: Exception) -> str | None:
+    """The reason to set a row aside; ``None`` where the row is not at fault."""
+    if not isinstance(error, psycopg.Error):
+        return f"a field can't be written as JSON: {error}"
+    at_fault = (error.sqlstate or "").startswith(_ROW_AT_FAULT)
+    return f"PostgreSQL: {error.diag.message_primary}" if at_fault else None
+
+
+def _groups(items: Sequence[TableItem]) -> Iterable[list[TableItem]]:
+    """The items by what one statement can take: a class, and first those that repeat none."""
+    groups: dict[tuple[bool, type[TableItem]], list[TableItem]] = {}
+    for item in items:
+        groups.setdefault((item.repeated, type(item)), []).append(item)
+    return [groups[key] for key in sorted(groups, key=itemgetter(0))]

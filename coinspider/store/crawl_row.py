@@ -14,10 +14,24 @@ from coinspider.crawl.target import CrawlTarget
 from coinspider.errors import CrawlRowError
 from coinspider.stats import FIGURES, figures
 
+
+class Totals(NamedTuple):
+    """What the batches of a crawl have done so far, as its row says."""
+
+    batch_count: int = 0
+    inserted_count: int = 0
+    updated_count: int = 0
+    unchanged_count: int = 0
+    older_count: int = 0
+    repeated_count: int = 0
+    future_count: int = 0
+
+    def since(self, earlier: "Totals") -> "Totals":
+        return Totals(*map(sub, self, earlier))
+
+
 # Those that a batch changes are changed with it, in the same statement.
-_SET_FIGURES = ", ".join(
-    f"{name} = %({name})s" for name in FIGURES if name not in ("inserted_count", "updated_count")
-)
+_SET_FIGURES = ", ".join(f"{name} = %({name})s" for name in FIGURES if name not in Totals._fields)
 _BEGIN = """
 INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, host, process_id,
                    started_at, ended_at, page_count, record_count)
@@ -40,8 +54,8 @@ UPDATE crawl SET ended_at = updated_at, outcome = 'died',
                  message = 'its process ended without a word'
 WHERE lock_name = %s AND ended_at IS NULL RETURNING id, started_at, updated_at, host, process_id
 """
-_TOTALS = "SELECT batch_count, inserted_count, updated_count FROM crawl WHERE id = %s"
-RETURNING_TOTALS = "RETURNING batch_count, inserted_count, updated_count"
+_TOTALS = f"SELECT {', '.join(Totals._fields)} FROM crawl WHERE id = %s"  # noqa: S608
+RETURNING_TOTALS = f"RETURNING {', '.join(Totals._fields)}"
 _RUNNING = """
 SELECT id, started_at, updated_at, host, process_id FROM crawl
 WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC LIMIT 1
@@ -57,17 +71,6 @@ class Batch(NamedTuple):
 
     crawl_id: int
     number: int
-
-
-class Totals(NamedTuple):
-    """What the batches of a crawl have done so far, as its row says."""
-
-    batch_count: int = 0
-    inserted_count: int = 0
-    updated_count: int = 0
-
-    def since(self, earlier: "Totals") -> "Totals":
-        return Totals(*map(sub, self, earlier))
 
 
 class Run(NamedTuple):

@@ -2,63 +2,122 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from psycopg import AsyncConnection, sql
 from psycopg.types.json import Json
 
+from coinspider.errors import CrawlRowError
 from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
-from coinspider.store.crawl_row import RETURNING_TOTALS, Batch, Totals, fetch_totals
+from coinspider.store.crawl_row import RETURNING_TOTALS, Batch, Totals
 from coinspider.store.schema import sql_type
 
-# WHERE NOT EXISTS keeps what has not changed away from ON CONFLICT, whose WHERE alone would
-# still lock and so rewrite each row. ORDER BY gives all crawls the same order of locks.
+# Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
+# lock and so rewrite each row. ORDER BY gives all crawls the same order of locks. The names with #
+# can't be those of an item's fields.
 _UPSERT = """
-WITH written AS (
+WITH given AS (
+    SELECT DISTINCT ON ({key}) *
+    FROM ROWS FROM (json_to_recordset(%(items)s::json) AS ({definitions}))
+        WITH ORDINALITY AS sent ({columns}, "#position")
+    ORDER BY {key}, {newest_first} "#position" DESC
+),
+compared AS MATERIALIZED (
+    SELECT given.*, ({given_is_older}) IS TRUE AS "#older", NOT ({given_differs}) AS "#same"
+    FROM given LEFT JOIN {table} AS stored ON {same_key}
+),
+written AS (
     INSERT INTO {table} AS stored ({columns})
-    SELECT {columns} FROM (
-        SELECT DISTINCT ON ({key}) *
-        FROM ROWS FROM (json_to_recordset(%(items)s::json) AS ({definitions}))
-            WITH ORDINALITY AS sent ({columns}, position)
-        ORDER BY {key}, {newest_first} position DESC
-    ) AS given
-    WHERE NOT EXISTS (
-        SELECT FROM {table} AS stored WHERE {same_key} AND ({replaces_given}) IS NOT TRUE
-    )
-    ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE {replaces_excluded}
-    RETURNING xmax = 0 AS inserted {recorded}
+    SELECT {columns} FROM compared WHERE NOT "#older" AND NOT "#same"
+    ON CONFLICT ({key}) DO UPDATE SET {assignments}
+    WHERE {excluded_differs} AND ({excluded_is_older}) IS NOT TRUE
+    RETURNING xmax = 0 AS "#inserted", {returned}
 ){history}
-UPDATE crawl SET
-    batch_count = %(batch)s,
-    inserted_count = inserted_count + (SELECT count(*) FROM written WHERE inserted),
-    updated_count = updated_count + (SELECT count(*) FROM written WHERE NOT inserted)
-WHERE id = %(crawl_id)s {returning_totals}
+UPDATE crawl SET batch_count = %(batch)s, {counts}
+WHERE id = %(crawl_id)s {returning_totals},
+    CASE WHEN (SELECT count(*) FROM compared WHERE NOT "#older" AND NOT "#same")
+            > (SELECT count(*) FROM written)
+        THEN ARRAY(
+            SELECT "#position" - 1 FROM compared WHERE NOT "#older" AND NOT "#same"
+                AND NOT EXISTS (SELECT FROM written WHERE {written_key})
+        )
+        ELSE ARRAY[]::bigint[]
+    END
 """
 _HISTORY = """,
 recorded AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM written)
 """
+_COUNTS = """
+    inserted_count = inserted_count + (SELECT count(*) FROM written WHERE "#inserted"),
+    updated_count = updated_count + (SELECT count(*) FROM written WHERE NOT "#inserted"),
+    unchanged_count = unchanged_count
+        + (SELECT count(*) FROM compared WHERE "#same" AND NOT "#older"),
+    older_count = older_count + (SELECT count(*) FROM compared WHERE "#older"),
+    repeated_count = repeated_count + %(sent)s - (SELECT count(*) FROM compared)
+"""
+_COUNTS_OF_REPEATED = "repeated_count = repeated_count + %(sent)s"
+_COUNT_OF_FUTURE = """,
+    future_count = future_count + (
+        SELECT count(*) FROM compared WHERE {version} > now() + interval '1 day'
+    )
+"""
+# A stamp of more than a day in the future is a fault: what comes later may replace it.
+_IS_OLDER = "{new}.{0} < stored.{0} AND stored.{0} <= now() + interval '1 day'"
+
+
+class Upserted(NamedTuple):
+    """What became of a batch."""
+
+    totals: Totals
+    left: list[int]
+    """The positions of the items that the table did not take, though they are new or differ: for a
+    trigger of the user's, or because another crawl wrote the same row at that moment."""
+
+
+class Statement(NamedTuple):
+    """Which of the statements a batch needs."""
+
+    item_class: type[TableItem]
+    history: bool = False
+    repeated: bool = False
+    """Whether all items of the batch repeat what the same crawl has sent already."""
 
 
 async def upsert(
-    connection: AsyncConnection, batch: Batch, items: Sequence[TableItem], history: bool = False
-) -> Totals:
+    connection: AsyncConnection,
+    batch: Batch,
+    items: Sequence[TableItem],
+    history: bool = False,
+    repeated: bool = False,
+) -> Upserted:
     """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
-    A row is replaced only by a newer one, or by one of the same version that knows more, and
-    written only if it differs; what is written also goes into the item's history, if there is to
-    be one. Raises :exc:`psycopg.Error`; then nothing is written.
+    A row is held back only by a stored one of a newer version, and written only if it differs; what
+    is written also goes into the item's history, if there is to be one. Raises
+    :exc:`psycopg.Error`; then nothing is written.
     """
-    values = {"items": Json(items, dumps=encode), "batch": batch.number, "crawl_id": batch.crawl_id}
-    return await fetch_totals(
-        await connection.execute(_statement(type(items[0]), history), values, prepare=True)
-    )
+    values = {
+        "items": Json(items, dumps=encode),
+        "sent": len(items),
+        "batch": batch.number,
+        "crawl_id": batch.crawl_id,
+    }
+    statement = _statement(Statement(type(items[0]), history, repeated))
+    row = await (await connection.execute(statement, values, prepare=True)).fetchone()
+    if row is None:
+        raise CrawlRowError("the crawl's row was deleted while it ran")
+    *totals, left = row
+    return Upserted(Totals(*totals), left)
 
 
 @cache
-def _statement(item_class: type[TableItem], history: bool) -> bytes:
+def _statement(wanted: Statement) -> bytes:
+    item_class = wanted.item_class
     fields = columns(item_class)
     keys = primary_key(item_class)
-    kept = history_columns(item_class) if history and item_class.history_table else []
+    version = [c.name for c in fields if c.version]
+    kept = _history_names(item_class) if wanted.history else []
     return (
         sql.SQL(_UPSERT)
         .format(
@@ -68,52 +127,55 @@ def _statement(item_class: type[TableItem], history: bool) -> bytes:
                 sql.SQL("{} {}").format(sql.Identifier(c.json_key), sql_type(c)) for c in fields
             ),
             key=_list(keys),
-            same_key=sql.SQL(" AND ").join(_each(keys, "stored.{0} = given.{0}")),
-            newest_first=sql.SQL("").join(_each(_version(item_class), "{0} DESC NULLS LAST, ")),
+            same_key=_all(keys, "stored.{0} = given.{0}"),
+            written_key=_all(keys, "written.{0} = compared.{0}"),
+            newest_first=sql.SQL("").join(_each(version, "{0} DESC NULLS LAST, ")),
+            given_is_older=_is_older(version, "given"),
+            given_differs=_differs(item_class, "given"),
+            excluded_is_older=_is_older(version, "excluded"),
+            excluded_differs=_differs(item_class, "excluded"),
             assignments=sql.SQL(", ").join(
                 _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
             ),
+            returned=_list(list(dict.fromkeys([*keys, *kept])), "stored"),
+            history=_history(item_class, kept) if kept else sql.SQL(""),
+            counts=_counts(version, wanted.repeated),
             returning_totals=sql.SQL(RETURNING_TOTALS),
-            recorded=sql.SQL("").join(_each([c.name for c in kept], ", stored.{0}")),
-            history=_history(item_class) if kept else sql.SQL(""),
-            replaces_given=_replaces(item_class, "given"),
-            replaces_excluded=_replaces(item_class, "excluded"),
         )
         .as_bytes()
     )
 
 
-def _history(item_class: type[TableItem]) -> sql.Composed:
+def _history_names(item_class: type[TableItem]) -> list[str]:
+    return [c.name for c in history_columns(item_class)] if item_class.history_table else []
+
+
+def _history(item_class: type[TableItem], names: list[str]) -> sql.Composed:
     assert item_class.history_table
-    names = _list([column.name for column in history_columns(item_class)])
-    return sql.SQL(_HISTORY).format(table=sql.Identifier(item_class.history_table), columns=names)
+    return sql.SQL(_HISTORY).format(
+        table=sql.Identifier(item_class.history_table), columns=_list(names)
+    )
 
 
-def _replaces(item_class: type[TableItem], new: str) -> sql.Composable:
-    """The condition on which the row ``new`` may replace the stored one."""
+def _counts(version: list[str], repeated: bool) -> sql.Composable:
+    if repeated:
+        return sql.SQL(_COUNTS_OF_REPEATED)
+    future = [sql.SQL(_COUNT_OF_FUTURE).format(version=sql.Identifier(name)) for name in version]
+    return sql.SQL("").join([sql.SQL(_COUNTS), *future])
+
+
+def _differs(item_class: type[TableItem], new: str) -> sql.Composed:
     names = [c.name for c in columns(item_class)]
-    differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
-        _list(names, "stored"), _list(names, new)
-    )
-    if not (version := _version(item_class)):
-        return differs
-    # A column that was added to the table is to be filled, also where the version stays the same.
-    fuller = sql.SQL("num_nonnulls({}) > num_nonnulls({})").format(
-        _list(names, new), _list(names, "stored")
-    )
-    [newer] = _each(
-        version,
-        "{new}.{0} > stored.{0} OR stored.{0} IS NULL AND {differs}"
-        " OR {new}.{0} = stored.{0} AND {fuller}",
-        new=sql.Identifier(new),
-        differs=differs,
-        fuller=fuller,
-    )
-    return newer
+    return sql.SQL("({}) IS DISTINCT FROM ({})").format(_list(names, "stored"), _list(names, new))
 
 
-def _version(item_class: type[TableItem]) -> list[str]:
-    return [c.name for c in columns(item_class) if c.version]
+def _is_older(version: list[str], new: str) -> sql.Composable:
+    """Never, where the item has no version."""
+    return _all(version, _IS_OLDER, new=sql.Identifier(new)) if version else sql.SQL("false")
+
+
+def _all(names: list[str], template: str, **parts: sql.Composable) -> sql.Composed:
+    return sql.SQL(" AND ").join(_each(names, template, **parts))
 
 
 def _each(names: list[str], template: str, **parts: sql.Composable) -> list[sql.Composed]:

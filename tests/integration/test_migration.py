@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from coinspider.store.upsert import upsert
 from tests.helpers.processes import last_line
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
+BEFORE = NOW - timedelta(seconds=1)
 BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
 COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
@@ -105,7 +106,7 @@ def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
     # What is full is not written again, and what is older knows nothing better.
     version = query("SELECT xmin::text FROM thing")
     run(NewerThing, new)
-    run(NewerThing, NewerThing(key="a", size=Decimal(2), changed_at=NOW, colour="blue"))
+    run(NewerThing, NewerThing(key="a", size=Decimal(2), changed_at=BEFORE, colour="blue"))
     assert query("SELECT xmin::text FROM thing") == version
 
 

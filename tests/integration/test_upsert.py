@@ -15,6 +15,16 @@ from coinspider.store.upsert import upsert
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
+# Seconds after START
+TODAY = int((datetime.now(UTC) - START).total_seconds())
+FUTURE = TODAY + 3 * 86_400
+TRIGGER = """
+CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF NEW.coin_id LIKE 'scam%' THEN RETURN NULL; END IF; RETURN NEW; END $$;
+CREATE TRIGGER keep_out BEFORE INSERT OR UPDATE ON full_coin
+    FOR EACH ROW EXECUTE FUNCTION keep_out()
+"""
+NAMES = "SELECT coin_id, name, market_cap_rank, current_price FROM full_coin ORDER BY 1"
 PRICES = "SELECT coin_id, current_price FROM full_coin ORDER BY 1"
 
 
@@ -36,7 +46,7 @@ def run(database_url):
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             for number, items in enumerate(batches, start=1):
                 totals = await upsert(connection, Batch(crawl_id, number), items)
-            return totals[1:]
+            return tuple(totals.totals[1:])
 
     return lambda batches: asyncio.run(upsert_all(batches))
 
@@ -46,27 +56,63 @@ def run(database_url):
     [
         ([1, 2], 1),
         ([2, 1], 0),
-        ([1, 1], 0),
+        ([1, 1], 1),
         ([None, 1], 1),
-        ([1, None], 0),
+        ([1, None], 1),
         ([None, None], 1),
+        ([FUTURE, 1], 1),
+        ([1, FUTURE], 1),
+        ([FUTURE, FUTURE - 1], 1),
+        ([TODAY, 1], 0),
     ],
 )
-@pytest.mark.parametrize("in_one_batch", [True, False])
-def test_only_a_newer_or_the_first_known_version_replaces(
-    run, query, versions, price, in_one_batch
-):
-    items = [coin("a", version, price) for price, version in enumerate(versions)]
-    run([items] if in_one_batch else [[item] for item in items])
-    if versions == [1, 1] and in_one_batch:
-        price = 1  # the last one, which came last
+def test_only_a_strictly_older_version_is_held_back(run, query, versions, price):
+    totals = run([[coin("a", version, price)] for price, version in enumerate(versions)])
     assert query(PRICES) == [("a", price)]
+    future = sum(version in (FUTURE, FUTURE - 1) for version in versions)
+    assert totals == (1, price, 0, 1 - price, 0, future)
+
+
+@pytest.mark.parametrize(
+    ("versions", "price"), [([1, 2], 1), ([2, 1], 0), ([1, 1], 1), ([None, 1], 1), ([1, None], 0)]
+)
+def test_of_a_coin_twice_in_a_batch_the_newest_is_stored(run, query, versions, price):
+    totals = run([[coin("a", version, price) for price, version in enumerate(versions)]])
+    assert query(PRICES) == [("a", price)]
+    assert totals == (1, 0, 0, 0, 1, 0)
+
+
+def test_what_stands_still_follows_the_api_in_all_its_columns(run, query):
+    before = [coin("a", 1, 1, market_cap_rank=7), coin("b", 1, 1), coin("c", None, 1)]
+    after = [coin("a", 1, 1), coin("b", None, 2), coin("c", None, 1)]
+    after[0].name = "n [OLD]"
+    after[1].current_price = None
+    assert run([before, after]) == (3, 2, 1, 0, 0, 0)
+    assert query(NAMES) == [
+        ("a", "n [OLD]", None, 1), ("b", "n", None, None), ("c", "n", None, 1)
+    ]  # fmt: skip
 
 
 def test_what_is_counted_is_what_happened(run):
     first = [coin(str(number), 1, 1) for number in range(10)]
     second = [coin(str(number), 1 + number % 2, 2) for number in range(12)]
-    assert run([first, second, second]) == (12, 5)
+    third = [coin(str(number), 0, 3) for number in range(4)]
+    assert run([first, second, second, third]) == (12, 10, 12, 4, 0, 0)
+
+
+def test_rows_that_a_trigger_keeps_out_are_left(database_url, query):
+    async def upsert_all():
+        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await migrate(connection, FullCoin)
+            await connection.execute(TRIGGER)
+            [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
+            items = [coin(name, 1, 1) for name in ("scam-b", "a", "scam-a", "b")]
+            return await upsert(connection, Batch(crawl_id, 1), items)
+
+    done = asyncio.run(upsert_all())
+    assert done.totals == (1, 2, 0, 0, 0, 0, 0)
+    assert sorted(done.left) == [0, 2]
+    assert query(PRICES) == [("a", 1), ("b", 1)]
 
 
 def test_repeat_leaves_no_dead_row_and_next_to_no_wal(database_url, query):
@@ -85,7 +131,7 @@ def test_repeat_leaves_no_dead_row_and_next_to_no_wal(database_url, query):
             await connection.execute("VACUUM full_coin")
             before = await wal()
             totals = await upsert(connection, Batch(crawl_id, 2), items)
-            assert totals == (2, 2000, 0)
+            assert totals.totals[:4] == (2, 2000, 0, 2000)
             return await wal() - before
 
     # The crawl's own row, and whatever else the server does at the moment: not 2,000 rows.
