@@ -78,15 +78,12 @@ class Fleet:
             nodes.strike(connection, self.timeout)
             runs.end_lost_runs(connection)
         self.client.prune(self.timeout)
-        again, given_up = self.client.rescue(self.timeout)
-        for job in again:
-            log.emit(
-                LogLevel.warn,
-                "Job {job} is queued again: its node is gone",
-                job=job.task_kwargs["_job"],
-            )
-        for job in given_up:
-            log.error("Job {job} is given up: two nodes ended", job=job.task_kwargs["_job"])
+        for job in self.client.stalled(self.timeout):
+            name = str(job.task_kwargs["_job"])
+            with database.connection() as connection:
+                has_ended = runs.has_ended(connection, name)
+            if done := self.client.rescue(job, has_ended):
+                log.emit(LogLevel.warn, "Job {job} {done}", job=name, done=done)
 
     def fetch(self, projects: list[str]) -> dict[str, Any] | None:
         """Take the next job, as scrapyd's message; ``None`` where none waits."""

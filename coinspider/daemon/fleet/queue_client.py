@@ -119,27 +119,28 @@ class QueueClient:
         """Strike off the workers that were silent for ``silence`` seconds."""
         self._run(self.manager.prune_stalled_workers(silence))
 
-    def rescue(self, silence: float) -> tuple[list[Job], list[Job]]:
-        """Queue the jobs of workers that were silent for ``silence`` seconds again, once.
+    def stalled(self, silence: float) -> list[Job]:
+        """The jobs of workers that were silent for ``silence`` seconds."""
+        found = self.manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=silence)
+        return list(self._run(found))
 
-        Returns those that are queued again, and those that were run twice and are given up.
+    def rescue(self, job: Job, has_ended: bool) -> str | None:
+        """Queue a stalled job again, once, unless its crawl has ended all the same.
+
+        Returns what was done with it; ``None`` where another node was quicker.
         """
-        stalled = self._run(
-            self.manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=silence)
-        )
-        again, given_up = [], []
-        for job in stalled:
-            assert job.id is not None
-            try:
-                if job.attempts + 1 < RUNS_MAX:
-                    self._run(self.manager.retry_job_by_id_async(job.id, _AT_ONCE))
-                    again.append(job)
-                else:
-                    self._finish(job.id, Status.FAILED)
-                    given_up.append(job)
-            except ConnectorException:
-                continue  # another node was quicker
-        return again, given_up
+        assert job.id is not None
+        try:
+            if has_ended:
+                self._finish(job.id, Status.SUCCEEDED)
+                return "had ended before its node did"
+            if job.attempts + 1 < RUNS_MAX:
+                self._run(self.manager.retry_job_by_id_async(job.id, _AT_ONCE))
+                return "is queued again: its node is gone"
+            self._finish(job.id, Status.FAILED)
+        except ConnectorException:
+            return None
+        return "is given up: two nodes ended while they ran it"
 
     async def _open(self) -> None:
         await self.app.open_async()

@@ -26,6 +26,9 @@ UPDATE fleet_run SET ended_at = now(), outcome = 'lost' WHERE ended_at IS NULL A
     SELECT name FROM fleet_node
 )
 """
+_HAS_ENDED = """
+SELECT EXISTS (SELECT FROM crawl WHERE job = %s AND outcome NOT IN ('died', 'interrupted'))
+"""
 _RUNNING = f"SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NULL ORDER BY id"  # noqa: S608
 _FINISHED = f"""
 SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
@@ -78,6 +81,15 @@ def end_run(connection: psycopg.Connection, run_id: int, outcome: str, tail: str
 def end_lost_runs(connection: psycopg.Connection) -> int:
     """Close the runs of nodes that are gone; how many there were."""
     return connection.execute(_LOST).rowcount
+
+
+def has_ended(connection: psycopg.Connection, job: str) -> bool:
+    """Whether a job's crawl came to its end, by its own row."""
+    try:
+        row = connection.execute(_HAS_ENDED, [job]).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return False  # nothing was crawled yet
+    return bool(row and row[0])
 
 
 def running_runs(connection: psycopg.Connection) -> list[Run]:
