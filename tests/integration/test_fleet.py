@@ -7,6 +7,7 @@ from itertools import count
 from tempfile import TemporaryDirectory
 
 import pytest
+from scrapyd_api import ScrapydAPI
 
 from tests.helpers.processes import wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
@@ -136,6 +137,16 @@ def test_node_that_was_cut_off_joins_again_and_runs_jobs(nodes, api):
     wait_until(lambda: len(second.get("daemonstatus.json")["nodes"]) == 2)
     [job] = currencies(first, ["usd"])
     wait_until(lambda: job in finished(first))
+
+
+def test_python_scrapyd_api_works_with_any_node(nodes, slow_api):
+    here, there = (ScrapydAPI(nodes(**slow_api).url) for _ in range(2))
+    job = here.schedule("coinspider", "coins", vs_currency="eur")
+    wait_until(lambda: there.job_status("coinspider", job) == "running")
+    assert "coinspider" in there.list_projects()
+    assert "coins" in there.list_spiders("coinspider")
+    assert there.cancel("coinspider", job) == "running"
+    wait_until(lambda: here.job_status("coinspider", job) == "finished")
 
 
 def test_fleet_without_its_package_or_database_says_so_in_one_line(scrapyd):
