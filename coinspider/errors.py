@@ -16,6 +16,7 @@
     ├── RejectedRecordError         what Scrapy is told of such a record (a DropItem)
     ├── LinkRefusedError            a link leads where the crawl does not go (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
+    ├── RequestRefusedError         the gate does not let a request in
     └── ViewError                   a request of the web has no view
 
 The message of each is one plain line without a password or a key in it.
@@ -78,6 +79,17 @@ class LinkRefusedError(CoinspiderError, IgnoreRequest):
 
 class CrawlEndingError(CoinspiderError, IgnoreRequest):
     """The crawl ends while a request waits for its turn."""
+
+
+class RequestRefusedError(CoinspiderError):
+    """The gate does not let a request in: its HTTP status, and one line for the client.
+
+    ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None):
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
 
 
 class ViewError(CoinspiderError):

@@ -1,5 +1,7 @@
 """Values for people to read."""
 
+import re
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -7,7 +9,29 @@ from typing import Any
 from msgspec import Raw
 
 DIGITS = 6
+# Control characters, marks that turn the direction of writing, lone surrogates, line separators
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# They join letters and emoji.
+_JOINERS = "\u200c\u200d"
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def visible(text: str) -> str:
+    """Text from outside, on one line and with nothing in it that a terminal or a log acts on.
+
+    What has no shape of its own is escaped: a newline is ``\\n``, an escape sequence begins with
+    ``\\x1b``. For any place where a person reads: terminal, log, message, table.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(char) if _is_hidden(char) else char for char in text)
+
+
+def without_formula(text: str) -> str:
+    """A cell's text that no spreadsheet takes for a formula: ``'=1+1`` for ``=1+1``."""
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def readable(value: Any) -> str:
@@ -56,6 +80,14 @@ def readable_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def _is_hidden(char: str) -> bool:
+    return char not in _JOINERS and unicodedata.category(char) in _HIDDEN
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def _without_zeros(text: str) -> str:

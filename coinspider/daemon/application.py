@@ -2,20 +2,27 @@
 
 import ipaddress
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from scrapy.utils.project import get_project_settings
 from scrapyd import Config
-from scrapyd.app import application as scrapyd_application
 
+from coinspider._compat import scrapyd_application
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
+from coinspider.daemon.gate.gate import Gate
+from coinspider.daemon.gate.options import GateOptions
+from coinspider.daemon.gate.site import GateSite
+from coinspider.daemon.gate.uploads import turn_uploads_off
 from coinspider.daemon.schedules.schedule import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+
+_SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
 
 def application(config: Config) -> Any:
@@ -23,12 +30,15 @@ def application(config: Config) -> Any:
     get_project_settings()  # which reads the file .env into the environment
     try:
         check_class_names(config)
-        check_access(config)
+        options = GateOptions.from_config(config)
+        check_access(options)
         schedules = read_schedules(config.cp)
         node = _join_fleet(config) if uses_fleet(config) else None
     except (ConfigurationError, DatabaseUnreachableError) as error:
         raise SystemExit(f"scrapyd does not start: {error}") from None
-    app = scrapyd_application(config)
+    for name in _SECRETS:  # which are none of the crawls' business
+        os.environ.pop(name, None)
+    app = scrapyd_application(config, partial(_site, options))
     services: list[Any] = [
         ScheduleService(app, schedules, _schedule_store(config, node)),
         EmbeddedDatabase(),
@@ -82,19 +92,31 @@ def _load(path: str) -> None:
         getattr(import_module(module), name)
 
 
-def check_access(config: Config) -> None:
+def check_access(options: GateOptions) -> None:
     """Refuse an address that others can reach, unless a name and a password are asked for."""
-    username = os.getenv("SCRAPYD_USERNAME") or config.get("username", "")
-    password = os.getenv("SCRAPYD_PASSWORD") or config.get("password", "")
+    username, password = options.username, options.password
     if bool(username) != bool(password):
         missing = "SCRAPYD_PASSWORD" if username else "SCRAPYD_USERNAME"
         raise ConfigurationError(f"{missing} is not set, so that no password would be asked for")
-    address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    if not password and not _is_loopback(address):
+    if ":" in username:
+        # https://www.rfc-editor.org/rfc/rfc7617#section-2
+        raise ConfigurationError("SCRAPYD_USERNAME has a colon in it, which no browser can send")
+    if not password and not _is_loopback(options.bind_address):
         raise ConfigurationError(
-            f"bind_address {address} is open to others:"
+            f"bind_address {options.bind_address} is open to others:"
             " set SCRAPYD_USERNAME and SCRAPYD_PASSWORD, or bind to 127.0.0.1"
         )
+    if options.egg_upload and not password:
+        raise ConfigurationError(
+            "egg_upload = yes lets everyone on this machine run code: set SCRAPYD_USERNAME and"
+            " SCRAPYD_PASSWORD"
+        )
+
+
+def _site(options: GateOptions, root: Any) -> GateSite:
+    if not options.egg_upload:
+        turn_uploads_off(root)
+    return GateSite(root, Gate(options))
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,11 +1,9 @@
 """The pages as a person with a browser finds them: one that runs no script, unless told so."""
 
 import re
-from contextlib import suppress
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Error
 
 from tests.helpers.browser import CHROMIUM, chromium
 from tests.helpers.site import CHARTED, SCRIPT
@@ -180,15 +178,17 @@ def test_page_fits_a_telephone(visit, path):
         assert text.bounding_box()["height"] >= 12
 
 
-def test_password_is_asked_for(visit, scrapyd, site):
+def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
     daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="s3cret",
                      DATABASE_URL=site.database_url)  # fmt: skip
-    for credentials in (None, {"username": "me", "password": "wrong"}):
-        # Chromium shows the refusal, or an error of its own.
-        with suppress(Error):
-            page = visit("coins", daemon.url, http_credentials=credentials)
-            assert page.locator("body").inner_text() == "Unauthorized"
-    page = visit("coins", daemon.url, http_credentials={"username": "me", "password": "s3cret"})
+    page = visit("coins?limit=10", daemon.url)
+    for given, alerts in (("wrong", ["Not logged in: wrong name or password."]), ("s3cret", [])):
+        page.get_by_label("Name").fill("me")
+        page.get_by_label("Password").fill(given)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_load_state()
+        assert page.get_by_role("alert").all_inner_texts() == alerts
+    assert page.url.endswith("/coins?limit=10")
     assert number(page) == 16_999
     page.get_by_role("link", name="Crawls").click()
     assert page.get_by_role("heading", name="Schedules").is_visible()

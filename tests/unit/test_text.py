@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coinspider.text import readable_number
+from coinspider.text import readable_number, visible, without_formula
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,35 @@ def test_text_stands_for_the_number_to_six_digits(number):
     # The 0 before the subscript is the first of those that it counts.
     text = re.sub("0([₀-₉]+)", zeros, readable_number(number))
     assert abs(Decimal(text.replace(",", "")) - number) <= abs(number) * Decimal("0.00001")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("plain é 中 🪙", "plain é 中 🪙"),
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x1b[31mred\x9b0m\x7f", "\\x1b[31mred\\x9b0m\\x7f"),
+        ("\u202edesrever\u2066\u200f", "\\u202edesrever\\u2066\\u200f"),
+        ("a\0b", "a\\x00b"),
+        ("\ud800", "\\ud800"),
+        ("one\u2028two\x85", "one\\u2028two\\x85"),
+        ("\U000e0041", "\\U000e0041"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("a\u00a0b", "a\u00a0b"),
+    ],
+)
+def test_text_from_outside_has_nothing_hidden_in_it(text, seen):
+    assert visible(text) == seen
+
+
+@settings(deadline=None, database=None)
+@given(st.text(st.characters(codec=None)))
+def test_any_text_can_be_written_on_one_line(text):
+    assert len(visible(text).splitlines()) <= 1
+    visible(text).encode()
+
+
+@pytest.mark.parametrize("first", "=+-@\t\r\n＝＋－＠")
+def test_formula_is_text_to_a_spreadsheet(first):
+    assert without_formula(f"{first}cmd|' /C calc'!A0") == f"'{first}cmd|' /C calc'!A0"
+    assert without_formula(f"a{first}") == f"a{first}"

@@ -1,14 +1,13 @@
 """HTML pages inside scrapyd: a template, and what it shows, read in a thread."""
 
-from base64 import b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,6 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.database import connection
+from coinspider.daemon.gate.headers import policy, source_of
 from coinspider.errors import (
     ConfigurationError,
     DatabaseUnreachableError,
@@ -29,16 +29,7 @@ VIEWS = {"coins": "Coins", "crawls": "Crawls", "rejected": "Rejected records"}
 NUMBER_MAX = 1_000_000_000
 STYLE = Path(__file__).with_name("templates").joinpath("style.css").read_text()
 # Nothing is loaded and no script runs, whatever a coin's name may be.
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+POLICY = policy(style_src=source_of(STYLE))
 Arguments = Mapping[str, str]
 
 
@@ -53,12 +44,19 @@ def link(arguments: Arguments, **changes: object) -> str:
     return f"?{urlencode({name: value for name, value in merged.items() if value is not None})}"
 
 
+def token_field(token: str) -> Markup:
+    """The field of each form that changes something: see :func:`form_token`."""
+    return Markup('<input type="hidden" name="token" value="{}">').format(token)
+
+
 environment = Environment(
     loader=PackageLoader("coinspider.daemon.web"), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 environment.filters |= {"readable": readable, "exact": exact, "title": title}
-environment.globals |= {"navigation": VIEWS, "style": STYLE, "link": link}
+environment.globals |= {
+    "navigation": VIEWS, "style": STYLE, "link": link, "token_field": token_field
+}  # fmt: skip
 
 
 class DatabaseView(Resource):
@@ -113,8 +111,8 @@ class DatabaseView(Resource):
             result = 500, "the page can't be made: see scrapyd's log\n"
         status, body = result
         txrequest.setResponseCode(status)
-        for name, value in {"Content-Type": self.content_type, **_HEADERS}.items():
-            txrequest.setHeader(name, value)
+        txrequest.setHeader("Content-Type", self.content_type)
+        txrequest.setHeader("Content-Security-Policy", POLICY)
         txrequest.write(body.encode())
         txrequest.finish()
 

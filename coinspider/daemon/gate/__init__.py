@@ -1,0 +1,1 @@
+"""What stands before every resource of scrapyd: who may ask, from where, and for how much."""

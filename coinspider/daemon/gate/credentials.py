@@ -1,0 +1,68 @@
+"""The name and the password of this scrapyd, and who has given them."""
+
+import binascii
+import hmac
+from base64 import b64decode
+from hashlib import sha256
+from math import ceil
+from secrets import token_bytes
+from typing import Any
+
+from twisted.logger import Logger, LogLevel
+
+from coinspider.daemon.gate.origins import header
+from coinspider.daemon.gate.passwords import is_password
+from coinspider.daemon.gate.throttle import Throttle
+from coinspider.errors import RequestRefusedError
+from coinspider.text import visible
+
+log = Logger()
+NAME_MAX = 100  # characters in the log
+
+
+class Credentials:
+    """Compares them in constant time; slows down who fails, and logs it."""
+
+    def __init__(self, username: str, password: str, throttle: Throttle | None = None):
+        self._username, self._password = username.encode(), password
+        self._throttle = throttle or Throttle()
+        # What was right once is right without another hash, and whatever others do meanwhile.
+        self._key = token_bytes(32)
+        self._right = b""
+
+    def check_header(self, txrequest: Any) -> bool:
+        """Whether the request has them in ``Authorization``. Raises for wrong ones."""
+        scheme, _, encoded = header(txrequest, "Authorization").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            username, _, password = b64decode(encoded).partition(b":")
+        except (binascii.Error, ValueError):
+            username = password = b""
+        self.check(txrequest, username, password)
+        return True
+
+    def check(self, txrequest: Any, username: bytes, password: bytes) -> None:
+        """Raises :exc:`RequestRefusedError` for wrong ones, and for who has to wait."""
+        digest = hmac.digest(self._key, username + b":" + password, sha256)
+        if hmac.compare_digest(digest, self._right):
+            return
+        client = getattr(txrequest.getClientAddress(), "host", "unix socket")
+        if wait := self._throttle.wait(client):
+            raise RequestRefusedError(
+                429, f"too many log-ins failed: try again in {ceil(wait)} s", wait
+            )
+        # Both are compared, so that the time does not tell which was wrong.
+        is_user = hmac.compare_digest(username, self._username)
+        if is_password(password, self._password) and is_user:
+            self._throttle.succeed(client)
+            self._right = digest
+            return
+        count = self._throttle.fail(client)
+        log.emit(
+            LogLevel.warn,
+            "Log-in as {name} from {client} failed, {count} in a row",
+            name=visible(username.decode("utf-8", "replace"))[:NAME_MAX], client=client,
+            count=count,
+        )  # fmt: skip
+        raise RequestRefusedError(401, "wrong name or password")

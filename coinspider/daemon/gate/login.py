@@ -1,0 +1,115 @@
+"""The pages to log in and out, and what a request that is refused gets to see."""
+
+import json
+import re
+from math import ceil
+from typing import Any
+from urllib.parse import quote
+
+from twisted.web.resource import Resource
+
+from coinspider.daemon.gate.gate import Gate
+from coinspider.daemon.gate.origins import header, wants_html
+from coinspider.daemon.gate.sessions import form_token, session_id, set_session
+from coinspider.daemon.web.view import POLICY, render
+from coinspider.errors import RequestRefusedError
+
+_PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
+_PATH = re.compile(r"/(?![/\\])[!-~]*")
+# A cookie that is strict does not come along where a link on another site is followed, but it does
+# when the page loads itself.
+_AGAIN = '<!DOCTYPE html><title>coinspider</title><meta http-equiv="refresh" content="0">'
+
+
+class Refusal(Resource):
+    """One line, as JSON where that is asked for; to a person who is to log in the page for it."""
+
+    isLeaf = True
+
+    def __init__(self, refusal: RequestRefusedError):
+        super().__init__()
+        self.refusal = refusal
+
+    def render(self, txrequest: Any) -> bytes:
+        refusal = self.refusal
+        txrequest.setResponseCode(refusal.status)
+        if refusal.retry_after:
+            txrequest.setHeader("Retry-After", str(ceil(refusal.retry_after)))
+        if refusal.status == 401 and wants_html(txrequest):
+            return _page(txrequest, "")
+        if refusal.status == 401:
+            txrequest.setHeader("WWW-Authenticate", 'Basic realm="Scrapyd", charset="UTF-8"')
+        if txrequest.path.endswith(b".json"):
+            txrequest.setHeader("Content-Type", "application/json")
+            return json.dumps({"status": "error", "message": str(refusal)}).encode() + b"\n"
+        txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
+        return f"{refusal}\n".encode()
+
+
+class Login(Resource):
+    """``POST`` with ``username`` and ``password`` opens a session and goes on to ``next``."""
+
+    isLeaf = True
+
+    def __init__(self, gate: Gate):
+        super().__init__()
+        self.gate = gate
+
+    def render_GET(self, txrequest: Any) -> bytes:
+        return _page(txrequest, "")
+
+    def render_POST(self, txrequest: Any) -> bytes:
+        username, password, target = (
+            txrequest.args.get(name, [b""])[0] for name in (b"username", b"password", b"next")
+        )
+        assert self.gate.credentials
+        try:
+            self.gate.credentials.check(txrequest, username, password)
+        except RequestRefusedError as refusal:
+            txrequest.setResponseCode(refusal.status)
+            return _page(txrequest, str(refusal), target.decode("ascii", "replace"))
+        set_session(txrequest, self.gate.sessions.open())
+        return _go(txrequest, target.decode("ascii", "replace"))
+
+
+class Logout(Resource):
+    """``POST`` ends the session."""
+
+    isLeaf = True
+
+    def __init__(self, gate: Gate):
+        super().__init__()
+        self.gate = gate
+
+    def render_POST(self, txrequest: Any) -> bytes:
+        self.gate.sessions.close(session_id(txrequest))
+        return _go(txrequest, f"{_prefix(txrequest)}/login")
+
+
+def _page(txrequest: Any, message: str, target: str | None = None) -> bytes:
+    txrequest.setHeader("Content-Type", "text/html; charset=utf-8")
+    if header(txrequest, "Sec-Fetch-Site") in ("cross-site", "same-site"):
+        return _AGAIN.encode()
+    prefix = _prefix(txrequest)
+    if target is None:
+        asked = quote(txrequest.uri.decode("latin-1"), safe="/?=&%+,;:@~!$'()*-._")
+        target = f"{prefix}/" if txrequest.path == b"/login" else f"{prefix}{asked}"
+    txrequest.setHeader("Content-Security-Policy", POLICY)
+    return render(
+        "login.html", action=f"{prefix}/login", message=message, target=target,
+        token=form_token(txrequest),
+    ).encode()  # fmt: skip
+
+
+def _go(txrequest: Any, target: str) -> bytes:
+    """To a page of this scrapyd."""
+    path = target if _PATH.fullmatch(target) else f"{_prefix(txrequest)}/"
+    txrequest.setResponseCode(303)
+    txrequest.setHeader("Location", path)
+    return b""
+
+
+def _prefix(txrequest: Any) -> str:
+    """Where a proxy has these pages, as it says."""
+    prefix = header(txrequest, txrequest.site.gate.options.prefix_header)
+    return prefix if _PREFIX.fullmatch(prefix) else ""

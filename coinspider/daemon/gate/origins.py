@@ -1,0 +1,69 @@
+"""Which requests a page of another site sends with a visitor's browser, and which it may."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from coinspider.daemon.gate.hosts import AllowedHosts
+from coinspider.errors import RequestRefusedError
+
+SAFE = (b"GET", b"HEAD", b"OPTIONS")
+_FOREIGN = ("cross-site", "same-site")
+
+
+class Origins:
+    """Tells this scrapyd's own pages from others'.
+
+    Of another site's page it takes a link to follow, and no more, unless its origin is ``named``
+    in ``cors_origins``. Programs, which send no such headers, are not its subject.
+    """
+
+    def __init__(self, hosts: AllowedHosts, named: Iterable[str] = ()):
+        self.hosts, self.named = hosts, frozenset(named)
+
+    def check(self, txrequest: Any) -> None:
+        """Raises :exc:`RequestRefusedError` for what a foreign page sends."""
+        if self.named_origin(txrequest) or not self._is_foreign(txrequest):
+            return
+        if not _is_followed_link(txrequest):
+            raise RequestRefusedError(403, "a page of another site may not ask for this")
+
+    def named_origin(self, txrequest: Any) -> str | None:
+        origin = header(txrequest, "Origin")
+        return origin if origin in self.named else None
+
+    def _is_foreign(self, txrequest: Any) -> bool:
+        origin, site = header(txrequest, "Origin"), header(txrequest, "Sec-Fetch-Site")
+        if site in _FOREIGN:
+            return True
+        if origin == "null":
+            # A page with no-referrer sends it to its own site too.
+            return site != "same-origin"
+        if origin:
+            return not self.hosts.owns(origin, txrequest)
+        referer = header(txrequest, "Referer")
+        if not site and referer and txrequest.method not in SAFE:
+            return not self.hosts.owns("/".join(referer.split("/")[:3]), txrequest)
+        return False
+
+
+def is_of_browser(txrequest: Any) -> bool:
+    return bool(header(txrequest, "Origin") or header(txrequest, "Sec-Fetch-Site"))
+
+
+def wants_html(txrequest: Any) -> bool:
+    """Whether a person looks at the answer."""
+    return "text/html" in header(txrequest, "Accept")
+
+
+def header(txrequest: Any, name: str) -> str:
+    """The value of a request's header; empty where there is none."""
+    value = txrequest.requestHeaders.getRawHeaders(name, [""])[-1]
+    return str(value)
+
+
+def _is_followed_link(txrequest: Any) -> bool:
+    return (
+        txrequest.method in (b"GET", b"HEAD")
+        and header(txrequest, "Sec-Fetch-Mode") == "navigate"
+        and header(txrequest, "Sec-Fetch-Dest") == "document"
+    )

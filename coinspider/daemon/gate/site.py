@@ -1,0 +1,131 @@
+"""scrapyd's site with the gate before it."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.web.http import RESPONSES
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from coinspider.daemon.gate.gate import LOGIN, Gate
+from coinspider.daemon.gate.headers import HEADERS, set_cors, set_headers
+from coinspider.daemon.gate.login import Login, Logout, Refusal
+from coinspider.errors import RequestRefusedError
+
+LINGER = 2.0  # seconds in which a client may read that its body is too large
+WAITING_MAX = 50  # requests
+_TOO_LARGE = 413
+
+
+class GateRequest(Request):
+    """A body that is too large is not kept, and answered before all of it is there."""
+
+    body_size, body_max = 0, 0
+    is_too_large = False
+    form_session = ""
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(length)
+        self.body_max = self._gate.options.body_max
+        self._look_at_size(length or 0)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self.body_size += len(data)
+        self._look_at_size(self.body_size)
+        if not self.is_too_large:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if self.is_too_large:
+            self.channel.loseConnection()
+        else:
+            super().requestReceived(command, path, version)
+
+    def process(self) -> None:
+        if self.path == b"*":  # else it would be answered before the gate
+            self.path = b"/*"
+        super().process()
+
+    def write(self, data: bytes) -> None:
+        if not self.startedWriting:
+            set_cors(self, self._gate.origins.named_origin(self))
+        super().write(data)
+
+    @property
+    def _gate(self) -> Gate:
+        channel: Any = self.channel
+        gate: Gate = channel.site.gate
+        return gate
+
+    def _look_at_size(self, size: int) -> None:
+        if size <= self.body_max or self.is_too_large:
+            return
+        self.body_max = self._gate.body_max(self)
+        if size > self.body_max:
+            self.is_too_large = True
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        # Nobody is to be told to go on.
+        self.requestHeaders.removeHeader("Expect")
+        line = f"a body may have {self.body_max} bytes\n".encode()
+        headers = HEADERS | {
+            "Connection": "close", "Content-Type": "text/plain", "Content-Length": str(len(line))
+        }  # fmt: skip
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+        transport: Any = self.channel.transport
+        status = b"HTTP/1.1 %d %s\r\n" % (_TOO_LARGE, RESPONSES[_TOO_LARGE])
+        transport.write(status + head + b"\r\n" + line)
+        clock: Any = reactor
+        clock.callLater(LINGER, self.channel.loseConnection)
+
+
+class GateSite(Site):
+    """All of scrapyd's resources, and the pages to log in and out."""
+
+    requestFactory = GateRequest
+
+    def __init__(self, root: Any, gate: Gate):
+        super().__init__(root)
+        self.gate = gate
+        self.waiting = 0
+        if gate.credentials:
+            root.putChild(LOGIN, Login(gate))
+            root.putChild(b"logout", Logout(gate))
+
+    def getResourceFor(self, request: Any) -> Any:
+        set_headers(request)
+        try:
+            self.gate.check(request)
+        except RequestRefusedError as refusal:
+            request.site = self
+            if refusal.retry_after and self.waiting < WAITING_MAX:
+                return Later(self, refusal.retry_after)
+            return Refusal(refusal)
+        return super().getResourceFor(request)
+
+
+class Later(Resource):
+    """Lets a request wait for its turn to try a password."""
+
+    isLeaf = True
+
+    def __init__(self, site: GateSite, seconds: float):
+        super().__init__()
+        self.site, self.seconds = site, seconds
+
+    def render(self, request: Any) -> int:
+        clock: Any = reactor
+        call = clock.callLater(self.seconds, self._try_again, request)
+        self.site.waiting += 1
+        request.notifyFinish().addErrback(self._forget, call)
+        return NOT_DONE_YET
+
+    def _try_again(self, request: Any) -> None:
+        self.site.waiting -= 1
+        request.render(self.site.getResourceFor(request))
+
+    def _forget(self, _: Any, call: Any) -> None:
+        if call.active():
+            self.site.waiting -= 1
+            call.cancel()

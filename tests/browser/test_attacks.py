@@ -1,0 +1,175 @@
+"""What a page of another site can do to a scrapyd with a visitor's browser."""
+
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+import pytest
+import requests
+
+from tests.helpers.browser import CHROMIUM, OPTIONS, chromium
+from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"
+)
+UPLOADS = CONFIGURATION.replace("egg_upload        = no", "egg_upload = yes")
+ME = ("me", "s3cret")
+# The foreign page: a form as it stands, and what scripts send.
+FORM = """
+<form method="post" enctype="multipart/form-data" action="{url}/addversion.json">
+<input name="project" value="evil"><input name="version" value="1"></form>
+<script>
+const data = new DataTransfer(), file = document.createElement("input");
+file.type = "file"; file.name = "egg";
+data.items.add(new File(["PK"], "evil.egg")); file.files = data.files;
+document.forms[0].append(file);
+document.forms[0].submit();
+</script>
+"""
+FETCHES = """
+async url => {
+  const tried = {};
+  for (const [name, path, options] of [
+    ["read", "/listjobs.json", {}],
+    ["send", "/schedule.json", {method: "POST", body: new URLSearchParams({project: "evil"})}],
+    ["json", "/cancel.json", {method: "POST", headers: {"Content-Type": "application/json"}}],
+    ["credentials", "/listjobs.json", {credentials: "include"}],
+  ])
+    tried[name] = await fetch(url + path, options).then(a => a.text(), e => "refused");
+  return tried;
+}
+"""
+FRAME = '<iframe src="{url}/jobs" onload="document.title = \'loaded\'"></iframe>'
+
+
+@contextmanager
+def foreign_site():
+    """A web server whose pages are written by the test, in ``pages``."""
+    pages = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = pages.get(self.path, "<title>evil</title>").encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.pages = pages
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def evil():
+    with foreign_site() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["no password", "password"])
+def daemon(request, server_url):
+    configuration = UPLOADS if request.param else CONFIGURATION
+    login = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "s3cret"} if request.param else {}
+    with ExitStack() as stack:
+        directory = stack.enter_context(TemporaryDirectory(prefix="coinspider-"))
+        daemon = Scrapyd(directory, configuration, DATABASE_URL=server_url, **login)
+        stack.callback(daemon.start().end)
+        daemon.auth = ME if request.param else None
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # A name of the attacker's that leads to this machine, as after DNS rebinding.
+    OPTIONS.append("--host-resolver-rules=MAP evil.example 127.0.0.1")
+    try:
+        with chromium() as started:
+            yield started
+    finally:
+        OPTIONS.pop()
+
+
+@pytest.fixture
+def visitor(browser, daemon):
+    """A visitor who has scrapyd open, logged in where it has a password."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{daemon.url}/jobs")
+    if daemon.auth:
+        page.get_by_label("Name").fill(ME[0])
+        page.get_by_label("Password").fill(ME[1])
+        page.get_by_role("button").click()
+    assert page.get_by_role("heading", name="Jobs").is_visible()
+    yield context
+    context.close()
+
+
+def projects(daemon):
+    answer = requests.get(f"{daemon.url}/listprojects.json", auth=daemon.auth, timeout=20)
+    return answer.json()["projects"]
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
+def test_form_of_a_foreign_page_uploads_nothing(visitor, daemon, evil, name):
+    evil.pages["/form"] = FORM.format(url=daemon.url)
+    page = visitor.new_page()
+    with page.expect_response("**/addversion.json") as caught:
+        page.goto(f"{evil.url.replace('127.0.0.1', name)}/form")
+    assert caught.value.status == 403
+    assert "evil" not in projects(daemon)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
+def test_script_of_a_foreign_page_reads_and_sends_nothing(visitor, daemon, evil, name):
+    page = visitor.new_page()
+    page.goto(evil.url.replace("127.0.0.1", name))
+    tried = page.evaluate(FETCHES, daemon.url)
+    assert tried == dict.fromkeys(("read", "send", "json", "credentials"), "refused")
+
+
+def test_rebound_name_reads_nothing(visitor, daemon):
+    page = visitor.new_page()
+    answer = page.goto(f"http://evil.example:{daemon.port}/listjobs.json")
+    assert answer.status == 400
+    assert "pending" not in answer.text()
+
+
+def test_page_is_not_framed(visitor, daemon, evil):
+    evil.pages["/frame"] = FRAME.format(url=daemon.url)
+    page = visitor.new_page()
+    with page.expect_response(f"{daemon.url}/jobs") as caught:
+        page.goto(f"{evil.url}/frame")
+    assert caught.value.status in (401, 403)
+    assert [frame.url for frame in page.frames if "jobs" in frame.url] == []
+
+
+def test_link_on_a_foreign_page_leads_here_and_keeps_the_log_in(visitor, daemon, evil):
+    evil.pages["/link"] = f'<a href="{daemon.url}/jobs">jobs</a>'
+    page = visitor.new_page()
+    page.goto(f"{evil.url.replace('127.0.0.1', 'localhost')}/link")
+    page.get_by_role("link").click()
+    page.get_by_role("heading", name="Jobs").wait_for()
+
+
+def test_button_of_its_own_page_works(visitor, daemon):
+    job = requests.post(
+        f"{daemon.url}/schedule.json", auth=daemon.auth, timeout=30,
+        data={"project": "coinspider", "spider": "coins", "vs_currency": "eur"},
+    )  # fmt: skip
+    assert job.json()["status"] == "ok"
+    page = visitor.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"{daemon.url}/jobs")
+    with page.expect_response("**/cancel.json") as caught:
+        page.get_by_role("button", name="Cancel").first.click()
+    assert caught.value.status == 200
+    assert caught.value.json()["status"] == "ok"
