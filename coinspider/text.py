@@ -3,12 +3,15 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from msgspec import Raw
 
 DIGITS = 6
+_FOUR_DIGITS = Context(prec=4)
+# https://en.wikipedia.org/wiki/Long_and_short_scales: the short scale, as exchanges write it
+_SCALES = ((12, "T"), (9, "B"), (6, "M"))
 # Control characters, marks that turn the direction of writing, lone surrogates, line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join letters and emoji.
@@ -67,6 +70,17 @@ def readable_number(value: Decimal) -> str:
     return f"{sign}0.0{str(-size - 1).translate(_SUBSCRIPTS)}{digits}"
 
 
+def short(value: Any) -> str:
+    """As :func:`readable`, an amount with four digits at most: ``2.174 T``, ``9.81e24``."""
+    if not isinstance(value, Decimal):
+        return readable(value)
+    value = value.normalize(_FOUR_DIGITS)
+    for size, letter in _SCALES:
+        if size <= value.adjusted() < 15:
+            return f"{readable_number(value.scaleb(-size))} {letter}"
+    return f"{value:e}".replace("e+", "e") if value.adjusted() >= 15 else readable(value)
+
+
 def exact(value: Any) -> str:
     """All digits of a number, a time to the microsecond; anything else as it is read."""
     if isinstance(value, Decimal):
@@ -80,6 +94,11 @@ def readable_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def counted(number: float, noun: str) -> str:
+    """``1 page``, ``2 pages``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _is_hidden(char: str) -> bool:

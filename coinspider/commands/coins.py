@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.export.terminal import WRITERS
+from coinspider.commands.crawls import crawl_rows
+from coinspider.commands.listing import Rows, add_output_options, refuse_arguments, show
+from coinspider.commands.rejected import rejected_rows
+from coinspider.crawl.program import program
+from coinspider.text import visible
 
 if TYPE_CHECKING:
-    from coinspider.store.queries import Listing
+    from psycopg import Connection
+
+    from coinspider.store.queries import Listing, RowFilter
+
+# Of the columns shown, those that stay longest as a terminal gets narrower.
+FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
+# Subcommands, each a command of its own too; once they were options.
+OTHERS = {"crawls": crawl_rows, "rejected": rejected_rows}
 
 
 class Command(ScrapyCommand):
@@ -20,76 +31,73 @@ class Command(ScrapyCommand):
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
 
+    def syntax(self) -> str:
+        return f"[{' | '.join(OTHERS)}] [options]"
+
     def short_desc(self) -> str:
         return "Show the coins that the crawls stored"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        add = parser.add_argument_group("Coins").add_argument
-        add("-n", "--limit", type=_limit, default=20, metavar="N",
-            help="how many rows, or all (default: %(default)s)")  # fmt: skip
+        self.parser = parser
+        add = add_output_options(parser, "Coins").add_argument
         add("--search", metavar="TEXT", help="in the symbol or the name, or a coin's id")
         add("--sort", default="market_cap_rank", metavar="COLUMN",
             help="the column to sort by; --sort=-COLUMN for the greatest first")  # fmt: skip
         add("--columns", metavar="A,B,...", help="other columns, or all")
-        add("--currency", default="usd", help="(default: %(default)s)")
-        add("--crawls", action="store_true", help="the runs instead")
-        add("--rejected", action="store_true", help="the records that were set aside instead")
-        add("--format", choices=list(WRITERS),
-            help="(default: table on a terminal, csv elsewhere)")  # fmt: skip
-        add("--exact", action="store_true", help="all digits, in a table too")
-        add("--demo", action="store_true", help="from the database of scrapy demo")
+        add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
+        for name in OTHERS:
+            add(f"--{name}", action="store_true", help=f"the same as scrapy {name}")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        import psycopg
-
-        from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-        from coinspider.store.connect import one_line
-
-        if args:
-            raise UsageError("it takes options only, as --search bitcoin", print_help=False)
-        try:
-            listing = self._read(opts)
-        except (ConfigurationError, DatabaseUnreachableError) as error:
-            raise UsageError(str(error), print_help=False) from None
-        except psycopg.OperationalError as error:
-            raise UsageError(
-                f"the database can't be asked: {one_line(error)}", print_help=False
-            ) from None
-        write = WRITERS[opts.format or ("table" if sys.stdout.isatty() else "csv")]
-        try:
-            write(listing, opts.exact)
-        except ConfigurationError as error:
-            raise UsageError(str(error), print_help=False) from None
-
-    def _read(self, opts: argparse.Namespace) -> "Listing":
-        import psycopg
-
-        from coinspider.items import FullCoin
-        from coinspider.store import queries
-        from coinspider.store.connect import database_url, describe
-
         assert self.settings
-        url = database_url(self.settings, opts.demo)
-        describe(url)
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            if opts.crawls:
-                return queries.list_crawls(connection, opts.limit)
-            if opts.rejected:
-                return queries.list_rejected_records(connection, opts.limit)
-            chosen = queries.RowFilter(
-                FullCoin, {"vs_currency": opts.currency}, _columns(opts.columns), opts.sort,
-                opts.search, opts.limit,
-            )  # fmt: skip
-            return queries.list_rows(connection, chosen)
+        for name, make_rows in OTHERS.items():
+            if getattr(opts, name) or args == [name]:
+                self.exitcode = show(self.settings, opts, make_rows(opts))
+                return
+        if args and not args[0].startswith("-"):
+            raise UsageError(
+                f"no {args[0]}: there are {', '.join(OTHERS)}; for a coin --search {args[0]}",
+                print_help=False,
+            )
+        refuse_arguments(args, self.parser)
+        columns = _columns(opts.columns)
+        first = columns if opts.columns else FIRST
+        rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)
+        self.exitcode = show(self.settings, opts, rows)
 
 
-def _limit(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is neither a number nor all")
-    return int(text)
+def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str]) -> "Listing":
+    from coinspider.items import FullCoin
+    from coinspider.store import queries
+
+    chosen = queries.RowFilter(
+        FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit
+    )
+    listing = queries.list_rows(connection, chosen)
+    if not listing.rows and opts.limit != 0:
+        _explain(connection, chosen)
+    return listing
+
+
+def _explain(connection: "Connection", chosen: "RowFilter") -> None:
+    """Say what there is, where nothing is found."""
+    from coinspider.errors import NothingCrawledError
+    from coinspider.store import queries
+
+    currency = chosen.constants["vs_currency"]
+    known = queries.list_values(connection, chosen.item_class, "vs_currency")
+    if currency not in known:
+        there = f"there are {', '.join(known)}" if known else "there are none at all"
+        raise NothingCrawledError(
+            f"no coins in {currency}: {there}; to have them:"
+            f" {program()} crawl coins -a vs_currency={currency}"
+        )
+    if chosen.search:
+        near = queries.similar_keys(connection, chosen)
+        hint = f": did you mean {', '.join(near)}?" if near else ""
+        print(visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
+              file=sys.stderr)  # fmt: skip
 
 
 def _columns(text: str | None) -> list[str]:
@@ -98,4 +106,4 @@ def _columns(text: str | None) -> list[str]:
 
     if text == "all":
         return stored_columns(FullCoin)
-    return text.split(",") if text else list(FullCoin.shown)
+    return [name.strip() for name in text.split(",")] if text else list(FullCoin.shown)

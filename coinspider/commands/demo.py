@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from scrapy.commands import ScrapyCommand
 
+from coinspider.crawl.program import program
+
 TOP_TEN = """
 SELECT market_cap_rank AS rank, symbol, trim(name) AS name, current_price, market_cap,
        price_change_percentage_24h AS "24h %", last_updated
@@ -41,7 +43,7 @@ class Command(ScrapyCommand):
             print("\nThe top ten, read back from PostgreSQL:\n", flush=True)
             command = [*SCRAPY, "psql", "--demo", "-c", TOP_TEN]
             self.exitcode = subprocess.run(command, check=False).returncode
-        print("More of them: scrapy psql --demo")
+        print(f"More of them: {program()} coins --demo")
 
 
 def _demo_database() -> str:

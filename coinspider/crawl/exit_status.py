@@ -7,6 +7,7 @@ from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.state import crawl_state
 from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
+from coinspider.text import counted
 
 EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
 _FEED_STAT = "feedexport/success_count"
@@ -46,7 +47,8 @@ def _problem(crawler: Crawler) -> str | None:
     get = crawler.stats.get_value
     handled = get("item_scraped_count", 0) + get("item_dropped_count", 0)
     if lost := get(RECORD_STAT, 0) - handled:
-        return f"{lost} records were lost on their way"
+        verb = "was" if lost == 1 else "were"
+        return f"{counted(lost, 'record')} {verb} lost on their way"
     if get("spider_exceptions/count"):
         return "the spider raised an exception"
     written = [name for name in crawler.stats.get_stats() if name.startswith(_FEED_STAT)]
@@ -64,7 +66,7 @@ def _rejected_share(crawler: Crawler) -> str | None:
 
 def _done(stats: StatsCollector) -> str:
     figure = figures(stats)
-    text = f"{figure['page_count']} pages, {figure['record_count']} records"
+    text = f"{counted(figure['page_count'], 'page')}, {counted(figure['record_count'], 'record')}"
     if stats.get_value(ITEM_STAT) is not None:
         new, changed, unchanged = (
             figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")

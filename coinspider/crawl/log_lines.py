@@ -1,14 +1,41 @@
-"""What Scrapy logs of each item."""
+"""What Scrapy logs of each item, and of the stats at the end."""
 
-from typing import Any
+import logging
+import pprint
+from typing import Any, Self
 
-from scrapy import Spider
+from scrapy import Spider, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import storable
+
+logger = logging.getLogger(__name__)
+
+
+class StatsLog:
+    """An extension that logs all stats at the end, at DEBUG.
+
+    Scrapy's own ``STATS_DUMP`` does it at INFO, between the last lines that people look for.
+    """
+
+    def __init__(self, crawler: Crawler):
+        if crawler.settings.getbool("STATS_DUMP"):
+            raise NotConfigured
+        self.stats = crawler.stats
+        crawler.signals.connect(self.engine_stopped, signals.engine_stopped)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler)
+
+    def engine_stopped(self) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Stats:\n%s", pprint.pformat(self.stats.get_stats()))
 
 
 class PageLogFormatter(LogFormatter):

@@ -1,15 +1,18 @@
 """What a crawl did, in a few lines for its end."""
 
+import shlex
 from collections.abc import Iterator
 
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
+from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.stats import EMPTY_STAT, figures
-from coinspider.text import readable_seconds
+from coinspider.text import counted, readable_seconds
 
+COINS_TABLE = "full_coin"  # the one that scrapy coins shows
 NOT_STORED = "not stored (POSTGRES_ENABLED=0)"
 
 
@@ -34,17 +37,23 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     reasons = "; ".join(crawl_state(crawler).rejection_reasons)
     yield "rejected", f"{figure['rejected_count']:,}" + (f": {reasons}" if reasons else "")
     seconds = stats.get_value("elapsed_time_seconds") or 0.0
-    refused = figure["refused_count"]
-    yield (
-        "pages",
-        f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} calls refused",
-    )
+    refused = counted(figure["refused_count"], "call")
+    yield "pages", f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} refused"
     yield "limit", _limit(settings, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
     if table := spider.item_class.table if spider.item_class else spider.table:
         place = crawl_state(crawler).place
-        yield "rows", f"{table} in {place}: scrapy coins, scrapy psql" if place else NOT_STORED
+        yield "rows", f"{table} in {place}: {_looks(table)}" if place else NOT_STORED
     if feeds := settings.getdict("FEEDS"):
         yield "feed", ", ".join(map(str, feeds))
+
+
+def _looks(table: str) -> str:
+    """The commands that show the rows, as they work from here."""
+    scrapy = program()
+    if table == COINS_TABLE:
+        return f"{scrapy} coins, {scrapy} psql"
+    select = f'SELECT * FROM "{table}" LIMIT 20'  # noqa: S608 (to be shown)
+    return f"{scrapy} psql -c {shlex.quote(select)}"
 
 
 def _limit(settings: BaseSettings, calls: float, seconds: float) -> str:

@@ -1,5 +1,6 @@
 """What the tables hold, as lists of rows: those of an item, crawls, rejected records."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(off
 _COUNT = f"SELECT count(*) {_MATCHING}"
 _FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
+_KEYS = "SELECT {key} FROM {table} WHERE {constants}"
 _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
 _CRAWLS = """
 SELECT id, spider, vs_currency AS currency, started_at,
@@ -124,6 +126,13 @@ def list_values(connection: Connection, item_class: type[TableItem], column: str
     return [value for (value,) in _list(connection, query, {}).rows]
 
 
+def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> list[str]:
+    """The keys most like what the filter searches for, where it finds nothing."""
+    query = sql.SQL(_KEYS).format(**_parts(chosen.item_class, chosen.constants))
+    keys = [key for (key,) in _list(connection, query, chosen.values).rows]
+    return difflib.get_close_matches((chosen.search or "").lower(), keys, n=limit)
+
+
 def list_crawls(connection: Connection, limit: int | None, offset: int = 0) -> Listing:
     """The newest first."""
     return _list(connection, sql.SQL(_CRAWLS), {"limit": limit, "offset": offset})
@@ -158,7 +167,9 @@ def _check_columns(item_class: type[TableItem], *names: str) -> None:
     known = stored_columns(item_class)
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"no column {name}: there are {', '.join(known)}")
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ConfigurationError(f"no column {name}{hint}: there are {', '.join(known)}")
 
 
 def _names(names: Sequence[str]) -> sql.Composed:

@@ -21,6 +21,8 @@ CLEAN = {
     "COINGECKO_RATE_LIMIT": "0",
     "DATABASE_URL": "",
     "POSTGRES_ENABLED": "1",
+    # Tests read them there.
+    "STATS_DUMP": "1",
 }
 
 

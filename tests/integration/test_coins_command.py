@@ -1,13 +1,21 @@
 """``scrapy coins``: what the crawls stored, as people and programs want to read it."""
 
+import contextlib
 import csv
 import json
+import os
+import pty
+import re
+import subprocess
+import termios
 from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
-from tests.helpers.processes import last_line
+from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, last_line
 from tests.helpers.stored import expected_row
 
 
@@ -34,12 +42,18 @@ def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox):
     assert one["name"] == expected_row(made_up_coin(7), "usd")["name"]
     lines = scrapy("coins", "--format", "jsonl", "-n", "2").stdout.splitlines()
     assert [json.loads(line)["market_cap_rank"] for line in lines] == [1, 2]
-    table = scrapy("coins", "--format", "table", "-n", "2", COLUMNS="120").stdout
-    assert "…" not in table
-    [crawl] = records(scrapy("coins", "--crawls"))
-    assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
-    assert records(scrapy("coins", "--rejected")) == []
-    assert records(scrapy("coins", "--currency", "eur")) == []
+    assert len(records(scrapy("coins", "--currency", "USD", "-n", "9" * 30))) == 300
+    for crawls in (("crawls",), ("coins", "crawls"), ("coins", "--crawls")):
+        [crawl] = records(scrapy(*crawls))
+        assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
+    for rejected in (("rejected",), ("coins", "rejected"), ("coins", "--rejected")):
+        assert records(scrapy(*rejected)) == []
+    unknown = scrapy("coins", "--currency", "eur")
+    assert unknown.returncode == 2
+    assert "no coins in eur: there are usd" in unknown.stderr
+    mistyped = scrapy("coins", "--search", coin_id(7)[:-1] + "x")
+    assert records(mistyped) == []
+    assert "did you mean coin-0" in last_line(mistyped)
 
 
 def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
@@ -62,7 +76,13 @@ def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
         (["--columns", "price"], "no column price: there are coin_id, vs_currency"),
         (["--sort", "-"], "no column"),
         (["--limit", "many"], "many is neither a number nor all"),
-        (["bitcoin"], "it takes options only"),
+        (["bitcoin"], "no bitcoin: there are crawls, rejected; for a coin --search bitcoin"),
+        (["--serach", "x"], "no option --serach: there are --search"),
+        (
+            ["--columns", "name,curent_price"],
+            "no column curent_price (did you mean current_price?)",
+        ),
+        (["crawls", "--format", "sheet"], "invalid choice: 'sheet' (choose from"),
         ([], "nothing was crawled into this database yet: scrapy crawl coins"),
     ],
 )
@@ -77,3 +97,77 @@ def test_database_that_is_away_is_named_without_its_password(scrapy):
     assert done.returncode == 2
     assert "can't be asked" in last_line(done)
     assert "hush" not in done.stderr
+
+
+def test_reader_that_has_enough_ends_it_quietly(scrapy, sandbox):
+    api = sandbox("--coins", 3000)
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    for options in (["--format", "table"], ["--columns", "all"], ["--format", "jsonl"]):
+        with scrapy.start("coins", "--limit", "all", *options) as process:
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.stderr.read() == ""
+        assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("name", ["table", "csv", "xlsx"])
+def test_full_disk_is_one_line(scrapy, sandbox, name):
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*SCRAPY, "coins", "--format", name], check=False, cwd=PROJECT,
+            stdout=full, stderr=subprocess.PIPE, text=True, env=os.environ | CLEAN | scrapy.environment,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "the output could not be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+    ids=["C", "ascii", "latin-1"],
+)
+def test_any_locale_will_do(scrapy, sandbox, tmp_path, locale):
+    page = tmp_path / "page"
+    page.write_text('[{"id": "a", "symbol": "漢", "name": "Zoë", "current_price": 1e-12}]')
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--body", page).url)
+    for name in ("table", "list"):
+        with scrapy.start("coins", "--format", name, **locale) as process:
+            assert b"Zo" in process.stdout.buffer.read()
+            assert process.stderr.read() == ""
+    with scrapy.start("coins", **locale) as process:
+        assert "Zoë" in process.stdout.buffer.read().decode()
+
+
+def test_terminal_gets_a_table_of_its_width_in_colors(scrapy, sandbox):
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
+    for environment, options, colored in (
+        ({}, [], True), ({"NO_COLOR": "1"}, [], False), ({}, ["--no-color"], False)
+    ):  # fmt: skip
+        out = on_a_terminal(scrapy, 60, "coins", *options, **environment)
+        assert ("\x1b[3" in out) == colored
+        plain = re.sub(r"\x1b\[[\d;]*m", "", out)
+        assert max(map(cell_len, plain.splitlines())) <= 60
+        assert "No room for" in plain
+
+
+def on_a_terminal(scrapy, width, *arguments, **environment):
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, width))
+    with subprocess.Popen(
+        [*SCRAPY, *arguments], cwd=PROJECT, stdout=its,
+        env={k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+        | CLEAN | scrapy.environment | {"TERM": "xterm"} | environment,
+    ):  # fmt: skip
+        os.close(its)
+        out = b""
+        with contextlib.suppress(OSError):  # Linux: the other side has closed it
+            while data := os.read(ours, 1 << 16):
+                out += data
+    os.close(ours)
+    return out.decode().replace("\r", "")

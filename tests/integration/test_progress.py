@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
+from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, last_line
 
 
 @pytest.fixture
@@ -72,6 +72,14 @@ def test_progress_can_be_switched_off(on_a_terminal, sandbox):
     api = sandbox("--coins", 10)
     got = on_a_terminal("-s", "PROGRESS_ENABLED=0", COINGECKO_BASE_URL=api.url)
     assert "\x1b[?25l" not in got
+
+
+def test_stats_are_logged_only_where_asked_for(scrapy, sandbox):
+    api = sandbox("--coins", 10)
+    for level, asked, dumped in (("INFO", "0", False), ("DEBUG", "0", True), ("INFO", "1", True)):
+        done = scrapy("crawl", "coins", "-L", level, COINGECKO_BASE_URL=api.url, STATS_DUMP=asked)
+        assert ("'downloader/request_count': " in done.stderr) == dumped
+        assert "1 page, 10 records" in last_line(done)
 
 
 def test_summary_says_what_the_crawl_did(scrapy, sandbox, tmp_path):

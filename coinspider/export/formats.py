@@ -1,0 +1,92 @@
+"""A listing on standard output: for people a table, for programs CSV, JSON lines, Parquet, xlsx."""
+
+import csv
+import sys
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Raw
+from scrapy.exporters import BaseItemExporter
+
+from coinspider.errors import ConfigurationError
+from coinspider.exact_json import encode
+from coinspider.export.table import list_lines, table_lines
+from coinspider.export.terminal import TableStyle
+from coinspider.text import exact, without_formula
+
+if TYPE_CHECKING:
+    from coinspider.store.queries import Listing
+
+
+class Output(NamedTuple):
+    """How a listing is to be written: ``noun`` names what a row is, as ``coin``."""
+
+    style: TableStyle
+    noun: str = "row"
+    formulas_escaped: bool = True
+
+
+def write_table(listing: "Listing", output: Output) -> None:
+    _write_lines(table_lines(listing, output.style))
+
+
+def write_list(listing: "Listing", output: Output) -> None:
+    _write_lines(list_lines(listing, output.style))
+
+
+def write_csv(listing: "Listing", output: Output) -> None:
+    """UTF-8, whatever the locale: a program reads it."""
+    _as_utf8()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(listing.columns)
+    for row in listing.rows:
+        writer.writerow(_csv_cell(value, output.formulas_escaped) for value in row)
+
+
+def write_json_lines(listing: "Listing", _: Output) -> None:
+    _as_utf8()
+    for row in listing.dicts():
+        sys.stdout.write(f"{encode(row).decode()}\n")
+
+
+def write_xlsx(listing: "Listing", _: Output) -> None:
+    from coinspider.export.xlsx import XlsxItemExporter
+
+    _write_file(listing, XlsxItemExporter)
+
+
+WRITERS = {
+    "table": write_table,
+    "list": write_list,
+    "csv": write_csv,
+    "jsonl": write_json_lines,
+    "xlsx": write_xlsx,
+}
+
+
+def _as_utf8() -> None:
+    stdout: Any = sys.stdout
+    stdout.reconfigure(encoding="utf-8")
+
+
+def _write_lines(lines: list[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _csv_cell(value: Any, formulas_escaped: bool) -> str:
+    text = exact(value)
+    return without_formula(text) if formulas_escaped and isinstance(value, str) else text
+
+
+def _write_file(listing: "Listing", make: Callable[[BytesIO], BaseItemExporter]) -> None:
+    if sys.stdout.isatty():
+        raise ConfigurationError("a terminal can't show that: append > FILE to the command")
+    exporter = make(file := BytesIO())
+    exporter.start_exporting()
+    for row in listing.dicts():
+        exporter.export_item(
+            {name: exact(v) if isinstance(v, Raw) else v for name, v in row.items()}
+        )
+    exporter.finish_exporting()
+    sys.stdout.buffer.write(file.getvalue())

@@ -1,0 +1,36 @@
+"""Which columns of a table fit beside each other, and how wide each may be."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+GAP = 2  # cells between two columns
+
+
+class ColumnSize(NamedTuple):
+    """How many cells of a terminal a column needs at least, and takes where there is room."""
+
+    name: str
+    least: int
+    natural: int
+
+
+def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
+    """The widths of those that fit into ``width`` cells, by name: the first have the first say.
+
+    The ``needed`` first are there even where they don't fit. No column is narrower than its least
+    width; room that is left goes to those that could use it, in their order.
+    """
+    if width is None:
+        return {column.name: column.natural for column in columns}
+    chosen: list[ColumnSize] = []
+    room = width + GAP
+    for number, column in enumerate(columns):
+        if number < needed or column.least + GAP <= room:
+            chosen.append(column)
+            room -= column.least + GAP
+    widths = {column.name: column.least for column in chosen}
+    for column in chosen:
+        more = min(max(room, 0), column.natural - column.least)
+        widths[column.name] += more
+        room -= more
+    return widths

@@ -1,0 +1,145 @@
+"""Rows as a table on a terminal, as wide as the terminal is."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coinspider.export.layout import GAP, ColumnSize, fit
+from coinspider.export.terminal import TableStyle
+from coinspider.text import exact, readable, short, visible
+
+if TYPE_CHECKING:
+    from coinspider.store.queries import Listing
+
+# Narrower than this no text is folded; where nothing says how wide the terminal is, at the second.
+TEXT_LEAST, TEXT_MOST = 12, 100  # cells
+NOTE_LEAST = 20  # cells
+OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
+
+
+class _Column(NamedTuple):
+    name: str
+    values: Sequence[Any]
+    texts: Sequence[str]
+
+    @property
+    def is_number(self) -> bool:
+        return any(map(_is_number, self.values))
+
+    def size(self, least_share: int) -> ColumnSize:
+        from rich.cells import cell_len
+
+        header = max(map(len, self.name.split("_")))
+        natural = max([header, *map(cell_len, self.texts)])
+        if self.is_number:  # what is missing at the end of a number is its size
+            return ColumnSize(self.name, natural, natural)
+        natural = min(natural, TEXT_MOST)
+        return ColumnSize(self.name, min(natural, max(TEXT_LEAST, header, least_share)), natural)
+
+
+def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
+    """The lines of the table; the last of them say which columns are left out, if any are.
+
+    No number is ever cut or folded: where columns don't fit, amounts become short ones, and then
+    the last columns are left out.
+    """
+    columns = _columns(listing, style, exact if style.all_digits else readable)
+    widths = _fit(columns, style)
+    if len(widths) < len(columns) and not style.all_digits:
+        columns = _columns(listing, style, short)
+        widths = _fit(columns, style)
+    lines = _render([column for column in columns if column.name in widths], widths, style)
+    if left_out := [column.name for column in columns if column.name not in widths]:
+        note = f"No room for {', '.join(left_out)}; all of a row: --format list"
+        lines += textwrap.wrap(note, max(style.width or 0, NOTE_LEAST), break_long_words=False)
+    return lines
+
+
+def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
+    """Each row as lines of a name and a value, for more columns than a terminal has room for."""
+    columns = _columns(listing, style, exact if style.all_digits else readable)
+    indent = max(map(len, listing.columns), default=0)
+    lines: list[str] = []
+    for number in range(len(listing.rows)):
+        lines.append(f"- {number + 1} -")
+        lines += [f"{c.name:<{indent}}  {c.texts[number]}".rstrip() for c in columns]
+    return lines
+
+
+def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) -> list[_Column]:
+    found = []
+    for number, name in enumerate(listing.columns):
+        values = [row[number] for row in listing.rows]
+        texts = [_sign(name, value) + _text(cell(value), value, style) for value in values]
+        found.append(_Column(name, values, texts))
+    return found
+
+
+def _fit(columns: list[_Column], style: TableStyle) -> dict[str, int]:
+    first = {name: number for number, name in enumerate(style.first)}
+    ranked = sorted(columns, key=lambda column: first.get(column.name, len(first)))
+    # What must be there, as a message, is also to be readable.
+    share = style.width // 2 if style.width and style.needed > 1 else 0
+    sizes = [
+        column.size(share if number < style.needed else 0) for number, column in enumerate(ranked)
+    ]
+    return fit(sizes, style.width, style.needed)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Decimal | int | float) and not isinstance(value, bool)
+
+
+def _is_change(name: str, value: Any) -> bool:
+    return "change_" in name and _is_number(value) and bool(value)
+
+
+def _sign(name: str, value: Any) -> str:
+    return "+" if _is_change(name, value) and value > 0 else ""
+
+
+def _text(text: str, value: Any, style: TableStyle) -> str:
+    """A cell's text; where the encoding has no small digits, a small number is 1.23e-10."""
+    text = visible(text)
+    if style.can_show(text):
+        return text
+    if _is_number(value):
+        return f"{value:.6g}"
+    return text.encode(style.encoding, "backslashreplace").decode(style.encoding)
+
+
+def _color(name: str, value: Any) -> str:
+    if name == "outcome":
+        return OUTCOME_COLORS.get(value, "yellow")
+    if _is_change(name, value):
+        return "green" if value > 0 else "red"
+    return ""
+
+
+def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -> list[str]:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD if style.can_show("─") else box.ASCII,
+        header_style="bold", show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0),
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(
+            column.name.replace("_", "\n"), width=widths[column.name], overflow="fold",
+            justify="right" if column.is_number else "left",
+        )  # fmt: skip
+    for number in range(len(columns[0].values) if columns else 0):
+        # As text, not as markup: a coin's name may hold brackets.
+        table.add_row(*(Text(c.texts[number], _color(c.name, c.values[number])) for c in columns))
+    # A console of the terminal's width would cut what is needed but does not fit.
+    console = Console(
+        width=sum(widths.values()) + GAP * len(widths) + 1, legacy_windows=False,
+        color_system="standard" if style.color else None, force_terminal=style.color,
+    )  # fmt: skip
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]
