@@ -82,6 +82,8 @@ FEED_EXPORTERS = {
     "jl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
     "csv": "coinspider.export.feeds.ExactCsvItemExporter",
 }
+# A text that a spreadsheet would take for a formula, as =1+1, gets an apostrophe before it in CSV.
+CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
 # Each on a package that is not in requirements.txt
 if find_spec("openpyxl"):
     FEED_EXPORTERS["xlsx"] = "coinspider.export.xlsx.XlsxItemExporter"
@@ -131,11 +133,16 @@ REFERER_ENABLED = False
 
 # A live line on a terminal, and only there (auto); 1 or 0 for always or never
 PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
-EXTENSIONS = {"coinspider.crawl.progress_bar.Progress": 500}
+EXTENSIONS = {
+    "coinspider.crawl.progress_bar.Progress": 500,
+    "coinspider.crawl.log_lines.StatsLog": 500,
+}
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.crawl.log_lines.PageLogFormatter"
+# Scrapy's thirty lines of stats before the last line; with LOG_LEVEL DEBUG they come all the same.
+STATS_DUMP = os.environ.get("STATS_DUMP", "0")
 
 # What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
 # DOWNLOADER_MIDDLEWARES imports a component all the same. The first two run code that comes in on a

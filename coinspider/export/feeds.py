@@ -1,13 +1,15 @@
 """JSON, JSON lines and CSV feeds whose numbers carry the digits of the API."""
 
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
 import msgspec
+from scrapy.crawler import Crawler
 from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
 from coinspider.exact_json import encode
+from coinspider.text import without_formula
 
 NO_WHITE_SPACE = -1
 
@@ -44,9 +46,22 @@ class ExactJsonLinesItemExporter(JsonLinesItemExporter):
 
 
 class ExactCsvItemExporter(CsvItemExporter):
-    """Amounts with the digits of the API, times as ISO 8601, ``extra`` as JSON."""
+    """Amounts with the digits of the API, times as ISO 8601, ``extra`` as JSON.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, unless
+    ``formulas_escaped`` is false.
+    """
+
+    def __init__(self, file: BytesIO, *, formulas_escaped: bool = True, **kwargs: Any):
+        super().__init__(file, **kwargs)
+        self.formulas_escaped = formulas_escaped
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
+        escaped = crawler.settings.getbool("CSV_FORMULAS_ESCAPED", True)
+        return cls(file, **{"formulas_escaped": escaped} | kwargs)
 
     def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        if value is None or isinstance(value, str):
-            return value
-        return encode(value).decode().strip('"')
+        if isinstance(value, str):
+            return without_formula(value) if self.formulas_escaped else value
+        return None if value is None else encode(value).decode().strip('"')

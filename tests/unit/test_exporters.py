@@ -148,6 +148,14 @@ def test_text_survives(read_feed, name):
     assert row["name"] == name
 
 
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_csv_has_no_formula_unless_it_is_to(name):
+    [row] = read_csv(coin(name=name, ath=Decimal("-1.5")))
+    assert (row["name"], row["ath"]) == ("'" + name, "-1.5")
+    [row] = read_csv(coin(name=name), formulas_escaped=False)
+    assert row["name"] == name
+
+
 @JSON_FORMATS
 def test_what_is_missing_is_null_in_json(read_feed):
     [row] = read_feed(coin())
