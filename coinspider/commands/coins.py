@@ -8,9 +8,9 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.commands.crawls import crawl_rows
-from coinspider.commands.listing import Rows, add_output_options, refuse_arguments, show
 from coinspider.commands.rejected import rejected_rows
 from coinspider.crawl.program import program
+from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
 from coinspider.text import visible
 
 if TYPE_CHECKING:

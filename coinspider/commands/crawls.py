@@ -4,7 +4,7 @@ import argparse
 
 from scrapy.commands import ScrapyCommand
 
-from coinspider.commands.listing import Rows, add_output_options, refuse_arguments, show
+from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
 
 
 def crawl_rows(opts: argparse.Namespace) -> Rows:

@@ -117,7 +117,8 @@ def test_full_disk_is_one_line(scrapy, sandbox, name):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*SCRAPY, "coins", "--format", name], check=False, cwd=PROJECT,
-            stdout=full, stderr=subprocess.PIPE, text=True, env=os.environ | CLEAN | scrapy.environment,
+            stdout=full, stderr=subprocess.PIPE, text=True,
+            env=os.environ | CLEAN | scrapy.environment,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "the output could not be written: No space left on device\n"

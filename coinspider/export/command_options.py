@@ -88,7 +88,7 @@ def _write(listing: "Listing", name: str | None, output: Output) -> int:
         # Whoever read has had enough, as head. Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        print(f"the output could not be written: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"the output could not be written: {error.strerror}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
