@@ -12,7 +12,7 @@ demo: $(VENV)/ready  ## the whole thing once, offline: sandbox, crawl, table
 	@$(BIN)/scrapy demo
 
 serve: $(VENV)/ready  ## scrapyd on 127.0.0.1:6800 with the schedules of scrapyd.conf
-	@exec $(BIN)/python -m scrapyd --pidfile=
+	@exec $(BIN)/python -m coinspider.daemon
 
 deploy: $(VENV)/ready  ## this project to the scrapyd of [deploy] in scrapy.cfg, or TARGET=name
 	@$(BIN)/scrapy deploy $(TARGET)

@@ -11,6 +11,8 @@ from dotenv import load_dotenv
 from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
+from coinspider.secret_files import secret
+
 # From an egg, in scrapyd, there is neither file.
 if _scrapy_cfg := closest_scrapy_cfg():
     load_dotenv(Path(_scrapy_cfg).with_name(".env"))
@@ -22,17 +24,17 @@ COMMANDS_MODULE = "coinspider.commands"
 
 # CoinGecko (used by CoinsSpider)
 COINGECKO_BASE_URL = os.environ.get("COINGECKO_BASE_URL")
-COINGECKO_API_KEY = os.environ.get("COINGECKO_API_KEY")
+COINGECKO_API_KEY = secret("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
 COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")  # calls per minute, 0 for none
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
-API_TOKEN = os.environ.get("API_TOKEN")
+API_TOKEN = secret("API_TOKEN")
 API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME", "Token")
 API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
-API_PASSWORD = os.environ.get("API_PASSWORD")
+API_PASSWORD = secret("API_PASSWORD")
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
@@ -46,7 +48,7 @@ PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
 
 # PostgreSQL (used by PostgresPipeline)
 POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
-DATABASE_URL = os.environ.get("DATABASE_URL")
+DATABASE_URL = secret("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails

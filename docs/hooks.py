@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 SETTINGS = Path(__file__).parent.parent / "coinspider/settings.py"
 MARKER = "<!-- the tables of settings -->"
 _ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]+)(?:: [^=]+)? = (.*?)(?:  # (.*))?$")
-_ENVIRONMENT = re.compile(r'os\.environ\.get\("([A-Z_]+)"(?:, (.+?))?\)')
+_ENVIRONMENT = re.compile(r'(?:os\.environ\.get|secret)\("([A-Z_]+)"(?:, (.+?))?\)')
 _DEFAULT_LENGTH = 40
 _HEAD = "| setting | default | environment | |\n| --- | --- | --- | --- |"
 

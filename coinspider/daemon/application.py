@@ -1,5 +1,6 @@
 """The application that ``scrapyd.conf`` names: scrapyd's own, with schedules, and no open door."""
 
+import configparser
 import ipaddress
 import os
 from functools import partial
@@ -11,31 +12,52 @@ from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 
 from coinspider._compat import scrapyd_application
+from coinspider.daemon.configuration import add_local_file, sections
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.options import GateOptions
 from coinspider.daemon.gate.site import GateSite
 from coinspider.daemon.gate.uploads import turn_uploads_off
+from coinspider.daemon.schedules.check import check_schedules
 from coinspider.daemon.schedules.schedule import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
+from coinspider.daemon.start_check import check_folders, check_port, check_values
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.secret_files import secret
 
 _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
 
 def application(config: Config) -> Any:
     """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
-    get_project_settings()  # which reads the file .env into the environment
     try:
-        check_class_names(config)
-        options = GateOptions.from_config(config)
-        check_access(options)
-        schedules = read_schedules(config.cp)
-        node = _join_fleet(config) if uses_fleet(config) else None
+        return _application(config)
     except (ConfigurationError, DatabaseUnreachableError) as error:
         raise SystemExit(f"scrapyd does not start: {error}") from None
+    except configparser.InterpolationError as error:
+        reason = " ".join(str(error).split())
+        raise SystemExit(
+            f"scrapyd does not start: {reason} (in [scrapyd] a percent sign is written as %%)"
+        ) from None
+
+
+def _application(config: Config) -> Any:
+    get_project_settings()  # which reads the file .env into the environment
+    for name in _SECRETS:
+        if value := secret(name):
+            os.environ[name] = value
+    add_local_file(config)
+    check_class_names(config)
+    check_values(config)
+    options = GateOptions.from_config(config)
+    check_access(options)
+    check_folders(config)
+    check_port(config)
+    node = _join_fleet(config) if uses_fleet(config) else None
+    schedules = read_schedules(sections(config))
+    check_schedules(config, schedules)
     for name in _SECRETS:  # which are none of the crawls' business
         os.environ.pop(name, None)
     app = scrapyd_application(config, partial(_site, options))
@@ -69,9 +91,9 @@ def _schedule_store(config: Config, node: Any) -> ScheduleStore:
 
 def check_class_names(config: Config) -> None:
     """Refuse a ``scrapyd.conf`` that names classes of an earlier coinspider."""
+    given = sections(config)
     for section in ("scrapyd", "services"):
-        options = config.cp[section] if config.cp.has_section(section) else {}
-        for option, path in options.items():
+        for option, path in given.get(section, {}).items():
             if not path.startswith("coinspider."):
                 continue
             try:

@@ -35,12 +35,14 @@ class Scrapyd:
         self.environment = os.environ | CLEAN | {
             "SCRAPYD_HTTP_PORT": str(self.port), "PYTHONPATH": str(PROJECT)
         } | environment  # fmt: skip
+        # A scrapyd without this project has no module of it.
+        self.module = "coinspider.daemon" if "[settings]" in configuration else "scrapyd"
         self.log = self.directory / "scrapyd.log"
 
     def start(self):
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scrapyd"],
+                [sys.executable, "-m", self.module],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
                 # Ignored, as in the background of a shell, Ctrl-C would be for scrapyd too.

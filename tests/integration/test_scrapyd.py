@@ -179,7 +179,7 @@ def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
     [
         (CONFIGURATION, {"SCRAPYD_BIND_ADDRESS": "::"}, "bind_address :: is open to"),
         (CONFIGURATION, {"SCRAPYD_USERNAME": "me"}, "SCRAPYD_PASSWORD is not set"),
-        (every(0), {}, "[schedule:test] in scrapyd.conf: every = 0s"),
+        (every(0), {}, "[schedule:test]: every = 0s"),
     ],
 )
 def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, environment, line):
@@ -192,20 +192,6 @@ def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, e
     assert done.returncode == 1
     assert line in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
-
-
-def test_systemd_takes_the_unit(tmp_path):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd is not installed")
-    unit = (PROJECT / "deploy/coinspider.service").read_text()
-    here = unit.replace("/opt/coinspider/.venv/bin/python", sys.executable)
-    (tmp_path / "coinspider.service").write_text(here)
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / "coinspider.service"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "coinspider" not in done.stderr
-    assert done.returncode == 0
 
 
 @pytest.fixture

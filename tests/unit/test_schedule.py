@@ -60,7 +60,7 @@ def test_section_gives_arguments_and_settings():
 def test_wrong_section_is_named_with_the_reason(options, reason):
     with pytest.raises(ConfigurationError) as caught:
         schedule(**options)
-    assert str(caught.value).startswith("[schedule:test] in scrapyd.conf: ")
+    assert str(caught.value).startswith("[schedule:test]: ")
     assert reason in str(caught.value)
 
 

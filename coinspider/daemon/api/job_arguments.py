@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 from functools import cache
 
-from scrapy.spiderloader import SpiderLoader
-from scrapy.utils.project import get_project_settings
-from scrapyd import Config
 from twisted.web import error, http
 
-from coinspider.crawl.arguments import parse_arguments
-from coinspider.daemon.schedules.schedule import PROJECT
+from coinspider.daemon.configuration import local_configuration
+from coinspider.daemon.job_check import check_spider_arguments
 from coinspider.errors import ConfigurationError
 
 # Arguments that lead a crawl to another address.
@@ -35,15 +32,10 @@ def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
             f"argument {', '.join(refused)} may not be given by HTTP, unless arguments_allowed in"
             " scrapyd.conf names it"
         )
-    spider_class = _spiders().get(spider) if project in (PROJECT, "default") else None
-    declaration = getattr(spider_class, "arguments_class", None)
-    if declaration:
-        try:
-            parse_arguments(declaration, given)
-        except ConfigurationError as problem:
-            raise refusal(str(problem)) from None
-    elif replaced := [name for name in given if hasattr(spider_class, name)]:
-        raise refusal(f"argument {', '.join(replaced)} is no argument of {spider}")
+    try:
+        check_spider_arguments(project, spider, given)
+    except ConfigurationError as problem:
+        raise refusal(str(problem)) from None
 
 
 def refusal(message: str) -> error.Error:
@@ -52,11 +44,5 @@ def refusal(message: str) -> error.Error:
 
 
 @cache
-def _spiders() -> dict[str, type]:
-    loader = SpiderLoader.from_settings(get_project_settings())
-    return {name: loader.load(name) for name in loader.list()}
-
-
-@cache
 def _allowed(option: str) -> frozenset[str]:
-    return frozenset(Config().get(option, "").replace(",", " ").split())
+    return frozenset(local_configuration().get(option, "").replace(",", " ").split())

@@ -14,6 +14,7 @@ from scrapyd import Config
 from twisted.logger import Logger, LogLevel
 
 from coinspider.daemon import database
+from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.fleet import nodes, runs
 from coinspider.daemon.fleet.queue_client import QueueClient
 from coinspider.daemon.fleet.tables import create_tables
@@ -145,7 +146,7 @@ class Fleet:
 @cache
 def fleet() -> Fleet:
     """This process's own."""
-    return Fleet(Config())
+    return Fleet(local_configuration())
 
 
 def _default_name(config: Config) -> str:

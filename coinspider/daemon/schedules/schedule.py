@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from coinspider.daemon.job_check import PROJECT
 from coinspider.errors import ConfigurationError
 
 SECTION = "schedule:"
-PROJECT = "coinspider"
 _NAME = re.compile(r"[\w.-]+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _EVERY = re.compile(r"(\d+)([smhd])")
@@ -87,7 +87,7 @@ def _read(name: str, options: Mapping[str, str]) -> Schedule:
     try:
         return _schedule(name, options)
     except ValueError as error:
-        raise ConfigurationError(f"[{SECTION}{name}] in scrapyd.conf: {error}") from None
+        raise ConfigurationError(f"[{SECTION}{name}]: {error}") from None
 
 
 def _schedule(name: str, options: Mapping[str, str]) -> Schedule:

@@ -1,0 +1,30 @@
+"""What scrapyd is told: ``scrapyd.conf``, and beside it a file for what is one's own."""
+
+import configparser
+
+from scrapyd import Config
+
+from coinspider.errors import ConfigurationError
+
+LOCAL_FILE = "scrapyd.local.conf"
+
+
+def local_configuration() -> Config:
+    """scrapyd's own configuration, with ``scrapyd.local.conf`` on top."""
+    config = Config()
+    add_local_file(config)
+    return config
+
+
+def add_local_file(config: Config) -> None:
+    """Raises :exc:`ConfigurationError` for a file that is no configuration."""
+    try:
+        config.cp.read(LOCAL_FILE, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{LOCAL_FILE} can't be read: {reason}") from None
+
+
+def sections(config: Config) -> dict[str, dict[str, str]]:
+    """Each section's options as they stand there: a percent sign needs no second one."""
+    return {name: dict(config.cp.items(name, raw=True)) for name in config.cp.sections()}

@@ -1,0 +1,49 @@
+"""Whether a job can work, before it is scheduled: its project, its spider, its arguments."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from scrapy.spiderloader import SpiderLoader
+from scrapy.utils.project import get_project_settings
+from scrapyd import Config
+from scrapyd.utils import get_project_list
+
+from coinspider.crawl.arguments import parse_arguments
+from coinspider.errors import ConfigurationError
+
+PROJECT = "coinspider"
+# The names by which scrapyd knows the project of its own folder, whose spiders can be looked at.
+_OWN_PROJECTS = (PROJECT, "default")
+
+
+def check_project(config: Config, project: str) -> None:
+    """Raise :exc:`ConfigurationError` for a project that scrapyd has not."""
+    known = get_project_list(config)
+    if project not in known:
+        raise ConfigurationError(f"project {project} is not there: there are {', '.join(known)}")
+
+
+def check_spider(project: str, spider: str) -> None:
+    """Raise :exc:`ConfigurationError` for a spider that this project has not.
+
+    Those of an egg are known only to a process of its own.
+    """
+    if project in _OWN_PROJECTS and spider not in spiders():
+        raise ConfigurationError(f"no spider is named {spider}: there are {', '.join(spiders())}")
+
+
+def check_spider_arguments(project: str, spider: str, given: Mapping[str, str]) -> None:
+    """Raise :exc:`ConfigurationError` for an argument that the command line would refuse."""
+    spider_class = spiders().get(spider) if project in _OWN_PROJECTS else None
+    declaration = getattr(spider_class, "arguments_class", None)
+    if declaration:
+        parse_arguments(declaration, dict(given))
+    elif replaced := [name for name in given if hasattr(spider_class, name)]:
+        raise ConfigurationError(f"argument {', '.join(replaced)} is no argument of {spider}")
+
+
+@cache
+def spiders() -> dict[str, type]:
+    """The spider classes of this project, by name."""
+    loader = SpiderLoader.from_settings(get_project_settings())
+    return {name: loader.load(name) for name in loader.list()}

@@ -1,0 +1,20 @@
+"""Whether the jobs of schedules can work: what ``schedule.json`` checks, before scrapyd starts."""
+
+from collections.abc import Iterable
+
+from scrapyd import Config
+
+from coinspider.daemon.job_check import check_project, check_spider, check_spider_arguments
+from coinspider.daemon.schedules.schedule import SECTION, Schedule
+from coinspider.errors import ConfigurationError
+
+
+def check_schedules(config: Config, schedules: Iterable[Schedule]) -> None:
+    """Raise :exc:`ConfigurationError` with the section's name; one that is off is checked, too."""
+    for schedule in schedules:
+        try:
+            check_project(config, schedule.project)
+            check_spider(schedule.project, schedule.spider)
+            check_spider_arguments(schedule.project, schedule.spider, schedule.arguments)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[{SECTION}{schedule.name}]: {error}") from None

@@ -1,0 +1,23 @@
+"""Secrets that come from files, as containers and systemd hand them out."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def secret(name: str) -> str | None:
+    """The variable ``name`` of the environment, else what is in the file that ``name_FILE`` names.
+
+    Where that file can't be read, the program ends with status 2 and one line that says why: Scrapy
+    imports the settings before anything could catch an error of theirs.
+    """
+    path = os.environ.get(f"{name}_FILE")
+    if os.environ.get(name) or not path:
+        return os.environ.get(name)
+    try:
+        # Most editors end a file with a newline, which is no part of the secret.
+        return Path(path).read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        print(f"coinspider: {name}_FILE={path} can't be read: {reason}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None

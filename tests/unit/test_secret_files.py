@@ -1,0 +1,38 @@
+"""Secrets from files."""
+
+import pytest
+
+from coinspider.secret_files import secret
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("key", "key"), ("key\n", "key"), ("key\r\n", "key"), (" k y \n", " k y "), ("", "")],
+)
+def test_secret_is_what_the_file_holds_without_its_last_newline(tmp_path, monkeypatch, text, value):
+    (tmp_path / "secret").write_bytes(text.encode())
+    monkeypatch.setenv("KEY_FILE", str(tmp_path / "secret"))
+    monkeypatch.delenv("KEY", raising=False)
+    assert secret("KEY") == value
+    monkeypatch.setenv("KEY", "")
+    assert secret("KEY") == value
+
+
+def test_the_variable_itself_goes_first(monkeypatch):
+    monkeypatch.setenv("KEY", "mine")
+    monkeypatch.setenv("KEY_FILE", "/none")
+    assert secret("KEY") == "mine"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
+def test_file_that_can_not_be_read_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, content):
+    path = tmp_path / "secret"
+    if content:
+        path.write_bytes(content)
+    monkeypatch.setenv("KEY_FILE", str(path))
+    monkeypatch.delenv("KEY", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        secret("KEY")
+    assert caught.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"coinspider: KEY_FILE={path} can't be read: ")
