@@ -1,6 +1,6 @@
 """The crawls' database, for the pages and figures that scrapyd shows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -45,12 +45,12 @@ def connection() -> Iterator[psycopg.Connection]:
         yield connected
 
 
-def query(sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-    """The rows of a query; none where no crawl has created its table yet. For threads."""
+def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
+    """The rows of a query; none where no crawl of this version has made its table. For threads."""
     try:
         with connection() as connected:
             return connected.cursor(row_factory=dict_row).execute(sql, values).fetchall()
-    except psycopg.errors.UndefinedTable:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return []
 
 

@@ -33,10 +33,10 @@ class Totals(NamedTuple):
 # Those that a batch changes are changed with it, in the same statement.
 _SET_FIGURES = ", ".join(f"{name} = %({name})s" for name in FIGURES if name not in Totals._fields)
 _BEGIN = """
-INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, host, process_id,
+INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, whole, host, process_id,
                    started_at, ended_at, page_count, record_count)
-VALUES (%(spider)s, %(job)s, %(arguments)s, %(url)s, %(vs_currency)s, %(lock_name)s, %(host)s,
-        %(process_id)s, now(), NULL, 0, 0)
+VALUES (%(spider)s, %(job)s, %(arguments)s, %(url)s, %(vs_currency)s, %(lock_name)s, %(whole)s,
+        %(host)s, %(process_id)s, now(), NULL, 0, 0)
 RETURNING id
 """
 # A crawl that lost its lock for a while may have been taken for dead meanwhile.
@@ -95,6 +95,7 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
         "url": target.url,
         "vs_currency": target.constants.get("vs_currency"),
         "lock_name": target.lock_name,
+        "whole": target.whole,
         "host": socket.gethostname(),
         "process_id": os.getpid(),
     }

@@ -81,6 +81,7 @@ CRAWL = Table(
         "url": NEEDED_TEXT,
         "vs_currency": TEXT,
         "lock_name": TEXT,
+        "whole": SqlColumn("boolean"),
         "host": TEXT,
         "process_id": SqlColumn("integer"),
         "started_at": NEEDED_TIME,

@@ -32,8 +32,8 @@ def test_as_shipped_it_crawls_at_once_and_leaves_nothing_behind(scrapyd, sandbox
     assert (crawl["outcome"], crawl["exit_status"]) == ("complete", 0)
     assert (crawl["page_count"], crawl["inserted_count"]) == (3, 600)
     metrics = daemon.open("metrics")
-    assert 'coinspider_crawl_records{spider="coins",vs_currency="usd"} 600.0' in metrics
-    assert 'coinspider_crawl_success{spider="coins",vs_currency="usd"} 1.0' in metrics
+    assert 'coinspider_crawl_records{spider="coins",vs_currency="usd",whole="1"} 600.0' in metrics
+    assert 'coinspider_crawl_success{spider="coins",vs_currency="usd",whole="1"} 1.0' in metrics
     wait_until(lambda: daemon.get("listjobs.json")["finished"])
     assert daemon.schedule()["skipped"] == 0
     processes = daemon.children()

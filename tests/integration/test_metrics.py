@@ -1,0 +1,87 @@
+"""``/metrics``, as Prometheus would read them."""
+
+import subprocess
+from datetime import timedelta
+
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from coinspider.daemon import database
+from coinspider.daemon.api.metrics import metric_names, metrics
+
+ADD = """
+INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,
+                   outcome, page_count)
+VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - %s END, %s, 3)
+"""
+
+
+@pytest.fixture
+def add(scrapy, sandbox, database_url, monkeypatch):
+    """Adds crawls that ended some time ago, to a database that a crawl has made."""
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
+    monkeypatch.setattr(database, "database_url", lambda: database_url)
+
+    def run(job, currency, outcome="complete", whole=True, node="here", ago=timedelta(0)):
+        values = [job, currency, currency, whole, node, ago, outcome is not None, ago, outcome]
+        with psycopg.connect(database_url) as connection:
+            connection.execute(ADD, values)
+
+    return run
+
+
+def read(*schedules):
+    families = text_string_to_metric_families(metrics(schedules).decode())
+    return {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_series_of_a_source_end_a_day_after_its_last_crawl_unless_it_is_scheduled(add):
+    ago = timedelta(days=2)
+    add("once", "eur", ago=ago)
+    add("euro.20261101T120000.123", "gbp", ago=ago)
+    found = read("euro")
+    assert ("coinspider_crawl_success", "coins", "gbp", "1") in found
+    assert ("coinspider_crawl_success", "coins", "eur", "1") not in found
+
+
+def test_crawl_of_some_pages_is_apart_from_a_whole_one(add):
+    add("a", "eur")
+    add("b", "eur", outcome="failed", whole=False)
+    found = read()
+    assert found["coinspider_crawl_success", "coins", "eur", "1"] == 1
+    assert found["coinspider_crawl_success", "coins", "eur", "0"] == 0
+
+
+def test_counters_are_by_outcome_and_node(add):
+    add("a", "eur")
+    add("b", "eur", node="there")
+    add("c", "eur", node="there")
+    add("d", "eur", outcome="failed")
+    found = read()
+    assert found["coinspider_crawls_total", "here", "complete", "coins", "eur"] == 1
+    assert found["coinspider_crawls_total", "there", "complete", "coins", "eur"] == 2
+    assert found["coinspider_pages_total", "there", "complete", "coins", "eur"] == 6
+    assert found["coinspider_crawls_total", "here", "failed", "coins", "eur"] == 1
+
+
+def test_running_crawl_has_gauges(add):
+    add("a", "eur", outcome=None, ago=timedelta(seconds=30))
+    found = read()
+    assert found["coinspider_running_crawl_age_seconds", "here", "coins", "eur"] >= 30
+    assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
+
+
+def test_promtool_finds_nothing_to_mend(add):
+    add("a", "eur", outcome=None)
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics([]), capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, b"")
+    families = text_string_to_metric_families(metrics([]).decode())
+    names = {sample.name for family in families for sample in family.samples}
+    assert names == set(metric_names())
