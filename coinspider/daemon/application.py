@@ -78,7 +78,7 @@ def _join_fleet(config: Config) -> Any:
     from coinspider.daemon.fleet.fleet import fleet
     from coinspider.daemon.fleet.node_service import NodeService
 
-    return NodeService(fleet())
+    return NodeService(fleet(), config)
 
 
 def _schedule_store(config: Config, node: Any) -> ScheduleStore:

@@ -7,8 +7,10 @@ from itertools import count
 from tempfile import TemporaryDirectory
 
 import pytest
+import requests
 from scrapyd_api import ScrapydAPI
 
+from tests.helpers.eggs import egg
 from tests.helpers.processes import wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
@@ -137,6 +139,48 @@ def test_node_that_was_cut_off_joins_again_and_runs_jobs(nodes, api):
     wait_until(lambda: len(second.get("daemonstatus.json")["nodes"]) == 2)
     [job] = currencies(first, ["usd"])
     wait_until(lambda: job in finished(first))
+
+
+ECHO = """
+import os
+import scrapy
+
+class EchoSpider(scrapy.Spider):
+    name = "echo"
+
+    async def start(self):
+        self.logger.warning("version VERSION on %s", os.environ["NODE"])
+        return
+        yield
+"""
+EGGS = FLEET.replace("egg_upload        = no", "egg_upload = yes")
+LOGS = "SELECT log_tail FROM fleet_run WHERE spider = 'echo' AND ended_at IS NOT NULL ORDER BY id"
+
+
+def test_egg_is_sent_once_and_a_job_runs_the_version_it_was_queued_with(nodes, query):
+    def send(path, **data):
+        answer = requests.post(f"{first.url}/{path}", auth=("me", "s3cret"), timeout=30, **data)
+        assert answer.json()["status"] == "ok", answer.text
+        return answer.json()
+
+    def deploy(version):
+        code = {"spy__settings_py": "SPIDER_MODULES = ['spy.spiders']",
+                "spy__spiders__echo_py": ECHO.replace("VERSION", version)}  # fmt: skip
+        send("addversion.json", data={"project": "spy", "version": version}, files=egg(**code))
+
+    password = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "s3cret"}
+    first = nodes(EGGS.replace("max_proc = 1", "max_proc = 0\nmax_proc_per_cpu = 0"),
+                  NODE="first", **password)  # fmt: skip
+    deploy("1")
+    send("schedule.json", data={"project": "spy", "spider": "echo"})
+    deploy("2")
+    send("schedule.json", data={"project": "spy", "spider": "echo"})
+    nodes(EGGS, NODE="second", **password)
+    wait_until(lambda: len(query(LOGS)) == 2)
+    [[one], [two]] = query(LOGS)
+    assert "version 1 on second" in one
+    assert "version 2 on second" in two
+    assert send("delproject.json", data={"project": "spy"})
 
 
 def test_python_scrapyd_api_works_with_any_node(nodes, slow_api):

@@ -1,13 +1,11 @@
 """Attacks on a real scrapyd, and the programs that go on working with it."""
 
-import io
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import zipfile
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 
@@ -15,6 +13,7 @@ import pytest
 import requests
 
 from coinspider.daemon.gate.passwords import hashed
+from tests.helpers.eggs import egg
 from tests.helpers.processes import PROJECT
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
@@ -53,19 +52,6 @@ def daemon(server_url):
         daemon.environment["HOME"] = str(daemon.directory)
         daemon.stop()
         yield daemon.start()
-
-
-def egg(**files):
-    """An egg of the files given, as ``spy__settings_py="..."``."""
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        archive.writestr("EGG-INFO/entry_points.txt", "[scrapy]\nsettings = spy.settings\n")
-        archive.writestr("EGG-INFO/PKG-INFO", "Metadata-Version: 1.1\nName: spy\nVersion: 1\n")
-        archive.writestr("spy/__init__.py", "")
-        archive.writestr("spy/spiders/__init__.py", "")
-        for name, text in files.items():
-            archive.writestr(name.replace("__", "/").replace("_py", ".py"), text)
-    return {"egg": ("spy.egg", body.getvalue())}
 
 
 PATHS = [

@@ -23,7 +23,9 @@ def add(scrapy, sandbox, database_url, monkeypatch):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     monkeypatch.setattr(database, "database_url", lambda: database_url)
 
-    def run(job, currency, outcome="complete", whole=True, node="here", ago=timedelta(0)):
+    def run(job, outcome="complete", **other):
+        crawl = {"currency": "eur", "whole": True, "node": "here", "ago": timedelta(0)} | other
+        currency, whole, node, ago = crawl.values()
         values = [job, currency, currency, whole, node, ago, outcome is not None, ago, outcome]
         with psycopg.connect(database_url) as connection:
             connection.execute(ADD, values)
@@ -42,26 +44,26 @@ def read(*schedules):
 
 def test_series_of_a_source_end_a_day_after_its_last_crawl_unless_it_is_scheduled(add):
     ago = timedelta(days=2)
-    add("once", "eur", ago=ago)
-    add("euro.20261101T120000.123", "gbp", ago=ago)
+    add("once", ago=ago)
+    add("euro.20261101T120000.123", currency="gbp", ago=ago)
     found = read("euro")
     assert ("coinspider_crawl_success", "coins", "gbp", "1") in found
     assert ("coinspider_crawl_success", "coins", "eur", "1") not in found
 
 
 def test_crawl_of_some_pages_is_apart_from_a_whole_one(add):
-    add("a", "eur")
-    add("b", "eur", outcome="failed", whole=False)
+    add("a")
+    add("b", outcome="failed", whole=False)
     found = read()
     assert found["coinspider_crawl_success", "coins", "eur", "1"] == 1
     assert found["coinspider_crawl_success", "coins", "eur", "0"] == 0
 
 
 def test_counters_are_by_outcome_and_node(add):
-    add("a", "eur")
-    add("b", "eur", node="there")
-    add("c", "eur", node="there")
-    add("d", "eur", outcome="failed")
+    add("a")
+    add("b", node="there")
+    add("c", node="there")
+    add("d", outcome="failed")
     found = read()
     assert found["coinspider_crawls_total", "here", "complete", "coins", "eur"] == 1
     assert found["coinspider_crawls_total", "there", "complete", "coins", "eur"] == 2
@@ -70,14 +72,14 @@ def test_counters_are_by_outcome_and_node(add):
 
 
 def test_running_crawl_has_gauges(add):
-    add("a", "eur", outcome=None, ago=timedelta(seconds=30))
+    add("a", outcome=None, ago=timedelta(seconds=30))
     found = read()
     assert found["coinspider_running_crawl_age_seconds", "here", "coins", "eur"] >= 30
     assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
 
 
 def test_promtool_finds_nothing_to_mend(add):
-    add("a", "eur", outcome=None)
+    add("a", outcome=None)
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=metrics([]), capture_output=True, check=False
     )

@@ -20,6 +20,7 @@ ON CONFLICT (project, version) DO UPDATE SET egg = excluded.egg, stored_at = now
 _GET = "SELECT egg FROM fleet_egg WHERE project = %s AND version = %s"
 _VERSIONS = "SELECT version FROM fleet_egg WHERE project = %s"
 _PROJECTS = "SELECT DISTINCT project FROM fleet_egg ORDER BY 1"
+_ALL = "SELECT project, version FROM fleet_egg ORDER BY stored_at"
 _DELETE = "DELETE FROM fleet_egg WHERE project = %s AND (%s::text IS NULL OR version = %s)"
 
 
@@ -75,11 +76,24 @@ class PostgresEggStorage(FilesystemEggStorage):
             raise EggNotFoundError if version else ProjectNotFoundError
         Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
 
+    def sync(self) -> dict[str, tuple[str, ...]]:
+        """Have here what was sent to any node, and no more; the versions of each project."""
+        stored: dict[str, list[str]] = {}
+        for project, version in _read(_ALL):
+            stored.setdefault(project, []).append(version)
+            self.materialize(project, version)
+        for path in Path(self.basedir).glob("*/*.egg"):
+            if path.stem not in stored.get(path.parent.name, ()):
+                path.unlink(missing_ok=True)
+        return {project: tuple(versions) for project, versions in stored.items()}
+
     def materialize(self, project: str, version: str) -> bool:
         """Write the egg where a job of this node looks for it; whether there is one."""
         path = Path(self._egg_path(project, version))
+        if path.exists():
+            return True
         found = _read(_GET, project, path.stem)
-        if found and not path.exists():
+        if found:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             partial.write_bytes(found[0][0])

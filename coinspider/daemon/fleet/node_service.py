@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from scrapyd import Config
+from scrapyd.interfaces import IPoller, ISpiderScheduler
+from scrapyd.webservice import spider_list
 from twisted.application.service import Service
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.fleet.egg_storage import PostgresEggStorage
 from coinspider.daemon.fleet.fleet import Fleet
 
 log = Logger()
@@ -19,8 +23,9 @@ class NodeService(Service):
 
     name = "fleet"
 
-    def __init__(self, fleet: Fleet):
-        self.fleet = fleet
+    def __init__(self, fleet: Fleet, config: Config):
+        self.fleet, self.storage = fleet, PostgresEggStorage(config)
+        self.eggs: dict[str, tuple[str, ...]] = {}
         self.beating: Any = LoopingCall(self.beat)
         self.told_to_end: set[str] = set()
 
@@ -34,7 +39,26 @@ class NodeService(Service):
         return deferToThread(self.fleet.leave)
 
     def beat(self) -> Any:
-        return deferToThread(self.fleet.beat).addCallbacks(self._end, self._failed)
+        return deferToThread(self._beat).addCallbacks(self._act, self._failed)
+
+    def _beat(self) -> tuple[list[Any], dict[str, tuple[str, ...]]]:
+        return self.fleet.beat(), self.storage.sync()
+
+    def _act(self, found: tuple[list[Any], dict[str, tuple[str, ...]]]) -> None:
+        processes, eggs = found
+        self._end(processes)
+        if eggs != self.eggs:
+            self._know(eggs)
+
+    def _know(self, eggs: dict[str, tuple[str, ...]]) -> None:
+        """Let scrapyd know the projects that were sent to another node."""
+        for project in {**self.eggs, **eggs}:
+            if self.eggs.get(project) != eggs.get(project):
+                spider_list.delete(project)
+        self.eggs = eggs
+        app: Any = self.parent
+        for interface in (IPoller, ISpiderScheduler):
+            app.getComponent(interface).update_projects()
 
     def _end(self, processes: list[Any]) -> None:
         for process in processes:
