@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 @contextmanager
 def sandbox(*options: object) -> Iterator[str]:
-    command = [*SCRAPY, "sandbox", "--port", "0", "--coins", PAGES * PER_PAGE, *options]
+    command = [*SCRAPY, "sandbox", "--odd", "--port", "0", "--coins", PAGES * PER_PAGE, *options]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -146,7 +146,7 @@ def main() -> None:
         database = start_embedded_server(Path(directory) / "postgresql")
         stack.callback(stop_embedded_servers)
         write_configuration(Path(directory), options.every)
-        command = [sys.executable, "-m", "scrapy", "sandbox", "--port", "0"]
+        command = [sys.executable, "-m", "scrapy", "sandbox", "--odd", "--port", "0"]
         command += ["--coins", str(options.coins), "--tick", str(CHANGES)]
         sandbox = start(stack, command, stdout=subprocess.PIPE, cwd=PROJECT)
         api = sandbox.stdout.readline().strip()

@@ -1,22 +1,29 @@
-"""``scrapy demo``: the whole thing once, offline."""
+"""``scrapy demo``: the whole thing once, offline; with ``--serve`` its pages, too."""
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
+from scrapy.utils.conf import closest_scrapy_cfg
+from scrapy.utils.project import data_path
 
 from coinspider.crawl.program import program
 
-TOP_TEN = """
-SELECT market_cap_rank AS rank, symbol, trim(name) AS name, current_price, market_cap,
-       price_change_percentage_24h AS "24h %", last_updated
-FROM full_coin ORDER BY market_cap_rank NULLS LAST LIMIT 10
-"""
 SCRAPY = [sys.executable, "-m", "scrapy"]
+TICK = 60  # seconds, in which a third of the coins changes while the pages are served
+_NEXT = """
+What you may type next:
+  {scrapy} demo --serve                     the pages, at http://127.0.0.1:6800/, with live crawls
+  {scrapy} coins --demo --sort=-market_cap  the greatest first
+  {scrapy} coins --demo --search kestrel    by name, symbol or id
+  {scrapy} psql --demo                      SQL
+  {scrapy} crawl coins                      the real coins, which needs no key"""
 
 
 class Command(ScrapyCommand):
@@ -30,20 +37,31 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument(
-            "--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)"
-        )
+        add = parser.add_argument
+        add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
+        add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from coinspider.commands.demo_history import fill_history
+
         database_url = _demo_database()
-        with _sandbox(opts.coins) as base_url:
+        with _sandbox(opts.coins, ("--tick", str(TICK)) if opts.serve else ()) as base_url:
+            environment = _environment(base_url, database_url)
             print(f"The sandbox serves {opts.coins} made-up coins at {base_url}")
-            self.exitcode = _crawl(base_url, database_url)
-        if self.exitcode == 0:
-            print("\nThe top ten, read back from PostgreSQL:\n", flush=True)
-            command = [*SCRAPY, "psql", "--demo", "-c", TOP_TEN]
-            self.exitcode = subprocess.run(command, check=False).returncode
-        print(f"More of them: {program()} coins --demo")
+            print("scrapy crawl coins", flush=True)
+            command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
+            self.exitcode = subprocess.run(command, env=environment, check=False).returncode
+            if self.exitcode == 0:
+                fill_history(database_url, opts.coins)
+                self.exitcode = _serve(environment) if opts.serve else _show()
+
+
+def _show() -> int:
+    print("\nThe top ten, read back from PostgreSQL:\n", flush=True)
+    command = [*SCRAPY, "coins", "--demo", "--limit", "10", "--format", "table"]
+    status = subprocess.run(command, check=False).returncode
+    print(_NEXT.format(scrapy=program()))
+    return status
 
 
 def _demo_database() -> str:
@@ -62,8 +80,8 @@ def _demo_database() -> str:
 
 
 @contextmanager
-def _sandbox(coins: int) -> Iterator[str]:
-    command = [*SCRAPY, "sandbox", "--port", "0", "--coins", str(coins)]
+def _sandbox(coins: int, options: tuple[str, ...]) -> Iterator[str]:
+    command = [*SCRAPY, "sandbox", "--port", "0", "--coins", str(coins), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
         assert sandbox.stdout
         try:
@@ -72,15 +90,27 @@ def _sandbox(coins: int) -> Iterator[str]:
             sandbox.terminate()
 
 
-def _crawl(base_url: str, database_url: str) -> int:
-    print("scrapy crawl coins", flush=True)
-    environment = os.environ | {
+def _environment(base_url: str, database_url: str) -> dict[str, str]:
+    return os.environ | {
         "COINGECKO_BASE_URL": base_url,
         "COINGECKO_API_KEY": "",
         "COINGECKO_PLAN": "public",
         "COINGECKO_RATE_LIMIT": "0",
         "DATABASE_URL": database_url,
         "POSTGRES_ENABLED": "1",
+        "HISTORY_ENABLED": "1",
     }
-    command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
-    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _serve(environment: dict[str, str]) -> int:
+    """scrapyd in a folder of its own, whose jobs are not among those of real crawls."""
+    project = Path(closest_scrapy_cfg()).parent
+    folder = Path(data_path("demo", createdir=True))
+    for name in ("scrapy.cfg", "scrapyd.conf"):
+        shutil.copy(project / name, folder)
+    environment = environment | {"PYTHONPATH": str(project)}
+    command = [sys.executable, "-m", "scrapyd"]
+    try:
+        return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 0

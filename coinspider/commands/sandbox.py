@@ -12,7 +12,7 @@ from scrapy.exceptions import UsageError
 from coinspider.sandbox.limits import LIMITS
 
 if TYPE_CHECKING:
-    from coinspider.sandbox.coins import FileCoins
+    from coinspider.sandbox.coins import Coins, FileCoins
     from coinspider.sandbox.server import Behaviour
 
 A_DAY = 86_400.0  # seconds
@@ -60,14 +60,9 @@ class Command(ScrapyCommand):
         from twisted.internet import reactor
         from twisted.internet.error import CannotListenError
 
-        from coinspider.sandbox.coins import MadeUpCoins
-        from coinspider.sandbox.made_up_coins import START
         from coinspider.sandbox.server import listen
 
-        def tick() -> int:
-            return int((time() - START.timestamp()) / opts.tick) if opts.tick else 0
-
-        coins = opts.data or MadeUpCoins(opts.coins, tick)
+        coins = opts.data or _made_up_coins(opts.coins, opts.tick, opts.odd)
         try:
             address = listen(opts.host, opts.port, coins, _behaviour(opts)).getHost()
         except CannotListenError as error:
@@ -83,6 +78,8 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--coins", type=_number(int, 0), default=17_000, metavar="N",
         help="how many made-up coins (default: %(default)s)")  # fmt: skip
+    add("--odd", action="store_true",
+        help="coins with the most awkward values there are, not plausible ones")  # fmt: skip
     add("--tick", type=_number(float, SHORTEST, A_DAY), metavar="SECONDS",
         help="how often a third of the made-up coins changes (default: never)")  # fmt: skip
     add("--moving-rank", action="store_true", help="let the ranking move with each call")
@@ -94,6 +91,25 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
         help="the Content-Encoding that --body files have, as gzip (default: none)")  # fmt: skip
     add("--short-page", type=_number(int, 1), action="append", default=[], metavar="N",
         help="send half of page N only (may be repeated)")  # fmt: skip
+
+
+def _made_up_coins(count: int, tick: float | None, odd: bool) -> "Coins":
+    from coinspider.sandbox.coins import MadeUpCoins, PlausibleCoins
+    from coinspider.sandbox.made_up_coins import START
+
+    begin = time()
+
+    def number() -> int:
+        return int((time() - START.timestamp()) / tick) if tick else 0
+
+    def moments() -> list[float]:
+        """When each third of the coins changed last."""
+        if not tick:
+            return [begin]
+        now = int(time() / tick)
+        return [(now - (now - third) % 3) * tick for third in range(3)]
+
+    return MadeUpCoins(count, number) if odd else PlausibleCoins(count, moments)
 
 
 def _add_other_apis(group: argparse._ArgumentGroup) -> None:

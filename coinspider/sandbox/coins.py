@@ -1,4 +1,4 @@
-"""The coins that the sandbox serves: made up as asked for, or those of a JSON file."""
+"""The coins that the sandbox serves: plausible ones, awkward ones, or those of a JSON file."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from coinspider.records.record import split_page
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+from coinspider.sandbox.plausible_coins import coin, plausible_coin
 
 CACHED_COINS = 20_000
 ORDER_KEYS = {"market_cap": "market_cap", "volume": "total_volume", "id": "id"}
@@ -21,6 +22,43 @@ class Coins(Protocol):
 
     def text(self, coin_id: str, vs_currency: str) -> str:
         """The JSON text of one coin; :exc:`KeyError` where there is none."""
+
+
+class PlausibleCoins:
+    """``count`` coins whose ranks follow their market caps; a third of them changes each tick.
+
+    ``moment`` tells the Unix time of the tick, and of the one before it.
+    """
+
+    def __init__(self, count: int, moments: Callable[[], Sequence[float]]):
+        self.moments = moments
+        self.numbers = {coin(number).id: number for number in range(count)}
+        self.ids = sorted(self.numbers)
+        self.made = lru_cache(CACHED_COINS)(plausible_coin)
+        self.ranked = lru_cache(2)(self._ranked)
+
+    def ordered(self, order: str) -> Sequence[str]:
+        key, _, direction = order.rpartition("_")
+        if key == "id":
+            return self.ids if direction == "asc" else self.ids[::-1]
+        ranks = self.ranked(*self.moments())
+        if key == "volume":
+            by = {id_: coin(n).turnover / ranks[id_] for id_, n in self.numbers.items()}
+            return sorted(by, key=by.__getitem__, reverse=direction == "desc")
+        return list(ranks) if direction == "desc" else list(ranks)[::-1]
+
+    def text(self, coin_id: str, vs_currency: str) -> str:
+        number, moments = self.numbers[coin_id], self.moments()
+        rank = self.ranked(*moments)[coin_id]
+        return self.made(number, vs_currency, moments[number % len(moments)], rank)
+
+    def _ranked(self, *moments: float) -> dict[str, int]:
+        caps = {
+            id_: coin(number).cap_at(moments[number % len(moments)])
+            for id_, number in self.numbers.items()
+        }
+        by_cap = sorted(caps, key=caps.__getitem__, reverse=True)
+        return {id_: rank for rank, id_ in enumerate(by_cap, start=1)}
 
 
 class MadeUpCoins:

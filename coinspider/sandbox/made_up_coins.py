@@ -1,4 +1,4 @@
-"""Coins that don't exist, with the awkward values of those that do."""
+"""Coins that don't exist, with all awkward values of those that do (``scrapy sandbox --odd``)."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -38,9 +38,9 @@ class Sandbox:
             return json.load(answer)
 
 
-def start_sandbox(stack: ExitStack, *options: object) -> Sandbox:
-    """It ends with the stack."""
-    command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options)]
+def start_sandbox(stack: ExitStack, *options: object, odd: bool = True) -> Sandbox:
+    """Of awkward coins, unless told otherwise. It ends with the stack."""
+    command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options), *(["--odd"] if odd else [])]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait)
     stack.callback(process.terminate)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -265,10 +267,27 @@ def test_settings_may_stand_in_a_dot_env_file(empty_project, sandbox):
     assert "10 records" in last_line(done)
 
 
-def test_demo_shows_the_top_ten(empty_project):
+def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
     for _ in range(2):
-        done = empty_project("demo", "--coins", 600)
+        done = empty_project("demo", "--coins", 300)
         assert done.returncode == 0, done.stderr
-        assert "the crawl is complete: 3 pages, 600 records" in done.stderr
-        assert "(10 rows)" in done.stdout
-    assert "0 new, 0 changed, 600 unchanged" in done.stderr
+        assert "2 pages, 300 records" in done.stderr
+        assert "Aurel" in done.stdout
+    following = [
+        shlex.split(line.partition("   ")[0])
+        for line in done.stdout.partition("What you may type next:")[2].strip().splitlines()
+    ]
+    assert {"coins", "demo", "psql"} < {command[1] for command in following}
+    for command in following:
+        assert Path(command[0]).name == "scrapy"
+        if command[1] == "coins":
+            listed = empty_project(*command[1:], "--format", "csv")
+            assert listed.returncode == 0, listed.stderr
+            assert len(listed.stdout.splitlines()) > 1
+
+
+def test_demo_has_a_month_of_prices(empty_project):
+    assert empty_project("demo", "--coins", 3).returncode == 0
+    sql = "SELECT count(DISTINCT started_at) FROM coin_candle_1d WHERE coin_id = 'aurel'"
+    done = empty_project("psql", "--demo", "-c", sql)
+    assert re.search(r"\b3[01]\b", done.stdout), done.stdout + done.stderr

@@ -1,0 +1,131 @@
+"""The sandbox's coins are what one would find, and what belongs together fits together."""
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from itertools import pairwise
+from statistics import pstdev
+
+import pytest
+
+from coinspider.sandbox.coin_names import coin_name
+from coinspider.sandbox.coins import PlausibleCoins
+from coinspider.sandbox.plausible_coins import coin, plausible_coin
+from coinspider.sandbox.price_walk import walk
+from tests.unit.test_table_item import API_FIELDS
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
+COUNT = 2000
+AMOUNTS = ("current_price", "market_cap", "total_volume", "circulating_supply", "low_24h")
+
+
+@cache
+def served():
+    return PlausibleCoins(COUNT, lambda: [NOW])
+
+
+@cache
+def coins(vs_currency="usd"):
+    return [
+        json.loads(served().text(id_, vs_currency)) for id_ in served().ordered("market_cap_desc")
+    ]
+
+
+def time(text):
+    return datetime.fromisoformat(text).timestamp()
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        pytest.param(lambda c: c.keys() == {*API_FIELDS, "roi"}, id="fields"),
+        pytest.param(lambda c: all(c[name] > 0 for name in AMOUNTS), id="amounts"),
+        pytest.param(lambda c: c["low_24h"] <= c["current_price"] <= c["high_24h"], id="24h"),
+        pytest.param(lambda c: c["atl"] <= c["low_24h"] and c["high_24h"] <= c["ath"], id="ever"),
+        pytest.param(
+            lambda c: (
+                c["market_cap"]
+                == pytest.approx(c["current_price"] * c["circulating_supply"], rel=0.01, abs=1)
+            ),
+            id="market cap is price times supply",
+        ),
+        pytest.param(
+            lambda c: c["circulating_supply"] <= c["total_supply"] <= (c["max_supply"] or 1e30),
+            id="supplies",
+        ),
+        pytest.param(lambda c: c["fully_diluted_valuation"] >= c["market_cap"] - 1, id="diluted"),
+        pytest.param(
+            lambda c: (
+                c["price_change_percentage_24h"]
+                == pytest.approx(
+                    100 * c["price_change_24h"] / (c["current_price"] - c["price_change_24h"]),
+                    abs=0.02,
+                )
+                or c["current_price"] < 1e-5
+            ),
+            id="change",
+        ),
+        pytest.param(
+            lambda c: c["ath_change_percentage"] <= 0 <= c["atl_change_percentage"], id="signs"
+        ),
+        pytest.param(lambda c: NOW - 60 < time(c["last_updated"]) <= NOW, id="of today"),
+        pytest.param(lambda c: max(time(c["ath_date"]), time(c["atl_date"])) < NOW, id="dates"),
+    ],
+)
+def test_every_coin_fits(fits):
+    assert [coin for coin in coins() if not fits(coin)] == []
+
+
+def test_rank_is_that_of_the_market_cap():
+    assert [c["market_cap_rank"] for c in coins()] == list(range(1, COUNT + 1))
+    caps = [c["market_cap"] for c in coins()]
+    assert caps == sorted(caps, reverse=True)
+    assert 1e12 < caps[0] < 5e12
+
+
+@pytest.mark.parametrize("order", ["market_cap", "volume", "id"])
+def test_orders_have_two_directions(order):
+    assert served().ordered(f"{order}_asc") == served().ordered(f"{order}_desc")[::-1]
+    assert sorted(served().ordered(f"{order}_asc")) == served().ordered("id_asc")
+
+
+def test_names_are_each_there_once():
+    names = [coin_name(number) for number in range(200_000)]
+    assert len(set(names)) == len({name.lower().replace(" ", "-") for name in names}) == 200_000
+    assert max(map(len, names)) < 40
+
+
+def test_another_currency_is_another_price_of_the_same():
+    for dollars, euros in zip(coins(), coins("eur"), strict=True):
+        assert dollars["circulating_supply"] == euros["circulating_supply"]
+        assert euros["current_price"] == pytest.approx(0.92 * dollars["current_price"], rel=1e-4)
+
+
+def test_coin_is_the_same_each_time():
+    assert plausible_coin(7, "usd", NOW, 8) == plausible_coin(7, "usd", NOW, 8)
+    assert plausible_coin(7, "usd", NOW, 8) != plausible_coin(7, "usd", NOW + 60, 8)
+    # Also on another machine, and with another Python.
+    assert walk(5, 1_764_080_000.0, 0.03) == pytest.approx(1.22, abs=0.2)
+
+
+@pytest.mark.parametrize("volatility", [0.01, 0.05])
+def test_price_walks(volatility):
+    hours = [walk(1, NOW + 3600 * n, volatility) for n in range(24 * 60)]
+    days = [later / earlier - 1 for earlier, later in zip(hours, hours[24:], strict=False)]
+    assert volatility / 2 < pstdev(days) < volatility * 2
+    steps = [later / earlier - 1 for earlier, later in pairwise(hours)]
+    assert 0 < max(map(abs, steps)) < volatility, "no jumps"
+
+
+def test_a_third_of_the_coins_changes_with_a_tick():
+    def at(tick):
+        moments = [(tick - (tick - third) % 3) * 60 for third in range(3)]
+        found = PlausibleCoins(300, lambda: moments)
+        return {id_: json.loads(found.text(id_, "usd"))["current_price"] for id_ in found.ids}
+
+    before, after = at(1_000_000), at(1_000_001)
+    assert 90 <= sum(before[id_] != after[id_] for id_ in before) <= 100
+
+
+def test_stable_coins_are_stable():
+    assert abs(coin(2).price_at(NOW) - 1) < 0.01
