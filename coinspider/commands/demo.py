@@ -19,11 +19,11 @@ SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds, in which a third of the coins changes while the pages are served
 _NEXT = """
 What you may type next:
-  {scrapy} demo --serve                     the pages, at http://127.0.0.1:6800/, with live crawls
-  {scrapy} coins --demo --sort=-market_cap  the greatest first
-  {scrapy} coins --demo --search kestrel    by name, symbol or id
-  {scrapy} psql --demo                      SQL
-  {scrapy} crawl coins                      the real coins, which needs no key"""
+  {scrapy} demo --serve                       the pages, at http://127.0.0.1:6800/, with live crawls
+  {scrapy} coins --demo --sort=-market_cap    the greatest first
+  {scrapy} coins --demo --search kestrel      by name, symbol or id
+  {scrapy} psql --demo                        SQL
+  {scrapy} crawl coins                        the real coins, which needs no key"""
 
 
 class Command(ScrapyCommand):
