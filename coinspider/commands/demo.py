@@ -1,12 +1,14 @@
 """``scrapy demo``: the whole thing once, offline; with ``--serve`` its pages, too."""
 
 import argparse
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
@@ -17,6 +19,15 @@ from coinspider.crawl.program import program
 
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds, in which a third of the coins changes while the pages are served
+DAYS = 30
+COINS = 200  # the first four views of the list
+_LATEST = 24  # hours with a price every ten minutes; before them there is one an hour
+_DAYS_A_CALL = 7
+_BEGUN = "SELECT EXISTS (SELECT FROM coin_candle_days)"
+_COPY = """
+COPY coin_history (coin_id, vs_currency, recorded_at, current_price, market_cap, total_volume)
+FROM STDIN
+"""
 _NEXT = """
 What you may type next:
   {scrapy} demo --serve                       the pages, at http://127.0.0.1:6800/, with live crawls
@@ -42,8 +53,6 @@ class Command(ScrapyCommand):
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from coinspider.commands.demo_history import fill_history
-
         database_url = _demo_database()
         with _sandbox(opts.coins, ("--tick", str(TICK)) if opts.serve else ()) as base_url:
             environment = _environment(base_url, database_url)
@@ -114,3 +123,47 @@ def _serve(environment: dict[str, str]) -> int:
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
     except KeyboardInterrupt:
         return 0
+
+
+def fill_history(database_url: str, coins: int) -> None:
+    """Once, after the first crawl has made the tables."""
+    import psycopg
+
+    with psycopg.connect(database_url) as connection:
+        begun = connection.execute(_BEGUN).fetchone()
+    if not (begun and begun[0]):
+        asyncio.run(_fill(database_url, min(coins, COINS)))
+
+
+async def _fill(database_url: str, coins: int) -> None:
+    import psycopg
+
+    from coinspider.items import FullCoin
+    from coinspider.store.candles import keep_history
+    from coinspider.store.history import HistorySettings, keep_partitions
+
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        table = FullCoin.history_table
+        assert table
+        now = datetime.now(UTC)
+        for days in range(DAYS, 0, -_DAYS_A_CALL):
+            await keep_partitions(connection, table, now - timedelta(days=days))
+        async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for number in range(coins):
+                for moment in _moments(now):
+                    await copy.write_row(_change(number, moment))
+        await keep_history(connection, FullCoin, HistorySettings(True, 2), now)
+
+
+def _moments(now: datetime) -> list[datetime]:
+    hours = [now - timedelta(hours=n) for n in range(DAYS * 24, _LATEST, -1)]
+    return [*hours, *(now - timedelta(minutes=n) for n in range(_LATEST * 60, 5, -10))]
+
+
+def _change(number: int, moment: datetime) -> tuple[object, ...]:
+    from coinspider.sandbox.plausible_coins import coin
+
+    told, time = coin(number), moment.timestamp()
+    price = told.price_at(time)
+    cap = round(price * told.circulating)
+    return told.id, "usd", moment, f"{price:.7g}", cap, round(cap * told.turnover)

@@ -1,6 +1,7 @@
 """Candles: of each change one time, the same before and after they are rolled up."""
 
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pytest
 
 from coinspider.records.table_item import Key, TableItem, TrackedAmount
 from tests.helpers.changes import NOW, History
+from tests.helpers.processes import PROJECT
 
 STEPS = {"1h": {"minute": 0, "second": 0, "microsecond": 0}}
 STEPS["1d"] = STEPS["1h"] | {"hour": 0}
@@ -39,6 +41,15 @@ class Metal(TableItem, kw_only=True):
 
     metal: Key
     fix: TrackedAmount | None = None
+
+
+WAREHOUSE = re.search(
+    r"```sql\n(CREATE SCHEMA mart.*?)```", (PROJECT / "docs/history.md").read_text(), re.DOTALL
+)[1]
+JOINED = """
+SELECT name, iso_week, close FROM mart.fact_price_daily
+JOIN mart.dim_coin USING (coin_id) JOIN mart.dim_date USING (date) ORDER BY date
+"""
 
 
 @pytest.fixture
@@ -209,3 +220,17 @@ def test_view_of_the_users_own_does_not_stand_in_the_way(history, query):
     query("CREATE VIEW mine AS SELECT coin_id, close FROM coin_candle_1d")
     history.make(0)
     assert query("SELECT count(*) FROM mine") == [(0,)]
+
+
+def test_star_schema_of_the_docs_joins(history, query):
+    history.make(7).add(*random_changes(60))
+    history.roll_up()
+    query("INSERT INTO full_coin (coin_id, vs_currency, symbol, name, extra)"
+          " SELECT key, currency, 'x', upper(key), '{}'"
+          " FROM unnest('{a,b,c}'::text[]) AS key,"
+          " unnest('{usd,eur}'::text[]) AS currency")  # fmt: skip
+    query(WAREHOUSE)
+    found = query(JOINED)
+    assert len(found) == len(query("SELECT 1 FROM coin_candle_1d"))
+    assert {name for name, _, _ in found} == {"A", "B", "C"}
+    assert {week for _, week, _ in found} <= {23, 24}
