@@ -18,6 +18,7 @@ OVERRIDDEN = (
     ("scrapy.commands.genspider.Command", "_find_template", "Scrapy 2.19"),
     ("scrapy.commands.genspider.Command", "_list_templates", "Scrapy 2.19"),
     ("scrapyd.launcher.Launcher", "_get_message", "scrapyd 1.6"),
+    ("scrapyd.launcher.Launcher", "_spawn_process", "scrapyd 1.6"),
     ("twisted.web.http.Request", "gotLength", "Twisted 26.10"),
     ("twisted.web.http.Request", "handleContentChunk", "Twisted 26.10"),
     ("twisted.web.http.Request", "requestReceived", "Twisted 26.10"),

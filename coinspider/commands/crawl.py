@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 
 from scrapy.commands.crawl import Command as CrawlCommand
@@ -10,6 +11,8 @@ from scrapy.exceptions import UsageError
 from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.summary import summary
 from coinspider.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 
 class Command(CrawlCommand):
@@ -40,6 +43,9 @@ class Command(CrawlCommand):
         if error and not isinstance(error, ConfigurationError):
             raise error
         outcome = Outcome("misconfigured", str(error)) if error else outcome_of(crawler)
+        if error and self.settings and self.settings.get("LOG_FILE"):
+            # On a terminal the last line says it; in scrapyd the log is where one looks.
+            logger.error("The crawl did not begin: %s", error)
         for line in summary(crawler):
             print(line, file=sys.stderr)
         print(f"coinspider: {outcome.message}", file=sys.stderr)

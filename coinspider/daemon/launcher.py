@@ -1,5 +1,7 @@
 """scrapyd's launcher, with an orderly end."""
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 from scrapyd import Config
@@ -7,6 +9,8 @@ from scrapyd.launcher import Launcher
 from twisted.internet import defer, reactor
 from twisted.internet.error import ProcessExitedAlready
 from twisted.logger import Logger
+
+from coinspider.daemon.failed_jobs import FailedJob, FailedJobs, JobWatch, job_arguments
 
 log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
@@ -22,6 +26,17 @@ class GracefulLauncher(Launcher):
         super().__init__(config, app)
         self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
         self.stopping = False
+        self.failed_jobs = FailedJobs(Path(config.get("dbs_dir", "dbs")) / "failed_jobs.db")
+
+    def _spawn_process(self, message: dict[str, Any], slot: int) -> None:
+        super()._spawn_process(message, slot)
+        JobWatch(self.processes[slot], job_arguments(message), self._note)
+
+    def _note(self, job: FailedJob) -> None:
+        try:
+            self.failed_jobs.add(job)
+        except (OSError, sqlite3.Error):
+            log.failure("That job {job} failed can't be kept", job=job.job)
 
     def _get_message(self, slot: int) -> None:
         if not self.stopping:

@@ -1,7 +1,7 @@
 """``/metrics``, as Prometheus would read them."""
 
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coinspider.daemon import database
 from coinspider.daemon.api.metrics import metric_names, metrics
+from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 
 ADD = """
 INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,
@@ -78,12 +79,16 @@ def test_running_crawl_has_gauges(add):
     assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
 
 
-def test_promtool_finds_nothing_to_mend(add):
+def test_promtool_finds_nothing_to_mend(add, tmp_path):
     add("a", outcome=None)
+    failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")
+    now = datetime.now(UTC)
+    failed_jobs.add(FailedJob("b", "coins", {}, now, now, 2, "a reason"))
+    told = metrics([], failed_jobs)
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=metrics([]), capture_output=True, check=False
+        ["promtool", "check", "metrics"], input=told, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, b"")
-    families = text_string_to_metric_families(metrics([]).decode())
+    families = text_string_to_metric_families(told.decode())
     names = {sample.name for family in families for sample in family.samples}
     assert names == set(metric_names())

@@ -1,7 +1,9 @@
 """``crawls.json``: what became of each job, from the table ``crawl``."""
 
+from datetime import datetime
 from typing import Any
 
+import psycopg
 from scrapyd.webservice import WsResource, param
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
@@ -9,6 +11,10 @@ from twisted.web.server import NOT_DONE_YET
 
 from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon.database import query
+from coinspider.daemon.failed_jobs import FailedJobs
+from coinspider.daemon.schedules.service import service_named
+from coinspider.errors import DatabaseUnreachableError
+from coinspider.store.connect import one_line
 
 LIMIT = 100
 LIMIT_MAX = 1000
@@ -19,10 +25,24 @@ FROM crawl WHERE %s::text IS NULL OR job = %s ORDER BY id DESC LIMIT %s
 """
 
 
-def crawls(job: str | None, limit: int) -> list[dict[str, Any]]:
-    """The newest crawls first, each with its ``exit_status``: none while it runs, or if it died."""
-    rows = [row["crawl"] for row in query(_CRAWLS, [job, job, min(limit, LIMIT_MAX)])]
-    return [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]
+def crawls(failed_jobs: FailedJobs, job: str | None, limit: int) -> dict[str, Any]:
+    """The newest crawls first, each with its ``exit_status``: none while it runs, or if it died.
+
+    Among them are the jobs that ended before they began to crawl; where the database can't be
+    asked, these alone, and ``database_error`` says why.
+    """
+    limit = min(limit, LIMIT_MAX)
+    try:
+        rows = [row["crawl"] for row in query(_CRAWLS, [job, job, limit])]
+        failed = failed_jobs.without_row(limit, job)
+    except (psycopg.Error, DatabaseUnreachableError) as error:
+        if failed := failed_jobs.newest(limit, job):
+            return {"crawls": [j.as_crawl() for j in failed], "database_error": one_line(error)}
+        raise
+    found = [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]
+    found += [failed_job.as_crawl() for failed_job in failed]
+    found.sort(key=lambda crawl: datetime.fromisoformat(crawl["started_at"]), reverse=True)
+    return {"crawls": found[:limit]}
 
 
 class _Answer(WsResource):
@@ -35,7 +55,8 @@ class _Answer(WsResource):
     def render_GET(self, txrequest: Any) -> dict[str, Any]:
         if isinstance(self.result, Failure):
             self.result.raiseException()
-        return {"crawls": self.result}
+        answer: dict[str, Any] = self.result
+        return answer
 
 
 class Crawls(WsResource):
@@ -48,7 +69,8 @@ class Crawls(WsResource):
             job, limit = self._arguments(txrequest)
         except Exception:
             return _Answer(self.root, Failure()).render(txrequest)
-        deferToThread(crawls, job, limit).addBoth(self._send, txrequest)
+        failed_jobs = service_named("launcher", self.root.app).failed_jobs
+        deferToThread(crawls, failed_jobs, job, limit).addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def render_GET(self, txrequest: Any) -> None:

@@ -3,26 +3,33 @@
 from collections.abc import Iterable
 from typing import Any
 
+import psycopg
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from coinspider.daemon.api.failed_job_metrics import NAMES, FailedJobCollector
 from coinspider.daemon.api.metric_groups import COUNTER, GAUGE, GROUPS, MetricGroup
 from coinspider.daemon.database import query
-from coinspider.daemon.schedules.service import schedule_service
+from coinspider.daemon.failed_jobs import FailedJobs
+from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.errors import DatabaseUnreachableError
 
+log = Logger()
 _FAMILIES = {GAUGE: GaugeMetricFamily, COUNTER: CounterMetricFamily}
 
 
 def metric_names() -> list[str]:
     """The names of all metrics, as Prometheus reads them."""
-    return [group.full_name(metric) for group in GROUPS for metric in group.metrics]
+    crawls = [group.full_name(metric) for group in GROUPS for metric in group.metrics]
+    return [*crawls, *NAMES]
 
 
 class CrawlCollector(Collector):
@@ -46,15 +53,28 @@ def _families(group: MetricGroup, rows: list[dict[str, Any]]) -> Iterable[Family
         yield family
 
 
-def metrics(schedules: Iterable[str]) -> bytes:
-    """The figures in Prometheus' text format; of a crawl that never succeeded there is no age."""
+def metrics(schedules: Iterable[str], failed_jobs: FailedJobs | None = None) -> bytes:
+    """The figures in Prometheus' text format; of a crawl that never succeeded there is no age.
+
+    Where the database can't be asked, there are those alone that scrapyd keeps itself.
+    """
+    try:
+        crawls = _text(CrawlCollector(schedules))
+        failed = failed_jobs.without_row() if failed_jobs else []
+        return crawls + _text(FailedJobCollector(failed, database_up=True))
+    except (psycopg.Error, DatabaseUnreachableError):
+        failed = failed_jobs.newest() if failed_jobs else []
+        return _text(FailedJobCollector(failed, database_up=False))
+
+
+def _text(collector: Collector) -> bytes:
     registry = CollectorRegistry()
-    registry.register(CrawlCollector(schedules))
+    registry.register(collector)
     return generate_latest(registry)
 
 
 class Metrics(Resource):
-    """``GET``; 503 where the database can't be asked."""
+    """``GET``."""
 
     isLeaf = True
 
@@ -64,15 +84,17 @@ class Metrics(Resource):
 
     def render_GET(self, txrequest: Any) -> int:
         schedules = list(schedule_service(self.root.app).schedules)
-        deferToThread(metrics, schedules).addBoth(self._send, txrequest)
+        failed_jobs = service_named("launcher", self.root.app).failed_jobs
+        deferToThread(metrics, schedules, failed_jobs).addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def _send(self, result: Any, txrequest: Any) -> None:
         if not txrequest.channel:  # the client has not waited for it
             return
         if isinstance(result, Failure):
-            txrequest.setResponseCode(503)
-            result = f"the database can't be asked: {type(result.value).__name__}\n".encode()
+            log.failure("The metrics can't be made", failure=result)
+            txrequest.setResponseCode(500)
+            result = b"the metrics can't be made: see scrapyd's log\n"
         txrequest.setHeader("Content-Type", CONTENT_TYPE_LATEST)
         txrequest.write(result)
         txrequest.finish()

@@ -6,13 +6,15 @@ from typing import Any
 from psycopg import Connection
 
 from coinspider.daemon.schedules.description import describe
-from coinspider.daemon.schedules.service import schedule_service
+from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.daemon.web.charts import Bar, bar_chart
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
+from coinspider.errors import ViewError
 from coinspider.store.queries import list_crawls, list_rejected_records
 
 LIMIT = 50
 NEWEST = 5
+FAILED_JOBS = 20
 TEXT_MAX = 2000  # characters
 
 
@@ -22,6 +24,7 @@ class Crawls(DatabaseView):
     def prepare(self) -> dict[str, Any]:
         service = schedule_service(self.root.app)
         return {
+            "failed_jobs": service_named("launcher", self.root.app).failed_jobs,
             "schedules": [describe(service, name) for name in service.schedules],
             "periods": {
                 name: schedule.period.total_seconds()
@@ -29,7 +32,12 @@ class Crawls(DatabaseView):
             },
         }
 
+    def answer_error(self, error: ViewError) -> str:
+        failed = service_named("launcher", self.root.app).failed_jobs.newest(FAILED_JOBS)
+        return render("error.html", status=error.status, message=str(error), failed_jobs=failed)
+
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
+        known["failed_jobs"] = known["failed_jobs"].without_row(FAILED_JOBS)
         page = number(arguments, "page", 1)
         crawls = list_crawls(connected, LIMIT + 1, (page - 1) * LIMIT).dicts()
         more = len(crawls) > LIMIT

@@ -78,7 +78,7 @@ class DatabaseView(Resource):
         raise NotImplementedError
 
     def answer_error(self, error: ViewError) -> str:
-        return render("error.html", status=error.status, message=str(error))
+        return render("error.html", status=error.status, message=str(error), failed_jobs=[])
 
     def render_GET(self, txrequest: Any) -> int:
         arguments = {
