@@ -51,7 +51,12 @@ POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
 DATABASE_URL = secret("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
+POSTGRES_SCHEMA = os.environ.get("POSTGRES_SCHEMA")  # where the tables are, if not in search_path
+POSTGRES_STATEMENT_TIMEOUT = 60  # seconds
+POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for what another session holds
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
+# Without a sign of life for so many seconds a crawl is taken for dead, and another may take over.
+POSTGRES_LEASE_TIMEOUT = 25
 CRAWL_LOG_INTERVAL = 5  # seconds
 # So many rejected records are kept per crawl; more than this share of all fail it.
 REJECTED_RECORD_MAX = 1000

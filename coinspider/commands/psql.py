@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
 
 
 class Command(ScrapyCommand):
@@ -27,14 +28,21 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from psycopg.conninfo import conninfo_to_dict
 
-        from coinspider.store.connect import database_url
+        from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+        from coinspider.store.connect import database_settings
         from coinspider.store.embedded_server import bundled_psql
 
         assert self.settings
-        url = database_url(self.settings, opts.demo)
+        try:
+            database = database_settings(self.settings, opts.demo)
+        except (ConfigurationError, DatabaseUnreachableError) as error:
+            raise UsageError(str(error), print_help=False) from None
+        url = str(database.url)
         # Other users of the machine see a command's arguments, but not its environment.
         password = conninfo_to_dict(url).get("password")
         environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+        if database.schema:
+            environment["PGOPTIONS"] = f"-c search_path={database.search_path}"
         command = [str(bundled_psql()), _without_password(url)]
         if opts.sql:
             command += ["-c", opts.sql]

@@ -25,6 +25,8 @@ class CrawlTarget:
     incremental: bool
     job: str | None
     arguments: Mapping[str, Any]
+    node: str | None = None
+    """The scrapyd that runs it, if it is a job of one."""
 
 
 @dataclass(frozen=True)

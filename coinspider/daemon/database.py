@@ -14,34 +14,37 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from coinspider.errors import DatabaseUnreachableError
-from coinspider.store.connect import embedded_url
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.store.connect import database_settings, transaction
+from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
-
-
+CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
 _starting = Lock()
 
 
-def database_url() -> str:
-    """``DATABASE_URL``, or the embedded server's, which then runs as long as this process."""
+def database() -> DatabaseSettings:
+    """The crawls' database; an embedded server then runs as long as this process."""
     # Threads would else start the same server at once.
     with _starting:
-        return _database_url()
+        return _database()
 
 
 @cache
-def _database_url() -> str:
-    return get_project_settings().get("DATABASE_URL") or embedded_url()
+def _database() -> DatabaseSettings:
+    found = database_settings(get_project_settings())
+    return found._replace(connect_timeout=CONNECT_TIMEOUT, statement_timeout=STATEMENT_TIMEOUT)
+
+
+def database_url() -> str:
+    return str(database().url)
 
 
 @contextmanager
 def connection() -> Iterator[psycopg.Connection]:
-    """For threads: it waits for the database, and a query in it for ten seconds at most."""
-    with psycopg.connect(
-        database_url(), connect_timeout=5, options="-c statement_timeout=10000"
-    ) as connected:
+    """A transaction, for threads: nobody who asks for a view waits for minutes."""
+    with transaction(database()) as connected:
         yield connected
 
 
@@ -56,7 +59,7 @@ def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> lis
 
 def release() -> None:
     """Stop the embedded server, unless others use it. twistd ends by a signal: no atexit runs."""
-    if _database_url.cache_info().currsize:
+    if _database.cache_info().currsize:
         stop_embedded_servers()
 
 
@@ -67,8 +70,8 @@ class EmbeddedDatabase(Service):
         super().startService()
         process: Any = reactor
         process.addSystemEventTrigger("after", "shutdown", release)
-        deferToThread(database_url).addErrback(self._failed)
+        deferToThread(database).addErrback(self._failed)
 
     def _failed(self, failure: Any) -> None:
-        failure.trap(DatabaseUnreachableError)
+        failure.trap(ConfigurationError, DatabaseUnreachableError)
         log.error("{message}", message=failure.getErrorMessage())

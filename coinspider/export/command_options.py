@@ -68,12 +68,10 @@ def show(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> int:
 def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "Listing":
     import psycopg
 
-    from coinspider.store.connect import database_url, describe, one_line
+    from coinspider.store.connect import database_settings, one_line, transaction
 
-    url = database_url(settings, opts.demo)
-    describe(url)
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
+        with transaction(database_settings(settings, opts.demo)) as connection:
             return rows.read(connection)
     except psycopg.Error as error:
         raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from operator import itemgetter
 
 import psycopg
-from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.arguments import share_setting
@@ -30,7 +29,7 @@ from coinspider.stats import (
     UNCHANGED_STAT,
     UPDATED_STAT,
 )
-from coinspider.store.connect import one_line
+from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
 from coinspider.store.delisting import Delisting
 from coinspider.store.rejected_records import quarantine
@@ -100,7 +99,7 @@ class BatchWriter:
         if self.delisting:
             self.delisting.close()
 
-    async def _load(self, connection: AsyncConnection) -> None:
+    async def _load(self, connection: CrawlConnection) -> None:
         if self.delisting:
             await self.delisting.load(connection)
 
@@ -146,10 +145,10 @@ class BatchWriter:
         left: list[int] = []
         history, repeated = self.session.history.enabled, items[0].repeated
 
-        async def work(connection: AsyncConnection, batch: Batch) -> Totals:
+        async def work(connection: CrawlConnection, batch: Batch) -> Totals | None:
             done = await upsert(connection, batch, items, history, repeated)
-            left.extend(done.left)
-            return done.totals
+            left.extend(done.left if done else ())
+            return done and done.totals
 
         added = (await self.session.write(work))._asdict()
         for column, stat in _COUNTED.items():

@@ -37,11 +37,8 @@ LATENESS = 2  # days
 # What is left is rolled up after the next crawl.
 _SECONDS_MAX = 60.0
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
-# Two million rows are sorted with each; and the plans that suit a batch do not suit a day.
-_PLANS = """
-SET LOCAL work_mem = '64MB'; SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on;
-SET LOCAL enable_mergejoin = on; SET LOCAL statement_timeout = 0
-"""
+# Two million rows are sorted with each.
+_PLANS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 0"
 _READ_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %s"
 _WRITE_STATE = """
 INSERT INTO candle_state (history_table, rolled_up_to) VALUES (%s, %s)

@@ -1,25 +1,26 @@
 """The connection to PostgreSQL: one's own, or the embedded server."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.conninfo import conninfo_to_dict
 from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-
-# A batch finds its rows by the primary key. The plan of its prepared statement dates from when the
-# table was small, or empty, and would read all of a table that has grown since, with each batch.
-_PLANS = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
-
+from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.database_url import describe
+from coinspider.store.patience import Patience
 
 DEMO_DATABASE = "demo"
-
 
 # A server that is cut off answers nothing, not even that it is.
 _KEEPALIVE = {
@@ -28,39 +29,148 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,  # milliseconds
 }
+# A pooler may know the client by a process of its own, and each transaction runs in another one.
+_PROVE = "SELECT pg_backend_pid(), current_setting('server_encoding'), pg_is_in_recovery()"
+# A transaction whose client has gone silent ends well before the crawl's lease does.
+_OF_A_CRAWL = {"idle_in_transaction_session_timeout": "10s"}
+_PIN = "SELECT set_config(key, value, %s) FROM json_each_text(%s)"
 
 
 def one_line(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "it does not answer"
     return " ".join(str(error).split())
 
 
-async def connect(settings: BaseSettings) -> AsyncConnection:
-    """Open an autocommit connection to ``DATABASE_URL``, or to the embedded server without one.
+class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
+    """An autocommit connection whose statements find the parameters that they rely on.
 
-    Raises :exc:`DatabaseUnreachableError` and, for a URL that is none, :exc:`ConfigurationError`.
+    On a server's own session these are set once. Behind a pooler that hands out sessions by
+    transaction, they are set in each transaction, and end with it.
     """
-    url = settings.get("DATABASE_URL") or await asyncio.to_thread(embedded_url)
-    where = describe(url)
+
+    database: DatabaseSettings
+    patience: Patience
+    process_id: int | None = None
+    """The server's process, where the session is this connection's own."""
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """Each statement passes here. Raises :exc:`TimeoutError` where no answer comes."""
+        async with self.patience.bound():
+            return await super().wait(*args, **kwargs)
+
+    @asynccontextmanager
+    async def pinned(self) -> AsyncIterator[None]:
+        """Within this, statements run with the parameters."""
+        if self.process_id:
+            yield
+            return
+        async with self.transaction():
+            await self.pin()
+            yield
+
+    async def pin(self) -> None:
+        """Set the parameters: for the session where it is one's own, else for the transaction."""
+        parameters = self.database.pinned() | _OF_A_CRAWL
+        await self.execute(_PIN, [not self.process_id, json.dumps(parameters)])
+
+    async def prove(self) -> None:
+        """Find out whose session it is, and whether it can store what comes.
+
+        Raises :exc:`ConfigurationError`.
+        """
+        row = await (await self.execute(_PROVE)).fetchone()
+        assert row
+        process_id, encoding, is_replica = row
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"the database {self.info.dbname} has the encoding {encoding}, which can't hold"
+                f" every character: make one with createdb --encoding UTF8 --template template0"
+            )
+        if is_replica:
+            raise ConfigurationError(
+                f"the database {self.info.dbname} is a replica, which can't be written to:"
+                " DATABASE_URL must lead to the primary server"
+            )
+        if process_id == self.info.backend_pid:
+            self.process_id = process_id
+            await self.pin()
+        else:
+            # Prepared statements belong to a session, too.
+            self.prepare_threshold = None
+
+
+async def connect(database: DatabaseSettings, patience: Patience | None = None) -> CrawlConnection:
+    """Open an autocommit connection for a crawl, its session proven and its parameters set.
+
+    Raises :exc:`DatabaseUnreachableError`, and :exc:`ConfigurationError` for a database that can't
+    be used.
+    """
+    url = database.url
+    if url is None:
+        url = await asyncio.to_thread(embedded_url)
+    patience = patience or Patience(database.statement_timeout)
     try:
-        connection = await AsyncConnection.connect(
-            make_conninfo(url, **(_KEEPALIVE | conninfo_to_dict(url))),
-            autocommit=True,
-            connect_timeout=settings.getint("POSTGRES_CONNECT_TIMEOUT"),
-            application_name="coinspider",
+        async with patience.bound():
+            connection = await CrawlConnection.connect(
+                autocommit=True, **_parameters(url, database.connect_timeout)
+            )
+    except (psycopg.Error, TimeoutError) as error:
+        raise _unreachable(url, error) from None
+    connection.database, connection.patience = database, patience
+    try:
+        await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        await connection.set_read_only(False)
+        await connection.prove()
+    except (psycopg.Error, TimeoutError) as error:
+        await connection.close()
+        raise _unreachable(url, error) from None
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(database: DatabaseSettings) -> Iterator[psycopg.Connection]:
+    """A connection for one transaction with the same parameters, committed at the end.
+
+    Raises :exc:`DatabaseUnreachableError`.
+    """
+    url = database.url or embedded_url()
+    try:
+        connection = psycopg.connect(
+            prepare_threshold=None, **_parameters(url, database.connect_timeout)
         )
-        await connection.execute(_PLANS)
-        return connection
     except psycopg.Error as error:
-        raise DatabaseUnreachableError(
-            f"the database {where} can't be reached: {one_line(error)}"
-        ) from None
+        raise _unreachable(url, error) from None
+    with connection:
+        connection.execute(_PIN, [True, json.dumps(database.pinned())])
+        yield connection
 
 
-def database_url(settings: BaseSettings, demo: bool = False) -> str:
-    """``DATABASE_URL``, or the embedded server's; for the demo always its own database of that."""
+def _parameters(url: str, connect_timeout: int) -> dict[str, Any]:
+    fixed = {"client_encoding": "utf8", "connect_timeout": connect_timeout}
+    named = {"application_name": "coinspider"}
+    return _KEEPALIVE | named | conninfo_to_dict(url) | fixed
+
+
+def _unreachable(url: str, error: Exception) -> DatabaseUnreachableError:
+    text = one_line(error)
+    if "unsupported startup parameter" in text:
+        text += " (unset PGOPTIONS and options=, or name it in ignore_startup_parameters)"
+    return DatabaseUnreachableError(f"the database {describe(url)} can't be reached: {text}")
+
+
+def database_settings(settings: BaseSettings, demo: bool = False) -> DatabaseSettings:
+    """What the settings say, with the URL of the embedded server, which is then started.
+
+    For the demo it is always that one, and a database of its own.
+    """
+    database = DatabaseSettings.from_settings(settings)
     if demo:
-        return embedded_url(DEMO_DATABASE)
-    return settings.get("DATABASE_URL") or embedded_url()
+        return database._replace(url=embedded_url(DEMO_DATABASE), schema=None)
+    return database._replace(url=database.url or embedded_url())
 
 
 def embedded_url(database: str = "postgres") -> str:
@@ -78,20 +188,9 @@ def embedded_url(database: str = "postgres") -> str:
         raise DatabaseUnreachableError(f"the embedded PostgreSQL did not start: {error}") from None
 
 
-def describe(url: str) -> str:
-    """Name the database a URL points to, without its password."""
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The error's own text would repeat the URL, with the password in it.
-        raise ConfigurationError(
-            "DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:port/database"
-        ) from None
-    host, port = parts.get("host", "localhost"), parts.get("port", "5432")
-    return f"{parts.get('dbname') or parts.get('user') or ''} on {host}:{port}"
-
-
-def place(settings: BaseSettings) -> str:
+def place(database: DatabaseSettings) -> str:
     """Where the rows are, in words."""
-    url = settings.get("DATABASE_URL")
-    return f"database {describe(url)}" if url else "the embedded PostgreSQL"
+    if not database.url:
+        return "the embedded PostgreSQL"
+    schema = f", schema {database.schema}" if database.schema else ""
+    return f"database {describe(database.url)}{schema}"

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from datetime import datetime
 from operator import sub
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.target import CrawlTarget
-from coinspider.errors import CrawlRowError
+from coinspider.errors import CrawlRowError, LockLostError
 from coinspider.stats import FIGURES, figures
 
 
@@ -34,31 +33,35 @@ class Totals(NamedTuple):
 _SET_FIGURES = ", ".join(f"{name} = %({name})s" for name in FIGURES if name not in Totals._fields)
 _BEGIN = """
 INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, whole, host, process_id,
-                   started_at, ended_at, page_count, record_count)
+                   node, started_at, ended_at, page_count, record_count)
 VALUES (%(spider)s, %(job)s, %(arguments)s, %(url)s, %(vs_currency)s, %(lock_name)s, %(whole)s,
-        %(host)s, %(process_id)s, now(), NULL, 0, 0)
+        %(host)s, %(process_id)s, %(node)s, now(), NULL, 0, 0)
 RETURNING id
 """
-# A crawl that lost its lock for a while may have been taken for dead meanwhile.
+# The lease lasts for so many seconds after the end of a statement, not its start.
+_ALIVE = "updated_at = {0}, lease_until = {0} + %(lease)s * interval '1 s'"
 _UPDATE = f"""
-UPDATE crawl SET updated_at = now(), ended_at = NULL, outcome = NULL, message = NULL, {_SET_FIGURES}
-WHERE id = %(id)s
+UPDATE crawl SET {_ALIVE.format("clock_timestamp()")}, {_SET_FIGURES} WHERE id = %(id)s
 """  # noqa: S608
 _END = f"""
 UPDATE crawl SET updated_at = now(), ended_at = now(), outcome = %(outcome)s,
                  message = %(message)s, {_SET_FIGURES}
 WHERE id = %(id)s
 """  # noqa: S608
-_END_DEAD = """
-UPDATE crawl SET ended_at = updated_at, outcome = 'died',
-                 message = 'its process ended without a word'
-WHERE lock_name = %s AND ended_at IS NULL RETURNING id, started_at, updated_at, host, process_id
+_TOTALS = f"SELECT {', '.join(Totals._fields)}, ended_at IS NULL FROM crawl WHERE id = %s"  # noqa: S608
+# The parts of a batch's statement: it writes only while "held" has a row, so a crawl that lost its
+# lease writes nothing, and a batch that is sent again nothing anew. What was "written" is then
+# "done", and noted.
+HELD = """
+held AS MATERIALIZED (
+    SELECT FROM crawl
+    WHERE id = %(crawl_id)s AND ended_at IS NULL AND batch_count < %(batch)s FOR NO KEY UPDATE
+)
 """
-_TOTALS = f"SELECT {', '.join(Totals._fields)} FROM crawl WHERE id = %s"  # noqa: S608
-RETURNING_TOTALS = f"RETURNING {', '.join(Totals._fields)}"
-_RUNNING = """
-SELECT id, started_at, updated_at, host, process_id FROM crawl
-WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC LIMIT 1
+DONE = "done AS MATERIALIZED (SELECT clock_timestamp() AS moment, count(*) FROM written)"
+NOTE = f"UPDATE crawl SET batch_count = %(batch)s, {_ALIVE.format('(SELECT moment FROM done)')}"  # noqa: S608
+IF_HELD = f"""
+WHERE id = %(crawl_id)s AND EXISTS (SELECT FROM held) RETURNING {", ".join(Totals._fields)}
 """
 _LAST = """
 SELECT page_count FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
@@ -71,19 +74,13 @@ class Batch(NamedTuple):
 
     crawl_id: int
     number: int
+    lease: float = 25.0
+    """For how many seconds the batch keeps the crawl's lease."""
 
-
-class Run(NamedTuple):
-    """A crawl that has no end: one that runs, or one that died."""
-
-    id: int
-    started_at: datetime
-    updated_at: datetime
-    host: str
-    process_id: int
-
-    def __str__(self) -> str:
-        return f"crawl {self.id}, process {self.process_id} on {self.host}"
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters of these parts."""
+        return {"crawl_id": self.crawl_id, "batch": self.number, "lease": self.lease}
 
 
 async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
@@ -98,26 +95,41 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
         "whole": target.whole,
         "host": socket.gethostname(),
         "process_id": os.getpid(),
+        "node": target.node,
     }
     row = await (await connection.execute(_BEGIN, values)).fetchone()
     assert row
     return int(row[0])
 
 
-async def update_crawl(connection: AsyncConnection, crawl_id: int, stats: StatsCollector) -> None:
-    await connection.execute(_UPDATE, {"id": crawl_id} | figures(stats), prepare=True)
+async def update_crawl(
+    connection: AsyncConnection, crawl_id: int, stats: StatsCollector, lease: float
+) -> None:
+    """Bring the row up to date: a sign of life, for ``lease`` seconds."""
+    values = {"id": crawl_id, "lease": lease}
+    await connection.execute(_UPDATE, values | figures(stats), prepare=True)
 
 
 async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
-    """What has been written, for when an answer of the server got lost."""
-    return await fetch_totals(await connection.execute(_TOTALS, [crawl_id]))
+    """What has been written.
 
-
-async def fetch_totals(cursor: AsyncCursor) -> Totals:
-    """What a statement that ends in ``RETURNING_TOTALS`` says."""
-    if (row := await cursor.fetchone()) is None:
+    Raises :exc:`LockLostError` where the row was closed, :exc:`CrawlRowError` where it is gone.
+    """
+    row = await (await connection.execute(_TOTALS, [crawl_id])).fetchone()
+    if row is None:
         raise CrawlRowError("the crawl's row was deleted while it ran")
-    return Totals(*row)
+    *totals, is_open = row
+    if not is_open:
+        raise LockLostError(
+            "another crawl of the same took over, as this one gave no sign of life for too long"
+        )
+    return Totals(*totals)
+
+
+async def fetch_totals(cursor: AsyncCursor) -> Totals | None:
+    """What a statement that ends in ``IF_HELD`` says; ``None`` where it did nothing."""
+    row = await cursor.fetchone()
+    return Totals(*row) if row else None
 
 
 async def end_crawl(
@@ -125,18 +137,6 @@ async def end_crawl(
 ) -> None:
     values = {"id": crawl_id, "outcome": outcome, "message": message}
     await connection.execute(_END, values | figures(stats))
-
-
-async def end_dead_crawls(connection: AsyncConnection, lock_name: str) -> list[Run]:
-    """Close the rows of crawls that can't run any more, for whoever has their lock."""
-    rows = await connection.execute(_END_DEAD, [lock_name])
-    return [Run(*row) for row in await rows.fetchall()]
-
-
-async def running_crawl(connection: AsyncConnection, lock_name: str) -> Run | None:
-    """The crawl that has the lock, once it has written its row."""
-    row = await (await connection.execute(_RUNNING, [lock_name])).fetchone()
-    return Run(*row) if row else None
 
 
 async def last_page_count(connection: AsyncConnection, spider: str, url: str) -> int | None:

@@ -51,11 +51,8 @@ SELECT missing, known FROM counted
 # So many batches' keys are sent together.
 _BATCHES = 20
 _MEMORY = 1024 * 1024  # bytes: the keys of some 60,000 coins
-# What is best for a batch (database.py), or for a table that was never analysed, would here compare
-# each key with each other.
-_PLANS = """
-SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_nestloop = off
-"""
+# What is best for a table that was never analysed would here compare each key with each other.
+_PLANS = "SET LOCAL enable_nestloop = off"
 _MARKED = """
 SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {constants}
 """

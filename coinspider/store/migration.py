@@ -75,13 +75,22 @@ async def migrate(
         await connection.execute(_PATIENCE)
         if not await _found(connection, SCHEMA):
             await connection.execute(_create(SCHEMA))
-        tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE]
-        if item_class:
-            tables.append(item_table(item_class))
-        if item_class and history:
-            tables += history_tables(item_class)
-        for table in tables:
+        for table in _tables(item_class, history):
             await _migrate(connection, table)
+
+
+def table_names(item_class: type[TableItem] | None) -> list[str]:
+    """The names of all tables that a crawl of such items may use."""
+    return [SCHEMA.name, *(table.name for table in _tables(item_class, history=True))]
+
+
+def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
+    tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE]
+    if item_class:
+        tables.append(item_table(item_class))
+    if item_class and history:
+        tables += history_tables(item_class)
+    return tables
 
 
 async def _migrate(connection: AsyncConnection, table: Table) -> None:

@@ -8,10 +8,10 @@ from time import monotonic
 from typing import TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
 
 from coinspider.errors import DatabaseGoneError, DatabaseUnreachableError
-from coinspider.store.connect import one_line
+from coinspider.store.connect import CrawlConnection, one_line
+from coinspider.store.patience import Patience
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,9 +27,10 @@ def is_outage(error: Exception) -> bool:
     """Whether the same may work a little later."""
     if isinstance(error, psycopg.Error) and error.sqlstate:
         return error.sqlstate.startswith(_OUTAGES)
-    # What the client itself says of a broken connection has no code.
+    # What the client itself says of a broken connection, or of one that is silent, has no code.
     return isinstance(
-        error, psycopg.OperationalError | psycopg.InterfaceError | DatabaseUnreachableError
+        error,
+        psycopg.OperationalError | psycopg.InterfaceError | DatabaseUnreachableError | TimeoutError,
     )
 
 
@@ -51,57 +52,85 @@ class ReconnectingConnection:
     """Runs one piece of work at a time, again where the database was away meanwhile.
 
     It is waited for, at most ``timeout`` seconds at a time; then nothing is tried any more.
+    ``explain`` says what it knows of an error beyond the error itself.
     """
 
     def __init__(
         self,
-        connection: AsyncConnection,
-        reconnect: Callable[[], Awaitable[AsyncConnection]],
+        connection: CrawlConnection,
+        reconnect: Callable[[], Awaitable[CrawlConnection]],
         timeout: float,
+        explain: Callable[[CrawlConnection, Exception], Awaitable[str]],
     ):
         self.connection, self.reconnect, self.timeout = connection, reconnect, timeout
+        self.explain = explain
         self.turn = asyncio.Lock()
         self.ended_by: Exception | None = None
+        # Of different pieces of work at once: the first of them is told of.
+        self.outage_count = 0
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    @property
+    def patience(self) -> Patience:
+        return self.connection.patience
+
+    async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
         """Do some work that may be done again.
 
         Raises :exc:`DatabaseGoneError`, and what ``work`` and ``reconnect`` raise but for outages.
         """
-        async with self.turn:
-            outage = None
+        outage = None
+        try:
             while True:
                 try:
-                    result = await work(await self._connected())
+                    result = await self._try(work)
                 except Exception as error:
                     if not is_outage(error):
                         raise
-                    outage = outage or self._begin_outage(error)
+                    outage = outage or await self._begin_outage(error)
                     await self._wait(outage, error)
                 else:
-                    if outage:
+                    if outage and self.outage_count == 1:
                         logger.info("The database is back, %.1f s later", outage.passed())
                     return result
+        finally:
+            self.outage_count -= bool(outage)
+
+    async def _try(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
+        # The turn is not kept between two attempts: the heartbeat has its own in between.
+        async with self.turn:
+            connection = await self._connected()
+            async with connection.pinned():
+                return await work(connection)
 
     async def close(self) -> None:
         await self.connection.close()
 
-    async def _connected(self) -> AsyncConnection:
+    async def _connected(self) -> CrawlConnection:
         if self.ended_by:
             raise self.ended_by
         if self.connection.closed:
             self.connection = await self.reconnect()
         return self.connection
 
-    def _begin_outage(self, error: Exception) -> Outage:
-        logger.warning(
-            "The database is away, and waited for up to %g s: %s", self.timeout, one_line(error)
-        )
-        return Outage()
+    async def _begin_outage(self, error: Exception) -> Outage:
+        outage = Outage()
+        self.outage_count += 1
+        async with self.turn:
+            reason = await self.explain(self.connection, error)
+        if self.outage_count == 1:
+            logger.warning(
+                "The database is away, and waited for up to %g s: %s%s",
+                self.timeout,
+                one_line(error),
+                f" ({reason})" if reason else "",
+            )
+        return outage
 
     async def _wait(self, outage: Outage, error: Exception) -> None:
-        if outage.passed() + outage.pause > self.timeout:
-            message = f"the database was away for {self.timeout:g} seconds: {one_line(error)}"
-            self.ended_by = DatabaseGoneError(message)
-            raise self.ended_by from None
-        await outage.wait()
+        is_over = self.patience.is_over()
+        if not is_over and outage.passed() + outage.pause <= self.timeout:
+            await outage.wait()
+            return
+        away = "when the crawl was to end" if is_over else f"for {self.timeout:g} seconds"
+        self.ended_by = DatabaseGoneError(f"the database was away {away}: {one_line(error)}")
+        raise self.ended_by from None

@@ -7,11 +7,10 @@ from functools import partial
 from typing import TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.failure import note_failure, note_skip
+from coinspider.crawl.failure import fail_crawl, note_failure, note_skip
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import (
@@ -23,22 +22,23 @@ from coinspider.errors import (
 )
 from coinspider.records.table_item import TableItem
 from coinspider.store.candles import keep_history, make_views
-from coinspider.store.connect import connect, one_line, place
+from coinspider.store.connect import CrawlConnection, connect, one_line, place
 from coinspider.store.crawl_row import (
     Batch,
     Totals,
     begin_crawl,
     end_crawl,
-    end_dead_crawls,
     last_page_count,
     read_totals,
-    running_crawl,
     update_crawl,
 )
+from coinspider.store.database_settings import DatabaseSettings, seconds_setting
 from coinspider.store.history import HistorySettings, keep_partitions
 from coinspider.store.incremental_state import read_since, write_since
-from coinspider.store.lock import CrawlLock
-from coinspider.store.migration import migrate
+from coinspider.store.lease import CrawlLease, Run
+from coinspider.store.lock_holder import lock_holder
+from coinspider.store.migration import migrate, table_names
+from coinspider.store.patience import Patience
 from coinspider.store.reconnecting import ReconnectingConnection
 from coinspider.store.stored_item import stored_item_class
 
@@ -48,87 +48,124 @@ T = TypeVar("T")
 
 # What ends a crawl's work in the database, each with a message of one plain line.
 SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
+# So often a crawl gives a sign of life while its lease lasts.
+_SIGNS_OF_LIFE = 5
+_LOOK_FOR_STOP = 0.5  # seconds
+# A day of changes is one statement.
+_HISTORY_TIMEOUT = 600.0  # seconds
 
 
 class CrawlSession:
     """Opened before the first request, closed after everything else has ended.
 
     Where the database goes away it is waited for, at most ``POSTGRES_RECONNECT_TIMEOUT`` seconds.
-    ``CRAWL_LOG_INTERVAL`` is how many seconds apart the crawl's row is brought up to date.
+    ``CRAWL_LOG_INTERVAL`` is how many seconds apart the crawl's row is brought up to date, at the
+    most: ``POSTGRES_LEASE_TIMEOUT`` may ask for more of it.
     """
 
     connection: ReconnectingConnection
-    lock: CrawlLock
-    crawl_id: int
+    lease: CrawlLease
 
     def __init__(self, crawler: Crawler):
         self.crawler = crawler
-        self.reconnect_timeout = crawler.settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
+        settings = crawler.settings
+        self.database = DatabaseSettings.from_settings(settings)
+        self.patience = Patience(self.database.statement_timeout)
+        self.reconnect_timeout = settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
         self.prepared: set[type[TableItem] | None] = set()
-        self.log_interval = crawler.settings.getfloat("CRAWL_LOG_INTERVAL")
-        if self.log_interval <= 0:
-            raise ConfigurationError("CRAWL_LOG_INTERVAL must be more than 0 seconds")
-        self.history = HistorySettings.from_settings(crawler.settings)
+        self.lease_seconds = seconds_setting(settings, "POSTGRES_LEASE_TIMEOUT")
+        self.log_interval = min(
+            seconds_setting(settings, "CRAWL_LOG_INTERVAL"), self.lease_seconds / _SIGNS_OF_LIFE
+        )
+        self.history = HistorySettings.from_settings(settings)
         self.totals = Totals()
-        self.keeping_current: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+        self.is_open = False
 
     async def open(
-        self, target: CrawlTarget, prepare: Callable[[AsyncConnection], Awaitable[None]]
+        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
     ) -> CrawlStart:
         """Begin, ``prepare`` what else is to be known, and return what earlier crawls left.
 
         Raises :exc:`~scrapy.exceptions.CloseSpider` where the crawl may not begin.
         """
+        self.tasks.append(asyncio.create_task(self._look_for_stop()))
         try:
-            connection = await connect(self.crawler.settings)
-            start = await self._begin(connection, target)
-            await prepare(connection)
-        except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
-        except psycopg.Error as error:
-            message = f"the crawl can't be prepared in the database: {one_line(error)}"
-            raise note_failure(self.crawler, "database_error", message) from None
+            connection, start = await self._connect_and_begin(target, prepare)
+        except BaseException:
+            self._end_tasks()
+            raise
         self.connection = ReconnectingConnection(
-            connection, self._reconnect, self.reconnect_timeout
+            connection, self._reconnect, self.reconnect_timeout, self._explain
         )
-        self.keeping_current = asyncio.create_task(self._keep_current())
+        self.tasks.append(asyncio.create_task(self._keep_current()))
+        self.is_open = True
         return start
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """As :meth:`ReconnectingConnection.run`; raises one of ``SESSION_ERRORS``."""
-        return await self.connection.run(work)
+    async def _connect_and_begin(
+        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
+    ) -> tuple[CrawlConnection, CrawlStart]:
+        try:
+            connection = await connect(self.database, self.patience)
+        except (DatabaseUnreachableError, ConfigurationError) as error:
+            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
+        try:
+            start = await self._begin(connection, target, prepare)
+            if not isinstance(start, CrawlStart):
+                raise note_skip(self.crawler, start)
+        except ConfigurationError as error:
+            await connection.close()
+            raise note_failure(self.crawler, "database_unusable", str(error)) from None
+        except (psycopg.Error, TimeoutError) as error:
+            holder = await lock_holder(connection, error, table_names(target.item_class))
+            await connection.close()
+            message = f"the crawl can't be prepared in the database: {one_line(error)}"
+            message += f" ({holder})" if holder else ""
+            raise note_failure(self.crawler, "database_error", message) from None
+        except BaseException:
+            await connection.close()
+            raise
+        return connection, start
 
-    async def write(self, work: Callable[[AsyncConnection, Batch], Awaitable[Totals]]) -> Totals:
+    async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
+        """Do some work in a transaction in which the lease can't be lost.
+
+        As :meth:`ReconnectingConnection.run`; raises one of ``SESSION_ERRORS``.
+        """
+
+        async def run_held(connection: CrawlConnection) -> T:
+            async with connection.transaction():
+                await self.lease.check(connection)
+                return await work(connection)
+
+        return await self.connection.run(run_held)
+
+    async def write(
+        self, work: Callable[[CrawlConnection, Batch], Awaitable[Totals | None]]
+    ) -> Totals:
         """Write a batch once, whatever happens, and give what it added to the totals."""
-        batch = Batch(self.crawl_id, self.totals.batch_count + 1)
-        tries = 0
+        batch = Batch(self.lease.crawl_id, self.totals.batch_count + 1, self.lease_seconds)
 
-        async def write_once(connection: AsyncConnection) -> Totals:
-            nonlocal tries
-            tries += 1
-            if tries > 1:
-                totals = await read_totals(connection, self.crawl_id)
-                if totals.batch_count == batch.number:
-                    return totals
-            return await work(connection, batch)
+        async def write_once(connection: CrawlConnection) -> Totals:
+            totals = await work(connection, batch)
+            return totals or await read_totals(connection, batch.crawl_id)
 
-        before, self.totals = self.totals, await self.run(write_once)
+        before, self.totals = self.totals, await self.connection.run(write_once)
         return self.totals.since(before)
 
-    @property
-    def is_open(self) -> bool:
-        return self.keeping_current is not None
-
     async def close(self) -> None:
-        assert self.keeping_current
-        self.keeping_current.cancel()
+        self._end_tasks()
         outcome = outcome_of(self.crawler)
-        try:
-            await self.run(lambda connection: self._end(connection, outcome))
-        except SESSION_ERRORS as error:
-            message = f"the crawl's row can't be closed: {one_line(error)}"
-            note_failure(self.crawler, "database_error", message)
-        await self._keep_history()
+        # A row that was closed as that of a dead crawl stays so.
+        if not isinstance(self.connection.ended_by, LockLostError):
+            try:
+                await self.run(lambda connection: self._end(connection, outcome))
+                await self._keep_history()
+            except LockLostError as error:
+                note_failure(self.crawler, "lock_lost", str(error))
+            except SESSION_ERRORS as error:
+                message = f"the crawl's row can't be closed: {one_line(error)}"
+                note_failure(self.crawler, "database_error", message)
         await self.connection.close()
 
     async def prepare(self, item_class: type[TableItem]) -> None:
@@ -137,7 +174,7 @@ class CrawlSession:
             await self.run(lambda connection: self._migrate(connection, item_class))
 
     async def _migrate(
-        self, connection: AsyncConnection, item_class: type[TableItem] | None
+        self, connection: CrawlConnection, item_class: type[TableItem] | None
     ) -> None:
         await migrate(connection, item_class, self.history.enabled)
         if self.history.enabled and item_class and (table := item_class.history_table):
@@ -148,31 +185,48 @@ class CrawlSession:
 
     async def _keep_history(self) -> None:
         """When all else is done; what could not be done now, the next crawl does."""
+        self.patience.seconds = _HISTORY_TIMEOUT
         for item_class in self.prepared if self.history.enabled else ():
             if not (item_class and item_class.history_table):
                 continue
             keep = partial(keep_history, item_class=item_class, settings=self.history)
             try:
-                await self.run(keep)
+                await self.connection.run(keep)
             except SESSION_ERRORS as error:
                 logger.warning("The history is not rolled up: %s", one_line(error))
 
-    async def _end(self, connection: AsyncConnection, outcome: Outcome) -> None:
+    async def _end(self, connection: CrawlConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats
-        await end_crawl(connection, self.crawl_id, stats, *outcome)
+        await end_crawl(connection, self.lease.crawl_id, stats, *outcome)
         since = crawl_state(self.crawler).next_since
         if since is not None and outcome.status == 0:
-            await write_since(connection, self.lock.name, since)
+            await write_since(connection, self.lease.name, since)
 
-    async def _begin(self, connection: AsyncConnection, target: CrawlTarget) -> CrawlStart:
-        item_class = target.item_class
-        if item_class is None and target.table:
-            item_class = await stored_item_class(connection, target.table)
-        await self._migrate(connection, item_class)
-        self.lock = CrawlLock(target.lock_name)
-        if not await self.lock.take(connection):
-            await self._skip(connection, target)
-        for run in await end_dead_crawls(connection, target.lock_name):
+    async def _begin(
+        self,
+        connection: CrawlConnection,
+        target: CrawlTarget,
+        prepare: Callable[[CrawlConnection], Awaitable[None]],
+    ) -> CrawlStart | str:
+        """Take the lease; or say in one line why the crawl does not begin."""
+        async with connection.pinned():
+            item_class = target.item_class
+            if item_class is None and target.table:
+                item_class = await stored_item_class(connection, target.table)
+            await self._migrate(connection, item_class)
+        async with connection.pinned():
+            self.lease = CrawlLease(target.lock_name, self.lease_seconds)
+            died = await self.lease.take(connection, target)
+            if not isinstance(died, list):
+                return await self._skip(connection, target, died)
+            self._tell_of(died)
+            since = await read_since(connection, target.lock_name) if target.incremental else None
+            known = await last_page_count(connection, target.source, target.url)
+            await prepare(connection)
+        return CrawlStart(item_class, since, known, place(self.database))
+
+    def _tell_of(self, died: list[Run]) -> None:
+        for run in died:
             logger.warning(
                 "%s died: it began at %s and was last seen at %s",
                 run,
@@ -180,34 +234,57 @@ class CrawlSession:
                 run.updated_at.isoformat(timespec="seconds"),
                 extra={"spider": self.crawler.spider},
             )
-        since = await read_since(connection, target.lock_name) if target.incremental else None
-        known = await last_page_count(connection, target.source, target.url)
-        self.crawl_id = await begin_crawl(connection, target)
-        return CrawlStart(item_class, since, known, place(self.crawler.settings))
 
-    async def _skip(self, connection: AsyncConnection, target: CrawlTarget) -> None:
+    async def _skip(
+        self, connection: CrawlConnection, target: CrawlTarget, other: Run | None
+    ) -> str:
         """Leave before the first request, with a row all the same: each job has one."""
-        other = await running_crawl(connection, target.lock_name)
         message = f"the same crawl is running already: {other or 'it has just begun'}"
         async with connection.transaction():
             crawl_id = await begin_crawl(connection, target)
             await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
-        await connection.close()
-        raise note_skip(self.crawler, message)
+        return message
 
-    async def _reconnect(self) -> AsyncConnection:
-        connection = await connect(self.crawler.settings)
-        if not await self.lock.take(connection):
-            raise LockLostError("another crawl of the same took over while the database was away")
+    async def _reconnect(self) -> CrawlConnection:
+        connection = await connect(self.database, self.patience)
+        try:
+            async with connection.pinned():
+                await self.lease.hold(connection)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
+
+    async def _explain(self, connection: CrawlConnection, error: Exception) -> str:
+        tables = {name for item_class in self.prepared for name in table_names(item_class)}
+        return await lock_holder(connection, error, tables)
 
     async def _keep_current(self) -> None:
         while True:
             await asyncio.sleep(self.log_interval)
             try:
-                await self.run(
-                    lambda connection: update_crawl(connection, self.crawl_id, self.crawler.stats)
-                )
+                await self.connection.run(self._give_sign_of_life)
+            except LockLostError as error:
+                self.connection.ended_by = error
+                fail_crawl(self.crawler, "lock_lost", str(error))
+                return
             except SESSION_ERRORS as error:
                 # The next batch meets the same, and fails the crawl.
-                logger.debug("The crawl's row is not up to date: %s", error)
+                logger.debug("The crawl's row is not up to date: %s", one_line(error))
+
+    async def _give_sign_of_life(self, connection: CrawlConnection) -> None:
+        crawl_id = self.lease.crawl_id
+        async with connection.transaction():
+            await self.lease.check(connection)
+            await update_crawl(connection, crawl_id, self.crawler.stats, self.lease_seconds)
+
+    async def _look_for_stop(self) -> None:
+        """A crawl that is told to end has little time left for the database."""
+        # Scrapy has no signal for it: https://github.com/scrapy/scrapy/blob/2.19.0/scrapy/crawler.py
+        while self.crawler.crawling:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_FOR_STOP)
+        self.patience.end_soon()
+
+    def _end_tasks(self) -> None:
+        for task in self.tasks:
+            task.cancel()

@@ -7,25 +7,28 @@ from typing import NamedTuple
 from psycopg import AsyncConnection, sql
 from psycopg.types.json import Json
 
-from coinspider.errors import CrawlRowError
 from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
-from coinspider.store.crawl_row import RETURNING_TOTALS, Batch, Totals
+from coinspider.store.crawl_row import DONE, HELD, IF_HELD, NOTE, Batch, Totals
 from coinspider.store.schema import sql_type
 
 # Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
 # lock and so rewrite each row. ORDER BY gives all crawls the same order of locks. The names with #
-# can't be those of an item's fields.
+# can't be those of an item's fields. OFFSET 0 keeps the lookup of stored rows from becoming a join:
+# each is found by its key, and the table is never read as a whole.
 _UPSERT = """
-WITH given AS (
+WITH {held}, given AS (
     SELECT DISTINCT ON ({key}) *
     FROM ROWS FROM (json_to_recordset(%(items)s::json) AS ({definitions}))
         WITH ORDINALITY AS sent ({columns}, "#position")
+    WHERE EXISTS (SELECT FROM held)
     ORDER BY {key}, {newest_first} "#position" DESC
 ),
 compared AS MATERIALIZED (
     SELECT given.*, ({given_is_older}) IS TRUE AS "#older", NOT ({given_differs}) AS "#same"
-    FROM given LEFT JOIN {table} AS stored ON {same_key}
+    FROM given LEFT JOIN LATERAL (
+        SELECT * FROM {table} AS stored WHERE {same_key} OFFSET 0
+    ) AS stored ON true
 ),
 written AS (
     INSERT INTO {table} AS stored ({columns})
@@ -33,9 +36,9 @@ written AS (
     ON CONFLICT ({key}) DO UPDATE SET {assignments}
     WHERE {excluded_differs} AND ({excluded_is_older}) IS NOT TRUE
     RETURNING xmax = 0 AS "#inserted", {returned}
-){history}
-UPDATE crawl SET batch_count = %(batch)s, {counts}
-WHERE id = %(crawl_id)s {returning_totals},
+){history},
+{done}
+{note}, {counts} {if_held},
     CASE WHEN (SELECT count(*) FROM compared WHERE NOT "#older" AND NOT "#same")
             > (SELECT count(*) FROM written)
         THEN ARRAY(
@@ -90,23 +93,20 @@ async def upsert(
     items: Sequence[TableItem],
     history: bool = False,
     repeated: bool = False,
-) -> Upserted:
+) -> Upserted | None:
     """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
     A row is held back only by a stored one of a newer version, and written only if it differs; what
-    is written also goes into the item's history, if there is to be one. Raises
-    :exc:`psycopg.Error`; then nothing is written.
+    is written also goes into the item's history, if there is to be one. ``None`` where the batch
+    was written before, or the crawl has lost its lease. Raises :exc:`psycopg.Error`; then nothing
+    is written.
     """
-    values = {
-        "items": Json(items, dumps=encode),
-        "sent": len(items),
-        "batch": batch.number,
-        "crawl_id": batch.crawl_id,
-    }
+    values = {"items": Json(items, dumps=encode), "sent": len(items), **batch.values}
     statement = _statement(Statement(type(items[0]), history, repeated))
-    row = await (await connection.execute(statement, values, prepare=True)).fetchone()
+    # Not prepared: the plan would date from when the table was empty.
+    row = await (await connection.execute(statement, values, prepare=False)).fetchone()
     if row is None:
-        raise CrawlRowError("the crawl's row was deleted while it ran")
+        return None
     *totals, left = row
     return Upserted(Totals(*totals), left)
 
@@ -140,7 +140,10 @@ def _statement(wanted: Statement) -> bytes:
             returned=_list(list(dict.fromkeys([*keys, *kept])), "stored"),
             history=_history(item_class, kept) if kept else sql.SQL(""),
             counts=_counts(version, wanted.repeated),
-            returning_totals=sql.SQL(RETURNING_TOTALS),
+            held=sql.SQL(HELD),
+            done=sql.SQL(DONE),
+            note=sql.SQL(NOTE),
+            if_held=sql.SQL(IF_HELD),
         )
         .as_bytes()
     )

@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Any, Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -13,18 +13,24 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class PostgresProxy:
-    """Passes everything on between a Unix socket of its own and the server's.
+    """Passes everything on between a Unix socket of its own and the server's, or a pooler's.
 
     ``cut_reply_to``: the connection breaks where the reply to a message with these bytes arrives,
-    once; the server has done by then what it was asked to.
+    once; the server has done by then what it was asked to. While it ``is_silent`` it takes
+    everything, and passes on nothing.
     """
 
     def __init__(self, database_url: str):
-        self.server = str(Path(conninfo_to_dict(database_url)["host"]) / SOCKET)
+        parts = conninfo_to_dict(database_url)
+        self.address: Any = str(Path(parts["host"]) / SOCKET)
+        self.family = socket.AF_UNIX
+        if not Path(self.address).exists():
+            self.address, self.family = (parts["host"], int(parts["port"])), socket.AF_INET
         self.directory = TemporaryDirectory(prefix="proxy-")
-        self.url = make_conninfo(database_url, host=self.directory.name)
+        self.url = make_conninfo(database_url, host=self.directory.name, port=5432)
         self.cut_reply_to: bytes | None = None
         self.accepts = True
+        self.is_silent = False
         self.clients: list[socket.socket] = []
         self.servers: list[socket.socket] = []
         self.threads: list[threading.Thread] = []
@@ -62,9 +68,9 @@ class PostgresProxy:
                 if not self.accepts:
                     _shut(client)
                     continue
-                server = socket.socket(socket.AF_UNIX)
+                server = socket.socket(self.family)
                 self.servers.append(server)
-                server.connect(self.server)
+                server.connect(self.address)
                 is_asked = threading.Event()
                 self._start(self._to_server, client, server, is_asked)
                 self._start(self._to_client, client, server, is_asked)
@@ -75,12 +81,14 @@ class PostgresProxy:
                 if self.cut_reply_to and self.cut_reply_to in data:
                     self.cut_reply_to = None
                     is_asked.set()
-                server.sendall(data)
+                if not self.is_silent:
+                    server.sendall(data)
 
     def _to_client(self, client, server, is_asked) -> None:
         with suppress(OSError):
             while (data := server.recv(1 << 20)) and not is_asked.is_set():
-                client.sendall(data)
+                if not self.is_silent:
+                    client.sendall(data)
         _shut(client)
 
 

@@ -95,7 +95,7 @@ def test_wrong_option_is_named(scrapy, options, line):
 def test_database_that_is_away_is_named_without_its_password(scrapy):
     done = scrapy("coins", DATABASE_URL="postgresql://me:hush@127.0.0.1:1/coins")
     assert done.returncode == 2
-    assert "can't be asked" in last_line(done)
+    assert "the database coins on 127.0.0.1:1 can't be reached" in last_line(done)
     assert "hush" not in done.stderr
 
 

@@ -4,11 +4,9 @@ import asyncio
 from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
-from types import SimpleNamespace
 
 import pytest
 from msgspec import Raw
-from psycopg import AsyncConnection
 
 from coinspider.items import FullCoin
 from coinspider.records.record import Record, Source
@@ -16,6 +14,7 @@ from coinspider.sandbox.made_up_coins import coin_id
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.connect import connect
 from coinspider.store.crawl_row import Batch
+from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.delisting import Delisted, Delisting
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
@@ -88,9 +87,8 @@ def delisting(database_url):
 
     def run(coins, work):
         async def prepared():
-            settings = SimpleNamespace(get={"DATABASE_URL": database_url}.get, getint=lambda _: 10)
-            connection: AsyncConnection
-            async with await connect(settings) as connection:
+            database = DatabaseSettings(database_url, None, 10, 60.0, 10.0)
+            async with await connect(database) as connection:
                 await migrate(connection, FullCoin)
                 [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
                 for number, currency in enumerate(("usd", "eur")):

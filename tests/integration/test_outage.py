@@ -1,6 +1,5 @@
 """The database goes away during a crawl: nothing is lost, nothing is stored or counted twice."""
 
-import psycopg
 import pytest
 
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
@@ -118,21 +117,3 @@ def test_after_its_time_the_crawl_fails_and_names_the_pages(crawl, query, proxy)
     [(stored,)] = query(COUNT)
     assert stored % 250 == 0
     assert f"&page={stored // 250 + 1}" in last
-
-
-def test_crawl_that_took_over_meanwhile_is_left_alone(crawl, database_url, proxy):
-    running = crawl("-s", "POSTGRES_RECONNECT_TIMEOUT=20")
-    proxy.accepts = False
-    proxy.cut()
-    with psycopg.connect(database_url, autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                      " WHERE application_name = 'coinspider'")  # fmt: skip
-        [name] = other.execute("SELECT lock_name FROM crawl").fetchone()
-        taken = other.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"coinspider crawl {name}"]
-        )
-        assert taken.fetchone() == (True,)
-        proxy.accepts = True
-        status, err = end_of(running)
-    assert status == 1
-    assert "another crawl of the same took over" in err.strip().splitlines()[-1]

@@ -1,0 +1,143 @@
+"""One crawl of the same thing at a time, whatever process or machine it runs in.
+
+A crawl holds the lease of its ``lock_name`` while its row in ``crawl`` is open and ``lease_until``
+lies ahead, by the server's clock. Each sign of life moves that on: a heartbeat, and every batch.
+Who finds the lease expired closes that row as ``died``. Everything that a crawl writes is written
+in a transaction that locks its row and finds it open, so a crawl that lost its lease changes
+nothing more, whatever it had on the way. No session holds anything, so a pooler may stand between.
+"""
+
+import socket
+from datetime import datetime
+from typing import NamedTuple
+
+from coinspider.crawl.target import CrawlTarget
+from coinspider.store.connect import CrawlConnection
+from coinspider.store.crawl_row import begin_crawl, read_totals
+
+# coinspider 0.1 holds the same lock until its session ends. Here it only keeps two
+# crawls apart that begin at once.
+# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+_OPEN = """
+SELECT id, started_at, updated_at, host, process_id, backend_pid,
+       coalesce(lease_until, '-infinity') < clock_timestamp() AS is_expired,
+       backend_pid IS NOT NULL AND NOT EXISTS (
+           SELECT FROM pg_stat_activity AS session
+           WHERE pid = backend_pid AND coalesce(backend_start, '-infinity') <= updated_at
+       ) AS has_no_session
+FROM crawl WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
+"""
+# Its row may have been locked by a batch of a crawl that lives after all.
+_END_DEAD = """
+UPDATE crawl SET ended_at = updated_at, outcome = 'died',
+                 message = 'its process ended without a word'
+WHERE id = %(id)s AND ended_at IS NULL AND updated_at = %(updated_at)s
+RETURNING id
+"""
+_END_SESSION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = %s AND usename = current_user AND backend_start <= %s
+"""
+_HOLD = """
+UPDATE crawl SET updated_at = clock_timestamp(), backend_pid = %(backend_pid)s,
+                 lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+WHERE id = %(id)s AND ended_at IS NULL
+RETURNING updated_at
+"""
+_HELD = "SELECT FROM crawl WHERE id = %s AND ended_at IS NULL FOR NO KEY UPDATE"
+
+
+class Run(NamedTuple):
+    """A crawl that has no end: one that runs, or one that died."""
+
+    id: int
+    started_at: datetime
+    updated_at: datetime
+    host: str
+    process_id: int
+    backend_pid: int | None
+    is_expired: bool
+    has_no_session: bool
+
+    def __str__(self) -> str:
+        return f"crawl {self.id}, process {self.process_id} on {self.host}"
+
+    def is_dead(self) -> bool:
+        """Whether its lease is over, or its process and its session on this machine are."""
+        if self.is_expired:
+            return True
+        if not self.has_no_session or self.host != socket.gethostname():
+            return False
+        import psutil
+
+        return not psutil.pid_exists(self.process_id)
+
+
+class CrawlLease:
+    """Taken for ``seconds``, which each sign of life renews."""
+
+    crawl_id: int
+    backend: tuple[int, datetime] | None = None
+    """The session that holds it, where it is the crawl's own."""
+
+    def __init__(self, name: str, seconds: float):
+        self.name, self.seconds = name, seconds
+
+    async def take(
+        self, connection: CrawlConnection, target: CrawlTarget
+    ) -> list[Run] | Run | None:
+        """Begin the crawl's row, and give the crawls that died; or the one that holds the lease.
+
+        ``None`` where that has just begun, and has no row yet.
+        """
+        async with connection.transaction():
+            locked = await connection.execute(_LOCK, [f"coinspider crawl {self.name}"])
+            is_free = (await locked.fetchone() or [False])[0]
+            found = await (await connection.execute(_OPEN, [self.name])).fetchall()
+            runs = [Run(*row) for row in found]
+            if living := [run for run in runs if not run.is_dead()]:
+                return living[0]
+            if not is_free:
+                return runs[0] if runs else None
+            for run in runs:
+                if not await self._end(connection, run):
+                    return run
+            self.crawl_id = await begin_crawl(connection, target)
+            await self.hold(connection)
+        return runs
+
+    async def hold(self, connection: CrawlConnection) -> None:
+        """Go on with the lease on a connection; also on a new one, after the database was away.
+
+        The old session may live on in the server, as after a cut network, and even be at work.
+        Raises :exc:`~coinspider.errors.LockLostError` where another crawl took over.
+        """
+        if self.backend:
+            await connection.execute(_END_SESSION, self.backend)
+        values = {
+            "id": self.crawl_id,
+            "seconds": self.seconds,
+            "backend_pid": connection.process_id,
+        }
+        held = await (await connection.execute(_HOLD, values)).fetchone()
+        if not held:
+            await read_totals(connection, self.crawl_id)
+            return
+        self.backend = (connection.process_id, held[0]) if connection.process_id else None
+
+    async def check(self, connection: CrawlConnection) -> None:
+        """Within a transaction: until its end nobody else can take over.
+
+        Raises :exc:`~coinspider.errors.LockLostError`.
+        """
+        held = await connection.execute(_HELD, [self.crawl_id])
+        if not held.rowcount:
+            await read_totals(connection, self.crawl_id)
+
+    async def _end(self, connection: CrawlConnection, run: Run) -> bool:
+        """Close the row of a dead crawl, and its session; ``False`` if it lives after all."""
+        if run.backend_pid:
+            await connection.execute(_END_SESSION, [run.backend_pid, run.updated_at])
+        ended = await connection.execute(_END_DEAD, run._asdict())
+        return bool(ended.rowcount)

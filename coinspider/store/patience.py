@@ -1,0 +1,40 @@
+"""How long the database's answers are waited for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+# The server itself ends a statement that takes too long; what is silent beyond that is cut off.
+_GRACE = 5.0  # seconds
+# A crawl that is told to end has so many seconds for what it has in hand. psycopg then takes up to
+# ten more to cancel what runs; scrapyd kills after thirty (stop_timeout).
+_STOP = 10.0
+
+
+class Patience:
+    """A bound for each answer, and for all of them together once the crawl is told to end."""
+
+    def __init__(self, statement_timeout: float):
+        self.seconds = statement_timeout + _GRACE
+        self.deadline: float | None = None
+        self.waiting: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def bound(self) -> AsyncIterator[None]:
+        """Raises :exc:`TimeoutError` where what is within takes too long."""
+        until = asyncio.get_running_loop().time() + self.seconds
+        async with asyncio.timeout_at(min(until, self.deadline or until)) as scope:
+            self.waiting.add(scope)
+            try:
+                yield
+            finally:
+                self.waiting.discard(scope)
+
+    def end_soon(self) -> None:
+        """From now on the deadline is the same for all."""
+        self.deadline = deadline = asyncio.get_running_loop().time() + _STOP
+        for scope in self.waiting:
+            scope.reschedule(min(scope.when() or deadline, deadline))
+
+    def is_over(self) -> bool:
+        return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline

@@ -1,0 +1,66 @@
+"""PgBouncer between a crawl and its database, as managed PostgreSQL has it."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.helpers.processes import wait_until
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+CONFIGURATION = """
+[databases]
+* = host={host} port={port} pool_size={pool_size}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+server_check_delay = 0
+logfile = {directory}/log
+"""
+
+
+@contextmanager
+def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
+    """A pooler that gives out a session for each transaction; the URL to the database behind it."""
+    parts = conninfo_to_dict(database_url)
+    with TemporaryDirectory(prefix="coinspider-") as directory, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        listen_port = free.getsockname()[1]
+        free.close()
+        path = Path(directory, "pgbouncer.ini")
+        user = f"user={parts['user']}" + (f" password={p}" if (p := parts.get("password")) else "")
+        text = CONFIGURATION.format(
+            host=parts["host"], port=parts.get("port", 5432), pool_size=pool_size,
+            listen_port=listen_port, directory=directory,
+        ).replace("pool_size=", f"{user} pool_size=")  # fmt: skip
+        path.write_text(text)
+        for own in (path.parent, path):
+            own.chmod(0o777)
+        # It refuses to run as root; the server's own user can reach its socket.
+        with subprocess.Popen(
+            [PGBOUNCER, "-q", path],
+            user=Path(parts["host"]).stat().st_uid if os.geteuid() == 0 else None,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                wait_until(lambda: _answers(listen_port))
+                yield make_conninfo(
+                    host="127.0.0.1", port=listen_port, dbname=parts["dbname"], user=parts["user"]
+                )
+            finally:
+                process.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

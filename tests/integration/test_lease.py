@@ -1,0 +1,131 @@
+"""One crawl of the same at a time, whatever becomes of the one that runs: real processes."""
+
+import signal
+import time
+
+import pytest
+
+from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+from tests.helpers.postgres_proxy import PostgresProxy
+from tests.helpers.processes import last_line, wait_until
+
+LEASE = 3.0  # seconds
+SETTINGS = ["-s", "LOOKAHEAD_PAGES=1", "-s", f"POSTGRES_LEASE_TIMEOUT={LEASE:g}"]
+OUTCOMES = "SELECT outcome FROM crawl ORDER BY id"
+COUNT = "SELECT count(*) FROM full_coin"
+ROWS = "SELECT xmin::text, * FROM full_coin ORDER BY coin_id"
+FIRST_ROW = "SELECT to_jsonb(crawl) FROM crawl WHERE id = 1"
+TOOK_OVER = "another crawl of the same took over"
+
+
+@pytest.fixture(params=["direct", "PgBouncer"])
+def crawl_url(request, database_url):
+    """The URL that the crawls are given."""
+    if request.param == "direct":
+        yield database_url
+        return
+    if not PGBOUNCER:
+        pytest.skip("no PgBouncer")
+    with pgbouncer(database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def api(sandbox):
+    return sandbox("--coins", 6000, "--latency", "0.3")
+
+
+@pytest.fixture
+def proxy(crawl_url):
+    """Whatever is between the crawl and the pooler, if there is one: it can go silent."""
+    with PostgresProxy(crawl_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def start(scrapy, api, query):
+    running = []
+
+    def start(url, *arguments):
+        crawl = scrapy.start("crawl", "coins", *SETTINGS, *arguments,
+                             COINGECKO_BASE_URL=api.url, DATABASE_URL=url)  # fmt: skip
+        running.append(crawl)
+        wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
+        return crawl
+
+    yield start
+    for crawl in running:
+        crawl.send_signal(signal.SIGCONT)
+        crawl.kill()
+        crawl.communicate()
+
+
+@pytest.fixture
+def next_crawl(scrapy, api, crawl_url):
+    return lambda: scrapy("crawl", "coins", "-a", "pages=1", *SETTINGS,
+                          COINGECKO_BASE_URL=api.url, DATABASE_URL=crawl_url)  # fmt: skip
+
+
+@pytest.fixture
+def take_over(next_crawl, query):
+    """Tries until one begins."""
+
+    def take_over():
+        while (done := next_crawl()).returncode == 3:
+            assert "the same crawl is running already" in last_line(done)
+        assert done.returncode == 0, done.stderr
+        # Only the time that a process takes to start comes to the lease's.
+        [(seconds,)] = query(
+            "SELECT extract(epoch FROM max(started_at) - min(updated_at))::float FROM crawl"
+            " WHERE outcome IN ('died', 'complete')"
+        )
+        assert seconds < LEASE + 5
+        return query(ROWS), query(FIRST_ROW)
+
+    return take_over
+
+
+def assert_lost(crawl):
+    _, err = crawl.communicate(timeout=40)
+    assert crawl.returncode == 1
+    assert TOOK_OVER in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_stopped_crawl_that_wakes_up_after_the_takeover_writes_nothing(
+    start, crawl_url, take_over, query
+):
+    stopped = start(crawl_url)
+    stopped.send_signal(signal.SIGSTOP)
+    found = take_over()
+    stopped.send_signal(signal.SIGCONT)
+    assert_lost(stopped)
+    assert query(OUTCOMES)[0] == ("died",)
+    assert (query(ROWS), query(FIRST_ROW)) == found
+
+
+def test_crawl_behind_a_silent_network_is_taken_over(start, proxy, take_over, query):
+    cut_off = start(proxy.url, "-s", "POSTGRES_STATEMENT_TIMEOUT=1")
+    proxy.is_silent = True
+    found = take_over()
+    proxy.is_silent = False
+    assert_lost(cut_off)
+    assert query(OUTCOMES)[0] == ("died",)
+    assert (query(ROWS), query(FIRST_ROW)) == found
+
+
+def test_killed_crawl_is_replaced(start, crawl_url, take_over, query):
+    killed = start(crawl_url)
+    killed.kill()
+    killed.communicate()
+    take_over()
+    assert query(OUTCOMES)[0] == ("died",)
+
+
+def test_crawl_that_waits_for_the_api_keeps_its_lease(start, crawl_url, next_crawl):
+    """Its signs of life depend neither on what arrives nor on CRAWL_LOG_INTERVAL."""
+    running = start(crawl_url, "-s", "CRAWL_LOG_INTERVAL=600", "-s", "RATELIMIT_CALLS=2")
+    deadline = time.monotonic() + 2 * LEASE
+    while time.monotonic() < deadline:
+        assert next_crawl().returncode == 3
+    assert running.poll() is None
