@@ -4,7 +4,6 @@ The environment, and a ``.env`` file beside ``scrapy.cfg``, are read here and no
 """
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -88,14 +87,15 @@ FEED_EXPORTERS = {
     "jsonl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
     "jl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
     "csv": "coinspider.export.feeds.ExactCsvItemExporter",
+    # Each on a package that is not in requirements.txt
+    "xlsx": "coinspider.export.xlsx.XlsxItemExporter",
+    "parquet": "coinspider.export.parquet.ParquetItemExporter",
 }
 # A text that a spreadsheet would take for a formula, as =1+1, gets an apostrophe before it in CSV.
 CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
-# Each on a package that is not in requirements.txt
-if find_spec("openpyxl"):
-    FEED_EXPORTERS["xlsx"] = "coinspider.export.xlsx.XlsxItemExporter"
-if find_spec("pyarrow"):
-    FEED_EXPORTERS["parquet"] = "coinspider.export.parquet.ParquetItemExporter"
+# Amounts in Parquet: auto (decimals of 38 digits where all of a column's values fit, else doubles,
+# with the text of each in a column beside), double (the same without decimals), or text
+PARQUET_AMOUNTS = os.environ.get("PARQUET_AMOUNTS", "auto")
 
 # The API's limit (see ratelimit.py; CoinsSpider sets RATELIMIT_CALLS from COINGECKO_RATE_LIMIT)
 RATELIMIT_PERIOD = 60  # seconds
@@ -143,6 +143,7 @@ PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
 EXTENSIONS = {
     "coinspider.crawl.progress_bar.Progress": 500,
     "coinspider.crawl.log_lines.StatsLog": 500,
+    "coinspider.export.feed_exporter.FeedExporter": 0,
 }
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
@@ -157,5 +158,7 @@ STATS_DUMP = os.environ.get("STATS_DUMP", "0")
 EXTENSIONS_BASE = dict(default_settings.EXTENSIONS_BASE)
 del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
 del EXTENSIONS_BASE["scrapy.extensions.telnet.TelnetConsole"]
+# Ours says when a feed is not whole.
+del EXTENSIONS_BASE["scrapy.extensions.feedexport.FeedExporter"]
 DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)
 del DOWNLOADER_MIDDLEWARES_BASE["scrapy.downloadermiddlewares.cookies.CookiesMiddleware"]

@@ -5,6 +5,7 @@ import unicodedata
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Raw
 
@@ -99,6 +100,14 @@ def readable_seconds(seconds: float) -> str:
 def counted(number: float, noun: str) -> str:
     """``1 page``, ``2 pages``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def without_password(uri: str) -> str:
+    """As people may see it: ``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _is_hidden(char: str) -> bool:

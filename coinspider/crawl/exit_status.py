@@ -10,7 +10,7 @@ from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
 from coinspider.text import counted
 
 EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
-_FEED_STAT = "feedexport/success_count"
+_FEED_STAT = "feedexport/failed_count"
 
 
 class Outcome(NamedTuple):
@@ -51,8 +51,7 @@ def _problem(crawler: Crawler) -> str | None:
         return f"{counted(lost, 'record')} {verb} lost on their way"
     if get("spider_exceptions/count"):
         return "the spider raised an exception"
-    written = [name for name in crawler.stats.get_stats() if name.startswith(_FEED_STAT)]
-    if handled and len(written) < bool(crawler.settings.getdict("FEEDS")):
+    if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):
         return "a feed could not be written"
     return None
 

@@ -10,7 +10,7 @@ from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.stats import EMPTY_STAT, figures
-from coinspider.text import counted, readable_seconds
+from coinspider.text import counted, readable_seconds, without_password
 
 COINS_TABLE = "full_coin"  # the one that scrapy coins shows
 NOT_STORED = "not stored (POSTGRES_ENABLED=0)"
@@ -44,7 +44,7 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
         place = crawl_state(crawler).place
         yield "rows", f"{table} in {place}: {_looks(table)}" if place else NOT_STORED
     if feeds := settings.getdict("FEEDS"):
-        yield "feed", ", ".join(map(str, feeds))
+        yield "feed", ", ".join(map(without_password, map(str, feeds)))
 
 
 def _looks(table: str) -> str:

@@ -59,7 +59,10 @@ def show(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> int:
         listing = _read(settings, opts, rows)
         style = terminal_style(opts.color, opts.exact)
         style = style._replace(first=rows.first, needed=rows.needed)
-        output = Output(style, rows.noun, settings.getbool("CSV_FORMULAS_ESCAPED", True))
+        output = Output(
+            style, rows.noun, settings.getbool("CSV_FORMULAS_ESCAPED", True),
+            settings.get("PARQUET_AMOUNTS", "auto"),
+        )  # fmt: skip
         return _write(listing, opts.format, output)
     except (ConfigurationError, DatabaseUnreachableError) as error:
         raise UsageError(str(error), print_help=False) from None

@@ -25,6 +25,7 @@ class Output(NamedTuple):
     style: TableStyle
     noun: str = "row"
     formulas_escaped: bool = True
+    parquet_amounts: str = "auto"
 
 
 def write_table(listing: "Listing", output: Output) -> None:
@@ -50,10 +51,16 @@ def write_json_lines(listing: "Listing", _: Output) -> None:
         sys.stdout.write(f"{encode(row).decode()}\n")
 
 
-def write_xlsx(listing: "Listing", _: Output) -> None:
+def write_xlsx(listing: "Listing", output: Output) -> None:
     from coinspider.export.xlsx import XlsxItemExporter
 
-    _write_file(listing, XlsxItemExporter)
+    _write_file(listing, lambda file: XlsxItemExporter(file, sheet=f"{output.noun}s"))
+
+
+def write_parquet(listing: "Listing", output: Output) -> None:
+    from coinspider.export.parquet import ParquetItemExporter
+
+    _write_file(listing, lambda file: ParquetItemExporter(file, amounts=output.parquet_amounts))
 
 
 WRITERS = {
@@ -62,6 +69,7 @@ WRITERS = {
     "csv": write_csv,
     "jsonl": write_json_lines,
     "xlsx": write_xlsx,
+    "parquet": write_parquet,
 }
 
 

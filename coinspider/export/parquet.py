@@ -2,68 +2,102 @@
 
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, Self
 
 from msgspec import Raw
+from scrapy.crawler import Crawler
 from scrapy.exporters import BaseItemExporter
 
-from coinspider.records.column_types import ARROW_PRECISION, ARROW_SCALE
-from coinspider.records.table_item import columns
+from coinspider.errors import ConfigurationError
+from coinspider.exact_json import encode
+from coinspider.export.arrow_columns import ArrowColumn
+from coinspider.export.packages import needed
+from coinspider.records.table_item import TableItem, columns
 
+AMOUNTS = ("auto", "double", "text")
 ROWS = 10_000  # of a row group
 
 
 class ParquetItemExporter(BaseItemExporter):
-    """Amounts as ``decimal(76, 38)``, times as UTC timestamps, objects as JSON text.
+    """Amounts as numbers, times as UTC timestamps, objects as JSON text.
 
-    Raises :exc:`ValueError` for an amount that has no room in that.
+    Which number holds all of a column's amounts is known at the end only: until then the values
+    wait as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`.
     """
 
-    def __init__(self, file: BytesIO, **kwargs: Any):
-        import pyarrow
-        from pyarrow import parquet
-
+    def __init__(self, file: BytesIO, *, amounts: str = "auto", **kwargs: Any):
         super().__init__(dont_fail=True, **kwargs)
-        self.arrow, self.parquet, self.file = pyarrow, parquet, file
-        self.rows: list[dict[str, Any]] = []
-        self.writer: Any = None
+        self.arrow = needed("pyarrow", "pyarrow", "a Parquet file")
+        if amounts not in AMOUNTS:
+            raise ConfigurationError(f"PARQUET_AMOUNTS={amounts}: one of {', '.join(AMOUNTS)}")
+        self.file, self.amounts = file, amounts
+        self.columns: list[ArrowColumn] = []
+        self.rows: list[list[str | None]] = []
+        self.spool: Any = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
+        amounts = crawler.settings.get("PARQUET_AMOUNTS", "auto")
+        return cls(file, **{"amounts": amounts} | kwargs)
 
     def export_item(self, item: Any) -> None:
-        fields = self.get_serialized_fields(item, include_empty=True)
-        row = dict(fields)
-        if self.writer is None:
-            schema = self._schema(type(item), list(row))
-            self.writer = self.parquet.ParquetWriter(self.file, schema)
-        self.rows.append(row)
+        fields = dict(self.get_serialized_fields(item, include_empty=True))
+        if not self.columns:
+            self._begin(item, list(fields))
+        values = [fields.get(column.name) for column in self.columns]
+        for column, value in zip(self.columns, values, strict=True):
+            column.see(value)
+        self.rows.append([_text(value) for value in values])
         if len(self.rows) >= ROWS:
-            self._write()
-
-    def finish_exporting(self) -> None:
-        if self.writer is None:
-            self.writer = self.parquet.ParquetWriter(self.file, self.arrow.schema([]))
-        if self.rows:
-            self._write()
-        self.writer.close()
+            self._spool_rows()
 
     def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        if isinstance(value, Raw):
-            return bytes(value).decode()
-        if isinstance(value, Decimal):
-            check_room(name, value)
         return value
 
-    def _write(self) -> None:
+    def finish_exporting(self) -> None:
+        from pyarrow import parquet
+
+        fields = [field for column in self.columns for field in column.fields(self.arrow)]
+        with parquet.ParquetWriter(self.file, self.arrow.schema(fields)) as writer:
+            if not self.columns:
+                return
+            self._spool_rows()
+            self.spool.close()
+            self.spooled.seek(0)
+            for batch in self.arrow.ipc.open_stream(self.spooled):
+                writer.write_batch(self._typed(batch, writer.schema))
+        self.spooled.close()
+
+    def _begin(self, item: Any, names: list[str]) -> None:
+        declared = {}
+        if isinstance(item, TableItem):
+            declared = {column.name: column.type for column in columns(type(item))}
+        self.columns = [ArrowColumn(n, declared.get(n), self.amounts, names) for n in names]
+        self.texts = self.arrow.schema([(name, self.arrow.string()) for name in names])
+        self.spooled = TemporaryFile()  # noqa: SIM115 (closed with the feed)
+        self.spool = self.arrow.ipc.new_stream(self.spooled, self.texts)
+
+    def _spool_rows(self) -> None:
         rows, self.rows = self.rows, []
-        self.writer.write_table(self.arrow.Table.from_pylist(rows, schema=self.writer.schema))
+        if rows:
+            arrays = [
+                self.arrow.array(texts, self.arrow.string()) for texts in zip(*rows, strict=True)
+            ]
+            self.spool.write_batch(self.arrow.record_batch(arrays, schema=self.texts))
 
-    def _schema(self, item_class: type, names: list[str]) -> Any:
-        arrow = self.arrow
-        known = {column.name: column.type.arrow(arrow) for column in columns(item_class)}
-        return arrow.schema([(name, known.get(name) or arrow.string()) for name in names])
+    def _typed(self, batch: Any, schema: Any) -> Any:
+        arrays = [
+            array
+            for column, texts in zip(self.columns, batch.columns, strict=True)
+            for array in column.arrays(texts, self.arrow)
+        ]
+        return self.arrow.record_batch(arrays, schema=schema)
 
 
-def check_room(name: str, value: Decimal) -> None:
-    exponent = value.as_tuple().exponent
-    if value and (not isinstance(exponent, int) or exponent < -ARROW_SCALE
-                  or value.adjusted() >= ARROW_PRECISION - ARROW_SCALE):  # fmt: skip
-        raise ValueError(f"{name} {value} has no room in decimal({ARROW_PRECISION}, {ARROW_SCALE})")
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Raw):
+        return bytes(value).decode()
+    return format(value, "f") if isinstance(value, Decimal) else encode(value).decode().strip('"')

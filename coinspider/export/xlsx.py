@@ -1,83 +1,163 @@
 """``-O coins.xlsx``: a feed for Excel. It needs openpyxl."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from msgspec import Raw
 from scrapy.exporters import BaseItemExporter
 
-# Excel keeps 15 digits of a number, and has no days before 1900:
+from coinspider.export.packages import needed
+from coinspider.export.spreadsheet import as_cell, number_format, printable
+from coinspider.records.table_item import TableItem
+
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
-DIGITS_MAX = 15
-FIRST_YEAR = 1900
+ROWS_MAX = 1_048_576
 TIME_FORMAT = "yyyy-mm-dd hh:mm:ss.000"
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+WIDTH_LEAST, WIDTH_MOST = 8, 40  # characters
+TITLE_MAX = 25  # characters, of 31, for there may be a number after it
+_NO_TITLE = re.compile(r"[\\/*?:\[\]']")
+SAMPLE = 200  # rows from which the widths are taken
+# Keys of styles, beside number formats; MARK is also its colour.
+HEADER, TEXT, MARK = "header", "@", "FFF2CC"
+NOTE = (
+    "A yellow cell is a number with all its digits, as text: Excel would keep 15 of them.",
+    "Times are UTC.",
+)
 
 
 class XlsxItemExporter(BaseItemExporter):
-    """A sheet with a frozen header; times are UTC.
+    """A sheet with a frozen header, a filter, widths and number formats; times are UTC.
 
-    A number that Excel would round is text, with all its digits; a text is never a formula.
+    A number that Excel would round is text with all its digits, on yellow; a text is never a
+    formula. Rows that Excel has no room for go to a next sheet.
     """
 
-    def __init__(self, file: BytesIO, **kwargs: Any):
-        from openpyxl import Workbook
-
+    def __init__(self, file: BytesIO, *, sheet: str = "", **kwargs: Any):
         super().__init__(dont_fail=True, **kwargs)
-        self.file, self.book = file, Workbook(write_only=True)
+        self.file, self.title = file, sheet
+        self.book = needed("openpyxl", "openpyxl", "a file for Excel").Workbook(write_only=True)
+        self.names: list[str] = []
+        self.waiting: list[list[Any]] = []
+        self.widths: list[int] = []
         self.sheet: Any = None
+        self.row_count = 0
+        self.cells: dict[tuple[str, str], Any] = {}
 
     def export_item(self, item: Any) -> None:
-        fields = list(self.get_serialized_fields(item, include_empty=True))
+        fields = dict(self.get_serialized_fields(item, include_empty=True))
+        if not self.names:
+            self.names = list(fields)
+            noun = item.noun if isinstance(item, TableItem) else "row"
+            self.title = self.title or _NO_TITLE.sub(" ", f"{noun}s")[:TITLE_MAX]
+        row = [fields.get(name) for name in self.names]
         if self.sheet is None:
-            self._begin([name for name, _ in fields])
-        self.sheet.append([self._cell(value) for _, value in fields])
+            self.waiting.append(row)
+            if len(self.waiting) >= SAMPLE:
+                self._begin()
+        else:
+            self._append(row)
+
+    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
+        return value
 
     def finish_exporting(self) -> None:
         if self.sheet is None:
-            self._begin([])
+            self._begin()
+        self._end_sheet()
+        notes = self.book.create_sheet("notes")
+        notes.column_dimensions["A"].width = 2 * WIDTH_MOST
+        for line in NOTE:
+            notes.append([line])
         # A feed's file is open for appending, in which a ZIP archive can't be written.
         archive = BytesIO()
         self.book.save(archive)
         self.file.write(archive.getvalue())
 
-    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        return value
+    def _begin(self) -> None:
+        rows, self.waiting = self.waiting, []
+        for number, name in enumerate(self.names):
+            longest = max([len(name), *(_length(row[number]) for row in rows)])
+            self.widths.append(min(max(longest, WIDTH_LEAST), WIDTH_MOST) + 2)
+        self._begin_sheet()
+        for row in rows:
+            self._append(row)
 
-    def _begin(self, names: list[str]) -> None:
-        self.sheet = self.book.create_sheet("coins")
+    def _begin_sheet(self) -> None:
+        from openpyxl.utils import get_column_letter
+
+        number = len(self.book.worksheets)
+        self.sheet = self.book.create_sheet(
+            f"{self.title or 'rows'} {number + 1}" if number else self.title or "rows"
+        )
+        self.row_count, self.cells = 0, {}
         self.sheet.freeze_panes = "A2"
-        if names:
-            self.sheet.append(names)
+        for column, width in enumerate(self.widths, 1):
+            self.sheet.column_dimensions[get_column_letter(column)].width = width
+        if self.names:
+            self.sheet.append([self._header(name) for name in self.names])
+            self.row_count = 1
 
-    def _cell(self, value: Any) -> Any:
+    def _end_sheet(self) -> None:
+        from openpyxl.utils import get_column_letter
+
+        if self.names:
+            last = f"{get_column_letter(len(self.names))}{self.row_count}"
+            self.sheet.auto_filter.ref = f"A1:{last}"
+
+    def _append(self, row: list[Any]) -> None:
+        if self.row_count == ROWS_MAX:
+            self._end_sheet()
+            self._begin_sheet()
+        self.sheet.append([self._cell(v, n) for n, v in zip(self.names, row, strict=True)])
+        self.row_count += 1
+
+    def _header(self, name: str) -> Any:
+        from openpyxl.styles import Font
+
+        cell = self._styled(name, HEADER)
+        cell.value, cell.data_type, cell.font = printable(name), "s", Font(bold=True)
+        return cell
+
+    def _cell(self, value: Any, name: str) -> Any:
+        if value is None:
+            return None
+        shown = as_cell(value)
+        if isinstance(shown, str):
+            cell = self._styled(name, MARK if isinstance(value, Decimal | int) else TEXT)
+            cell.value = printable(shown)
+            cell.data_type = "s"  # never a formula
+            return cell
+        if isinstance(shown, datetime):
+            cell = self._styled(name, TIME_FORMAT)
+        elif isinstance(shown, Decimal):
+            cell = self._styled(name, number_format(shown, name))
+        else:
+            return shown
+        cell.value = shown
+        return cell
+
+    def _styled(self, name: str, style: str) -> Any:
+        """A column's cell of a style, made once: each row is written before the next is made."""
         from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import Alignment, PatternFill
 
-        value = as_cell(value)
-        cell = WriteOnlyCell(self.sheet, value)
-        if isinstance(value, str):
-            cell.data_type = "s"
-        elif isinstance(value, datetime):
-            cell.number_format = TIME_FORMAT
+        if (cell := self.cells.get((name, style))) is None:
+            cell = self.cells[name, style] = WriteOnlyCell(self.sheet)
+            if style == MARK:
+                cell.fill = PatternFill("solid", fgColor=MARK)
+                cell.alignment = Alignment(horizontal="right")
+            elif style != HEADER:
+                cell.number_format = style
         return cell
 
 
-def as_cell(value: Any) -> Any:
-    """A number or a time where Excel can hold it, else text."""
-    if isinstance(value, Decimal):
-        digits = len(value.normalize().as_tuple().digits)
-        fits = digits <= DIGITS_MAX and -300 < value.adjusted() < 300
-        return value if fits else format(value, "f")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 10**DIGITS_MAX else str(value)
+def _length(value: Any) -> int:
+    """Characters that a cell needs, about; more than six digits of a fraction are not shown."""
+    if value is None:
+        return 0
     if isinstance(value, datetime):
-        moment = value.astimezone(UTC).replace(tzinfo=None)
-        return moment if moment.year > FIRST_YEAR else value.isoformat()
-    if isinstance(value, Raw):
-        value = bytes(value).decode()
-    if isinstance(value, str):
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value)
-    return value
+        return len(TIME_FORMAT)
+    shown = as_cell(value)
+    return len(f"{shown:,.6g}") + 4 if isinstance(shown, Decimal) else len(str(shown))

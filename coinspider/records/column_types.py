@@ -14,8 +14,8 @@ Amount = Decimal
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
-# The widest decimal of Arrow and Parquet: every digit of 1e37 and of 1e-38.
-ARROW_PRECISION, ARROW_SCALE = 76, 38
+# The widest decimal that pandas, polars and DuckDB all read: every digit of 1e19 and of 1e-18.
+ARROW_PRECISION, ARROW_SCALE = 38, 18
 
 
 class ColumnType(NamedTuple):
@@ -68,7 +68,7 @@ AMOUNT = ColumnType(
     Amount,
     msgspec_inspect.DecimalType,
     "numeric",
-    arrow=lambda arrow: arrow.decimal256(ARROW_PRECISION, ARROW_SCALE),
+    arrow=lambda arrow: arrow.decimal128(ARROW_PRECISION, ARROW_SCALE),
     is_number=True,
     infers=_is_number,
 )

@@ -111,7 +111,7 @@ def test_reader_that_has_enough_ends_it_quietly(scrapy, sandbox):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("name", ["table", "csv", "xlsx"])
+@pytest.mark.parametrize("name", ["table", "csv", "xlsx", "parquet"])
 def test_full_disk_is_one_line(scrapy, sandbox, name):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     with Path("/dev/full").open("w") as full:

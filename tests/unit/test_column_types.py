@@ -15,7 +15,7 @@ from coinspider.records.table_item import Key, TableItem, columns
 VALUES = {
     "boolean": True,
     "bigint": 2**63 - 1,
-    "numeric": Decimal("1e-30"),
+    "numeric": Decimal("1e-18"),
     "timestamp with time zone": datetime(2025, 3, 4, tzinfo=UTC),
     "text": "a",
     "jsonb": Raw(b"[1.0]"),

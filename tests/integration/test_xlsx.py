@@ -1,4 +1,4 @@
-"""Feeds for Excel and in Parquet, read back by the libraries that people read them with."""
+"""Feeds for Excel, read back by openpyxl and pandas."""
 
 import os
 import subprocess
@@ -7,17 +7,15 @@ from decimal import Decimal
 from io import BytesIO
 
 import openpyxl
+import pandas
 import pytest
 from msgspec import Raw
-from pyarrow import parquet
 
-from coinspider.export.parquet import ParquetItemExporter
-from coinspider.export.xlsx import XlsxItemExporter
+from coinspider.export.spreadsheet import PERCENTAGE
+from coinspider.export.xlsx import MARK, XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
-from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
-from tests.helpers.stored import expected_row
 
 UPDATED = datetime(2025, 3, 4, 14, 45, 50, 155000, UTC)
 NAMES = [column.name for column in columns(FullCoin)]
@@ -59,10 +57,59 @@ def cells(**fields):
         ("1e400", "1" + "0" * 400),
     ],
 )
-def test_number_that_excel_would_round_is_text(text, value):
+def test_number_that_excel_would_round_is_marked_text(text, value):
     found = cells(current_price=Decimal(text))["current_price"]
     assert found.value == value
     assert found.data_type == ("s" if isinstance(value, str) else "n")
+    assert (found.fill.fgColor.rgb[-6:] == MARK) == isinstance(value, str)
+    assert cells(name=text)["name"].fill.fgColor.rgb[-6:] != MARK
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "format_"),
+    [
+        ("70187", "ath", "#,##0"),
+        ("70187.25", "ath", "#,##0.00"),
+        ("1.5", "ath", "#,##0.00000"),
+        ("0.000000123456789", "ath", "#,##0.000000000000"),
+        ("1e-30", "ath", "0.00000E+00"),
+        ("1e24", "ath", "0.00000E+00"),
+        ("0", "ath", "#,##0"),
+        ("-1.5", "ath_change_percentage", PERCENTAGE),
+    ],
+)
+def test_number_has_the_format_of_its_size(text, column, format_):
+    assert cells(**{column: Decimal(text)})[column].number_format == format_
+
+
+def test_sheet_has_widths_a_filter_and_the_name_of_its_rows():
+    book = openpyxl.load_workbook(export(XlsxItemExporter, *[coin(name="n" * 30)] * 300))
+    sheet = book["coins"]
+    assert sheet.auto_filter.ref == f"A1:{sheet.cell(1, len(NAMES)).column_letter}301"
+    assert sheet.column_dimensions["D"].width == 32
+    assert sheet["A1"].font.bold
+    assert "Excel would keep 15" in book["notes"]["A1"].value
+
+
+def test_rows_without_room_go_to_a_next_sheet(monkeypatch):
+    monkeypatch.setattr("coinspider.export.xlsx.ROWS_MAX", 251)
+    items = [coin(coin_id=str(number), last_updated=UPDATED) for number in range(600)]
+    book = openpyxl.load_workbook(export(XlsxItemExporter, *items))
+    assert book.sheetnames == ["coins", "coins 2", "coins 3", "notes"]
+    found = [row[0].value for name in book.sheetnames[:3] for row in list(book[name].rows)[1:]]
+    assert found == [str(number) for number in range(600)]
+    assert book["coins 3"].auto_filter.ref.endswith("101")
+
+
+def test_text_that_no_cell_can_hold_says_that_it_is_cut():
+    value = cells(name="n" * 40_000)["name"].value
+    assert len(value) == 32_767
+    assert value.endswith("... (cut: 40000 characters)")
+
+
+def test_pandas_reads_the_sheet():
+    frame = pandas.read_excel(export(XlsxItemExporter, coin(ath=Decimal("1.5")), coin()))
+    assert (len(frame), frame["ath"].sum()) == (2, 1.5)
 
 
 def test_times_are_dates_and_texts_never_formulas():
@@ -75,27 +122,8 @@ def test_times_are_dates_and_texts_never_formulas():
     assert row["ath"].value is None
 
 
-def test_parquet_keeps_digits_and_types():
-    price = Decimal("9999999999999999999.000000000000000000123")
-    item = coin(current_price=price, market_cap_rank=7, last_updated=UPDATED, extra=Raw(b"{}"))
-    table = parquet.read_table(export(ParquetItemExporter, item, coin()))
-    [first, second] = table.to_pylist()
-    assert (first["current_price"], first["market_cap_rank"]) == (price, 7)
-    assert (first["last_updated"], first["extra"]) == (UPDATED, "{}")
-    assert second["current_price"] is None
-    assert table.schema.names == NAMES
-    assert str(table.schema.field("ath").type) == "decimal256(76, 38)"
-
-
-@pytest.mark.parametrize("text", ["1e38", "1e-39"])
-def test_amount_without_room_in_parquet_is_named(text):
-    with pytest.raises(ValueError, match=r"ath .* has no room"):
-        export(ParquetItemExporter, coin(ath=Decimal(text)))
-
-
-@pytest.mark.parametrize("exporter_class", [XlsxItemExporter, ParquetItemExporter])
-def test_empty_feed_is_a_file_all_the_same(exporter_class):
-    assert export(exporter_class).getvalue()
+def test_feed_without_items_is_a_file_all_the_same():
+    assert openpyxl.load_workbook(export(XlsxItemExporter)).sheetnames == ["rows", "notes"]
 
 
 def test_stored_coins_come_as_a_sheet(scrapy, sandbox, tmp_path):
@@ -109,16 +137,3 @@ def test_stored_coins_come_as_a_sheet(scrapy, sandbox, tmp_path):
     names, *rows = openpyxl.load_workbook(file).active.iter_rows(values_only=True)
     assert len(rows) == 30
     assert {"coin_id", "current_price", "extra"} <= set(names)
-
-
-def test_crawl_writes_both(scrapy, sandbox, tmp_path):
-    api = sandbox("--coins", 300)
-    done = scrapy("crawl", "coins", "-o", tmp_path / "coins.xlsx", "-o", tmp_path / "coins.parquet",
-                  COINGECKO_BASE_URL=api.url, POSTGRES_ENABLED="0")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    rows = parquet.read_table(tmp_path / "coins.parquet").to_pylist()
-    stored = {row["coin_id"]: row["current_price"] for row in rows}
-    assert len(openpyxl.load_workbook(tmp_path / "coins.xlsx").active["A"]) == 301
-    for number in range(300):
-        expected = expected_row(made_up_coin(number), "usd")["current_price"]
-        assert stored[coin_id(number)] == expected

@@ -1,0 +1,114 @@
+"""Columns of Arrow for values that were collected as text: numbers where no digit is lost."""
+
+import math
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from decimal import MAX_PREC, Context, Decimal
+from typing import Any
+
+from coinspider.records.column_types import (
+    AMOUNT,
+    ARROW_PRECISION,
+    ARROW_SCALE,
+    BOOLEAN,
+    INTEGER,
+    TEXT,
+    TIME,
+    ColumnType,
+)
+
+# Beside a double that can't hold all digits of its column's values.
+EXACT_SUFFIX = "_exact"
+_ALL_DIGITS = Context(prec=MAX_PREC)
+# Of a row that is no item, as of a query. A float is a double already.
+_TYPES = {bool: BOOLEAN, int: INTEGER, Decimal: AMOUNT, datetime: TIME, str: TEXT}
+
+
+class ArrowColumn:
+    """Learns from each value of a column which type of Arrow holds them all.
+
+    ``amounts`` is ``auto`` (a decimal of 38 digits, or else a double and its text), ``double``, or
+    ``text``.
+    """
+
+    def __init__(
+        self, name: str, declared: ColumnType | None, amounts: str, others: Collection[str] = ()
+    ):
+        self.name, self.declared, self.amounts = name, declared, amounts
+        self.exact_name = name + EXACT_SUFFIX
+        while self.exact_name in others:
+            self.exact_name += "_"
+        self.python_types: set[type] = set()
+        self.whole_digits, self.scale = 0, 0
+        self.is_finite = self.is_double = True
+
+    def see(self, value: Any) -> None:
+        if value is None:
+            return
+        self.python_types.add(type(value))
+        if isinstance(value, Decimal) and self.amounts == "auto":
+            self._see_digits(value)
+        elif isinstance(value, Decimal) and self.is_double:
+            self.is_double = Decimal(repr(float(value))) == value
+
+    def _see_digits(self, value: Decimal) -> None:
+        exponent = value.as_tuple().exponent
+        if not isinstance(exponent, int):
+            self.is_finite = False
+            return
+        if -exponent > self.scale:  # else zeros at its end don't matter
+            exponent = int(value.normalize(_ALL_DIGITS).as_tuple().exponent)
+            self.scale = max(self.scale, -exponent)
+        self.whole_digits = max(self.whole_digits, value.adjusted() + 1)
+
+    @property
+    def type(self) -> ColumnType | None:
+        """``None`` is for doubles; what has no type of its own is text."""
+        if self.declared:
+            return self.declared
+        if self.python_types <= {float, int} and float in self.python_types:
+            return None
+        found = {_TYPES.get(python_type, TEXT) for python_type in self.python_types}
+        return found.pop() if len(found) == 1 else TEXT
+
+    def fields(self, arrow: Any) -> Iterator[tuple[str, Any]]:
+        """Its columns in the file: one, or a double and the text with all digits."""
+        if self.type is None:
+            yield self.name, arrow.float64()
+        elif self.type is not AMOUNT:
+            yield self.name, self.type.arrow(arrow)
+        elif self.amounts == "text":
+            yield self.name, arrow.string()
+        elif self.amounts == "auto" and (scale := self._decimal_scale()) is not None:
+            yield self.name, arrow.decimal128(ARROW_PRECISION, scale)
+        else:
+            yield self.name, arrow.float64()
+            if self.amounts == "auto" or not self.is_double:
+                yield self.exact_name, arrow.string()
+
+    def arrays(self, texts: Any, arrow: Any) -> Iterator[Any]:
+        """The values of each of them, from an array of their texts."""
+        for _, arrow_type in self.fields(arrow):
+            if arrow_type == arrow.string():
+                yield texts
+            elif arrow_type == arrow.float64():
+                yield arrow.array(map(_as_double, texts.to_pylist()), arrow_type)
+            else:
+                yield texts.cast(arrow_type)
+
+    def _decimal_scale(self) -> int | None:
+        """The usual one, so that files of one table have one type, or one that has room."""
+        if not self.is_finite:
+            return None
+        if self.whole_digits <= ARROW_PRECISION - ARROW_SCALE and self.scale <= ARROW_SCALE:
+            return ARROW_SCALE
+        has_room = self.whole_digits + self.scale <= ARROW_PRECISION
+        return self.scale if has_room else None
+
+
+def _as_double(text: str | None) -> float | None:
+    """Missing where no double is near it: 1e400 is not infinite."""
+    if text is None:
+        return None
+    value = float(text)
+    return None if math.isinf(value) and "inf" not in text.lower() else value

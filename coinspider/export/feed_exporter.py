@@ -1,0 +1,104 @@
+"""Scrapy's feeds, with an end that tells: a feed that is not whole fails the crawl."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from scrapy import Spider
+from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+from scrapy.extensions.feedexport import FeedExporter as ScrapyFeedExporter
+from scrapy.extensions.feedexport import FeedSlot
+from scrapy.utils.python import without_none_values
+
+from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.errors import ConfigurationError
+from coinspider.export.packages import needed
+from coinspider.text import without_password
+
+# What a format needs that is not in requirements.txt: a module, its package.
+PACKAGES = {
+    "xlsx": ("openpyxl", "openpyxl"),
+    "parquet": ("pyarrow", "pyarrow"),
+}
+# Two of them in one file are none.
+NOT_APPENDABLE = ("json", "xlsx", "parquet")
+
+
+class FeedExporter(ScrapyFeedExporter):
+    """Stops the start for a feed that can't be written, and fails the crawl for one that was not.
+
+    Scrapy logs a traceback per item, and calls the crawl finished.
+    """
+
+    def __init__(self, crawler: Crawler):
+        try:
+            super().__init__(crawler)
+        except NotConfigured:
+            if crawler.settings["FEEDS"]:
+                raise ConfigurationError(_what_there_is(crawler)) from None
+            raise
+        for uri, options in self.feeds.items():
+            name = options["format"]
+            if name in PACKAGES:
+                needed(*PACKAGES[name], f"a feed in the format {name}")
+            if name in NOT_APPENDABLE and not options.get("overwrite") and _has_bytes(uri):
+                raise ConfigurationError(
+                    f"nothing can be appended to {uri}: -O replaces it, and .jsonl and .csv grow"
+                )
+
+    def open_spider(self, spider: Spider) -> None:
+        super().open_spider(spider)
+        self._each(lambda slot: slot.start_exporting() if slot.store_empty else None)
+
+    def item_scraped(self, item: Any, spider: Spider) -> None:
+        self._each(lambda _: super(FeedExporter, self).item_scraped(item, spider))
+
+    async def close_spider(self, spider: Spider) -> None:
+        # Each closes its file, or has it stored, only after that.
+        self._each(FeedSlot.finish_exporting)
+        await super().close_spider(spider)
+
+    def _each(self, do: Callable[[FeedSlot], None]) -> None:
+        """Do it with each slot by itself, and go on without those that fail."""
+        slots, working = self.slots, []
+        for slot in slots:
+            self.slots = [slot]
+            try:
+                do(slot)
+            except Exception as error:
+                self._fail(slot, error)
+            else:
+                working += self.slots
+        self.slots = working
+
+    def _fail(self, slot: FeedSlot, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        message = f"the feed {without_password(slot.uri)} could not be written: {reason}"
+        if slot.file:
+            with contextlib.suppress(OSError):
+                slot.file.close()
+        if self.crawler.engine.spider is None:
+            note_failure(self.crawler, "feed_failed", message)
+        else:
+            fail_crawl(self.crawler, "feed_failed", message)
+
+
+def _what_there_is(crawler: Crawler) -> str:
+    settings = crawler.settings
+    formats = ", ".join(without_none_values(settings.getwithbase("FEED_EXPORTERS")))
+    schemes = ", ".join(filter(None, without_none_values(settings.getwithbase("FEED_STORAGES"))))
+    feeds = ", ".join(without_password(str(uri)) for uri in settings.getdict("FEEDS"))
+    return (
+        f"no feed can go to {feeds}: there are the formats {formats}, and files or the schemes"
+        f" {schemes}, of which some need a package (see the log)"
+    )
+
+
+def _has_bytes(uri: str) -> bool:
+    path = Path(urlsplit(uri).path if uri.startswith("file:") else uri)
+    with contextlib.suppress(OSError):
+        return path.is_file() and path.stat().st_size > 0
+    return False

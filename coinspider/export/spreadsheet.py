@@ -1,0 +1,61 @@
+"""What a cell of a spreadsheet can hold: Excel's and Google's keep a double and 15 digits."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Raw
+
+# Excel keeps 15 digits of a number, and has no days before 1900:
+# https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
+DIGITS_MAX = 15
+SIZE_MAX = 300  # powers of ten
+FIRST_YEAR = 1900
+CELL_MAX = 32_767  # characters
+DECIMALS_MAX = 20
+PERCENTAGE = '[Color10]+0.00"%";[Red]-0.00"%";0.00"%"'
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def as_cell(value: Any) -> Any:
+    """A number or a time where a cell can hold it with all its digits, else text."""
+    if isinstance(value, Decimal):
+        return value if _fits(value) else format(value, "f")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 10**DIGITS_MAX else str(value)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC).replace(tzinfo=None)
+        return moment if moment.year > FIRST_YEAR else value.isoformat()
+    return bytes(value).decode() if isinstance(value, Raw) else value
+
+
+def printable(text: str) -> str:
+    """A text that XML and Excel take: no control characters, and no longer than a cell can be."""
+    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    if len(text) <= CELL_MAX:
+        return text
+    mark = f"... (cut: {len(text)} characters)"
+    return text[: CELL_MAX - len(mark)] + mark
+
+
+def number_format(value: Decimal, column: str = "") -> str:
+    """Excel's format for a number of this size: six digits, all of the whole part."""
+    if "percentage" in column:
+        return PERCENTAGE
+    size = value.adjusted()
+    if not value or value == value.to_integral_value():
+        return "#,##0" if size < DIGITS_MAX else "0.00000E+00"
+    if size >= 3:
+        return "#,##0.00"
+    decimals = 5 - size
+    return f"#,##0.{'0' * decimals}" if decimals <= DECIMALS_MAX else "0.00000E+00"
+
+
+def _fits(value: Decimal) -> bool:
+    if not value.is_finite():
+        return False
+    digits = len(value.as_tuple().digits)
+    if digits > DIGITS_MAX:
+        digits = len(value.normalize().as_tuple().digits)
+    return digits <= DIGITS_MAX and -SIZE_MAX < value.adjusted() < SIZE_MAX

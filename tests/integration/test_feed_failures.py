@@ -1,0 +1,88 @@
+"""A feed that is not whole never belongs to a crawl that calls itself complete."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.processes import last_line
+
+NO_DATABASE = {"POSTGRES_ENABLED": "0"}
+needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+
+
+@pytest.fixture
+def crawl(scrapy, sandbox):
+    api = sandbox("--coins", 600)
+    return lambda *options, **environment: scrapy(
+        "crawl", "coins", *options, COINGECKO_BASE_URL=api.url, **NO_DATABASE | environment
+    )
+
+
+@needs_full_disk
+@pytest.mark.parametrize("name", ["csv", "json", "jsonl", "xlsx", "parquet", "xml"])
+def test_full_disk_fails_the_crawl_and_leaves_the_other_feed_whole(crawl, tmp_path, name):
+    good = tmp_path / "good.json"
+    done = crawl("-O", f"/dev/full:{name}", "-O", good)
+    assert done.returncode == 1
+    assert "a feed could not be written" in last_line(done) or (
+        "the feed /dev/full could not be written: No space left on device" in last_line(done)
+    )
+    assert done.stderr.count("Traceback") <= 1
+    json.loads(good.read_text())
+
+
+def test_feed_that_can_not_be_opened_stops_the_crawl_in_one_line(crawl, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = crawl("-O", tmp_path / "file/coins.csv", "-O", tmp_path / "other.json")
+    assert done.returncode == 1
+    assert f"the feed {tmp_path}/file/coins.csv could not be written: " in last_line(done)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["json", "xlsx", "parquet"])
+def test_nothing_is_appended_to_what_can_not_grow(crawl, tmp_path, name):
+    feed = tmp_path / f"coins.{name}"
+    assert crawl("-o", feed, "-a", "pages=1").returncode == 0
+    before = feed.read_bytes()
+    again = crawl("-o", feed)
+    assert again.returncode == 2
+    assert f"nothing can be appended to {feed}: -O replaces it" in last_line(again)
+    assert feed.read_bytes() == before
+    assert crawl("-O", feed, "-a", "pages=1").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_what_can_grow_does(crawl, tmp_path, name):
+    feed = tmp_path / f"coins.{name}"
+    for _ in range(2):
+        assert crawl("-o", feed, "-a", "pages=1", "-a", "per_page=10").returncode == 0
+    assert sum("coin-0" in line for line in feed.read_text().splitlines()) == 20
+
+
+@pytest.mark.parametrize(("name", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow")])
+def test_missing_package_is_named_before_anything_is_asked_for(crawl, tmp_path, name, package):
+    (tmp_path / f"{package}.py").write_text("raise ImportError")
+    done = crawl("-O", f"{tmp_path}/feed:{name}", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert f"needs the package {package}: " in last_line(done)
+    assert last_line(done).endswith(f"install {package}")
+    pip = last_line(done).partition(f"{package}: ")[2].partition(" install")[0]
+    assert Path(pip.split()[0]).exists() or pip == "pip"
+
+
+def test_feed_of_an_unknown_kind_stops_the_start(crawl):
+    done = crawl("-s", 'FEEDS={"nowhere://me:hush@host/coins.csv": {"format": "csv"}}')
+    assert done.returncode == 2
+    assert "no feed can go to nowhere://host/coins.csv: there are the formats" in last_line(done)
+
+
+def test_program_is_named_as_it_can_be_called():
+    code = "from coinspider.crawl.program import program; print(program('pip'))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""}
+    ).stdout.strip()
+    version = subprocess.run([*found.split(), "--version"], check=True, capture_output=True)
+    assert version.stdout.startswith(b"pip ")

@@ -1,0 +1,177 @@
+"""Feeds in Parquet, read by pyarrow, pandas, polars and DuckDB."""
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import BytesIO
+
+import duckdb
+import pandas
+import polars
+import pytest
+from msgspec import Raw
+from pyarrow import parquet
+
+from coinspider.errors import ConfigurationError
+from coinspider.export.parquet import ParquetItemExporter
+from coinspider.items import FullCoin
+from coinspider.records.table_item import columns
+from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
+from tests.helpers.stored import expected_row
+
+UPDATED = datetime(2025, 3, 4, 14, 45, 50, 155000, UTC)
+NAMES = [column.name for column in columns(FullCoin)]
+
+
+def coin(**fields):
+    return FullCoin(**{"coin_id": "a", "vs_currency": "eur", "symbol": "s", "name": "n"} | fields)
+
+
+def export(*items, **options):
+    exporter = ParquetItemExporter(file := BytesIO(), **options)
+    exporter.start_exporting()
+    for item in items:
+        exporter.export_item(item)
+    exporter.finish_exporting()
+    file.seek(0)
+    return file
+
+
+def amounts(*texts, **options):
+    """The columns of a feed whose ``ath`` has these amounts, as Arrow's types and as rows."""
+    file = export(*(coin(ath=text and Decimal(text)) for text in texts), **options)
+    table = parquet.read_table(file)
+    names = [name for name in table.schema.names if name in ("ath", "ath_exact")]
+    return {n: str(table.schema.field(n).type) for n in names}, table.select(names).to_pylist()
+
+
+def test_types_and_values_are_those_of_the_item():
+    price = Decimal("99999999999999999999.000000000000000123")
+    item = coin(current_price=price, market_cap_rank=7, last_updated=UPDATED, extra=Raw(b"{}"))
+    table = parquet.read_table(export(item, coin()))
+    [first, second] = table.to_pylist()
+    assert (first["current_price"], first["market_cap_rank"]) == (price, 7)
+    assert (first["last_updated"], first["extra"]) == (UPDATED, "{}")
+    assert second["current_price"] is None
+    assert table.schema.names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("texts", "type_"),
+    [
+        (["1.5", None, "0"], "decimal128(38, 18)"),
+        ([None], "decimal128(38, 18)"),
+        (["99999999999999999999", "1e-18"], "decimal128(38, 18)"),
+        (["0.10000000000000000000000"], "decimal128(38, 18)"),
+        (["1e24", "1.25"], "decimal128(38, 2)"),
+        (["1e37"], "decimal128(38, 0)"),
+        (["1e-30", "-12345678"], "decimal128(38, 30)"),
+    ],
+)
+def test_amounts_that_fit_are_decimals(texts, type_):
+    types, rows = amounts(*texts)
+    assert types == {"ath": type_}
+    assert [row["ath"] for row in rows] == [text and Decimal(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "texts", [["1e38"], ["1e24", "1e-18"], ["1e-39", None], ["1e400"], ["NaN", "1"]]
+)
+def test_amounts_without_room_are_doubles_with_their_text(texts):
+    types, rows = amounts(*texts)
+    assert types == {"ath": "double", "ath_exact": "string"}
+    for text, row in zip(texts, rows, strict=True):
+        assert row["ath_exact"] == (text and format(Decimal(text), "f"))
+        near = float(text) if text else None
+        assert str(row["ath"]) == str(None if near == float("inf") else near)
+
+
+def test_amounts_are_as_the_setting_says():
+    exact, inexact = ["1.5", "1e24", None], ["0.1234567890123456789", "2"]
+    assert amounts(*exact, amounts="double")[0] == {"ath": "double"}
+    types, rows = amounts(*inexact, amounts="double")
+    assert types == {"ath": "double", "ath_exact": "string"}
+    assert [row["ath_exact"] for row in rows] == inexact
+    types, rows = amounts(*inexact, amounts="text")
+    assert (types, [row["ath"] for row in rows]) == ({"ath": "string"}, inexact)
+    with pytest.raises(ConfigurationError, match="PARQUET_AMOUNTS=float: one of auto, double"):
+        export(amounts="float")
+
+
+def test_column_that_is_called_like_a_text_of_amounts_stays():
+    rows = [{"a": Decimal("1e50"), "a_exact": "mine"}]
+    assert parquet.read_table(export(*rows)).to_pylist() == [
+        {"a": 1e50, "a_exact_": "1" + "0" * 50, "a_exact": "mine"}
+    ]
+
+
+def test_rows_of_a_query_have_the_types_of_their_values():
+    rows = [
+        {"a": None, "b": 1, "c": 0.5, "d": True, "e": UPDATED, "f": "x", "g": 1},
+        {"a": None, "b": 2**62, "c": 1, "d": None, "e": None, "f": None, "g": "x"},
+    ]
+    schema = parquet.read_table(export(*rows)).schema
+    types = ["string", "int64", "double", "bool", "timestamp[us, tz=UTC]", "string", "string"]
+    assert [str(field.type) for field in schema] == types
+
+
+READERS = {
+    "pandas": lambda file: pandas.read_parquet(file, dtype_backend="pyarrow"),
+    "polars": polars.read_parquet,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("setting", ["auto", "double"])
+def test_sums_are_numbers(read, setting):
+    items = [coin(ath=Decimal("0.5"), max_supply=Decimal("1e50")), coin(ath=Decimal("0.25"))]
+    frame = read(export(*items, amounts=setting))
+    assert float(frame["ath"].sum()) == 0.75
+    assert frame["max_supply"].sum() == 1e50
+    assert float(frame["ath"].mean()) == 0.375
+
+
+def test_empty_feed_is_a_file_all_the_same():
+    assert parquet.read_table(export()).num_rows == 0
+
+
+@pytest.fixture
+def api(sandbox):
+    return sandbox("--coins", 300)
+
+
+def check_all_rows(path):
+    [(count, kind)] = duckdb.sql(
+        f"SELECT count(*), any_value(typeof(current_price)) FROM '{path}'"  # noqa: S608
+    ).fetchall()
+    assert (count, kind) == (300, "DECIMAL(38,18)")
+    stored = {row["coin_id"]: row["current_price"] for row in polars.read_parquet(path).to_dicts()}
+    for number in range(300):
+        expected = expected_row(made_up_coin(number), "usd")["current_price"]
+        assert stored[coin_id(number)] == expected
+
+
+def test_crawl_writes_several_feeds_at_once(scrapy, api, tmp_path):
+    names = ["coins.parquet", "coins.xlsx", "coins.csv"]
+    feeds = [part for name in names for part in ("-o", tmp_path / name)]
+    done = scrapy("crawl", "coins", *feeds, COINGECKO_BASE_URL=api.url, POSTGRES_ENABLED="0")
+    assert done.returncode == 0, done.stderr
+    check_all_rows(tmp_path / "coins.parquet")
+    assert len(pandas.read_excel(tmp_path / "coins.xlsx")) == 300
+    assert len(pandas.read_csv(tmp_path / "coins.csv")) == 300
+
+
+def test_stored_rows_come_in_parquet(scrapy, api, tmp_path):
+    scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    for command in (["coins", "--columns", "all"], ["crawls"]):
+        path = tmp_path / f"{command[0]}.parquet"
+        with path.open("wb") as out:
+            subprocess.run([*SCRAPY, *command, "--format", "parquet", "-n", "all"], cwd=PROJECT,
+                           stdout=out, check=True,
+                           env=os.environ | CLEAN | scrapy.environment)  # fmt: skip
+    check_all_rows(tmp_path / "coins.parquet")
+    [crawl] = polars.read_parquet(tmp_path / "crawls.parquet").to_dicts()
+    assert (crawl["records"], crawl["outcome"]) == (300, "complete")
+    assert isinstance(crawl["seconds"], float)
