@@ -19,6 +19,7 @@ from coinspider.records.rejected_record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import REJECTED_STAT
 from coinspider.store.batch_writer import BatchWriter
+from coinspider.store.missing_records import MissingRecords
 from coinspider.store.session import CrawlSession
 
 # So many different ones are told at the end of a crawl.
@@ -88,7 +89,13 @@ class PostgresPipeline:
     While one batch is being written the next one fills; when that is full before the first is
     done, the crawl waits. Rejected records go into ``rejected_record``. What a crawl of all coins
     did not see is marked as delisted, unless that is more than ``DELISTED_SHARE_MAX`` of them.
+
+    A pipeline before it may change an item, put another :class:`TableItem` in its place, or drop
+    it. Anything else can't be stored: the crawl then fails, for its records don't add up.
     """
+
+    stores = True
+    missing: MissingRecords
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
@@ -106,6 +113,7 @@ class PostgresPipeline:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
+        pipeline.missing = MissingRecords(crawler, pipeline.writer)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
         # Only then does every other component have come to its end, as the feeds.
         crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
@@ -118,6 +126,7 @@ class PostgresPipeline:
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
         if not isinstance(item, TableItem):
+            self._note_foreign(type(item).__name__)
             return item
         self.items.append(item)
         # A coroutine costs the crawl a task switch, so there is one per batch only.
@@ -125,12 +134,15 @@ class PostgresPipeline:
 
     async def item_dropped(self, item: Any, exception: DropItem) -> None:
         if isinstance(item, Record) and isinstance(exception, RejectedRecordError):
-            if self.writer.delisting:
-                self.writer.delisting.saw_rejected(item)
             record = rejected_record(item.source, bytes(item.text), str(exception))
             self.rejected.append(record)
             if len(self.rejected) >= self.batch_size:
                 await self._send_batch(item)
+
+    def _note_foreign(self, name: str) -> None:
+        state = crawl_state(self.crawler)
+        if name not in state.foreign_items:
+            state.foreign_items = (*state.foreign_items, name)
 
     async def close_spider(self) -> None:
         await self._send_batch(None)

@@ -62,6 +62,8 @@ REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1
 # Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
 DELISTED_SHARE_MAX = 0.1
+# Known coins that a whole crawl did not see are asked for by their ids before they are marked.
+DELISTING_CHECK_CALLS_MAX = 10  # calls, of some 250 coins each; 0 to look for none and mark none
 
 # Each change of a coin, in coin_history for so many days at the least; from then on candles: of an
 # hour for so many days, of a day for ever (0 days are for ever, too)

@@ -1,5 +1,6 @@
 """How a crawl ended, and the exit status for it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from scrapy.crawler import Crawler
@@ -10,6 +11,17 @@ from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
 from coinspider.text import counted
 
 EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
+# What becomes of the records on the pages, each with its column of the table crawl.
+SUM = {
+    "new": "inserted_count",
+    "changed": "updated_count",
+    "unchanged": "unchanged_count",
+    "older": "older_count",
+    "repeated": "repeated_count",
+    "rejected": "rejected_count",
+    "dropped": "dropped_count",
+}
+_ALWAYS_TOLD = ("new", "changed", "unchanged")
 _FEED_STAT = "feedexport/failed_count"
 
 
@@ -39,7 +51,8 @@ def outcome_of(crawler: Crawler) -> Outcome:
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler) or _rejected_share(crawler):
         return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
-    return Outcome("complete", f"the crawl is complete: {done}")
+    remarks = "".join(f"; {remark}" for remark in state.remarks)
+    return Outcome("complete", f"the crawl is complete: {done}{remarks}")
 
 
 def _problem(crawler: Crawler) -> str | None:
@@ -51,9 +64,36 @@ def _problem(crawler: Crawler) -> str | None:
         return f"{counted(lost, 'record')} {verb} lost on their way"
     if get("spider_exceptions/count"):
         return "the spider raised an exception"
+    if _is_empty(crawler):
+        return "no page held any record"
+    if crawl_state(crawler).place and (difference := _difference(crawler)):
+        return difference
     if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):
         return "a feed could not be written"
     return None
+
+
+def _is_empty(crawler: Crawler) -> bool:
+    """Whether a list that is not known to be empty has nothing."""
+    state = crawl_state(crawler)
+    return not (figures(crawler.stats)["record_count"] or state.since or state.known_pages == 0)
+
+
+def _difference(crawler: Crawler) -> str | None:
+    """Where the records on the pages are not the sum of what became of them."""
+    figure = figures(crawler.stats)
+    parts = {word: figure[column] for word, column in SUM.items()}
+    missing = figure["record_count"] - sum(parts.values())
+    if not missing:
+        return None
+    counted = " + ".join(f"{count} {word}" for word, count in parts.items() if count)
+    foreign = ", ".join(crawl_state(crawler).foreign_items)
+    why = f"; a pipeline gave {foreign}, which can't be stored" if foreign else ""
+    return (
+        f"the {figure['record_count']} records on the pages are not the sum of"
+        f" {counted or 'nothing'}: {abs(missing)} {'are missing' if missing > 0 else 'too many'}"
+        f"{why}"
+    )
 
 
 def _rejected_share(crawler: Crawler) -> str | None:
@@ -67,10 +107,16 @@ def _done(stats: StatsCollector) -> str:
     figure = figures(stats)
     text = f"{counted(figure['page_count'], 'page')}, {counted(figure['record_count'], 'record')}"
     if stats.get_value(ITEM_STAT) is not None:
-        new, changed, unchanged = (
-            figure[f"{name}_count"] for name in ("inserted", "updated", "unchanged")
-        )
-        text += f", {new} new, {changed} changed, {unchanged} unchanged"
+        text += f", {sum_in_words(figure)}"
     if figure["delisted_count"]:
         text += f", {figure['delisted_count']} delisted"
     return f"{text}, {figure['rejected_count']} rejected"
+
+
+def sum_in_words(figure: Mapping[str, int | float], form: str = "") -> str:
+    """``3 new, 0 changed, 7 unchanged, 1 older``, without the rejected ones."""
+    return ", ".join(
+        f"{figure[column]:{form}} {word}"
+        for word, column in SUM.items()
+        if word in _ALWAYS_TOLD or (figure[column] and word != "rejected")
+    )

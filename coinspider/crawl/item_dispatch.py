@@ -17,7 +17,11 @@ from scrapy.utils.log import logformatter_adapter
 from twisted.python.failure import Failure
 
 from coinspider._compat import pipeline_methods
+from coinspider.crawl.state import crawl_state
+from coinspider.errors import RejectedRecordError
+from coinspider.records.keys import record_keys
 from coinspider.records.record import Page, Record
+from coinspider.stats import DROPPED_STAT
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +35,8 @@ class PageMiddleware:
     As Scrapy does it: the pipelines see one item at a time, drop it or fail, and the signals, the
     log lines and the stats are Scrapy's. But there is no task, no queue and no chain of generators
     per item, and no signal that nobody but the stats listens to. A slow pipeline holds up the page
-    and so, in the end, the crawl.
+    and so, in the end, the crawl. Before the pipelines it notes whose records the page holds: what
+    they do with them does not change what the API has.
     """
 
     def __init__(self, crawler: Crawler):
@@ -40,6 +45,12 @@ class PageMiddleware:
     @cached_property
     def pipelines(self) -> list[Callable[[Any], Any]]:
         return pipeline_methods(self.crawler)
+
+    @cached_property
+    def storing(self) -> int:
+        """The place of the pipeline that stores: what one behind it drops is stored already."""
+        owners = [getattr(method, "__self__", None) for method in self.pipelines]
+        return next((n for n, it in enumerate(owners) if getattr(it, "stores", False)), len(owners))
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -62,10 +73,13 @@ class PageMiddleware:
     async def _process_page(self, page: Page, response: Response) -> None:
         listened = self._is_listened_to(signals.item_scraped)
         scraped = 0
+        source = page.source
+        keys = record_keys(page.texts, source.item_class, source.constants)
+        repeated = crawl_state(self.crawler).seen.add(keys)
         for number, text in enumerate(page.texts):
             if number % TURN == 0:
                 await asyncio.sleep(0)
-            item = await self._process_record(Record(text, page.source), response)
+            item = await self._process_record(Record(text, source, repeated[number]), response)
             if item is None:
                 continue
             scraped += 1
@@ -77,13 +91,17 @@ class PageMiddleware:
     async def _process_record(self, record: Record, response: Response) -> Any | None:
         """The item that the last pipeline returns; ``None`` where one has dropped it or failed."""
         item: Any = record
+        place = 0
         try:
             for process_item in self.pipelines:
+                place += 1
                 item = process_item(item)
                 # inspect.isawaitable() takes as long as half a pipeline.
                 if hasattr(item, "__await__"):
                     item = await ensure_awaitable(item)
         except DropItem as reason:
+            if place <= self.storing and not isinstance(reason, RejectedRecordError):
+                self.crawler.stats.inc_value(DROPPED_STAT)
             await self._dropped(record, reason, response)
         except Exception as error:
             await self._failed(record, error, response)

@@ -13,6 +13,7 @@ from coinspider.crawl.failure import note_failure
 from coinspider.errors import CrawlEndingError, LinkRefusedError
 from coinspider.http.links import check_link
 
+_URL_SHOWN = 300  # characters
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -74,5 +75,7 @@ class PageFailures(Spider):
         return retry
 
     def page_failure(self, request: Request, reason: str) -> Exception:
-        message = f"page {request.url} could not be had: {reason}"
+        url = request.url
+        short = url if len(url) <= _URL_SHOWN else f"{url[:_URL_SHOWN]}..."
+        message = f"page {short} could not be had: {reason}"
         return note_failure(self.crawler, "page_failed", message)

@@ -13,7 +13,7 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.failure import fail_crawl, note_failure
-from coinspider.crawl.page_failures import PageFailures
+from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import ConfigurationError, LinkRefusedError, PageError
@@ -28,7 +28,7 @@ from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 _COUNT = re.compile(rb"\d{1,12}")
 
 
-class PaginatedSpider(PageFailures):
+class PaginatedSpider(LookupSpider):
     """Asks for one page after the other and yields each as a :class:`Page` of records.
 
     A source names its ``url``, its ``item_class``, its ``pagination`` and where on a page its

@@ -1,12 +1,13 @@
 """What one part of a crawl must know of another while it runs."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.stats import STATE_STATS
 
 
@@ -37,6 +38,16 @@ class CrawlState:
     """Why the crawl did not begin."""
     rejection_reasons: tuple[str, ...] = ()
     """The first different ones."""
+    set_aside_reasons: tuple[str, ...] = ()
+    """The first different ones of fields that cost the record only their column."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of a crawl that is complete all the same."""
+    foreign_items: tuple[str, ...] = ()
+    """The types of what came to the database from the pipelines and can't be stored."""
+    lookup_ignored: bool = False
+    """Whether the API answered other records than those that were asked for by their keys."""
+    seen: SeenKeys = field(default_factory=SeenKeys)
+    """The keys of all records on the pages, whatever became of them."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -46,7 +57,7 @@ class CrawlState:
             self.stats.set_value(STATE_STATS[name], mirrored)
 
 
-assert STATE_STATS.keys() <= {field.name for field in fields(CrawlState)}
+assert STATE_STATS.keys() <= {each.name for each in fields(CrawlState)}
 _states: WeakKeyDictionary[Crawler, CrawlState] = WeakKeyDictionary()
 
 

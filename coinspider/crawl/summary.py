@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
+from coinspider.crawl.exit_status import sum_in_words
 from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
@@ -27,11 +28,13 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     figure, settings, stats = figures(crawler.stats), crawler.settings, crawler.stats
     yield (
         "records",
-        (
-            f"{figure['record_count']:,}: {figure['inserted_count']:,} new,"
-            f" {figure['updated_count']:,} changed, {figure['unchanged_count']:,} unchanged"
-        ),
+        (f"{figure['record_count']:,}: {sum_in_words(figure, ',')}"),
     )
+    if figure["set_aside_count"]:
+        reasons = "; ".join(crawl_state(crawler).set_aside_reasons)
+        yield "set aside", f"{figure['set_aside_count']:,} fields: {reasons}"
+    if figure["future_count"]:
+        yield "future", f"{figure['future_count']:,} rows of more than a day ahead"
     if figure["delisted_count"]:
         yield "delisted", f"{figure['delisted_count']:,}"
     reasons = "; ".join(crawl_state(crawler).rejection_reasons)

@@ -86,6 +86,8 @@ def coerce(record: Record) -> TableItem:
     for name, value in source.constants.items():
         setattr(item, name, value)
     item.__dict__["source"] = source
+    if record.repeated:
+        item.__dict__["repeated"] = True
     return item
 
 

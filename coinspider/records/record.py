@@ -36,6 +36,8 @@ class Record(Struct):
 
     text: Raw
     source: Source
+    repeated: bool = False
+    """Whether a record of the same key came earlier in the same crawl."""
 
 
 class Page(Struct):

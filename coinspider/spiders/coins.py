@@ -1,7 +1,8 @@
 """CoinGecko's market data of every coin."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Meta, Struct
 from scrapy.crawler import Crawler
@@ -9,9 +10,12 @@ from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.state import crawl_state
 from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
+from coinspider.records.keys import Key
 from coinspider.sources.coingecko import api_from_settings, explain, rate_limit_from_settings
+from coinspider.stats import PAGE_STAT, RECORD_STAT
 
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 Order = Annotated[
@@ -63,6 +67,8 @@ class CoinsSpider(PaginatedSpider):
 
     name = "coins"
     item_class = FullCoin
+    lookup_size = 250
+    asked: CoinsArguments
     arguments_class = CoinsArguments
     custom_settings = {  # noqa: RUF012 (Scrapy declares it)
         "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal"
@@ -72,6 +78,34 @@ class CoinsSpider(PaginatedSpider):
     def lock_name(self) -> str:
         """The API and the currency: whatever else is asked for, the rows are the same."""
         return f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
+
+    def lookup_url(self, keys: Sequence[Key]) -> str:
+        home, _, query = self.url.partition("?")
+        # https://docs.coingecko.com/reference/coins-markets: at most 250 ids a call
+        named = {**dict(parse_qsl(query)), "ids": ",".join(map(str, keys)), "per_page": 250}
+        named["page"] = 1
+        return f"{home}?{urlencode(named, safe=',')}"
+
+    def can_look_up(self, key: Key) -> bool:
+        return "," not in str(key)
+
+    def closed(self, reason: str) -> None:
+        """Say what was asked for and did not come."""
+        state, stats = crawl_state(self.crawler), self.crawler.stats
+        if self.asked.ids and state.end_reached:
+            ids = list(dict.fromkeys(self.asked.ids.split(",")))
+            came = state.seen.repeated(ids)
+            if missing := [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]:
+                self._remark(f"the API has no coin {', '.join(missing)}")
+        pages, count = self.asked.pages, stats.get_value(RECORD_STAT, 0)
+        full = (pages or 0) * self.asked.per_page
+        if count < full and stats.get_value(PAGE_STAT, 0) == pages:
+            self._remark(f"the {pages} pages held {count} coins, not {full}: the API's are shorter")
+
+    def _remark(self, text: str) -> None:
+        self.logger.warning(text)
+        state = crawl_state(self.crawler)
+        state.remarks = (*state.remarks, text)
 
     def explain(self, response: Response) -> str:
         return explain(response) or super().explain(response)
@@ -90,5 +124,6 @@ class CoinsSpider(PaginatedSpider):
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
         spider.pagination = PageNumber(last=arguments.pages)
         spider.whole = arguments.are_whole()
+        spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}
         return spider

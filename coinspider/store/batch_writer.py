@@ -31,7 +31,7 @@ from coinspider.stats import (
 )
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
-from coinspider.store.delisting import Delisting
+from coinspider.store.delisting import Delisting, Unseen
 from coinspider.store.rejected_records import quarantine
 from coinspider.store.session import SESSION_ERRORS, CrawlSession
 from coinspider.store.upsert import upsert
@@ -65,6 +65,7 @@ class BatchWriter:
 
     # For a table whose columns are known.
     delisting: Delisting | None = None
+    whole = False
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
@@ -72,11 +73,15 @@ class BatchWriter:
         self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
         self.rejected_count = 0
         self.told_of_future = False
+        self.marks = True
+        """Whether what a whole crawl does not see may be marked as delisted at its end."""
         self.lost_pages: dict[str | None, None] = {}
 
     async def open(self, target: CrawlTarget) -> CrawlStart:
         if target.item_class:
-            self.delisting = Delisting(target.item_class, target.constants, target.whole)
+            seen = crawl_state(self.crawler).seen
+            self.delisting = Delisting(target.item_class, target.constants, seen)
+            self.whole = target.whole
         return await self.session.open(target, self._load)
 
     async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
@@ -93,11 +98,10 @@ class BatchWriter:
         if self.session.is_open:
             if self.lost_pages:
                 self._name_lost_pages()
-            elif outcome_of(self.crawler).name == "complete" and self.delisting:
+            elif self.delisting and self.marks and outcome_of(self.crawler).name == "complete":
                 await self._mark_delisted(self.delisting)
             await self.session.close()
-        if self.delisting:
-            self.delisting.close()
+        crawl_state(self.crawler).seen.close()
 
     async def _load(self, connection: CrawlConnection) -> None:
         if self.delisting:
@@ -110,13 +114,24 @@ class BatchWriter:
             refused += await self._upsert(group)
         await self._quarantine([*rejected, *refused])
         if self.delisting:
-            await self._relist(items, self.delisting)
+            await self._relist(self.delisting)
         self.crawler.stats.inc_value(ITEM_STAT, len(items))
 
-    async def _relist(self, items: Sequence[TableItem], delisting: Delisting) -> None:
-        delisting.saw(items)
-        if back := delisting.back(items):
+    async def unseen(self, limit: int) -> Unseen:
+        """The first ``limit`` known records that a whole crawl has not seen up to now.
+
+        Raises one of ``SESSION_ERRORS``.
+        """
+        delisting = self.delisting
+        if not delisting or not self.whole:
+            return Unseen([], 0)
+        return await self.session.run(lambda connection: delisting.unseen(connection, limit))
+
+    async def _relist(self, delisting: Delisting) -> None:
+        if back := list(delisting.seen.returned):
             await self.session.run(lambda connection: delisting.relist(connection, back))
+            delisting.seen.awaited.difference_update(back)
+            delisting.seen.returned.difference_update(back)
             self.crawler.stats.inc_value(RELISTED_STAT, len(back))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
@@ -185,7 +200,10 @@ class BatchWriter:
             await self.session.write(lambda connection, batch: quarantine(connection, batch, kept))
 
     async def _mark_delisted(self, delisting: Delisting) -> None:
-        if not delisting.whole:
+        if not self.whole:
+            return
+        if reason := delisting.seen.incomplete:
+            logger.warning("No coin will be marked as delisted: %s", reason)
             return
         moment, share_max = datetime.now(UTC), self.delisted_share_max
         try:

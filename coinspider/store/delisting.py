@@ -1,22 +1,18 @@
 """Coins that are no longer listed: those that a crawl of all of them did not see."""
 
-import json
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import islice
-from operator import attrgetter
-from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from coinspider.records.record import Record
-from coinspider.records.table_item import TableItem, columns
+from coinspider.crawl.seen_keys import SeenKeys
+from coinspider.records.keys import Key, key_columns
+from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.schema import sql_type
-
-logger = logging.getLogger(__name__)
 
 _SEEN = "SELECT {seen} FROM json_array_elements(%(keys)s::json) AS key"
 _DELISTED = """
@@ -29,6 +25,12 @@ FROM seen WHERE {{same_key}} AND {{constants}} AND delisted_at IS NOT NULL
 """  # noqa: S608
 _CREATE_SEEN = "CREATE TEMP TABLE coinspider_seen ({definitions}) ON COMMIT DROP"
 _ADD_SEEN = f"INSERT INTO coinspider_seen {_SEEN}"
+_UNSEEN = """
+SELECT {key}, count(*) OVER () FROM {table} AS stored
+WHERE {constants} AND delisted_at IS NULL
+    AND NOT EXISTS (SELECT FROM coinspider_seen AS seen WHERE {same_key})
+ORDER BY {key} LIMIT %(limit)s
+"""
 # One statement, so that nobody finds some of them marked; all of them or none.
 _DELIST = """
 WITH missing AS MATERIALIZED (
@@ -48,9 +50,8 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """
-# So many batches' keys are sent together.
-_BATCHES = 20
-_MEMORY = 1024 * 1024  # bytes: the keys of some 60,000 coins
+# So many pages' keys are sent together.
+_PAGES = 40
 # What is best for a table that was never analysed would here compare each key with each other.
 _PLANS = "SET LOCAL enable_nestloop = off"
 _MARKED = """
@@ -66,69 +67,39 @@ class Delisted(NamedTuple):
     marked: int
 
 
+class Unseen(NamedTuple):
+    """Known coins that a crawl did not see: some of their keys, and how many there are."""
+
+    keys: list[Key]
+    total: int
+
+
 class Delisting:
-    """What a crawl sees of the coins that its table has.
+    """Which of the coins that the table has a crawl did not see, and which came back."""
 
-    Their keys are kept as JSON, a line a batch; those of many coins in a file, for a crawl's memory
-    is not to grow with them. Nothing is kept, and nothing marked, of a record whose key can't be
-    read, or of a crawl of some coins.
-    """
-
-    def __init__(self, item_class: type[TableItem], constants: Mapping[str, Any], whole: bool):
-        keys = [column for column in columns(item_class) if column.primary_key]
-        self.keys = [column for column in keys if column.name not in constants]
-        self.key = attrgetter(*[column.name for column in self.keys])
+    def __init__(self, item_class: type[TableItem], constants: Mapping[str, Any], seen: SeenKeys):
+        self.keys = key_columns(item_class, constants)
         self.constants = {
-            column.name: constants[column.name] for column in keys if column.name in constants
+            name: constants[name] for name in primary_key(item_class) if name in constants
         }
         self.table = item_class.table
-        self.whole = whole
-        self.seen = SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 (close() does it)
-        self.delisted: set[Any] = set()
+        self.seen = seen
 
     async def load(self, connection: AsyncConnection) -> None:
         """Learn which coins are marked, to know those that come back."""
         cursor = await connection.execute(self._sql(_DELISTED), self.constants)
-        rows = await cursor.fetchall()
-        self.delisted = {row if len(self.keys) > 1 else row[0] for row in rows}
+        self.seen.awaited = {self._key(row) for row in await cursor.fetchall()}
 
-    def saw(self, items: Sequence[TableItem]) -> None:
-        if self.whole and items:
-            self._keep(list(map(self.key, items)))
-
-    def saw_rejected(self, record: Record) -> None:
-        """A coin is listed, though its record be bad; which one it is must be known."""
-        if not self.whole:
-            return
-        try:
-            fields = json.loads(str(memoryview(record.text), "utf-8", "replace"))
-            key = [fields[column.json_key] for column in self.keys]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            key = [None]
-        if all(isinstance(value, str | int) for value in key):
-            self._keep([key if len(key) > 1 else key[0]])
-        else:
-            logger.info("No coin will be marked as delisted: one record does not say whose it is")
-            self.whole = False
-
-    def _keep(self, keys: list[Any]) -> None:
-        try:
-            self.seen.write(msgspec.json.encode(keys)[1:-1] + b"\n")
-            self.seen.flush()
-        except OSError as error:
-            logger.warning("No coin will be marked as delisted, for want of a file: %s", error)
-            self.whole = False
-
-    def close(self) -> None:
-        self.seen.close()
-
-    def back(self, items: Sequence[TableItem]) -> list[Any]:
-        """The keys of those of the items that are marked as delisted."""
-        return [key for key in map(self.key, items) if key in self.delisted]
-
-    async def relist(self, connection: AsyncConnection, keys: list[Any]) -> None:
+    async def relist(self, connection: AsyncConnection, keys: Sequence[Key]) -> None:
         values = self.constants | {"keys": msgspec.json.encode(keys).decode()}
         await connection.execute(self._sql(_RELIST), values)
+
+    async def unseen(self, connection: AsyncConnection, limit: int) -> Unseen:
+        """The first ``limit`` keys of known coins that were not seen."""
+        async with self._seen_table(connection):
+            cursor = await connection.execute(self._sql(_UNSEEN), self.constants | {"limit": limit})
+            rows = await cursor.fetchall()
+        return Unseen([self._key(row[:-1]) for row in rows], rows[0][-1] if rows else 0)
 
     async def mark(
         self, connection: AsyncConnection, moment: datetime, share_max: float
@@ -138,20 +109,26 @@ class Delisting:
         Done again with the same moment it says the same.
         """
         values = self.constants | {"moment": moment, "share_max": share_max}
-        async with connection.transaction():
-            await self._send_seen(connection)
-            await connection.execute(_PLANS)
+        async with self._seen_table(connection):
             row = await (await connection.execute(self._sql(_DELIST), values)).fetchone()
             marked = await (await connection.execute(self._sql(_MARKED), values)).fetchone()
         assert row
         assert marked
         return Delisted(*row, *marked)
 
-    async def _send_seen(self, connection: AsyncConnection) -> None:
-        await connection.execute(self._sql(_CREATE_SEEN))
-        self.seen.seek(0)
-        while keys := b",".join(islice(self.seen, _BATCHES)):
-            await connection.execute(self._sql(_ADD_SEEN), {"keys": f"[{keys.decode()}]"})
+    @asynccontextmanager
+    async def _seen_table(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        async with connection.transaction():
+            await connection.execute(self._sql(_CREATE_SEEN))
+            lines = self.seen.read()
+            while keys := b",".join(islice(lines, _PAGES)):
+                await connection.execute(self._sql(_ADD_SEEN), {"keys": f"[{keys.decode()}]"})
+            await connection.execute(_PLANS)
+            yield
+
+    @staticmethod
+    def _key(row: Sequence[Any]) -> Any:
+        return tuple(row) if len(row) > 1 else row[0]
 
     def _sql(self, template: str) -> sql.Composed:
         names = [column.name for column in self.keys]

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from time import monotonic
 
 import pytest
-from msgspec import Raw
 
+from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.items import FullCoin
-from coinspider.records.record import Record, Source
 from coinspider.sandbox.made_up_coins import coin_id
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.connect import connect
@@ -94,8 +93,8 @@ def delisting(database_url):
                 for number, currency in enumerate(("usd", "eur")):
                     batch = Batch(crawl_id, number + 1)
                     await upsert(connection, batch, made_up(range(coins), currency))
-                with closing(Delisting(FullCoin, {"vs_currency": "usd"}, whole=True)) as delisting:
-                    await work(connection, delisting)
+                with closing(SeenKeys()) as seen:
+                    await work(connection, Delisting(FullCoin, {"vs_currency": "usd"}, seen))
 
         asyncio.run(prepared())
 
@@ -109,74 +108,42 @@ def made_up(numbers, currency="usd"):
     ]
 
 
+def coin_ids(numbers):
+    return [coin_id(number) for number in numbers]
+
+
 @pytest.mark.parametrize("memory", [1_000, 1_000_000], ids=["in a file", "in memory"])
 def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
-    monkeypatch.setattr("coinspider.store.delisting._MEMORY", memory)
+    monkeypatch.setattr("coinspider.crawl.seen_keys._MEMORY", memory)
 
     async def work(connection, delisting):
         for start in range(0, 19_000, 500):
-            delisting.saw(made_up(range(start, start + 500)))
+            delisting.seen.add(coin_ids(range(start, start + 500)))
         moment, began = datetime.now(UTC), monotonic()
+        unseen = await delisting.unseen(connection, 3)
+        assert unseen == (coin_ids(range(19_000, 19_003)), 1000)
         for _ in range(2):
             done = await delisting.mark(connection, moment, 0.1)
             assert done.marked == 1000, "as when the answer to the first got lost"
         # 0.1 s; to compare each with each takes half a minute.
         assert monotonic() - began < 5
+        assert await delisting.unseen(connection, 3) == ([], 0)
         await delisting.load(connection)
-        assert len(delisting.delisted) == 1000
-        back = delisting.back(made_up([5, 19_500]))
-        assert back == [coin_id(19_500)]
-        await delisting.relist(connection, back)
+        assert len(delisting.seen.awaited) == 1000
+        delisting.seen.add(coin_ids([5, 19_500]))
+        assert delisting.seen.returned == {coin_id(19_500)}
+        await delisting.relist(connection, [coin_id(19_500)])
 
     delisting(20_000, work)
     assert query("SELECT vs_currency, count(*) FROM full_coin WHERE delisted_at IS NOT NULL"
                  " GROUP BY 1") == [("usd", 999)]  # fmt: skip
 
 
-def test_without_room_for_a_file_nothing_is_marked(delisting, monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr("coinspider.store.delisting._MEMORY", 100)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-
-    async def work(_, delisting):
-        delisting.saw(made_up(range(19)))
-        assert not delisting.whole
-        delisting.saw(made_up(range(19)))
-
-    delisting(20, work)
-    assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("No coin will be marked as delisted, for want of a file:")
-
-
 def test_what_is_marked_is_not_marked_again(delisting):
     async def work(connection, delisting):
-        delisting.saw(made_up(range(19)))
+        delisting.seen.add(coin_ids(range(19)))
         first, second = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
         assert await delisting.mark(connection, first, 0.1) == Delisted(1, 20, 1)
         assert await delisting.mark(connection, second, 0.1) == Delisted(0, 19, 0)
 
     delisting(20, work)
-
-
-@pytest.mark.parametrize(
-    ("text", "known"),
-    [
-        (b'{"id":"coin-0000002","symbol":NaN}', True),
-        (b'{"id":"coin-0000002","symbol":"\xff"}', True),
-        (b'{"id":"coin-0000002","rank":1e999999}', True),
-        (b'{"name":"whose?"}', False),
-        (b'{"id":null}', False),
-        (b'{"id":["coin-0000002"]}', False),
-        (b'["coin-0000002"]', False),
-        (b"[" * 100_000, False),
-        (b'{"id":"coin-00', False),
-    ],
-)
-def test_coin_with_a_bad_record_is_listed_if_it_is_known_whose_it_is(delisting, text, known):
-    async def work(connection, delisting):
-        delisting.saw(made_up([0, 1]))
-        delisting.saw_rejected(Record(Raw(text), Source("", FullCoin, {})))
-        assert delisting.whole is known
-        if known:
-            assert await delisting.mark(connection, datetime.now(UTC), 1) == Delisted(0, 3, 0)
-
-    delisting(3, work)

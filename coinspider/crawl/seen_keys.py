@@ -1,0 +1,138 @@
+"""Which records a crawl has seen: the keys of all of them, a page at a time."""
+
+from collections.abc import Iterator, Sequence
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import msgspec
+
+from coinspider.records.keys import Key
+
+_MEMORY = 1024 * 1024  # bytes: the keys of some 60,000 coins
+# A page whose keys lie among those of more pages than this belongs to a list in no order.
+_PAGES_COMPARED = 4
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+
+
+class _Line:
+    """Where the keys of a page are in the file, and between which keys they lie."""
+
+    __slots__ = ("first", "last", "length", "offset")
+
+    def __init__(self, marks: Sequence[str], offset: int, length: int):
+        self.first, self.last = min(marks), max(marks)
+        self.offset, self.length = offset, length
+
+    def may_hold(self, first: str, last: str) -> bool:
+        return self.first <= last and first <= self.last
+
+
+class SeenKeys:
+    """The keys of a crawl's records, as JSON, a line a page; those of many in a file.
+
+    A crawl's memory is not to grow with them: for a list in the order of its keys only the first
+    and the last of each page are remembered. For any other one a number of each is: 70 bytes.
+    """
+
+    def __init__(self) -> None:
+        self.file = SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 (close() does it)
+        self.lines: list[_Line] = []
+        self.greatest = ""
+        self.size = 0
+        self.numbers: set[int] | None = None
+        self.incomplete: str | None = None
+        """Why not all keys are here, if so."""
+        self.awaited: set[Any] = set()
+        """Keys of rows that are marked as delisted: those that come back are to be listed."""
+        self.returned: set[Any] = set()
+
+    def add(self, keys: Sequence[Key | None]) -> list[bool]:
+        """Note the keys of a page; tell of each whether it came before."""
+        repeated = self.repeated(keys)
+        known = [key for key in keys if key is not None]
+        if len(known) < len(keys):
+            self._lose("one record does not say whose it is")
+        if known:
+            self._keep(known)
+            if self.awaited:
+                self.returned |= self.awaited.intersection(known)
+        return repeated
+
+    def repeated(self, keys: Sequence[Key | None]) -> list[bool]:
+        """Of each key of a page whether it came before, on this page or on an earlier one."""
+        marks = [_mark(key) for key in keys]
+        known = [mark for mark in marks if mark]
+        if not known:
+            return [False] * len(keys)
+        before = self._before(known)
+        if not before and len(set(known)) == len(known):
+            return [False] * len(keys)
+        found = []
+        for mark in marks:
+            found.append(bool(mark) and mark in before)
+            before.add(mark)
+        return found
+
+    def sample(self, count: int) -> list[Key]:
+        """Up to so many keys, of pages that are far from each other."""
+        if not self.lines:
+            return []
+        step = max(1, len(self.lines) // count)
+        lines = self.lines[::-step][:count]
+        return list(dict.fromkeys(self._keys(line)[0] for line in lines))
+
+    def read(self) -> Iterator[bytes]:
+        """The keys in their order: JSON values with commas between them, a line a page."""
+        self.file.seek(0)
+        yield from self.file
+        self.file.seek(self.size)
+
+    def close(self) -> None:
+        self.file.close()
+
+    def _before(self, marks: Sequence[str]) -> set[str]:
+        """Those of the marks, and maybe others, that came on earlier pages."""
+        if self.numbers is None and marks[0] > self.greatest and min(marks) > self.greatest:
+            return set()
+        if self.numbers is None:
+            first, last = min(marks), max(marks)
+            near = [line for line in self.lines if line.may_hold(first, last)]
+            if len(near) <= _PAGES_COMPARED:
+                return {mark for line in near for mark in self._marks(line)}
+            self.numbers = {hash(mark) for line in self.lines for mark in self._marks(line)}
+        return {mark for mark in marks if hash(mark) in self.numbers}
+
+    def _marks(self, line: _Line) -> list[str]:
+        return list(map(_mark, self._keys(line)))
+
+    def _keys(self, line: _Line) -> list[Key]:
+        self.file.seek(line.offset)
+        keys = _decode(b"[" + self.file.read(line.length) + b"]")
+        self.file.seek(self.size)
+        return [tuple(key) if isinstance(key, list) else key for key in keys]
+
+    def _keep(self, keys: Sequence[Key]) -> None:
+        marks = list(map(_mark, keys))
+        text = _encode(keys)[1:-1] + b"\n"
+        try:
+            self.file.write(text)
+            self.file.flush()
+        except OSError as error:
+            self._lose(f"there is no room for a file of their keys: {error}")
+            return
+        self.lines.append(_Line(marks, self.size, len(text)))
+        self.size += len(text)
+        self.greatest = max(self.greatest, self.lines[-1].last)
+        if self.numbers is not None:
+            self.numbers.update(map(hash, marks))
+
+    def _lose(self, reason: str) -> None:
+        self.incomplete = self.incomplete or reason
+
+
+def _mark(key: Key | None) -> str:
+    """A text for a key, different for each; empty where there is none."""
+    if isinstance(key, str):
+        return key
+    return "" if key is None else "\0" + _encode(key).decode()

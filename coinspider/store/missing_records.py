@@ -1,0 +1,116 @@
+"""Known records that a whole crawl did not see are looked for before they are taken for gone."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import DontCloseSpider
+
+from coinspider.crawl.failure import note_failure
+from coinspider.crawl.lookup import WITNESSES, LookupSpider
+from coinspider.crawl.state import crawl_state
+from coinspider.errors import ConfigurationError
+from coinspider.records.keys import Key
+from coinspider.store.batch_writer import BatchWriter
+from coinspider.store.connect import one_line
+from coinspider.store.session import SESSION_ERRORS
+
+logger = logging.getLogger(__name__)
+
+# The keys of one call together: servers refuse a URL of more than 8,000 bytes or so.
+_LENGTH_MAX = 6000  # characters
+
+
+class MissingRecords:
+    """Asks, at the end of a whole crawl, for the known records that did not come.
+
+    What the API still has is stored; only what it then does not have is marked as delisted. At most
+    ``DELISTING_CHECK_CALLS_MAX`` calls are made: where they are too few for all, nothing is marked,
+    and the crawl fails. A spider that can't look records up by their keys is left alone.
+    """
+
+    def __init__(self, crawler: Crawler, writer: BatchWriter):
+        self.crawler, self.writer = crawler, writer
+        calls = crawler.settings.get("DELISTING_CHECK_CALLS_MAX")
+        if not str(calls).isdecimal():
+            raise ConfigurationError(
+                f"DELISTING_CHECK_CALLS_MAX={calls} is not a number of calls (0 to mark none)"
+            )
+        self.calls_max = int(calls)
+        self.search: asyncio.Task[None] | None = None
+        crawler.signals.connect(self.spider_idle, signals.spider_idle)
+
+    def spider_idle(self) -> None:
+        spider = self.crawler.spider
+        if self.search is None and self._is_wanted() and isinstance(spider, LookupSpider):
+            self.search = asyncio.create_task(self._search(spider))
+        if self.search and not self.search.done():
+            raise DontCloseSpider
+        if crawl_state(self.crawler).lookup_ignored and self.writer.marks:
+            self.writer.marks = False
+            logger.warning("No coin will be marked as delisted: asked for certain coins, the API"
+                           " answers others")  # fmt: skip
+
+    def _is_wanted(self) -> bool:
+        state = crawl_state(self.crawler)
+        return (
+            self.writer.whole
+            and state.end_reached
+            and bool(state.seen.size)
+            and not (state.failure or state.seen.incomplete or self.writer.lost_pages)
+        )
+
+    async def _search(self, spider: LookupSpider) -> None:
+        if spider.lookup_size:
+            await self._look_up(spider, spider.lookup_size - WITNESSES)
+        engine = self.crawler.engine
+        if engine.spider_is_idle():
+            # Scrapy itself would look again in five seconds.
+            await engine.close_spider_async(reason="finished")
+
+    async def _look_up(self, spider: LookupSpider, size: int) -> None:
+        try:
+            keys, count = await self.writer.unseen(self.calls_max * size + 1)
+        except SESSION_ERRORS as error:
+            note_failure(self.crawler, "database_error", one_line(error))
+            return
+        self.writer.marks = bool(count)
+        calls = list(_calls([key for key in keys if spider.can_look_up(key)], size))
+        if not self.calls_max:
+            self._tell_unchecked(count)
+        elif len(calls) > self.calls_max:
+            message = (
+                f"{count} known coins did not come, more than DELISTING_CHECK_CALLS_MAX="
+                f"{self.calls_max} calls can ask for: none is marked as delisted"
+            )
+            note_failure(self.crawler, "coins_missing", message)
+        else:
+            # What can't be asked for stays as it is.
+            crawl_state(self.crawler).seen.add([k for k in keys if not spider.can_look_up(k)])
+            for call in calls:
+                self.crawler.engine.crawl(spider.lookup_request(call))
+
+    def _tell_unchecked(self, count: int) -> None:
+        self.writer.marks = False
+        if count:
+            logger.info(
+                "%d known coins did not come; none is marked as delisted, for"
+                " DELISTING_CHECK_CALLS_MAX=0 lets none be looked for",
+                count,
+            )
+
+
+def _calls(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
+    """The keys in parts that fit into one call."""
+    call: list[Key] = []
+    length = 0
+    for key in keys:
+        if call and (len(call) == size or length + len(str(key)) > _LENGTH_MAX):
+            yield call
+            call, length = [], 0
+        call.append(key)
+        length += len(str(key))
+    if call:
+        yield call
