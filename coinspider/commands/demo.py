@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
 from coinspider.crawl.program import program
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds, in which a third of the coins changes while the pages are served
@@ -53,7 +55,10 @@ class Command(ScrapyCommand):
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        database_url = _demo_database()
+        try:
+            database_url = _demo_database()
+        except (ConfigurationError, DatabaseUnreachableError) as error:
+            raise UsageError(str(error), print_help=False) from None
         with _sandbox(opts.coins, ("--tick", str(TICK)) if opts.serve else ()) as base_url:
             environment = _environment(base_url, database_url)
             print(f"The sandbox serves {opts.coins} made-up coins at {base_url}")

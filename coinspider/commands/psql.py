@@ -15,7 +15,7 @@ class Command(ScrapyCommand):
     requires_crawler_process = False
 
     def syntax(self) -> str:
-        return "[-c SQL] [--demo]"
+        return "[-c SQL] [--url] [--demo]"
 
     def short_desc(self) -> str:
         return "Open psql on the crawl's database"
@@ -23,6 +23,7 @@ class Command(ScrapyCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("-c", dest="sql", metavar="SQL", help="run this and leave")
+        parser.add_argument("--url", action="store_true", help="print the database's URL and leave")
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -30,7 +31,7 @@ class Command(ScrapyCommand):
 
         from coinspider.errors import ConfigurationError, DatabaseUnreachableError
         from coinspider.store.connect import database_settings
-        from coinspider.store.embedded_server import bundled_psql
+        from coinspider.store.embedded_server import bundled_program
 
         assert self.settings
         try:
@@ -38,12 +39,15 @@ class Command(ScrapyCommand):
         except (ConfigurationError, DatabaseUnreachableError) as error:
             raise UsageError(str(error), print_help=False) from None
         url = str(database.url)
+        if opts.url:
+            print(url)
+            return
         # Other users of the machine see a command's arguments, but not its environment.
         password = conninfo_to_dict(url).get("password")
         environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
         if database.schema:
             environment["PGOPTIONS"] = f"-c search_path={database.search_path}"
-        command = [str(bundled_psql()), _without_password(url)]
+        command = [str(bundled_program("psql")), _without_password(url)]
         if opts.sql:
             command += ["-c", opts.sql]
         self.exitcode = subprocess.run(command, env=environment, check=False).returncode

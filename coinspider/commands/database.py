@@ -1,0 +1,105 @@
+"""``scrapy database``: the crawl's database for other programs, into a file, to another server."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import TYPE_CHECKING
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from coinspider.errors import CoinspiderError, ConfigurationError
+
+if TYPE_CHECKING:
+    from coinspider.store.database_settings import DatabaseSettings
+
+
+class Command(ScrapyCommand):
+    """Each of its actions reads ``DATABASE_URL``, or the embedded server without one."""
+
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+
+    def syntax(self) -> str:
+        return "url | dump FILE | restore FILE | move URL"
+
+    def short_desc(self) -> str:
+        return "Connect other programs to the database, dump it, restore it, or move it"
+
+    def long_desc(self) -> str:
+        return (
+            "url: print its URL for other programs, and keep the embedded PostgreSQL running until"
+            " Ctrl-C. dump FILE: write all of it to a file, in pg_dump's custom format."
+            " restore FILE: read such a file into the database, which must be empty. move URL: copy"
+            " all of it, with its history, to the empty database at URL."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from coinspider.store.connect import database_settings
+
+        actions: dict[tuple[str, int], Callable[..., None]] = {
+            ("url", 1): _show, ("dump", 2): _dump, ("restore", 2): _restore, ("move", 2): _move
+        }  # fmt: skip
+        action = actions.get((args[0], len(args))) if args else None
+        if action is None:
+            raise UsageError(f"give one of: {self.syntax()}", print_help=False)
+        assert self.settings
+        try:
+            action(database_settings(self.settings, opts.demo), *args[1:])
+        except CoinspiderError as error:
+            raise UsageError(str(error), print_help=False) from None
+
+
+def _show(database: "DatabaseSettings") -> None:
+    print(database.url, flush=True)
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        return
+
+
+def _dump(database: "DatabaseSettings", file: str) -> None:
+    from coinspider.store.transfer import count_rows, dump
+
+    if Path(file).exists():
+        raise ConfigurationError(f"{file} exists already")
+    dump(str(database.url), Path(file), database.schema)
+    _tell(f"Written to {file}:", count_rows(str(database.url), database.schema))
+
+
+def _restore(database: "DatabaseSettings", file: str) -> None:
+    from coinspider.store.database_url import describe
+    from coinspider.store.transfer import count_rows, restore
+
+    if not Path(file).is_file():
+        raise ConfigurationError(f"there is no file {file}")
+    url = str(database.url)
+    restore(url, Path(file), database.schema)
+    _tell(f"Restored into {describe(url)}:", count_rows(url, database.schema))
+
+
+def _move(database: "DatabaseSettings", target: str) -> None:
+    from coinspider.store.database_url import check_url, describe
+    from coinspider.store.transfer import check_is_empty, count_rows, dump, restore
+
+    target, schema = check_url(target), database.schema
+    # Before the work that a dump is.
+    check_is_empty(target, schema)
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        dump(str(database.url), Path(directory, "dump"), schema)
+        restore(target, Path(directory, "dump"), schema)
+    _tell(f"Copied to {describe(target)}:", count_rows(target, schema))
+    print("From now on: DATABASE_URL=... of that database, in the environment or in .env")
+
+
+def _tell(heading: str, tables: list[tuple[str, int]]) -> None:
+    print(heading)
+    for name, rows in tables:
+        print(f"  {name}: {rows} rows")

