@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import subprocess
 
 from scrapy.commands import ScrapyCommand
@@ -46,7 +47,9 @@ class Command(ScrapyCommand):
         password = conninfo_to_dict(url).get("password")
         environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
         if database.schema:
-            environment["PGOPTIONS"] = f"-c search_path={database.search_path}"
+            # Spaces part the options: https://www.postgresql.org/docs/current/libpq-connect.html
+            path = re.sub(r"([\\\s])", r"\\\1", database.search_path)
+            environment["PGOPTIONS"] = f"-c search_path={path}"
         command = [str(bundled_program("psql")), _without_password(url)]
         if opts.sql:
             command += ["-c", opts.sql]

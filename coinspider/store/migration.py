@@ -5,9 +5,9 @@ Columns are only ever added, so a user's own views, indexes and grants stay as t
 than the code knows belongs to a newer version.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem
@@ -22,6 +22,7 @@ from coinspider.store.schema import (
     history_tables,
     item_table,
 )
+from coinspider.store.table_check import FoundColumn, check_table, find_table, probe
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
@@ -36,29 +37,12 @@ SCHEMA = Table(
     },
     ["table_name"],
 )
-_FOUND = """
-SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
-WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
-"""
-# Types that a user may have put in the place of another.
-_WIDER = {
-    "integer": ("bigint", "numeric"),
-    "bigint": ("numeric",),
-    "text": ("character varying",),
-}
+_CURRENT_SCHEMA = "SELECT current_schema()"
 _RECORDED = "SELECT columns FROM coinspider_schema WHERE table_name = %s"
 _RECORD = """
 INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
 ON CONFLICT (table_name) DO UPDATE SET columns = excluded.columns, changed_at = now()
 """
-
-
-class FoundColumn(NamedTuple):
-    """A column as the database has it."""
-
-    name: str
-    type: str
-    not_null: bool
 
 
 async def migrate(
@@ -67,16 +51,48 @@ async def migrate(
     """Create the tables that are missing and add the columns that are; others may do so at once.
 
     The tables of an item's history are among them only if there is to be a history. Raises
-    :exc:`ConfigurationError` for tables of a newer version, and for those that can't be brought up
-    to date by adding columns.
+    :exc:`ConfigurationError` for tables of a newer version, for those that can't be brought up to
+    date by adding columns, and for those of others: these are left as they are.
     """
+    try:
+        await _migrate_all(connection, _tables(item_class, history))
+    except errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            "the user of DATABASE_URL may not make or change coinspider's tables:"
+            f" {error.diag.message_primary}; GRANT it, or set POSTGRES_SCHEMA to a schema of theirs"
+        ) from None
+
+
+async def _migrate_all(connection: AsyncConnection, tables: list[Table]) -> None:
     async with connection.transaction():
         await connection.execute(SCHEMA_LOCK)
         await connection.execute(_PATIENCE)
-        if not await _found(connection, SCHEMA):
+        if found := await find_table(connection, SCHEMA.name):
+            check_table(SCHEMA, found, set())
+        else:
             await connection.execute(_create(SCHEMA))
-        for table in _tables(item_class, history):
+        for table in tables:
             await _migrate(connection, table)
+
+
+async def make_schema(connection: AsyncConnection, schema: str | None) -> None:
+    """Make ``POSTGRES_SCHEMA`` unless it is there; see that there is one to make tables in.
+
+    Raises :exc:`ConfigurationError`.
+    """
+    row = await (await connection.execute(_CURRENT_SCHEMA)).fetchone()
+    current = row and row[0]
+    if not current and schema:
+        async with connection.transaction():
+            await connection.execute(SCHEMA_LOCK)
+            await connection.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+            )
+    elif not current or current.startswith("pg_temp"):
+        raise ConfigurationError(
+            "the search_path of the user of DATABASE_URL leads to no schema for tables: set"
+            " POSTGRES_SCHEMA=coinspider, or ALTER ROLE ... SET search_path"
+        )
 
 
 def table_names(item_class: type[TableItem] | None) -> list[str]:
@@ -94,51 +110,22 @@ def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
 
 
 async def _migrate(connection: AsyncConnection, table: Table) -> None:
-    found = await _found(connection, table)
+    found = await find_table(connection, table.name)
     recorded = await (await connection.execute(_RECORDED, [table.name])).fetchone()
     known = set(recorded[0]) if recorded else set()
     if found:
-        _check(table, found, known)
-        await _add_columns(connection, table, found)
+        check_table(table, found, known)
+        await _add_columns(connection, table, found.columns)
+        if found.may_swallow:
+            await probe(connection, table)
     else:
         await connection.execute(_create(table))
     if known != set(table.columns):
         await connection.execute(_RECORD, [table.name, list(table.columns)])
 
 
-async def _found(connection: AsyncConnection, table: Table) -> dict[str, FoundColumn]:
-    rows = await (await connection.execute(_FOUND, [table.name])).fetchall()
-    return {row[0]: FoundColumn(*row) for row in rows}
-
-
-def _check(table: Table, found: dict[str, FoundColumn], recorded: set[str]) -> None:
-    if newer := sorted(recorded & found.keys() - table.columns.keys()):
-        raise ConfigurationError(
-            f"the table {table.name} belongs to a newer coinspider, which knows the column"
-            f" {', '.join(newer)}: update this one; or, if the field was taken out on purpose,"
-            f" DROP the column"
-        )
-    if missing := [name for name in table.primary_key if name not in found]:
-        raise ConfigurationError(
-            f"the primary key of the table {table.name} can't get the column {', '.join(missing)}:"
-            " rename the table, and a new one will be made"
-        )
-    for name, column in table.columns.items():
-        if name in found and not holds(found[name].type, column.type):
-            raise ConfigurationError(
-                f"the column {name} of the table {table.name} is {found[name].type}, where"
-                f" {column.type} is needed: ALTER its type, or rename the table, and a new one"
-                " will be made"
-            )
-
-
-def holds(found: str, needed: str) -> bool:
-    """Whether a column of the type ``found`` holds each value of ``needed``, none of it changed."""
-    return found == needed or found in _WIDER.get(needed, ())
-
-
 async def _add_columns(
-    connection: AsyncConnection, table: Table, found: dict[str, FoundColumn]
+    connection: AsyncConnection, table: Table, found: Mapping[str, FoundColumn]
 ) -> None:
     """Also let be empty what was once required, as a field of the item that no longer is."""
     changes = [

@@ -44,7 +44,8 @@ class SqlColumn(NamedTuple):
 class Table(NamedTuple):
     """A table: its columns by name, its primary key, and what follows these.
 
-    ``fill`` has the statements that fill columns added to a table that has rows already.
+    ``fill`` has the statements that fill columns added to a table that has rows already;
+    ``made_with`` are the columns that it had before any were added.
     """
 
     name: str
@@ -52,6 +53,16 @@ class Table(NamedTuple):
     primary_key: list[str]
     options: LiteralString = ""
     fill: dict[str, LiteralString] = {}  # noqa: RUF012
+    made_with: frozenset[str] = frozenset()
+
+    @property
+    def first_columns(self) -> frozenset[str]:
+        """What the table has had since the first version that made it; by these it is known."""
+        return self.made_with or frozenset(self.columns)
+
+    @property
+    def is_partitioned(self) -> bool:
+        return self.options.startswith("PARTITION BY")
 
 
 TEXT, NEEDED_TEXT = SqlColumn("text"), SqlColumn("text", nullable=False)
@@ -112,6 +123,9 @@ CRAWL = Table(
     ["id"],
     # Once only complete crawls had a row.
     fill={"outcome": "UPDATE crawl SET outcome = 'complete' WHERE ended_at IS NOT NULL"},
+    made_with=frozenset(
+        ["id", "spider", "url", "started_at", "ended_at", "page_count", "record_count"]
+    ),
 )
 # Up to when the changes of a history have become candles.
 CANDLE_STATE = Table(
@@ -129,6 +143,7 @@ REJECTED_RECORD = Table(
         "reason": NEEDED_TEXT,
     },
     ["id"],
+    made_with=frozenset(["id", "rejected_at", "source_url", "text", "reason"]),
 )
 
 
@@ -142,6 +157,7 @@ def item_table(item_class: type[TableItem]) -> Table:
         | {"delisted_at": TIME},
         primary_key(item_class),
         "WITH (fillfactor = 85)",
+        made_with=frozenset([*primary_key(item_class), "extra"]),
     )
 
 

@@ -37,7 +37,7 @@ from coinspider.store.history import HistorySettings, keep_partitions
 from coinspider.store.incremental_state import read_since, write_since
 from coinspider.store.lease import CrawlLease, Run
 from coinspider.store.lock_holder import lock_holder
-from coinspider.store.migration import migrate, table_names
+from coinspider.store.migration import make_schema, migrate, table_names
 from coinspider.store.patience import Patience
 from coinspider.store.reconnecting import ReconnectingConnection
 from coinspider.store.stored_item import stored_item_class
@@ -210,6 +210,7 @@ class CrawlSession:
     ) -> CrawlStart | str:
         """Take the lease; or say in one line why the crawl does not begin."""
         async with connection.pinned():
+            await make_schema(connection, self.database.schema)
             item_class = target.item_class
             if item_class is None and target.table:
                 item_class = await stored_item_class(connection, target.table)

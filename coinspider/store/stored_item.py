@@ -7,12 +7,13 @@ from coinspider.records.inferred_item import make_item_class
 from coinspider.records.table_item import TableItem
 
 _STORED_TYPES = """
-SELECT column_name, data_type FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 _STORED_KEYS = """
 SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
 WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
+ORDER BY array_position(indkey::int2[], attnum)
 """
 
 

@@ -1,0 +1,211 @@
+"""Whether a table of the right name is coinspider's, and can take what a crawl writes.
+
+What is found here would otherwise fail row by row, or not at all: a rule or a trigger can swallow a
+row without a word.
+"""
+
+from collections.abc import Mapping
+from typing import LiteralString, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection, errors, sql
+
+from coinspider.errors import ConfigurationError
+from coinspider.store.schema import Table
+
+# https://www.postgresql.org/docs/current/catalog-pg-class.html; of pg_trigger's bits 1 is for each
+# row, 2 before, 4 insert, 16 update.
+_TABLE = """
+SELECT relkind::text,
+       has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+           AND has_table_privilege(oid, 'UPDATE'),
+       EXISTS (
+           SELECT FROM pg_rewrite
+           WHERE ev_class = class.oid AND ev_type IN ('2', '3') AND ev_enabled <> 'D'
+       ),
+       row_security_active(oid) OR EXISTS (
+           SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal
+               AND tgenabled <> 'D' AND tgtype & 3 = 3 AND tgtype & 20 <> 0
+       ),
+       (SELECT coalesce(jsonb_agg(names), '[]') FROM (
+           SELECT (
+               SELECT jsonb_agg(attname) FROM pg_attribute
+               WHERE attrelid = indrelid AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])
+           ) AS names
+           FROM pg_index WHERE indrelid = class.oid AND indisunique AND indisvalid
+               AND indimmediate AND indpred IS NULL AND indexprs IS NULL
+       ) AS keys)
+FROM pg_class AS class WHERE oid = to_regclass(quote_ident(%s))
+"""
+_COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod), attnotnull,
+       atthasdef OR attidentity <> '', attgenerated <> '' OR attidentity = 'a'
+FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
+"""
+_KINDS = {
+    "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
+    "f": "foreign table", "S": "sequence", "i": "index", "I": "index", "c": "type",
+}  # fmt: skip
+KEEP_APART = "rename it, or set POSTGRES_SCHEMA to a schema for coinspider's tables alone"
+# Types that a user may have put in the place of another.
+_WIDER = {
+    "integer": ("bigint", "numeric"),
+    "smallint[]": ("integer[]", "bigint[]"),
+    "bigint": ("numeric",),
+    "text": ("character varying",),
+}
+_SAMPLES: dict[str, LiteralString] = {
+    "text": "'coinspider probe'", "numeric": "0", "bigint": "0", "integer": "0",
+    "double precision": "0", "boolean": "false", "timestamp with time zone": "now()",
+    "jsonb": "'{}'", "text[]": "'{}'", "numeric[]": "'{}'", "smallint[]": "'{}'",
+}  # fmt: skip
+_PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
+_PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
+
+
+class FoundColumn(NamedTuple):
+    """A column as the database has it."""
+
+    name: str
+    type: str
+    not_null: bool
+    has_default: bool
+    is_generated: bool
+
+
+class FoundTable(NamedTuple):
+    """What the database has under the name of a table."""
+
+    kind: str
+    may_write: bool
+    has_rules: bool
+    may_swallow: bool
+    unique_keys: list[list[str]]
+    columns: Mapping[str, FoundColumn]
+
+
+async def find_table(connection: AsyncConnection, name: str) -> FoundTable | None:
+    row = await (await connection.execute(_TABLE, [name])).fetchone()
+    if row is None:
+        return None
+    rows = await (await connection.execute(_COLUMNS, [name])).fetchall()
+    columns = {column.name: column for column in map(FoundColumn._make, rows)}
+    return FoundTable._make([*row, columns])
+
+
+def check_table(table: Table, found: FoundTable, recorded: set[str]) -> None:
+    """Raises :exc:`ConfigurationError`, one line that says what to do.
+
+    ``recorded`` are the columns that coinspider gave the table, as the database remembers them.
+    """
+    wanted = "p" if table.is_partitioned else "r"
+    if found.kind != wanted:
+        raise ConfigurationError(
+            f"{table.name} is a {_KINDS.get(found.kind, 'relation')}, where a {_KINDS[wanted]} is"
+            f" needed: {KEEP_APART}"
+        )
+    if newer := sorted(recorded & found.columns.keys() - table.columns.keys()):
+        raise ConfigurationError(
+            f"the table {table.name} belongs to a newer coinspider, which knows the column"
+            f" {', '.join(newer)}: update this one; or, if the field was taken out on purpose,"
+            f" DROP the column"
+        )
+    if not recorded and (missing := sorted(table.first_columns - found.columns.keys())):
+        raise ConfigurationError(
+            f"the table {table.name} is not coinspider's, as it has no column"
+            f" {', '.join(missing)}: {KEEP_APART}"
+        )
+    if missing := [name for name in table.primary_key if name not in found.columns]:
+        raise ConfigurationError(
+            f"the primary key of the table {table.name} can't get the column {', '.join(missing)}:"
+            " rename the table, and a new one will be made"
+        )
+    _check_columns(table, found)
+    if not any(set(key) == set(table.primary_key) for key in found.unique_keys):
+        raise ConfigurationError(
+            f"the table {table.name} has no primary key of {', '.join(table.primary_key)}, which"
+            f" tells its rows apart: add one, or {KEEP_APART}"
+        )
+    if not found.may_write:
+        raise ConfigurationError(
+            f"the table {table.name} may not be written to: GRANT SELECT, INSERT, UPDATE on it to"
+            " the user of DATABASE_URL"
+        )
+    if found.has_rules:
+        raise ConfigurationError(
+            f"the table {table.name} has a rule, which may swallow rows: DROP RULE, and use a"
+            " trigger instead"
+        )
+
+
+def _check_columns(table: Table, found: FoundTable) -> None:
+    for name, column in table.columns.items():
+        there = found.columns.get(name)
+        if there and not holds(there.type, column.type):
+            raise ConfigurationError(
+                f"the column {name} of the table {table.name} is {there.type}, where"
+                f" {column.type} is needed: ALTER its type, or rename the table, and a new one"
+                " will be made"
+            )
+        if there and column.is_identity and not there.has_default:
+            raise ConfigurationError(
+                f"the column {name} of the table {table.name} does not number the rows:"
+                f" make it GENERATED ALWAYS AS IDENTITY, or {KEEP_APART}"
+            )
+        if there and there.is_generated and not column.is_identity:
+            raise ConfigurationError(
+                f"the column {name} of the table {table.name} is generated, where a crawl has to"
+                f" write it: DROP EXPRESSION, or {KEEP_APART}"
+            )
+    for name in sorted(found.columns.keys() - table.columns.keys()):
+        own = found.columns[name]
+        if own.not_null and not own.has_default:
+            raise ConfigurationError(
+                f"the table {table.name} has a column {name} of your own that no row may go"
+                " without: give it a DEFAULT, or DROP NOT NULL"
+            )
+
+
+def holds(found: str, needed: str) -> bool:
+    """Whether a column of the type ``found`` holds each value of ``needed``, none of it changed."""
+    return found == needed or found in _WIDER.get(needed, ())
+
+
+async def probe(connection: AsyncConnection, table: Table) -> None:
+    """Write a row, to see whether it is swallowed, and take it back.
+
+    A row that is refused with an error proves nothing: so may a constraint of the user's do.
+    """
+    needed = {
+        name: sql.SQL(_SAMPLES[column.type])
+        for name, column in table.columns.items()
+        if not column.is_identity and (name in table.primary_key or not column.nullable)
+    }
+    names = {
+        "table": sql.Identifier(table.name),
+        "key": sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, needed)),
+        "values": sql.SQL(", ").join(needed.values()),
+        "column": sql.Identifier(list(needed)[-1]),
+    }
+    try:
+        async with connection.transaction(force_rollback=True):
+            written = await connection.execute(sql.SQL(_PROBE).format(**names))
+            key = await written.fetchone()
+            if key:
+                update = sql.SQL(_PROBE_UPDATE).format(
+                    **names | {"values": sql.SQL(", ").join(map(sql.Literal, key))}
+                )
+                written = await connection.execute(update)
+    except errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"the table {table.name} refuses rows: {error.diag.message_primary}"
+        ) from None
+    except (psycopg.DataError, psycopg.IntegrityError, errors.RaiseException):
+        return
+    if not written.rowcount:
+        raise ConfigurationError(
+            f"a trigger or a policy of the table {table.name} swallows rows: let it return the row"
+            f" (RETURN NEW), or {KEEP_APART}"
+        )

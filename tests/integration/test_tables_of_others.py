@@ -1,0 +1,153 @@
+"""Tables that are in the way, found before the first request; and a schema of coinspider's own."""
+
+import asyncio
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+
+from coinspider.errors import ConfigurationError
+from coinspider.items import FullCoin
+from coinspider.store.migration import migrate
+from tests.helpers.processes import last_line
+
+SWALLOW = """
+CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER swallow BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()
+"""
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
+SCHEMA_OF = "SELECT DISTINCT table_schema FROM information_schema.tables WHERE table_name = %s"
+
+
+@pytest.fixture
+def run(database_url):
+    """Migrates the tables of coins."""
+
+    async def migrated():
+        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await migrate(connection, FullCoin)
+
+    return lambda: asyncio.run(migrated())
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("CREATE VIEW crawl AS SELECT 1 AS id", "crawl is a view, where a table is needed"),
+        ("CREATE MATERIALIZED VIEW full_coin AS SELECT 1", "full_coin is a materialized view"),
+        ("CREATE SEQUENCE rejected_record", "rejected_record is a sequence"),
+        (
+            "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb,"
+            " PRIMARY KEY (coin_id, vs_currency)) PARTITION BY HASH (coin_id)",
+            "full_coin is a partitioned table",
+        ),
+        ("CREATE TABLE crawl (id int PRIMARY KEY, name text)", "crawl is not coinspider's"),
+        ("CREATE TABLE source_state (id int)", "source_state is not coinspider's"),
+        ("CREATE TABLE coinspider_schema (id int)", "coinspider_schema is not coinspider's"),
+        (
+            "CREATE TABLE full_coin (id text PRIMARY KEY, name text)",
+            "full_coin is not coinspider's",
+        ),
+        (
+            "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb)",
+            "full_coin has no primary key of coin_id, vs_currency",
+        ),
+        (
+            "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb,"
+            " owner int NOT NULL, PRIMARY KEY (coin_id, vs_currency))",
+            "full_coin has a column owner of your own that no row may go without",
+        ),
+        (
+            "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb,"
+            " name text GENERATED ALWAYS AS (coin_id) STORED, PRIMARY KEY (coin_id, vs_currency))",
+            "the column name of the table full_coin is generated",
+        ),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_is_in_the_way_is_named_and_left_as_it_is(run, query, statement, message):
+    query(statement)
+    before = query(TABLES)
+    with pytest.raises(ConfigurationError, match=message):
+        run()
+    assert query(TABLES) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("CREATE RULE swallow AS ON INSERT TO {} DO INSTEAD NOTHING", "has a rule"),
+        (SWALLOW.replace("{table}", "{}").replace("{event}", "INSERT"), "swallows rows"),
+        (SWALLOW.replace("{table}", "{}").replace("{event}", "UPDATE"), "swallows rows"),
+    ],
+    ids=["rule", "trigger of INSERT", "trigger of UPDATE"],
+)
+@pytest.mark.parametrize("table", ["crawl", "full_coin", "rejected_record", "source_state"])
+def test_what_swallows_rows_is_found(run, query, table, statement, message):
+    run()
+    query(statement.format(table))
+    with pytest.raises(ConfigurationError, match=f"the table {table} .*{message}|{message}"):
+        run()
+    assert query("SELECT count(*) FROM crawl") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE crawl ALTER process_id TYPE bigint, ALTER page_count TYPE numeric",
+        "ALTER TABLE full_coin ALTER market_cap_rank TYPE numeric, ALTER name TYPE varchar",
+        "ALTER TABLE full_coin ADD note text NOT NULL DEFAULT ''",
+        "ALTER TABLE full_coin DROP CONSTRAINT full_coin_pkey, ADD id serial PRIMARY KEY;"
+        " CREATE UNIQUE INDEX ON full_coin (vs_currency, coin_id)",
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RETURN NEW; END';"
+        " CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON full_coin FOR EACH ROW"
+        " EXECUTE FUNCTION touch()",
+        "ALTER TABLE full_coin ADD CHECK (coin_id <> 'coinspider probe')",
+    ],
+    ids=["wider", "wider of an item", "column of one's own", "other key", "trigger", "check"],
+)
+def test_what_a_user_may_change_is_accepted(run, query, scrapy, sandbox, statement):
+    run()
+    query(statement)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT count(*), max(market_cap_rank) FROM full_coin") == [(10, 10)]
+
+
+def test_found_before_the_first_request_with_what_to_do(scrapy, sandbox, query):
+    query("CREATE TABLE crawl (id int PRIMARY KEY, name text)")
+    api = sandbox("--coins", 10)
+    refused = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    assert refused.returncode == 1
+    assert "set POSTGRES_SCHEMA to a schema for coinspider's tables alone" in last_line(refused)
+    assert "Traceback" not in refused.stderr
+    assert not api.calls()
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, POSTGRES_SCHEMA="Mine 'n")
+    assert done.returncode == 0, done.stderr
+    assert query(SCHEMA_OF, "full_coin") == [("Mine 'n",)]
+    assert query("SELECT count(*) FROM crawl") == [(0,)]
+    listed = scrapy("coins", "--columns", "coin_id", POSTGRES_SCHEMA="Mine 'n")
+    assert len(listed.stdout.splitlines()) == 11
+    read = scrapy("psql", "-c", "SELECT count(*) FROM full_coin", POSTGRES_SCHEMA="Mine 'n")
+    assert "10" in read.stdout
+
+
+@pytest.fixture
+def role(query, database_url):
+    """A user who owns nothing."""
+    query("CREATE ROLE guest LOGIN")
+    yield make_conninfo(database_url, user="guest")
+    query("DROP OWNED BY guest")
+    query("DROP ROLE guest")
+
+
+def test_user_who_may_not_make_tables_is_told(scrapy, sandbox, role, query):
+    api = sandbox("--coins", 10)
+    refused = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=role)
+    assert refused.returncode == 1
+    assert "may not make or change coinspider's tables" in last_line(refused)
+    query("CREATE SCHEMA coins AUTHORIZATION guest")
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=role,
+                  POSTGRES_SCHEMA="coins")  # fmt: skip
+    assert done.returncode == 0, done.stderr
