@@ -11,8 +11,11 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from OpenSSL import SSL
     from scrapy.crawler import Crawler
     from twisted.web.server import Site
+
+AddAuthorities = Callable[["SSL.Context"], None]
 
 # Private methods that classes of coinspider override: class, method, version.
 OVERRIDDEN = (
@@ -102,3 +105,28 @@ def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
                 for part in service.args
             )
     return application
+
+
+def client_tls_options(policy: Any, hostname: str, add_authorities: "AddAuthorities") -> Any:
+    """Twisted's options to verify a server, with the ciphers and versions that Scrapy has.
+
+    Scrapy 2.19: ``_ScrapyClientContextFactory._get_cert_options_kwargs``; Twisted 26.10:
+    ``_sslverify.IOpenSSLTrustRoot``.
+    """
+    from twisted.internet._sslverify import IOpenSSLTrustRoot
+    from twisted.internet.ssl import optionsForClientTLS
+    from zope.interface import implementer
+
+    @implementer(IOpenSSLTrustRoot)
+    class TrustRoot:
+        def _addCACertsToContext(self, context: "SSL.Context") -> None:  # noqa: N802
+            add_authorities(context)
+
+    options = policy._get_cert_options_kwargs()
+    root: Any = TrustRoot()
+    return optionsForClientTLS(hostname, trustRoot=root, extraCertificateOptions=options)
+
+
+def replace_tls_policy(handler: Any, make_policy: Callable[[Any], Any]) -> None:
+    """Scrapy has no setting for it that is not deprecated (2.19: ``_contextFactory``)."""
+    handler._contextFactory = make_policy(handler._contextFactory)

@@ -15,6 +15,7 @@
     ├── CoercionError               a record can't become an item (also a ValueError)
     ├── RejectedRecordError         what Scrapy is told of such a record (a DropItem)
     ├── LinkRefusedError            a link leads where the crawl does not go (an IgnoreRequest)
+    ├── CertificateRefusedError     a server does not prove who it is (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
     ├── RequestRefusedError         the gate does not let a request in
     └── ViewError                   a request of the web has no view
@@ -75,6 +76,10 @@ class RejectedRecordError(CoinspiderError, DropItem):
 
 class LinkRefusedError(CoinspiderError, IgnoreRequest):
     """A link leads where the crawl does not go; the message says from where to where."""
+
+
+class CertificateRefusedError(CoinspiderError, IgnoreRequest):
+    """A server does not prove who it is; the message says what is wrong with its certificate."""
 
 
 class CrawlEndingError(CoinspiderError, IgnoreRequest):

@@ -41,6 +41,10 @@ DOWNLOAD_HANDLERS = dict.fromkeys(
     if API_TOKEN_PARAMETER
     else "coinspider.http.download_handler.HTTP11DownloadHandler",
 )
+# Whose certificates are trusted: those of the system's authorities, and of a file in PEM form
+DOWNLOAD_VERIFY_CERTIFICATES = True
+DOWNLOAD_CA_FILE = os.environ.get("DOWNLOAD_CA_FILE")
+
 # Links that an API sends lead to its own host, or to these, without credentials.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl

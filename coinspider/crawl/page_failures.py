@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from w3lib.url import safe_url_string
 
 from coinspider.crawl.failure import note_failure
-from coinspider.errors import CrawlEndingError, LinkRefusedError
+from coinspider.errors import CertificateRefusedError, CrawlEndingError, LinkRefusedError
 from coinspider.http.links import check_link
 
 _URL_SHOWN = 300  # characters
@@ -33,6 +33,8 @@ class PageFailures(Spider):
             return None
         if isinstance(error, LinkRefusedError):
             raise note_failure(self.crawler, "link_refused", str(error))
+        if isinstance(error, CertificateRefusedError):
+            raise self.page_failure(request, str(error))
         if not isinstance(error, HttpError):
             return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
         if error.response.status in REDIRECTS and "Location" in error.response.headers:

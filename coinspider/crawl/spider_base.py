@@ -17,6 +17,7 @@ from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import ConfigurationError, LinkRefusedError, PageError
+from coinspider.http.ca_file import check_ca_file
 from coinspider.http.credentials import TOKEN_META, credential_headers
 from coinspider.http.links import HOME_META, check_link, origin
 from coinspider.http.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
@@ -66,6 +67,7 @@ class PaginatedSpider(LookupSpider):
             raise ConfigurationError(
                 f"API_RATE_LIMIT={calls} is not a number of calls per minute (0 for no limit)"
             )
+        check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)

@@ -1,8 +1,36 @@
-"""Scrapy's own HTTP download handler, without what takes longest in its import."""
+"""Scrapy's own HTTP download handler, which tells whose certificate it does not trust."""
 
-from coinspider._compat import no_stack_search
+from functools import partial
 
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.exceptions import DownloadFailedError
+from scrapy.http import Response
+
+from coinspider._compat import no_stack_search, replace_tls_policy
+from coinspider.errors import CertificateRefusedError
+from coinspider.http.ca_file import check_ca_file
+
+# Without what takes longest in its import.
 with no_stack_search():
-    from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
+    from scrapy.core.downloader.handlers import http11
 
-__all__ = ["HTTP11DownloadHandler"]
+    from coinspider.http.tls import Authorities, VerifyingPolicy, certificate_problem
+
+
+class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
+    """Trusts the authorities of ``DOWNLOAD_CA_FILE`` too."""
+
+    def __init__(self, crawler: Crawler):
+        super().__init__(crawler)
+        if crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
+            authorities = Authorities(check_ca_file(crawler.settings))
+            replace_tls_policy(self, partial(VerifyingPolicy, authorities=authorities))
+
+    async def download_request(self, request: Request) -> Response:
+        try:
+            return await super().download_request(request)
+        except DownloadFailedError as error:
+            if problem := certificate_problem(error.__cause__):
+                raise CertificateRefusedError(problem) from None
+            raise

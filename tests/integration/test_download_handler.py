@@ -9,7 +9,7 @@ from coinspider.http.download_handler import HTTP11DownloadHandler
 from scrapy.core.downloader.handlers import http11
 from scrapy.utils import deprecate
 
-assert HTTP11DownloadHandler is http11.HTTP11DownloadHandler
+assert HTTP11DownloadHandler.__base__ is http11.HTTP11DownloadHandler
 assert deprecate.inspect is inspect
 assert not inspect.modulesbyfile
 """

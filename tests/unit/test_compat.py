@@ -11,6 +11,7 @@ from scrapy.utils.misc import load_object
 
 from coinspider._compat import (
     OVERRIDDEN,
+    client_tls_options,
     no_stack_search,
     scrapyd_application,
     server_programs,
@@ -62,3 +63,18 @@ def test_scrapyds_site_is_replaced(tmp_path, monkeypatch):
     assert [service for service in IServiceCollection(application)
             if own in getattr(service, "args", ())]  # fmt: skip
     assert scrapyd_app.wrap_resource is wrap_resource
+
+
+def test_scrapys_handler_has_a_tls_policy_that_is_replaced():
+    from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
+
+    assert "self._contextFactory" in inspect.getsource(HTTP11DownloadHandler.__init__)
+
+
+def test_authorities_are_asked_for_when_a_server_is_to_be_verified():
+    from scrapy.core.downloader.contextfactory import _ScrapyClientContextFactory
+
+    contexts = []
+    options = client_tls_options(_ScrapyClientContextFactory(), "localhost", contexts.append)
+    options._createConnection.__self__.getContext()
+    assert len(contexts) == 1

@@ -1,0 +1,62 @@
+"""Which servers' certificates a crawl trusts."""
+
+import os
+from typing import Any
+
+import certifi
+from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from coinspider._compat import client_tls_options
+
+_UNTRUSTED = "certificate verify failed"
+_OWN_STORE = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class Authorities:
+    """The authorities that the system knows, Mozilla's, and those of a file.
+
+    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, which OpenSSL knows, stand for the first two.
+    """
+
+    def __init__(self, ca_file: str | None):
+        self.ca_file = ca_file
+
+    def __call__(self, context: SSL.Context) -> None:
+        context.set_default_verify_paths()
+        if not any(map(os.environ.get, _OWN_STORE)):
+            context.load_verify_locations(certifi.where())
+        if self.ca_file:
+            context.load_verify_locations(self.ca_file)
+
+
+@implementer(IPolicyForHTTPS)
+class VerifyingPolicy:
+    """Scrapy's policy with other authorities, which it reads once for each host."""
+
+    def __init__(self, scrapys: Any, authorities: Authorities):
+        self._scrapys, self._authorities = scrapys, authorities
+        self._creators: dict[tuple[bytes, int], Any] = {}
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:  # noqa: N802
+        known = self._creators.get((hostname, port))
+        if not known:
+            known = client_tls_options(self._scrapys, hostname.decode(), self._authorities)
+            self._creators[hostname, port] = known
+        return known
+
+
+def certificate_problem(error: BaseException | None) -> str | None:
+    """What is wrong with a server's certificate, if that is why a download failed."""
+    for reason in getattr(error, "reasons", ()):
+        value = reason.value
+        if isinstance(value, (VerificationError, CertificateError)):
+            return "its certificate is for another name"
+        if isinstance(value, SSL.Error) and _UNTRUSTED in str(value):
+            return (
+                "its certificate is self-signed, expired, or of an authority that is not known"
+                " (DOWNLOAD_CA_FILE names one)"
+            )
+    return None
