@@ -16,6 +16,7 @@ from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.store.clear_text import warn_of_clear_text
 from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.database_url import describe
 from coinspider.store.patience import Patience
@@ -122,6 +123,7 @@ async def connect(database: DatabaseSettings, patience: Patience | None = None) 
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_read_only(False)
         await connection.prove()
+        warn_of_clear_text(connection)
     except (psycopg.Error, TimeoutError) as error:
         await connection.close()
         raise _unreachable(url, error) from None

@@ -1,0 +1,26 @@
+"""Which connections to a database are warned of."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from coinspider.store.clear_text import warn_of_clear_text
+
+
+@pytest.mark.parametrize(
+    ("password", "ssl", "address", "warned"),
+    [
+        ("secret", False, "192.0.2.1", True),
+        ("secret", False, "2001:db8::1", True),
+        ("secret", True, "192.0.2.1", False),
+        ("", False, "192.0.2.1", False),
+        ("secret", False, "127.0.0.1", False),
+        ("secret", False, "::1", False),
+        ("secret", False, "", False),
+    ],
+)
+def test_password_in_clear_to_another_machine_is_warned_of(caplog, password, ssl, address, warned):
+    info = SimpleNamespace(password=password, hostaddr=address, host="db.example")
+    warn_of_clear_text(SimpleNamespace(info=info, pgconn=SimpleNamespace(ssl_in_use=ssl)))
+    assert ("db.example is not encrypted" in caplog.text) is warned
+    assert "secret" not in caplog.text
