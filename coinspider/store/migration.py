@@ -1,8 +1,9 @@
 """Makes the tables, and brings those of earlier versions up to date, in place.
 
 Columns are only ever added, so a user's own views, indexes and grants stay as they are. The table
-``coinspider_schema`` remembers which columns are coinspider's: a database that has more of them
-than the code knows belongs to a newer version.
+``coinspider_schema`` remembers which columns are coinspider's. Where it has more of them than the
+code knows, a newer version has been here: during a rolling upgrade both go on side by side, as long
+as the columns that only the newer one knows may be left out.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from coinspider.store.schema import (
     history_tables,
     item_table,
 )
-from coinspider.store.table_check import FoundColumn, check_table, find_table, probe
+from coinspider.store.table_check import FoundColumn, check_table, find_table, newer_columns, probe
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
@@ -120,8 +121,9 @@ async def _migrate(connection: AsyncConnection, table: Table) -> None:
             await probe(connection, table)
     else:
         await connection.execute(_create(table))
-    if known != set(table.columns):
-        await connection.execute(_RECORD, [table.name, list(table.columns)])
+    recording = [*table.columns, *(newer_columns(table, found, known) if found else ())]
+    if known != set(recording):
+        await connection.execute(_RECORD, [table.name, recording])
 
 
 async def _add_columns(

@@ -4,6 +4,7 @@ What is found here would otherwise fail row by row, or not at all: a rule or a t
 row without a word.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import LiteralString, NamedTuple
 
@@ -12,6 +13,8 @@ from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
 from coinspider.store.schema import Table
+
+logger = logging.getLogger(__name__)
 
 # https://www.postgresql.org/docs/current/catalog-pg-class.html; of pg_trigger's bits 1 is for each
 # row, 2 before, 4 insert, 16 update.
@@ -73,6 +76,11 @@ class FoundColumn(NamedTuple):
     has_default: bool
     is_generated: bool
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether each new row must give a value for it."""
+        return self.not_null and not self.has_default
+
 
 class FoundTable(NamedTuple):
     """What the database has under the name of a table."""
@@ -94,6 +102,11 @@ async def find_table(connection: AsyncConnection, name: str) -> FoundTable | Non
     return FoundTable._make([*row, columns])
 
 
+def newer_columns(table: Table, found: FoundTable, recorded: set[str]) -> list[str]:
+    """The columns that a newer coinspider gave the table, and this one does not know."""
+    return sorted(recorded & found.columns.keys() - table.columns.keys())
+
+
 def check_table(table: Table, found: FoundTable, recorded: set[str]) -> None:
     """Raises :exc:`ConfigurationError`, one line that says what to do.
 
@@ -105,12 +118,7 @@ def check_table(table: Table, found: FoundTable, recorded: set[str]) -> None:
             f"{table.name} is a {_KINDS.get(found.kind, 'relation')}, where a {_KINDS[wanted]} is"
             f" needed: {KEEP_APART}"
         )
-    if newer := sorted(recorded & found.columns.keys() - table.columns.keys()):
-        raise ConfigurationError(
-            f"the table {table.name} belongs to a newer coinspider, which knows the column"
-            f" {', '.join(newer)}: update this one; or, if the field was taken out on purpose,"
-            f" DROP the column"
-        )
+    _check_newer(table, found, recorded)
     if not recorded and (missing := sorted(table.first_columns - found.columns.keys())):
         raise ConfigurationError(
             f"the table {table.name} is not coinspider's, as it has no column"
@@ -139,6 +147,22 @@ def check_table(table: Table, found: FoundTable, recorded: set[str]) -> None:
         )
 
 
+def _check_newer(table: Table, found: FoundTable, recorded: set[str]) -> None:
+    newer = newer_columns(table, found, recorded)
+    if needed := [name for name in newer if found.columns[name].is_needed]:
+        raise ConfigurationError(
+            f"the table {table.name} belongs to a newer coinspider, which needs the column"
+            f" {', '.join(needed)}: update this one; or, if the field was taken out on purpose,"
+            f" DROP the column"
+        )
+    if newer:
+        logger.warning(
+            "A newer coinspider has been here: this one leaves %s of the table %s as it is",
+            ", ".join(newer),
+            table.name,
+        )
+
+
 def _check_columns(table: Table, found: FoundTable) -> None:
     for name, column in table.columns.items():
         there = found.columns.get(name)
@@ -160,7 +184,7 @@ def _check_columns(table: Table, found: FoundTable) -> None:
             )
     for name in sorted(found.columns.keys() - table.columns.keys()):
         own = found.columns[name]
-        if own.not_null and not own.has_default:
+        if own.is_needed:
             raise ConfigurationError(
                 f"the table {table.name} has a column {name} of your own that no row may go"
                 " without: give it a DEFAULT, or DROP NOT NULL"

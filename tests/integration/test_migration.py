@@ -110,8 +110,22 @@ def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
     assert query("SELECT xmin::text FROM thing") == version
 
 
-def test_database_of_a_newer_version_is_refused(run, query):
+def test_older_version_goes_on_beside_a_newer_one_and_leaves_its_columns_alone(run, query, caplog):
+    run(Thing)
+    run(NewerThing, NewerThing(key="a", size=Decimal(1), changed_at=BEFORE, colour="red"))
+    known = query("SELECT columns FROM coinspider_schema WHERE table_name = 'thing'")
+    run(Thing, Thing(key="a", size=Decimal(2)), Thing(key="b", size=Decimal(3)))
+    assert query("SELECT key, size, colour FROM thing ORDER BY key") == [
+        ("a", 2, "red"), ("b", 3, None),
+    ]  # fmt: skip
+    assert "leaves colour, rank of the table thing as it is" in caplog.text
     run(NewerThing)
+    assert query("SELECT columns FROM coinspider_schema WHERE table_name = 'thing'") == known
+
+
+def test_newer_version_is_refused_where_its_columns_can_not_be_left_out(run, query):
+    run(NewerThing)
+    query("ALTER TABLE thing ALTER rank SET NOT NULL")
     with pytest.raises(ConfigurationError, match=r"newer coinspider.*colour, rank"):
         run(Thing)
     query("ALTER TABLE thing DROP colour, DROP rank")
@@ -162,6 +176,9 @@ def test_tables_of_the_first_version_are_brought_up_to_date(scrapy, sandbox, que
     assert query("SELECT text, crawl_id FROM rejected_record") == [("old", None)]
     query("UPDATE coinspider_schema SET columns = columns || '{odd}' WHERE table_name = 'crawl'")
     query("ALTER TABLE crawl ADD COLUMN odd text")
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    assert done.returncode == 0, done.stderr
+    query("ALTER TABLE crawl ALTER odd TYPE bigint USING 1, ALTER odd SET NOT NULL")
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     assert done.returncode == 1
     assert "the table crawl belongs to a newer coinspider" in last_line(done)
