@@ -152,6 +152,15 @@ EXTENSIONS = {
     "coinspider.export.feed_exporter.FeedExporter": 0,
 }
 
+# Alerts by scrapyd: the address of a webhook, a token for the header "Authorization: Bearer", and
+# the JSON to send, with placeholders such as {message}; all fields without it
+ALERT_URL = secret("ALERT_URL")
+ALERT_TOKEN = secret("ALERT_TOKEN")
+ALERT_BODY = os.environ.get("ALERT_BODY")
+ALERT_FAILURES = os.environ.get("ALERT_FAILURES", "1")  # runs in a row, 0 for never
+ALERT_PERIODS = os.environ.get("ALERT_PERIODS", "3")  # due times without new data, 0 for never
+ALERT_INTERVAL = os.environ.get("ALERT_INTERVAL", "15")  # seconds between two looks
+
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.crawl.log_lines.PageLogFormatter"

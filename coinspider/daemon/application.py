@@ -12,6 +12,7 @@ from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 
 from coinspider._compat import scrapyd_application
+from coinspider.daemon.alerts.service import ALERT_SECRETS, alert_service
 from coinspider.daemon.configuration import add_local_file, sections
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
@@ -44,7 +45,7 @@ def application(config: Config) -> Any:
 
 
 def _application(config: Config) -> Any:
-    get_project_settings()  # which reads the file .env into the environment
+    settings = get_project_settings()  # which reads the file .env into the environment
     for name in _SECRETS:
         if value := secret(name):
             os.environ[name] = value
@@ -58,7 +59,8 @@ def _application(config: Config) -> Any:
     node = _join_fleet(config) if uses_fleet(config) else None
     schedules = read_schedules(sections(config))
     check_schedules(config, schedules)
-    for name in _SECRETS:  # which are none of the crawls' business
+    alerts = alert_service(settings)
+    for name in (*_SECRETS, *ALERT_SECRETS):  # which are none of the crawls' business
         os.environ.pop(name, None)
     app = scrapyd_application(config, partial(_site, options))
     services: list[Any] = [
@@ -67,6 +69,8 @@ def _application(config: Config) -> Any:
     ]
     if node:
         services.append(node)
+    if alerts:
+        services.append(alerts(app))
     for service in services:
         service.setServiceParent(app)
     return app

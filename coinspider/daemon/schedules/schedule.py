@@ -1,7 +1,7 @@
 """A section ``[schedule:NAME]`` of ``scrapyd.conf``: what runs when."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -60,6 +60,12 @@ class Schedule(NamedTuple):
             return self._next_cron_time(now)
         missed = (now - due) // self.every
         return due + (max(missed, 0) + 1) * self.every
+
+    def times_after(self, moment: datetime) -> Iterator[datetime]:
+        """All the times after a moment at which it is due."""
+        while True:
+            moment = moment + self.every if self.every else self._next_cron_time(moment)
+            yield moment
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
         """Whether it would wait for longer than ever: the clock was put back."""

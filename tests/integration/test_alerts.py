@@ -1,0 +1,133 @@
+"""Alerts by a real scrapyd, to a real receiver of HTTP."""
+
+import json
+
+import pytest
+
+from tests.helpers.processes import last_line, wait_until
+from tests.helpers.receiver import start_receiver
+from tests.helpers.scrapyd_process import CONFIGURATION
+
+SCHEDULE = f"""{CONFIGURATION}
+[schedule:often]
+spider = coins
+every = 1s
+argument.pages = 1
+setting.retry_times = 0
+"""
+
+
+@pytest.fixture
+def endpoint():
+    with start_receiver() as server:
+        server.api_status = 503
+        yield server
+
+
+@pytest.fixture
+def start(scrapyd, endpoint, database_url):
+    def start(configuration=SCHEDULE, **environment):
+        settings = {
+            "COINGECKO_BASE_URL": endpoint.url,
+            "DATABASE_URL": database_url,
+            "ALERT_URL": f"{endpoint.url}/t0psecret?key=t0p",
+            "ALERT_INTERVAL": "0.2",
+            "ALERT_PERIODS": "0",
+        }
+        return scrapyd(configuration, **settings | environment)
+
+    return start
+
+
+def statuses(endpoint):
+    return [body["status"] for _, body in endpoint.alerts]
+
+
+def ended(query, outcome="failed"):
+    try:
+        return query("SELECT count(*) FROM crawl WHERE outcome = %s", outcome)[0][0]
+    except Exception:
+        return 0  # no crawl has made the table yet
+
+
+def test_people_are_told_once_when_crawls_fail_and_once_when_they_are_well(start, endpoint, query):
+    endpoint.refusals = 1
+    daemon = start(ALERT_TOKEN="t0ken")
+    wait_until(lambda: endpoint.alerts)
+    failed = ended(query)
+    wait_until(lambda: ended(query) > failed + 1)
+    assert statuses(endpoint) == ["failed"]
+    authorization, body = endpoint.alerts[0]
+    assert authorization == "Bearer t0ken"
+    assert (body["schedule"], body["title"]) == ("often", "often: crawls fail")
+    assert body["message"].startswith("the last run failed: the crawl failed: page ")
+    assert body["job"].startswith("often.")
+    endpoint.api_status = 200
+    wait_until(lambda: len(endpoint.alerts) > 1)
+    complete = ended(query, "complete")
+    wait_until(lambda: ended(query, "complete") > complete)
+    assert statuses(endpoint) == ["failed", "recovered"]
+    # A new start has not forgotten what was told.
+    daemon.stop()
+    daemon.start()
+    complete = ended(query, "complete")
+    wait_until(lambda: ended(query, "complete") > complete)
+    assert statuses(endpoint) == ["failed", "recovered"]
+    log = daemon.log.read_text()
+    assert "was not taken by 127.0.0.1: status 500" in log
+    assert "Traceback" not in log
+    logs = log + "".join(path.read_text() for path in daemon.directory.rglob("often.*.log"))
+    assert not [secret for secret in ("t0psecret", "t0p", "t0ken") if secret in logs]
+
+
+def test_old_data_is_told_and_a_pause_is_no_alert(start, endpoint, query):
+    daemon = start(ALERT_FAILURES="0", ALERT_PERIODS="2")
+    wait_until(lambda: endpoint.alerts)
+    assert statuses(endpoint) == ["stale"]
+    assert "no complete crawl yet" in endpoint.alerts[0][1]["message"]
+    daemon.get("pauseschedule.json", schedule="often")
+    wait_until(lambda: query("SELECT status FROM alert") == [("ok",)])
+    endpoint.api_status = 200
+    daemon.get("resumeschedule.json", schedule="often")
+    wait_until(lambda: ended(query, "complete"))
+    assert statuses(endpoint) == ["stale"]
+
+
+def test_crawl_that_no_schedule_repeats_is_no_alert(start, endpoint):
+    endpoint.api_status = 400  # which is not asked again
+    daemon = start(CONFIGURATION, ALERT_PERIODS="1")
+    job = daemon.finish(pages="1", jobid="often.1")
+    assert job["outcome"] == "failed"
+    assert endpoint.alerts == []
+
+
+def test_job_that_never_began_is_an_alert(start, endpoint):
+    start(ALERT_BODY='{"text": "{title}: {message}", "urgent": true}', COINGECKO_PLAN="golden")
+    wait_until(lambda: endpoint.alerts)
+    [(_, body)] = endpoint.alerts
+    assert body["urgent"] is True
+    assert body["text"].startswith("often: crawls fail: the last run misconfigured: ")
+    assert "COINGECKO_PLAN must be one of" in body["text"]
+
+
+def test_database_that_is_away_is_told(start, endpoint):
+    daemon = start(DATABASE_URL="postgresql://me:hush@127.0.0.1:1/coins")
+    wait_until(lambda: endpoint.alerts)
+    [(_, body)] = endpoint.alerts
+    assert body["title"] == "database: no crawl can store anything"
+    assert "hush" not in json.dumps(body) + daemon.log.read_text()
+
+
+def test_address_that_is_none_stops_the_start(start):
+    with pytest.raises(AssertionError, match="ALERT_URL is not an address as https://host/path"):
+        start(ALERT_URL="hooks.example/t0psecret")
+
+
+def test_command_sends_a_test(scrapy, endpoint):
+    done = scrapy("alert", ALERT_URL=f"{endpoint.url}/t0psecret")
+    assert (done.returncode, done.stdout) == (0, "127.0.0.1: the alert was taken\n")
+    assert statuses(endpoint) == ["test"]
+    endpoint.refusals = 1
+    done = scrapy("alert", ALERT_URL=endpoint.url)
+    assert (done.returncode, done.stdout) == (1, "127.0.0.1: status 500\n")
+    assert "ALERT_URL is not set" in last_line(scrapy("alert", ALERT_URL=""))

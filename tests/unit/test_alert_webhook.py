@@ -1,0 +1,78 @@
+"""What is sent to ``ALERT_URL``, and what is refused at the start."""
+
+import json
+
+import pytest
+from scrapy.settings import Settings
+
+from coinspider.daemon.alerts.service import alert_service
+from coinspider.daemon.alerts.webhook import FIELDS, Webhook
+from coinspider.errors import ConfigurationError
+from tests.helpers.receiver import start_receiver
+
+URL = "http://127.0.0.1:1/hook"
+SETTINGS = {"ALERT_URL": URL, "ALERT_FAILURES": "1", "ALERT_PERIODS": "3", "ALERT_INTERVAL": "15"}
+
+
+def test_nothing_is_sent_without_an_address():
+    assert alert_service(Settings({})) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"ALERT_URL": "hooks.example/t0psecret"}, "ALERT_URL is not an address as https://"),
+        ({"ALERT_URL": "file:///etc/passwd"}, "ALERT_URL is not an address as https://"),
+        ({"ALERT_BODY": "{"}, "ALERT_BODY is not JSON"),
+        ({"ALERT_BODY": '{"text": "{mesage}"}'}, r"ALERT_BODY has \{mesage\}: there are status,"),
+        ({"ALERT_FAILURES": "often"}, r"ALERT_FAILURES=often is not a number \(0 for never\)"),
+        ({"ALERT_PERIODS": "-1"}, "ALERT_PERIODS=-1 is not a number"),
+        ({"ALERT_INTERVAL": "0"}, "ALERT_INTERVAL is the seconds between two looks"),
+    ],
+)
+def test_what_can_not_work_is_named_at_the_start(given, line):
+    with pytest.raises(ConfigurationError, match=line) as raised:
+        alert_service(Settings(SETTINGS | given))
+    assert "t0psecret" not in str(raised.value)
+
+
+@pytest.fixture
+def receiver():
+    with start_receiver() as server:
+        yield server
+
+
+def send(receiver, fields, **given):
+    webhook = Webhook.from_settings(Settings(SETTINGS | {"ALERT_URL": receiver.url} | given))
+    assert webhook.send(fields) is None
+    return receiver.alerts.pop()
+
+
+def test_body_is_filled_without_breaking_the_json(receiver):
+    body = {"text": "*{title}*: {message}", "n": [1, None, "{status}{crawl}"], "{title}": True}
+    message = 'a "quoted" {status} \\ line\n<!channel>'
+    fields = {"title": "coins", "message": message, "status": "failed"}
+    _, sent = send(receiver, fields, ALERT_BODY=json.dumps(body))
+    assert sent == {"text": f"*coins*: {message}", "n": [1, None, "failed"], "{title}": True}
+
+
+def test_text_for_slack_can_be_escaped(receiver):
+    fields = {"message": '<!channel> & "all"'}
+    _, sent = send(receiver, fields, ALERT_BODY='{"text": "{message_escaped}"}')
+    assert sent == {"text": '&lt;!channel&gt; &amp; "all"'}
+
+
+def test_all_fields_are_sent_without_a_body_and_the_token_in_a_header(receiver):
+    authorization, sent = send(receiver, dict.fromkeys(FIELDS, "x"), ALERT_TOKEN="t0p")
+    assert sent.keys() == set(FIELDS)
+    assert authorization == "Bearer t0p"
+
+
+def test_refusal_is_told_with_its_status(receiver):
+    receiver.refusals = 1
+    assert Webhook(receiver.url).send({}) == "status 500"
+
+
+def test_address_that_does_not_answer_is_told_without_its_secret():
+    problem = Webhook("http://me:hush@127.0.0.1:1/t0psecret?key=t0p").send({})
+    assert problem == "ConnectionError"
