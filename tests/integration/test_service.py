@@ -1,0 +1,160 @@
+"""The unit for systemd: its restrictions, and what a crash and a restart leave behind."""
+
+import configparser
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.other_user import (
+    AS_USER,
+    NEEDS_ROOT,
+    USER,
+    make_user,
+    opened,
+    own,
+    with_mounts,
+)
+from tests.helpers.processes import CLEAN, PROJECT, wait_until
+from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
+
+UNIT = PROJECT / "deploy/coinspider.service"
+
+
+def test_systemd_takes_the_unit(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    here = UNIT.read_text().replace("/opt/coinspider/.venv/bin/python", sys.executable)
+    (tmp_path / "coinspider.service").write_text(here)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / "coinspider.service"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "coinspider" not in done.stderr
+    assert done.returncode == 0
+
+
+def unit(option):
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str
+    parser.read(UNIT)
+    return parser["Service"][option]
+
+
+# As ProtectSystem=strict and ReadWritePaths= have it: everything but one folder is read-only, the
+# shared temporary folder too, as PrivateTmp= gives another one.
+RESTRICTED = """
+mount --bind "$WRITABLE" "$WRITABLE"
+mount --bind "$TMPDIR" "$TMPDIR"
+for place in $(findmnt --noheadings --list --output TARGET); do
+    case $place in
+        /proc*|/dev*|/sys*|"$WRITABLE"|"$TMPDIR") ;;
+        *) mount -o remount,bind,ro "$place" 2>/dev/null || true ;;
+    esac
+done
+! touch "$WRITABLE/../here" 2>/dev/null
+exec {as_user} "$@"
+"""
+
+
+class Service(Scrapyd):
+    """scrapyd as the unit runs it: its command, its folder, its restrictions, a user of its own."""
+
+    def __init__(self, directory, api):
+        configuration = f"{CONFIGURATION}\n[schedule:coins]\nspider = coins\nevery = 1h\n"
+        super().__init__(
+            directory, configuration, COINGECKO_BASE_URL=api.url,
+            HOME=f"/home/{USER}", TMPDIR=str(directory / "private"),
+        )  # fmt: skip
+        self.environment.pop("XDG_RUNTIME_DIR", None)
+        assert unit("ProtectSystem") == "strict"
+        writable = self.directory / Path(unit("ReadWritePaths")).relative_to(
+            unit("WorkingDirectory")
+        )
+        for folder in (writable, self.directory / "private"):
+            folder.mkdir()
+            own(folder)
+        self.environment["WRITABLE"] = str(writable)
+
+    def start(self):
+        command = shlex.split(unit("ExecStart"))
+        command[0] = sys.executable
+        script = opened() + RESTRICTED.format(as_user=AS_USER)
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                with_mounts(script, *command),
+                cwd=self.directory, env=self.environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_until(self.answers)
+        return self
+
+    def outcomes(self):
+        return [crawl["outcome"] for crawl in self.get("crawls.json")["crawls"]]
+
+
+@pytest.fixture
+def service(sandbox):
+    make_user()
+    # Not where the restrictions hide it.
+    with tempfile.TemporaryDirectory(prefix="coinspider-", dir="/opt") as directory:
+        Path(directory).chmod(0o755)
+        service = Service(Path(directory), sandbox("--coins", 30))
+        yield service
+        service.end()
+
+
+@NEEDS_ROOT
+def test_it_starts_under_its_own_restrictions_and_again_after_a_crash(service):
+    service.start()
+    wait_until(lambda: service.outcomes() == ["complete"])
+    before = {path.name for path in service.directory.iterdir()}
+    # A crash of everything at once, as when a machine loses its power.
+    children = service.children()
+    service.process.kill()
+    service.process.wait()
+    for child in children:
+        child.kill()
+    # What scrapyd would look at: a number that is another process's by now.
+    (service.directory / "twistd.pid").write_text(str(os.getpid()))
+    service.start()
+    wait_until(lambda: service.outcomes() == ["complete", "complete"])
+    (service.directory / "twistd.pid").unlink()
+    service.stop()
+    assert service.process.returncode in (0, -signal.SIGTERM)  # both are good ends to systemd
+    assert {path.name for path in service.directory.iterdir()} == before
+    service.start()
+    wait_until(lambda: service.outcomes() == ["complete"] * 3)
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_port_in_use_is_one_line_and_status_1(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        daemon = Scrapyd(tmp_path, CONFIGURATION, SCRAPYD_HTTP_PORT=str(other.getsockname()[1]))
+        done = subprocess.run(
+            [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=daemon.environment,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].endswith("name another place)")
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*.pid"))
+
+
+def test_configuration_that_can_not_be_read_is_one_line(tmp_path):
+    daemon = Scrapyd(tmp_path, f"{CONFIGURATION}\n[scrapyd]\nx = 1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=daemon.environment | CLEAN,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("scrapyd does not start: While reading from 'scrapyd.conf' [line")
