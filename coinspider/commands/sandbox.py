@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.sandbox.limit_headers import STYLES
 from coinspider.sandbox.limits import LIMITS
 
 if TYPE_CHECKING:
     from coinspider.sandbox.coins import Coins, FileCoins
+    from coinspider.sandbox.limits import Limit
     from coinspider.sandbox.server import Behaviour
 
 A_DAY = 86_400.0  # seconds
@@ -34,9 +36,9 @@ class Command(ScrapyCommand):
     def long_desc(self) -> str:
         return (
             "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
-            " COINGECKO_BASE_URL. It answers /coins/markets; /calls lists the time and the status"
-            " of each call. Below /others are lists that page in other ways: drf, cursor, link,"
-            " offset, and CoinCap's assets."
+            " COINGECKO_BASE_URL. It answers /coins/markets and /key; /calls lists the time and the"
+            " status of each call. Below /others are lists that page in other ways: drf, cursor,"
+            " link, offset, and CoinCap's assets."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -123,13 +125,20 @@ def _add_refusals(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--plan", choices=["public", "demo", "pro"], default="public",
         help="the plan whose --key calls must carry")  # fmt: skip
-    add("--key", metavar="KEY", help="that API key (default: none is needed)")
+    add("--key", action="append", default=[], metavar="KEY",
+        help="that API key (default: none; if repeated, each has its own limit)")  # fmt: skip
     add("--calls", type=_number(int, 1), metavar="N",
         help="refuse more than N calls a period with 429")  # fmt: skip
     add("--period", type=_number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
         help="how long a period is (default: 60)")  # fmt: skip
     add("--limit", choices=list(LIMITS), default="fixed-window",
         help="how calls are counted (default: %(default)s)")  # fmt: skip
+    add("--limit-headers", choices=list(STYLES), default="none",
+        help="how each answer tells the limit (default: %(default)s)")  # fmt: skip
+    add("--credits", type=_number(int, 0), metavar="N",
+        help="calls that each key has for the month (default: any number)")  # fmt: skip
+    add("--exhausted-status", type=_number(int, 400, 499), default=429, metavar="STATUS",
+        help="what it answers without credits (default: %(default)s)")  # fmt: skip
     add("--retry-after", choices=["seconds", "date", "none"], default="seconds",
         help="the header of a refusal (default: %(default)s)")  # fmt: skip
     add("--disguise", action="store_true", help="refuse with HTTP status 200")
@@ -146,14 +155,21 @@ def _add_trouble(group: argparse._ArgumentGroup) -> None:
 
 
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
+    from coinspider.sandbox.accounts import Accounts
     from coinspider.sandbox.faults import Faults
     from coinspider.sandbox.limits import NoLimit
     from coinspider.sandbox.server import Behaviour
 
+    def new_limit() -> "Limit":
+        return LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit()
+
     return Behaviour(
         plan=opts.plan,
-        key=opts.key,
-        limit=LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit(),
+        keys=frozenset(opts.key),
+        accounts=Accounts(new_limit, opts.credits),
+        calls_per_minute=round(opts.calls * 60 / opts.period) if opts.calls else None,
+        limit_headers=opts.limit_headers,
+        exhausted_status=opts.exhausted_status,
         retry_after=opts.retry_after,
         disguise=opts.disguise,
         latency=opts.latency,

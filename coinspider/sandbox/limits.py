@@ -3,17 +3,33 @@
 from collections import deque
 from collections.abc import Callable
 from math import ceil
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Standing(NamedTuple):
+    """What a server may tell of its limit in the headers of an answer."""
+
+    calls: int
+    period: float
+    remaining: int
+    reset: float
+    """Seconds until all, or more, of the calls are free again."""
 
 
 class Limit(Protocol):
     def refused_for(self, now: float) -> float:
         """Count a call; 0 where it may pass, else the seconds until one may again."""
 
+    def standing(self, now: float) -> Standing | None:
+        """What is left just now; ``None`` where there is no limit."""
+
 
 class NoLimit:
     def refused_for(self, now: float) -> float:
         return 0.0
+
+    def standing(self, now: float) -> Standing | None:
+        return None
 
 
 class FixedWindow:
@@ -31,6 +47,10 @@ class FixedWindow:
         self.count += 1
         return self.start + self.period - now if self.count > self.calls else 0.0
 
+    def standing(self, now: float) -> Standing | None:
+        remaining = max(0, self.calls - self.count)
+        return Standing(self.calls, self.period, remaining, self.start + self.period - now)
+
 
 class SlidingWindow:
     """``calls`` in any ``period`` seconds, the refused ones included, as CoinGecko counts."""
@@ -44,12 +64,17 @@ class SlidingWindow:
         self.times.append(now)
         return self.times[0] + self.period - now if refused else 0.0
 
+    def standing(self, now: float) -> Standing | None:
+        recent = [time for time in self.times if time > now - self.period]
+        reset = recent[0] + self.period - now if recent else 0.0
+        return Standing(self.calls, self.period, self.calls - len(recent), reset)
+
 
 class TokenBucket:
     """A bucket of ``calls`` tokens that fills up in ``period`` seconds."""
 
     def __init__(self, calls: int, period: float):
-        self.calls, self.rate = calls, calls / period
+        self.calls, self.period, self.rate = calls, period, calls / period
         self.tokens, self.seen = float(calls), 0.0
 
     def refused_for(self, now: float) -> float:
@@ -59,6 +84,10 @@ class TokenBucket:
             return (1 - self.tokens) / self.rate
         self.tokens -= 1
         return 0.0
+
+    def standing(self, now: float) -> Standing | None:
+        tokens = min(self.calls, self.tokens + (now - self.seen) * self.rate)
+        return Standing(self.calls, self.period, int(tokens), (self.calls - tokens) / self.rate)
 
 
 LIMITS: dict[str, Callable[[int, float], Limit]] = {

@@ -13,19 +13,23 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from coinspider.sandbox.accounts import Account, Accounts
 from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault, Faults
-from coinspider.sandbox.limits import Limit, NoLimit, retry_after
+from coinspider.sandbox.limit_headers import limit_headers
+from coinspider.sandbox.limits import retry_after
 from coinspider.sandbox.other_apis import add_other_apis, argument
-from coinspider.sources.coingecko import PLANS
 
 # Its declared type is a list of interfaces, which type checkers can't read.
 reactor: Any = _reactor
+KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 RATE_LIMIT_MESSAGE = (
     "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
     " subscribe to our API plans for higher rate limits."
 )
+# What CoinGecko says then is not published; others say it like this.
+EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
 
 
 @dataclass
@@ -33,9 +37,12 @@ class Behaviour:
     """What the sandbox does beyond answering."""
 
     plan: str = "public"
-    key: str | None = None
-    limit: Limit = field(default_factory=NoLimit)
+    keys: frozenset[str] = frozenset()
+    accounts: Accounts = field(default_factory=Accounts)
+    calls_per_minute: int | None = None
+    limit_headers: str = "none"
     retry_after: str = "seconds"
+    exhausted_status: int = 429
     disguise: bool = False
     latency: float = 0.0
     short_pages: frozenset[int] = frozenset()
@@ -75,8 +82,9 @@ class CoinsMarkets(Resource):
 
     def _answer(self, request: Request) -> None:
         request.setHeader("Content-Type", "application/json; charset=utf-8")
+        account = self.behaviour.accounts.of(given_key(request))
         try:
-            self._check_limit(request)
+            self._check_limit(request, account)
             fault = self.behaviour.faults.next()
             body = self._page(request)
         except ApiError as error:
@@ -86,8 +94,16 @@ class CoinsMarkets(Resource):
             fault.answer(request, body)
         self.calls.append((monotonic(), request.code))
 
-    def _check_limit(self, request: Request) -> None:
-        wait = self.behaviour.limit.refused_for(monotonic())
+    def _check_limit(self, request: Request, account: Account) -> None:
+        if account.is_exhausted:
+            raise ApiError(self.behaviour.exhausted_status, 429, EXHAUSTED_MESSAGE)
+        account.used += 1
+        wait = account.limit.refused_for(monotonic())
+        style = self.behaviour.limit_headers
+        for name, value in limit_headers(
+            style, account.limit.standing(monotonic()), time()
+        ).items():
+            request.setHeader(name, value)
         if not wait:
             return
         if self.behaviour.retry_after == "seconds":
@@ -97,7 +113,7 @@ class CoinsMarkets(Resource):
         raise ApiError(200 if self.behaviour.disguise else 429, 429, RATE_LIMIT_MESSAGE)
 
     def _page(self, request: Request) -> bytes:
-        self._check_key(request)
+        check_key(request, self.behaviour)
         vs_currency = argument(request, "vs_currency")
         if not vs_currency:
             raise ApiError(422, 422, "Missing parameter vs_currency")
@@ -136,37 +152,84 @@ class CoinsMarkets(Resource):
             return [*ids[shift:], *ids[:shift]]
         return ids
 
-    def _check_key(self, request: Request) -> None:
-        if not self.behaviour.key:
-            return
-        headers = {name: plan.key_header for name, plan in PLANS.items() if plan.key_header}
-        keys = {name: _key(request, header) for name, header in headers.items()}
-        given = {name: key for name, key in keys.items() if key}
-        if not given:
-            raise ApiError(401, 10002, "API Key Missing")
-        if given.get(self.behaviour.plan) == self.behaviour.key:
-            return
-        if self.behaviour.plan in given:
-            raise ApiError(401, 10002, "Incorrect API Key")
-        code = {"pro": 10010, "demo": 10011}[self.behaviour.plan]
-        raise ApiError(400, code, f"this host takes a {self.behaviour.plan} API key")
+
+class Key(Resource):
+    """``GET /key``: the plan of a Pro key, its limit and its credits.
+
+    https://docs.coingecko.com/reference/api-usage
+    """
+
+    isLeaf = True
+
+    def __init__(self, behaviour: Behaviour):
+        super().__init__()
+        self.behaviour = behaviour
+        self.calls: list[tuple[float, int]] = []
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "application/json; charset=utf-8")
+        try:
+            check_key(request, self.behaviour)
+            if self.behaviour.plan == "demo":
+                raise ApiError(401, 10005, "This request is limited to PRO API subscribers")
+            body = self._body(self.behaviour.accounts.of(given_key(request)))
+        except ApiError as error:
+            body = error.body()
+            request.setResponseCode(error.status)
+        self.calls.append((monotonic(), request.code))
+        return body.encode()
+
+    def _body(self, account: Account) -> str:
+        figures = {
+            "rate_limit_request_per_minute": self.behaviour.calls_per_minute,
+            "monthly_call_credit": account.credits,
+            "current_total_monthly_calls": account.used,
+            "current_remaining_monthly_calls": account.credits_left,
+        }
+        of_key = {f"api_key_{name}": value for name, value in figures.items()}
+        return json.dumps({"plan": "Analyst"} | figures | of_key)
 
 
 class Calls(Resource):
     """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks.
 
-    The status of a call whose connection was reset is 0.
+    The status of a call whose connection was reset is 0. ``/key-calls`` has those of ``/key``.
     """
 
     isLeaf = True
 
-    def __init__(self, markets: CoinsMarkets):
+    def __init__(self, source: CoinsMarkets | Key):
         super().__init__()
-        self.markets = markets
+        self.source = source
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json")
-        return json.dumps(self.markets.calls).encode()
+        return json.dumps(self.source.calls).encode()
+
+
+def check_key(request: Request, behaviour: Behaviour) -> None:
+    if not behaviour.keys:
+        return
+    given = _given_keys(request)
+    if not given:
+        raise ApiError(401, 10002, "API Key Missing")
+    if given.get(behaviour.plan) in behaviour.keys:
+        return
+    if behaviour.plan in given:
+        raise ApiError(401, 10002, "Incorrect API Key")
+    code = {"pro": 10010, "demo": 10011}[behaviour.plan]
+    raise ApiError(400, code, f"this host takes a {behaviour.plan} API key")
+
+
+def given_key(request: Request) -> str | None:
+    """The key that a call carries, whatever its plan."""
+    return next(iter(_given_keys(request).values()), None)
+
+
+def _given_keys(request: Request) -> dict[str, str]:
+    """By plan."""
+    keys = {name: _key(request, header) for name, header in KEY_HEADERS.items()}
+    return {name: key for name, key in keys.items() if key}
 
 
 def _key(request: Request, header: str) -> str | None:
@@ -184,13 +247,17 @@ def _number(request: Request, name: str, default: int) -> int:
 
 def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> Any:
     """Serve the API below ``/api/v3``; port 0 takes a free one."""
-    markets = CoinsMarkets(coins, behaviour)
+    markets, key = CoinsMarkets(coins, behaviour), Key(behaviour)
     root: Any = Resource()
     root.putChild(b"calls", Calls(markets))
+    root.putChild(b"key-calls", Calls(key))
     add_other_apis(root, coins, behaviour.token, behaviour.links_to)
-    node = root
-    for name, child in ((b"api", Resource()), (b"v3", Resource()), (b"coins", Resource())):
-        node.putChild(name, child)
-        node = child
-    node.putChild(b"markets", markets)
+    api: Any = Resource()
+    version: Any = Resource()
+    below: Any = Resource()
+    root.putChild(b"api", api)
+    api.putChild(b"v3", version)
+    version.putChild(b"key", key)
+    version.putChild(b"coins", below)
+    below.putChild(b"markets", markets)
     return reactor.listenTCP(port, Site(root), interface=host)

@@ -407,3 +407,23 @@ def test_options_that_do_not_fit_are_refused(options, message):
     opts, args = parser.parse_known_args(options)
     with pytest.raises(UsageError, match=message):
         command.run(args, opts)
+
+
+def key_of(api, key):
+    request = Request(f"{api.url}/key", headers={"x-cg-pro-api-key": key})  # noqa: S310
+    with urlopen(request, timeout=10) as response:  # noqa: S310
+        return json.load(response)
+
+
+def test_each_key_has_its_own_limit_and_credits_and_is_told_them(start):
+    api = start("--coins", 5, "--plan", "pro", "--key", "one", "--key", "two",
+                "--calls", 5, "--credits", 3)  # fmt: skip
+    one, two = ({"x-cg-pro-api-key": key} for key in ("one", "two"))
+    assert [get(api, one).status for _ in range(4)] == [200, 200, 200, 429]
+    assert "monthly credits" in get(api, one).body["status"]["error_message"]
+    assert get(api, two).status == 200
+    answer = key_of(api, "two")
+    assert answer["rate_limit_request_per_minute"] == 5
+    assert answer["api_key_monthly_call_credit"] == 3
+    assert answer["current_remaining_monthly_calls"] == 2
+    assert key_of(api, "one")["api_key_current_remaining_monthly_calls"] == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import (
     LIMITS,
     FixedWindow,
@@ -105,3 +106,57 @@ def test_the_wait_that_is_told_is_enough(name, too_soon, passes):
 )
 def test_the_header_has_whole_seconds_that_are_enough(wait, seconds):
     assert retry_after(wait) == seconds
+
+
+NOW = 1_764_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("style", "headers"),
+    [
+        pytest.param("none", {}, id="none"),
+        pytest.param(
+            "ietf",
+            {"RateLimit-Policy": '"default";q=3;w=60', "RateLimit": '"default";r=1;t=51'},
+            id="the IETF's draft",
+        ),
+        pytest.param(
+            "ratelimit",
+            {"RateLimit-Limit": "3", "RateLimit-Remaining": "1", "RateLimit-Reset": "51"},
+            id="its older form",
+        ),
+        pytest.param(
+            "x-seconds",
+            {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "51"},
+            id="seconds",
+        ),
+        pytest.param(
+            "x-epoch",
+            {
+                "X-RateLimit-Limit": "3",
+                "X-RateLimit-Remaining": "1",
+                "X-RateLimit-Reset": "1764000051",
+            },
+            id="Unix time",
+        ),
+    ],
+)
+def test_headers_tell_the_limit(style, headers):
+    limit = FixedWindow(3, 60)
+    waits(limit, 0, 1)
+    assert limit_headers(style, limit.standing(9.5), NOW) == headers
+
+
+@pytest.mark.parametrize("name", ["fixed-window", "sliding-window", "token-bucket"])
+def test_as_many_calls_remain_as_would_pass(name):
+    limit = LIMITS[name](5, 60)
+    waits(limit, 100.0, 100.0)
+    standing = limit.standing(100.0)
+    assert standing
+    assert (standing.calls, standing.remaining) == (5, 3)
+    assert [not wait for wait in waits(limit, *[100.0] * 4)] == [True] * 3 + [False]
+    assert limit.standing(100.0).remaining == 0
+
+
+def test_no_limit_has_no_headers():
+    assert limit_headers("ietf", NoLimit().standing(0.0), NOW) == {}

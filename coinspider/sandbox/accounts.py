@@ -1,0 +1,37 @@
+"""What the sandbox counts of each key: its calls against the limit, its credits of the month."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coinspider.sandbox.limits import Limit, NoLimit
+
+
+@dataclass
+class Account:
+    """One key, or all who come without one; ``credits`` is ``None`` where none are counted."""
+
+    limit: Limit
+    credits: int | None = None
+    used: int = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.credits is not None and self.used >= self.credits
+
+    @property
+    def credits_left(self) -> int | None:
+        return None if self.credits is None else max(0, self.credits - self.used)
+
+
+@dataclass
+class Accounts:
+    """An account for each key, made when it first comes."""
+
+    new_limit: Callable[[], Limit] = NoLimit
+    credits: int | None = None
+    by_key: dict[str | None, Account] = field(default_factory=dict)
+
+    def of(self, key: str | None) -> Account:
+        if key not in self.by_key:
+            self.by_key[key] = Account(self.new_limit(), self.credits)
+        return self.by_key[key]
