@@ -17,6 +17,8 @@
     ├── LinkRefusedError            a link leads where the crawl does not go (an IgnoreRequest)
     ├── CertificateRefusedError     a server does not prove who it is (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
+    ├── CreditsExhaustedError       the month's calls of a key are used up (an IgnoreRequest)
+    ├── NoPageError                 no page came for longer than the crawl waits (an IgnoreRequest)
     ├── RequestRefusedError         the gate does not let a request in
     └── ViewError                   a request of the web has no view
 
@@ -84,6 +86,14 @@ class CertificateRefusedError(CoinspiderError, IgnoreRequest):
 
 class CrawlEndingError(CoinspiderError, IgnoreRequest):
     """The crawl ends while a request waits for its turn."""
+
+
+class CreditsExhaustedError(CoinspiderError, IgnoreRequest):
+    """The month's calls of a key are used up; the message has the API's words."""
+
+
+class NoPageError(CoinspiderError, IgnoreRequest):
+    """No page came for longer than the crawl waits; the message says why."""
 
 
 class RequestRefusedError(CoinspiderError):

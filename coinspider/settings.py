@@ -25,7 +25,8 @@ COMMANDS_MODULE = "coinspider.commands"
 COINGECKO_BASE_URL = os.environ.get("COINGECKO_BASE_URL")
 COINGECKO_API_KEY = secret("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
-COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")  # calls per minute, 0 for none
+# calls per minute, 0 for no limit; auto, the default, begins with the plan's and learns
+COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
@@ -34,7 +35,8 @@ API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME", "Token")
 API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
-RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or 0  # calls per RATELIMIT_PERIOD, 0 for none
+# calls per RATELIMIT_PERIOD, 0 for no limit, auto to learn it
+RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
     "coinspider.http.token_parameter.TokenParameterDownloadHandler"
@@ -103,8 +105,10 @@ CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
 # with the text of each in a column beside), double (the same without decimals), or text
 PARQUET_AMOUNTS = os.environ.get("PARQUET_AMOUNTS", "auto")
 
-# The API's limit (see ratelimit.py; CoinsSpider sets RATELIMIT_CALLS from COINGECKO_RATE_LIMIT)
+# The API's limit (see ratelimit.py; CoinsSpider takes its own from COINGECKO_RATE_LIMIT)
 RATELIMIT_PERIOD = 60  # seconds
+RATELIMIT_FIRM = True  # False: RATELIMIT_CALLS is where learning begins, and may be exceeded
+RATELIMIT_PAGE_TIMEOUT = 900  # seconds without a page before the crawl fails
 RATELIMIT_RETRY_AFTER_MAX = 600  # seconds
 RATELIMIT_BACKOFF_MAX = 600  # seconds
 RATELIMIT_RETRY_TIMES = 100

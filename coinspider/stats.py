@@ -30,6 +30,7 @@ STATE_STATS = {
     "expected_pages": "pagination/expected_page_count",
     "next_since": "pagination/since",
     "failure": "crawl/failure",
+    "exhausted": "crawl/exhausted",
     "skipped": "crawl/skipped",
     "rejection_reasons": "coercion/first_reasons",
 }

@@ -25,7 +25,7 @@ class Command(CrawlCommand):
         return (
             "Run a spider of the current project. Exit status: 0 all pages read and all rows"
             " stored, 1 failed, 2 wrong arguments or settings, 3 left to the same crawl that is"
-            " running already, 130 interrupted."
+            " running already, 4 no calls left in this month, 130 interrupted."
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

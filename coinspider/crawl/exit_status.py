@@ -6,11 +6,18 @@ from typing import NamedTuple
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.state import crawl_state
+from coinspider.crawl.state import CrawlState, crawl_state
 from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
 from coinspider.text import counted
 
-EXIT_STATUS = {"complete": 0, "failed": 1, "misconfigured": 2, "skipped": 3, "interrupted": 130}
+EXIT_STATUS = {
+    "complete": 0,
+    "failed": 1,
+    "misconfigured": 2,
+    "skipped": 3,
+    "exhausted": 4,
+    "interrupted": 130,
+}
 # What becomes of the records on the pages, each with its column of the table crawl.
 SUM = {
     "new": "inserted_count",
@@ -41,8 +48,8 @@ def outcome_of(crawler: Crawler) -> Outcome:
     stats, state = crawler.stats, crawl_state(crawler)
     done = _done(stats)
     reason = stats.get_value("finish_reason", "it was killed")
-    if state.skipped:
-        return Outcome("skipped", state.skipped)
+    if unmade := _unmade(state):
+        return unmade
     if state.failure:
         return Outcome("failed", f"the crawl failed: {state.failure} ({done})")
     if reason == "shutdown":
@@ -53,6 +60,15 @@ def outcome_of(crawler: Crawler) -> Outcome:
         return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
     remarks = "".join(f"; {remark}" for remark in state.remarks)
     return Outcome("complete", f"the crawl is complete: {done}{remarks}")
+
+
+def _unmade(state: CrawlState) -> Outcome | None:
+    """Whether the crawl had to be left, without a fault of its own."""
+    if state.skipped:
+        return Outcome("skipped", state.skipped)
+    if state.exhausted:
+        return Outcome("exhausted", f"no calls are left for this crawl: {state.exhausted}")
+    return None
 
 
 def _problem(crawler: Crawler) -> str | None:

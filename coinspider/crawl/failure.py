@@ -22,6 +22,15 @@ def note_failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
     return CloseSpider(reason)
 
 
+def note_exhausted(crawler: Crawler, message: str) -> CloseSpider:
+    """Log and keep that the month's calls are used up; return the exception that ends the crawl."""
+    state = crawl_state(crawler)
+    if not state.exhausted:
+        logger.error(message, extra={"spider": crawler.spider})
+        state.exhausted = message
+    return CloseSpider("exhausted")
+
+
 def note_skip(crawler: Crawler, message: str) -> CloseSpider:
     """Log and keep why the crawl does not begin; return the exception that ends it."""
     logger.warning(message, extra={"spider": crawler.spider})

@@ -9,8 +9,14 @@ from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 from w3lib.url import safe_url_string
 
-from coinspider.crawl.failure import note_failure
-from coinspider.errors import CertificateRefusedError, CrawlEndingError, LinkRefusedError
+from coinspider.crawl.failure import note_exhausted, note_failure
+from coinspider.errors import (
+    CertificateRefusedError,
+    CrawlEndingError,
+    CreditsExhaustedError,
+    LinkRefusedError,
+    NoPageError,
+)
 from coinspider.http.links import check_link
 
 _URL_SHOWN = 300  # characters
@@ -33,7 +39,9 @@ class PageFailures(Spider):
             return None
         if isinstance(error, LinkRefusedError):
             raise note_failure(self.crawler, "link_refused", str(error))
-        if isinstance(error, CertificateRefusedError):
+        if isinstance(error, CreditsExhaustedError):
+            raise note_exhausted(self.crawler, str(error))
+        if isinstance(error, (CertificateRefusedError, NoPageError)):
             raise self.page_failure(request, str(error))
         if not isinstance(error, HttpError):
             return self.retry_or_fail(request, f"{type(error).__name__}: {error}")

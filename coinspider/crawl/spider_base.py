@@ -16,9 +16,11 @@ from coinspider.crawl.failure import fail_crawl, note_failure
 from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
-from coinspider.errors import ConfigurationError, LinkRefusedError, PageError
+from coinspider.errors import LinkRefusedError, PageError
 from coinspider.http.ca_file import check_ca_file
+from coinspider.http.call_limit import told_from_settings
 from coinspider.http.credentials import TOKEN_META, credential_headers
+from coinspider.http.limit_state import ToldLimit
 from coinspider.http.links import HOME_META, check_link, origin
 from coinspider.http.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
 from coinspider.records.json_path import parse_path, split_records
@@ -47,6 +49,7 @@ class PaginatedSpider(LookupSpider):
     """Whether a crawl reads all there is: then what it does not see is gone."""
     headers: Mapping[str, str]
     pages_max: int
+    told_limit: ToldLimit
     # What ``-a NAME=VALUE`` may say, where the spider checks it.
     arguments_class: type[Struct] | None = None
     arguments: Mapping[str, Any]
@@ -62,13 +65,10 @@ class PaginatedSpider(LookupSpider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        calls = str(crawler.settings.get("RATELIMIT_CALLS") or 0)
-        if not calls.isdecimal():
-            raise ConfigurationError(
-                f"API_RATE_LIMIT={calls} is not a number of calls per minute (0 for no limit)"
-            )
+        told = told_from_settings(crawler.settings)
         check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.told_limit = told
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
         spider.arguments = kwargs
@@ -212,7 +212,7 @@ class PaginatedSpider(LookupSpider):
         """How far to look ahead where a page takes ``latency`` seconds."""
         settings = self.crawler.settings
         ways = settings.getint("LOOKAHEAD_PAGES", 1)
-        calls, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD")
+        calls, period = self.told_limit.calls, self.told_limit.period
         known = crawl_state(self.crawler).known_pages if calls else None
         limit_bound = calls and (not known or latency * calls < period)
         if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:

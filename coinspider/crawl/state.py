@@ -34,6 +34,8 @@ class CrawlState:
     """Where the rows go, in words; ``None`` while nothing is stored."""
     failure: str | None = None
     """Why the crawl fails: the first reason, from which later ones often follow."""
+    exhausted: str | None = None
+    """Why there is no call left for the crawl in this month."""
     skipped: str | None = None
     """Why the crawl did not begin."""
     rejection_reasons: tuple[str, ...] = ()

@@ -4,12 +4,13 @@ import shlex
 from collections.abc import Iterator
 
 from scrapy.crawler import Crawler
-from scrapy.settings import BaseSettings
+from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.exit_status import sum_in_words
 from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
+from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
 from coinspider.stats import EMPTY_STAT, figures
 from coinspider.text import counted, readable_seconds, without_password
 
@@ -42,7 +43,7 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     seconds = stats.get_value("elapsed_time_seconds") or 0.0
     refused = counted(figure["refused_count"], "call")
     yield "pages", f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} refused"
-    yield "limit", _limit(settings, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
+    yield "limit", _limit(stats, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
     if table := spider.item_class.table if spider.item_class else spider.table:
         place = crawl_state(crawler).place
         yield "rows", f"{table} in {place}: {_looks(table)}" if place else NOT_STORED
@@ -59,8 +60,8 @@ def _looks(table: str) -> str:
     return f"{scrapy} psql -c {shlex.quote(select)}"
 
 
-def _limit(settings: BaseSettings, calls: float, seconds: float) -> str:
-    limit, period = settings.getint("RATELIMIT_CALLS"), settings.getfloat("RATELIMIT_PERIOD", 60.0)
+def _limit(stats: StatsCollector, calls: float, seconds: float) -> str:
+    limit, period = stats.get_value(CALLS_STAT, 0), stats.get_value(PERIOD_STAT, 60.0)
     if not limit:
         return "none"
     ideal = (calls - 1) // limit * period

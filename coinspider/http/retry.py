@@ -6,7 +6,7 @@ from scrapy import Request
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.settings import BaseSettings
 
-from coinspider.http.ratelimit import wait_or_end
+from coinspider.http.waiting import wait_or_end
 
 
 class BackoffRetryMiddleware(RetryMiddleware):

@@ -11,7 +11,8 @@ from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.ratelimit import is_refusal as generic_is_refusal
+from coinspider.http import refusal
+from coinspider.http.limit_state import ToldLimit
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
@@ -66,16 +67,21 @@ def api_from_settings(settings: BaseSettings) -> Api:
     return Api(base_url, {plan.key_header: key} if plan.key_header else {})
 
 
-def rate_limit_from_settings(settings: BaseSettings) -> int:
-    """Calls per minute: ``COINGECKO_RATE_LIMIT``, or what the plan allows; 0 for no limit."""
-    text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip()
-    if not text:
-        return plan_from_settings(settings).calls_per_minute
+def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
+    """The limit that ``COINGECKO_RATE_LIMIT`` says, which is never exceeded; 0 for none.
+
+    With ``auto``, or nothing, it is learned, beginning with what the plan is said to allow.
+    """
+    text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip() or "auto"
+    period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
+    if text == "auto":
+        return ToldLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
     if not text.isdecimal():
         raise ConfigurationError(
-            f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit)"
+            f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit,"
+            " auto to learn it)"
         )
-    return int(text)
+    return ToldLimit(int(text), period)
 
 
 def is_refusal(response: Response) -> bool:
@@ -83,11 +89,18 @@ def is_refusal(response: Response) -> bool:
 
     It does so by status 429, by that error's body with status 200, or by a page of its CDN.
     """
-    if generic_is_refusal(response):
+    if refusal.is_refusal(response):
         return True
     if response.status == 200:
         return response.body.startswith(b"{") and _error(response).code == 429
     return response.status in (403, 503) and bool(_CDN_REFUSAL.search(response.body))
+
+
+def is_exhausted(response: Response) -> bool:
+    """Whether the API says that the credits of the month are used up; not that a key is wrong."""
+    if _error(response).code in _HINTS:
+        return False
+    return refusal.is_exhausted(response)
 
 
 class ApiError(NamedTuple):

@@ -71,7 +71,8 @@ class CoinsSpider(PaginatedSpider):
     asked: CoinsArguments
     arguments_class = CoinsArguments
     custom_settings = {  # noqa: RUF012 (Scrapy declares it)
-        "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal"
+        "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal",
+        "RATELIMIT_EXHAUSTED": "coinspider.sources.coingecko.is_exhausted",
     }
 
     @property
@@ -118,7 +119,8 @@ class CoinsSpider(PaginatedSpider):
             CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
         )
         limit = rate_limit_from_settings(crawler.settings)
-        crawler.settings.set("RATELIMIT_CALLS", limit, priority="spider")
+        crawler.settings.set("RATELIMIT_CALLS", limit.calls, priority="spider")
+        crawler.settings.set("RATELIMIT_FIRM", limit.firm, priority="spider")
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers = api.headers
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"

@@ -1,0 +1,72 @@
+"""Where a crawl gets leave for its calls: in its own memory, or where other crawls get theirs."""
+
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Protocol
+
+from scrapy.settings import BaseSettings
+
+from coinspider.errors import ConfigurationError
+from coinspider.http.limit_state import Grant, LimitState, ToldLimit, take
+
+Change = Callable[[LimitState, float], None]
+"""What a call teaches, as a function of the state and of the time at which it ended."""
+
+
+class CallLimit(Protocol):
+    """The limit of one API and key, for one crawl.
+
+    Implementations keep a :class:`LimitState` that only they change: ``note`` keeps what happened
+    for the next ``take``, which applies it first. ``holder`` names the crawl in it.
+    """
+
+    holder: str
+    state: LimitState
+    """As it was last seen."""
+
+    async def take(self, wanted: int) -> Grant:
+        """Leave for up to ``wanted`` calls, or how long to wait for it."""
+
+    def note(self, change: Change) -> None:
+        """Something that happened just now. It does not wait."""
+
+
+class LocalLimit:
+    """A limit that no other crawl draws on."""
+
+    holder = ""
+
+    def __init__(self, told: ToldLimit, clock: Callable[[], float] | None = None):
+        self.told, self.state = told, LimitState(period=told.period)
+        self.clock = clock or _steady_clock()
+
+    async def take(self, wanted: int) -> Grant:
+        return take(self.state, self.holder, self.clock(), 1, self.told)
+
+    def note(self, change: Change) -> None:
+        change(self.state, self.clock())
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Unix time that no one can put back."""
+    began = time() - monotonic()
+    return lambda: began + monotonic()
+
+
+def told_from_settings(settings: BaseSettings) -> ToldLimit:
+    """``RATELIMIT_CALLS`` (a number, or ``auto``) in ``RATELIMIT_PERIOD`` seconds.
+
+    It is firm unless ``RATELIMIT_FIRM`` is off. Raises :exc:`ConfigurationError`.
+    """
+    text = str(settings.get("RATELIMIT_CALLS") or 0)
+    period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
+    if text != "auto" and not text.isdecimal():
+        raise ConfigurationError(
+            f"API_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit, auto to"
+            " learn it)"
+        )
+    if not period > 0:
+        raise ConfigurationError(f"RATELIMIT_PERIOD={period:g} is not a number of seconds above 0")
+    if text == "auto":
+        return ToldLimit(0, period, firm=False)
+    return ToldLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))

@@ -1,0 +1,120 @@
+"""What an API tells of its limit in the headers of an answer.
+
+``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft in its old and new forms
+(https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), ``RateLimit-*`` and
+``X-RateLimit-*`` with ``Limit``, ``Remaining`` and ``Reset``: in seconds, or as a Unix time as
+GitHub has it (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+"""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from scrapy.http import Response
+
+_PREFIXES = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
+_PAIR = re.compile(r'([a-z]+)="?([\w.]+)"?', re.I)
+# 2001 as a Unix time in seconds, and the same in milliseconds: no wait is as long.
+_EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
+
+
+class ToldLimit(NamedTuple):
+    """``None`` for what is not told."""
+
+    calls: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+    """Seconds until more calls are free."""
+    period: float | None = None
+    """Seconds."""
+
+
+def told_limit(response: Response, now: datetime) -> ToldLimit | None:
+    """The limit that a response tells; where it tells several, the one with the fewest calls left.
+
+    ``now`` is for servers that send no ``Date``; ``None`` where nothing is told.
+    """
+    told = [*_structured(response), *_separate(response, _date(response) or now)]
+    told = [limit for limit in told if limit != ToldLimit()]
+    return min(told, key=_urgency) if told else None
+
+
+def _urgency(limit: ToldLimit) -> tuple[float, float]:
+    remaining = float("inf") if limit.remaining is None else limit.remaining
+    return remaining, -(limit.reset or 0.0)
+
+
+def _structured(response: Response) -> list[ToldLimit]:
+    """``"name";r=29;t=31`` with the policy ``"name";q=30;w=60``; or ``limit=30, remaining=29``."""
+    field, policy = _text(response, "RateLimit"), _text(response, "RateLimit-Policy")
+    policies = {_name(item): _parameters(item) for item in policy.split(",")}
+    if "remaining=" in field.lower():
+        only = next(iter(policies.values()), {})
+        return [_limit({"w": only.get("w", "")} | _parameters(field))]
+    return [_limit(policies.get(_name(item), {}) | _parameters(item)) for item in field.split(",")]
+
+
+def _name(item: str) -> str:
+    return item.partition(";")[0].strip().strip('"')
+
+
+def _parameters(item: str) -> dict[str, str]:
+    return {name.lower(): value for name, value in _PAIR.findall(item)}
+
+
+def _limit(values: dict[str, str]) -> ToldLimit:
+    return ToldLimit(
+        _count(values.get("q") or values.get("limit")),
+        _count(values.get("r") or values.get("remaining")),
+        _seconds(values.get("t") or values.get("reset")),
+        _seconds(values.get("w")),
+    )
+
+
+def _separate(response: Response, now: datetime) -> list[ToldLimit]:
+    policy = _parameters(_text(response, "RateLimit-Policy"))
+    return [
+        ToldLimit(
+            _count(_text(response, f"{prefix}-Limit").partition(",")[0]),
+            _count(_text(response, f"{prefix}-Remaining")),
+            _seconds(_text(response, f"{prefix}-Reset-After"))
+            or _until(_text(response, f"{prefix}-Reset"), now),
+            _seconds(policy.get("w")),
+        )
+        for prefix in _PREFIXES
+        if _text(response, f"{prefix}-Remaining") or _text(response, f"{prefix}-Limit")
+    ]
+
+
+def _text(response: Response, header: str) -> str:
+    return b", ".join(response.headers.getlist(header)).decode("latin-1").strip()
+
+
+def _date(response: Response) -> datetime | None:
+    """The server's own clock, by which a Unix time is meant."""
+    try:
+        moment = parsedate_to_datetime(_text(response, "Date"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.strip().isdecimal() and len(text) < 16 else None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    number = _seconds(text)
+    if number is None or number < _EPOCH:
+        return number
+    moment = number / 1000 if number >= _EPOCH_MILLISECONDS else number
+    return max(0.0, moment - now.timestamp())

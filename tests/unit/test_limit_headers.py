@@ -1,0 +1,71 @@
+"""What an API tells of its limit, in each style of headers."""
+
+from datetime import UTC, datetime
+
+import pytest
+from scrapy.http import Response
+
+from coinspider.http.limit_headers import ToldLimit, told_limit
+from coinspider.sandbox.limit_headers import STYLES, limit_headers
+from coinspider.sandbox.limits import LIMITS
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+DATE = "Mon, 23 Nov 2026 11:58:00 GMT"
+
+
+def told(**headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return told_limit(Response("https://api.example/", headers=named), NOW)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, None, id="nothing"),
+        pytest.param({"RateLimit": '"default";r=50;t=30',
+                      "RateLimit_Policy": '"default";q=100;w=60'},
+                     ToldLimit(100, 50, 30, 60), id="draft"),
+        pytest.param({"RateLimit": "limit=100, remaining=50, reset=5",
+                      "RateLimit_Policy": "100;w=10"},
+                     ToldLimit(100, 50, 5, 10), id="older draft"),
+        pytest.param({"RateLimit": '"burst";r=4;t=1, "daily";r=2;t=900',
+                      "RateLimit_Policy": '"burst";q=5;w=1, "daily";q=1000;w=86400'},
+                     ToldLimit(1000, 2, 900, 86400), id="the strictest of two"),
+        pytest.param({"RateLimit_Limit": "100, 100;w=60", "RateLimit_Remaining": "3",
+                      "RateLimit_Reset": "7"}, ToldLimit(100, 3, 7), id="three headers"),
+        pytest.param({"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0",
+                      "X_RateLimit_Reset": "12"}, ToldLimit(60, 0, 12), id="seconds"),
+        pytest.param({"X_Rate_Limit_Limit": "60", "X_Rate_Limit_Remaining": "1",
+                      "X_Rate_Limit_Reset": "12"}, ToldLimit(60, 1, 12), id="another spelling"),
+        pytest.param({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1795435260"},
+                     ToldLimit(None, 0, 60), id="Unix time"),
+        pytest.param({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1795435260000"},
+                     ToldLimit(None, 0, 60), id="Unix time in milliseconds"),
+        pytest.param({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1795435260",
+                      "Date": DATE},
+                     ToldLimit(None, 0, 180), id="Unix time of a server that is slow"),
+        pytest.param({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1000000000"},
+                     ToldLimit(None, 0, 0), id="Unix time in the past"),
+        pytest.param({"X_RateLimit_Remaining": "5", "X_RateLimit_Reset_After": "0.5"},
+                     ToldLimit(None, 5, 0.5), id="reset after"),
+        pytest.param({"X_RateLimit_Remaining": "many", "X_RateLimit_Reset": "soon"}, None,
+                     id="nonsense"),
+        pytest.param({"X_RateLimit_Limit": "-5"}, None, id="negative"),
+        pytest.param({"X_RateLimit_Limit": "9" * 30, "RateLimit": ";;=,"}, None, id="hostile"),
+    ],
+)  # fmt: skip
+def test_limit_is_read(headers, expected):
+    assert told(**headers) == expected
+
+
+@pytest.mark.parametrize("kind", list(LIMITS))
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "none"])
+def test_every_style_of_the_sandbox_is_understood(style, kind):
+    limit = LIMITS[kind](30, 60)
+    for _ in range(30):
+        limit.refused_for(1000.0)
+    standing = limit.standing(1000.0)
+    headers = limit_headers(style, standing, NOW.timestamp())
+    read = told_limit(Response("https://api.example/", headers=headers), NOW)
+    assert (read.calls, read.remaining) == (30, 0)
+    assert standing.reset <= read.reset < standing.reset + 1

@@ -1,0 +1,140 @@
+"""The calls that count against a limit, and the shares of several crawls; the clock is given."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from coinspider.http.limit_state import (
+    GRANT_SECONDS,
+    LimitState,
+    ToldLimit,
+    end,
+    exhaust,
+    following_month,
+    give_back,
+    leave,
+    take,
+)
+from coinspider.sandbox.limits import FixedWindow, SlidingWindow, TokenBucket
+
+START = 1_000.0
+
+
+def crawl(told: ToldLimit, calls: int, latency: float) -> list[tuple[float, float]]:
+    """Start and end of ``calls`` made one after the other, each as early as it may."""
+    state, now, spans = LimitState(), START, []
+    while len(spans) < calls:
+        grant = take(state, "one", now, 1, told)
+        if not grant.calls:
+            now += grant.wait
+            continue
+        spans.append((now, now + latency))
+        now += latency
+        end(state, "one", now)
+    return spans
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.01, 0.2, 3.0])
+def test_no_period_has_more_calls_than_the_limit_wherever_they_are_counted(latency):
+    spans = crawl(ToldLimit(30, 60), 150, latency)
+    for (_, ended), (start, _) in zip(spans, spans[30:], strict=False):
+        assert start >= ended + 60 - 1e-6
+
+
+def test_the_limit_is_used_in_full():
+    spans = crawl(ToldLimit(30, 60), 69, latency=0.01)
+    assert spans[29][1] < START + 1
+    assert START + 60 < spans[30][0] < START + 61
+    assert spans[68][1] < START + 123
+
+
+def test_no_limit_lets_every_call_go_at_once():
+    assert crawl(ToldLimit(), 100, latency=0.0)[-1] == (START, START)
+
+
+@pytest.mark.parametrize("limit", [FixedWindow, SlidingWindow, TokenBucket])
+@pytest.mark.parametrize("latency", [0.01, 0.5])
+def test_no_server_with_that_limit_refuses(limit, latency):
+    spans = crawl(ToldLimit(30, 60), 150, latency)
+    # The server counts a call at any moment of its span: here early and late in turn.
+    moments = [(start, end)[number % 2] for number, (start, end) in enumerate(spans)]
+    server = limit(30, 60)
+    assert [server.refused_for(moment) for moment in moments] == [0.0] * 150
+
+
+def test_calls_under_way_count():
+    state, told = LimitState(), ToldLimit(2, 60)
+    assert take(state, "one", START, 5, told).calls == 2
+    assert take(state, "one", START, 1, told).calls == 0
+    end(state, "one", START + 1)
+    assert take(state, "one", START + 1, 1, told).calls == 0
+    give_back(state, "one", 1)
+    assert take(state, "one", START + 1, 1, told).calls == 1
+
+
+def shares(number: int, limit: int, seconds: float, wants: dict[str, float]) -> Counter:
+    """How many calls each crawl makes in a time, with so many seconds between two of its calls."""
+    state, told = LimitState(), ToldLimit(limit, 60)
+    names = [f"crawl {n}" for n in range(number)]
+    at, made = dict.fromkeys(names, START), Counter()
+    while (now := min(at.values())) < START + seconds:
+        name = min(at, key=lambda name: at[name])
+        grant = take(state, name, now, 1, told)
+        if grant.calls:
+            made[name] += 1
+            end(state, name, now)
+        at[name] = now + (wants.get(name, 0.01) if grant.calls else grant.wait)
+    return made
+
+
+def test_each_crawl_gets_its_share():
+    made = shares(3, 30, 590, {})
+    assert sum(made.values()) == 300
+    assert max(made.values()) - min(made.values()) <= 30
+
+
+def test_what_a_slow_crawl_leaves_goes_to_the_others():
+    made = shares(3, 30, 590, {"crawl 0": 10.0})
+    assert 50 <= made["crawl 0"] <= 60
+    assert sum(made.values()) >= 280
+
+
+def test_a_crawl_that_died_frees_what_it_held_within_a_period():
+    state, told = LimitState(), ToldLimit(30, 60)
+    assert take(state, "dead", START, 20, told).calls == 20
+    assert take(state, "alive", START + 70, 30, told).calls <= 30
+    state = LimitState()
+    take(state, "dead", START, 20, told)
+    later = START + GRANT_SECONDS + 60.1
+    total = 0
+    while grant := take(state, "alive", later, 30, told).calls:
+        total += grant
+    assert total == 30
+    assert list(state.holders) == ["alive"]
+
+
+def test_what_a_crawl_has_made_counts_after_its_end():
+    state, told = LimitState(), ToldLimit(3, 60)
+    assert take(state, "one", START, 3, told).calls == 3
+    for _ in range(3):
+        end(state, "one", START)
+    leave(state, "one")
+    assert take(state, "two", START + 1, 1, told).calls == 0
+    assert take(state, "two", START + 60.1, 1, told).calls == 1
+
+
+def test_no_call_goes_until_the_month_ends_once_the_credits_are_used_up():
+    state = LimitState()
+    november = datetime(2026, 11, 25, 14, tzinfo=UTC).timestamp()
+    exhaust(state, november, "no credits left")
+    grant = take(state, "one", november, 1, ToldLimit())
+    assert grant.calls == 0
+    assert grant.exhausted == "no credits left (no further call until 2026-12-01 00:00 UTC)"
+    assert take(state, "one", november + 6 * 86_400, 1, ToldLimit()).calls == 1
+
+
+@pytest.mark.parametrize("day", [1, 31])
+def test_months_end_in_utc(day):
+    moment = datetime(2026, 12, day, 23, 59, tzinfo=UTC)
+    assert following_month(moment) == datetime(2027, 1, 1, tzinfo=UTC)
