@@ -13,6 +13,7 @@ from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
+from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import RejectedRecord, rejected_record
@@ -21,6 +22,7 @@ from coinspider.stats import REJECTED_STAT
 from coinspider.store.batch_writer import BatchWriter
 from coinspider.store.missing_records import MissingRecords
 from coinspider.store.session import CrawlSession
+from coinspider.store.shared_limit import SharedLimit
 
 # So many different ones are told at the end of a crawl.
 REASONS_MAX = 3
@@ -109,6 +111,7 @@ class PostgresPipeline:
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
         self.in_flight: asyncio.Task[None] | None = None
+        self.limit: SharedLimit | None = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -123,6 +126,14 @@ class PostgresPipeline:
         spider = self.crawler.spider
         assert isinstance(spider, PaginatedSpider)
         spider.start_from(await self.writer.open(spider.target()))
+        self._share_limit(spider)
+
+    def _share_limit(self, spider: PaginatedSpider) -> None:
+        """From now on the crawl's calls count with those of all crawls of the same key."""
+        limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
+        if limiter:
+            self.limit = SharedLimit(self.writer.session, spider.account, limiter.told)
+            limiter.limit = self.limit
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
         if not isinstance(item, TableItem):
@@ -150,6 +161,8 @@ class PostgresPipeline:
             await self.in_flight
 
     async def engine_stopped(self) -> None:
+        if self.limit and self.writer.session.is_open:
+            await self.limit.leave()
         await self.writer.close()
 
     async def _send_batch(self, item: Any) -> Any:

@@ -27,6 +27,8 @@ COINGECKO_API_KEY = secret("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
 # calls per minute, 0 for no limit; auto, the default, begins with the plan's and learns
 COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")
+# calls that a month has, 0 for any number; the default is the plan's, or what the API's /key tells
+COINGECKO_MONTHLY_CREDITS = os.environ.get("COINGECKO_MONTHLY_CREDITS")
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
@@ -37,6 +39,8 @@ API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
 # calls per RATELIMIT_PERIOD, 0 for no limit, auto to learn it
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
+# calls that a month has, for none to be made beyond them; nothing for any number
+RATELIMIT_MONTHLY_CREDITS = os.environ.get("API_MONTHLY_CREDITS")
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
     "coinspider.http.token_parameter.TokenParameterDownloadHandler"
@@ -84,7 +88,10 @@ ITEM_PIPELINES = {
     "coinspider.pipelines.PostgresPipeline": 900,
 }
 # Nearest to the spider, so that the others see requests only.
-SPIDER_MIDDLEWARES = {"coinspider.crawl.item_dispatch.PageMiddleware": 2000}
+SPIDER_MIDDLEWARES = {
+    "coinspider.crawl.item_dispatch.PageMiddleware": 2000,
+    "coinspider.store.credits.CreditsMiddleware": 1900,
+}
 # Scrapy starts so many tasks a page, for what else a spider yields: here requests only.
 CONCURRENT_ITEMS = 2
 

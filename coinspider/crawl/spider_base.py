@@ -17,8 +17,9 @@ from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import LinkRefusedError, PageError
+from coinspider.http.account import account_name
 from coinspider.http.ca_file import check_ca_file
-from coinspider.http.call_limit import told_from_settings
+from coinspider.http.call_limit import credits_from_settings, told_from_settings
 from coinspider.http.credentials import TOKEN_META, credential_headers
 from coinspider.http.limit_state import ToldLimit
 from coinspider.http.links import HOME_META, check_link, origin
@@ -50,6 +51,12 @@ class PaginatedSpider(LookupSpider):
     headers: Mapping[str, str]
     pages_max: int
     told_limit: ToldLimit
+    account: str
+    """Names the API and the key, whose calls are counted together."""
+    monthly_credits: int | None = None
+    """How many calls a month has, as far as the settings know."""
+    credits_request: Request | None = None
+    """What asks the API itself for that, where it can tell."""
     # What ``-a NAME=VALUE`` may say, where the spider checks it.
     arguments_class: type[Struct] | None = None
     arguments: Mapping[str, Any]
@@ -69,11 +76,14 @@ class PaginatedSpider(LookupSpider):
         check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.told_limit = told
+        spider.monthly_credits = credits_from_settings(crawler.settings)
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
         spider.arguments = kwargs
         spider.url = crawler.settings.get(f"{cls.name.upper()}_URL") or getattr(cls, "url", "")
         spider.headers = credential_headers(crawler.settings, cls.credential_setting)
+        key = crawler.settings.get(cls.credential_setting) or crawler.settings.get("API_USERNAME")
+        spider.account = account_name(spider.url, key)
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
         spider.pages_max = crawler.settings.getint("PAGINATION_PAGES_MAX")
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
@@ -98,6 +108,18 @@ class PaginatedSpider(LookupSpider):
             job=self.job,
             arguments=self.arguments,
         )
+
+    def calls_needed(self) -> int:
+        """How many calls the crawl takes, as far as earlier ones tell."""
+        known = crawl_state(self.crawler).known_pages
+        return getattr(self.pagination, "last", None) or (known + 1 if known else 1)
+
+    def credits_told(self, response: Response) -> tuple[int | None, int] | None:
+        """The month's credits and how many are left, from the answer to ``credits_request``.
+
+        ``None`` where it does not tell them.
+        """
+        raise NotImplementedError
 
     def start_from(self, start: CrawlStart) -> None:
         """Take over what the store knows of earlier crawls."""

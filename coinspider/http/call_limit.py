@@ -53,6 +53,18 @@ def _steady_clock() -> Callable[[], float]:
     return lambda: began + monotonic()
 
 
+def credits_from_settings(
+    settings: BaseSettings, name: str = "RATELIMIT_MONTHLY_CREDITS"
+) -> int | None:
+    """Calls a month; ``None`` for any number. Raises :exc:`ConfigurationError`."""
+    text = str(settings.get(name) or "").strip()
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ConfigurationError(f"{name}={text} is not a number of calls a month")
+    return int(text)
+
+
 def told_from_settings(settings: BaseSettings) -> ToldLimit:
     """``RATELIMIT_CALLS`` (a number, or ``auto``) in ``RATELIMIT_PERIOD`` seconds.
 

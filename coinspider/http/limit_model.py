@@ -21,7 +21,7 @@ from math import floor
 from typing import NamedTuple
 
 from coinspider.http import limit_headers
-from coinspider.http.limit_state import LimitState, ToldLimit, count_since
+from coinspider.http.limit_state import NEVER, LimitState, ToldLimit, count_since
 
 # Seconds. Such a window may begin by the clock, and then in the middle of what was measured.
 _BY_THE_CLOCK = (60.0, 300.0, 900.0, 3600.0)
@@ -76,7 +76,7 @@ def told_by_headers(state: LimitState, now: float, limit: limit_headers.ToldLimi
         period = limit.reset  # of a window that begins with this call
     if limit.calls and period:
         state.calls, state.period, state.rate = limit.calls, period, 0.0
-        state.source, state.probe_at = "headers", float("inf")
+        state.source, state.probe_at = "headers", NEVER
 
 
 def _learn(state: LimitState, now: float, count: int, wait: float | None, told: ToldLimit) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 GRANT_SECONDS = 20.0
 # How exactly the ends of calls are kept: a share of the period.
 RESOLUTION = 0.01
+NEVER = 1e12
 # While nothing is known of a limit, each call under way may be a refused one.
 CAREFUL = 3
 _POLL = 0.05  # seconds
@@ -71,16 +72,20 @@ class LimitState(Struct):
     tokens_at: float = 0.0
     source: str = ""
     """How it is known: ``learned`` from refusals, or told by ``headers``."""
-    refused_at: float = float("-inf")
+    refused_at: float = 0.0
     run_start: float = 0.0
     run_passed: int = 0
     """How many calls have passed since the last refusal, and when the first of them began."""
     burst_start: float = 0.0
     in_a_row: int = 0
     patience: float = 0.0
-    probe_at: float = float("inf")
+    probe_at: float = NEVER
     blocked_until: float = 0.0
     why: str = ""
+    made: int = 0
+    """How many calls were granted, without those that were given back."""
+    told: ToldLimit = ToldLimit()
+    """What the crawl that asked last was told."""
     exhausted_until: float = 0.0
     """No call goes before that: the credits of the month are used up."""
     exhausted_words: str = ""
@@ -104,6 +109,7 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     """Let up to ``wanted`` calls of a crawl go, or say how long none may."""
     if not state.source:
         state.period = told.period
+    state.told = told
     calls, period, rate = state.limit_for(told)
     _forget(state, now, period)
     me = state.holders.setdefault(holder, Holder())
@@ -114,23 +120,30 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
         return _wait(me, now, state.blocked_until - now, state.why)
     at_once = _at_once(state, calls, told)
     if not calls:
-        return _grant(me, now, wanted, at_once)
+        return _grant(state, me, now, Grant(wanted, at_once=at_once))
     if rate:
         return _take_token(state, me, now, at_once)
-    since = now - period
-    free, reserved = calls - _used(state, since), 0
-    others = [name for name in _active(state, now) if name != holder]
-    if others:
+    return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
+
+
+def _take_share(
+    state: LimitState, holder: str, now: float, asked: Grant, window: tuple[int, float]
+) -> Grant:
+    """What is free in the window, less what is kept for other crawls."""
+    calls, period = window
+    since, me = now - period, state.holders[holder]
+    free = allowed = calls - _used(state, since)
+    why = f"{calls} calls in {period:g} s are used up"
+    if others := [name for name in _active(state, now) if name != holder]:
         share = max(1, calls // (len(others) + 1))
         reserved = sum(_reserve(state, name, share, since) for name in others)
-        mine = share - _used(state, since, holder)
-        allowed = max(min(free, mine), free - reserved)
-    else:
-        allowed = free
+        allowed = max(min(free, share - _used(state, since, holder)), free - reserved)
+        why += f", shared with {len(others)} other crawl{'s' * (len(others) > 1)} of this key"
     if allowed < 1:
         wait = _POLL if free > 0 else _next_free(state, now, period, 1 - free)
-        return _wait(me, now, wait, f"{calls} calls in {period:g} s are used up")
-    return _grant(me, now, min(wanted, allowed, max(1, calls // 10) if others else wanted), at_once)
+        return _wait(me, now, wait, why)
+    batch = min(asked.calls, max(1, calls // 10), allowed)
+    return _grant(state, me, now, asked._replace(calls=batch))
 
 
 def exhaust(state: LimitState, now: float, words: str) -> None:
@@ -162,12 +175,14 @@ def give_back(state: LimitState, holder: str, unused: int) -> None:
     """Note that a crawl makes no use of some granted calls."""
     if me := state.holders.get(holder):
         me.open = max(0, me.open - unused)
+        state.made -= unused
         state.tokens += unused
 
 
 def leave(state: LimitState, holder: str) -> None:
-    """Note that a crawl is over. What it has ended counts on."""
-    state.holders.pop(holder, None)
+    """Note that a crawl is over. What it has ended counts on; what it did not use never counts."""
+    if me := state.holders.pop(holder, None):
+        state.made -= me.open
 
 
 def count_since(state: LimitState, moment: float) -> int:
@@ -231,7 +246,7 @@ def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Gran
         return _wait(me, now, (1 - state.tokens) / state.rate, why)
     count = min(me.wanted, max(1, int(state.tokens)), max(1, state.calls // 10))
     state.tokens -= count
-    return _grant(me, now, count, at_once)
+    return _grant(state, me, now, Grant(count, at_once=at_once))
 
 
 def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
@@ -240,10 +255,11 @@ def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
     return CAREFUL if not calls and not told.firm else 1_000_000
 
 
-def _grant(me: Holder, now: float, count: int, at_once: int) -> Grant:
-    me.open += count
+def _grant(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
+    me.open += grant.calls
+    state.made += grant.calls
     me.until = me.active_until = now + GRANT_SECONDS
-    return Grant(count, at_once=at_once)
+    return grant
 
 
 def _wait(me: Holder, now: float, wait: float, why: str) -> Grant:

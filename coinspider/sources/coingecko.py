@@ -12,6 +12,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http import refusal
+from coinspider.http.call_limit import credits_from_settings
 from coinspider.http.limit_state import ToldLimit
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
@@ -25,16 +26,34 @@ _HINTS = {
 }
 
 
+_KEY_FIELDS = (
+    "rate_limit_request_per_minute",
+    "monthly_call_credit",
+    "current_remaining_monthly_calls",
+)
+
+
 class Plan(NamedTuple):
     base_url: str
     key_header: str | None
     calls_per_minute: int
+    credits: int | None
+    """Calls a month; ``None`` where none are counted, or ``/key`` tells."""
+    tells_credits: bool = False
+    """Whether it has ``/key``: https://docs.coingecko.com/reference/api-usage"""
 
 
+_PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
+_PRO_KEY = "x-cg-pro-api-key"
+# Plans and figures move (https://www.coingecko.com/en/api/pricing): the limit is where learning
+# begins, and /key comes before the credits.
 PLANS = {
-    "public": Plan("https://api.coingecko.com/api/v3", None, 10),
-    "demo": Plan("https://api.coingecko.com/api/v3", "x-cg-demo-api-key", 30),
-    "pro": Plan("https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 500),
+    "public": Plan(_PUBLIC, None, 10, None),
+    "demo": Plan(_PUBLIC, "x-cg-demo-api-key", 30, 10_000),
+    "basic": Plan(_PRO, _PRO_KEY, 250, 100_000, tells_credits=True),
+    "analyst": Plan(_PRO, _PRO_KEY, 500, 500_000, tells_credits=True),
+    "lite": Plan(_PRO, _PRO_KEY, 500, 2_000_000, tells_credits=True),
+    "pro": Plan(_PRO, _PRO_KEY, 500, None, tells_credits=True),
 }
 
 
@@ -82,6 +101,44 @@ def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
             " auto to learn it)"
         )
     return ToldLimit(int(text), period)
+
+
+def monthly_credits(settings: BaseSettings) -> int | None:
+    """``COINGECKO_MONTHLY_CREDITS``, or what the plan has; ``None`` for any number of calls.
+
+    0 is for any number, too. Raises :exc:`ConfigurationError`.
+    """
+    told = credits_from_settings(settings, "COINGECKO_MONTHLY_CREDITS")
+    if told is None:
+        return plan_from_settings(settings).credits
+    return told or None
+
+
+class KeyFacts(NamedTuple):
+    """What ``/key`` tells."""
+
+    calls_per_minute: int | None
+    credits: int | None
+    left: int
+
+
+def key_facts(body: bytes) -> KeyFacts | None:
+    """Of the account or of the key alone, whichever has less left; ``None`` without a number."""
+    try:
+        told = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        numbers = {name: msgspec.json.decode(raw) for name, raw in told.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found = []
+    for prefix in ("", "api_key_"):
+        calls, monthly, left = (_whole(numbers.get(prefix + name)) for name in _KEY_FIELDS)
+        if left is not None:
+            found.append(KeyFacts(calls, monthly, left))
+    return min(found, key=lambda facts: facts.left) if found else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def is_refusal(response: Response) -> bool:

@@ -5,16 +5,25 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Meta, Struct
+from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
+from coinspider.http.account import account_name
 from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key
-from coinspider.sources.coingecko import api_from_settings, explain, rate_limit_from_settings
+from coinspider.sources.coingecko import (
+    api_from_settings,
+    explain,
+    key_facts,
+    monthly_credits,
+    plan_from_settings,
+    rate_limit_from_settings,
+)
 from coinspider.stats import PAGE_STAT, RECORD_STAT
 
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
@@ -111,6 +120,10 @@ class CoinsSpider(PaginatedSpider):
     def explain(self, response: Response) -> str:
         return explain(response) or super().explain(response)
 
+    def credits_told(self, response: Response) -> tuple[int | None, int] | None:
+        facts = key_facts(response.body) if response.status == 200 else None
+        return (facts.credits, facts.left) if facts else None
+
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         api = api_from_settings(crawler.settings)
@@ -128,4 +141,8 @@ class CoinsSpider(PaginatedSpider):
         spider.whole = arguments.are_whole()
         spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}
+        spider.account = account_name(spider.url, crawler.settings.get("COINGECKO_API_KEY"))
+        spider.monthly_credits = monthly_credits(crawler.settings)
+        if plan_from_settings(crawler.settings).tells_credits:
+            spider.credits_request = Request(f"{api.base_url}/key", headers=api.headers)
         return spider

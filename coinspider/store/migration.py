@@ -13,6 +13,8 @@ from psycopg import AsyncConnection, errors, sql
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem
 from coinspider.store.schema import (
+    API_ACCOUNT,
+    API_USAGE,
     CRAWL,
     NEEDED_TEXT,
     NOW,
@@ -102,7 +104,7 @@ def table_names(item_class: type[TableItem] | None) -> list[str]:
 
 
 def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
-    tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE]
+    tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE, API_ACCOUNT, API_USAGE]
     if item_class:
         tables.append(item_table(item_class))
     if item_class and history:

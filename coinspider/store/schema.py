@@ -82,6 +82,33 @@ FILLER = SqlColumn("text", default="repeat(' ', 2100)")
 SOURCE_STATE = Table(
     "source_state", {"source": NEEDED_TEXT, "since": NEEDED_TEXT, "updated_at": NOW}, ["source"]
 )
+API_ACCOUNT = Table(
+    "api_account",
+    {
+        "name": NEEDED_TEXT,
+        "state": SqlColumn("jsonb", nullable=False),
+        "version": COUNT,
+        "updated_at": NOW,
+    },
+    ["name"],
+    "WITH (fillfactor = 50)",
+)
+# Whatever made the calls, and what the API itself tells of them: how many are left, and how many of
+# ours had been made by then.
+API_USAGE = Table(
+    "api_usage",
+    {
+        "account": NEEDED_TEXT,
+        "month": SqlColumn("date", nullable=False),
+        "calls": COUNT,
+        "credits": SqlColumn("bigint"),
+        "told_left": SqlColumn("bigint"),
+        "told_calls": SqlColumn("bigint"),
+        "told_at": TIME,
+    },
+    ["account", "month"],
+    "WITH (fillfactor = 50)",
+)
 CRAWL = Table(
     "crawl",
     {

@@ -19,6 +19,7 @@ CLEAN = {
     "COINGECKO_API_KEY": "",
     "COINGECKO_PLAN": "",
     "COINGECKO_RATE_LIMIT": "0",
+    "COINGECKO_MONTHLY_CREDITS": "",
     "DATABASE_URL": "",
     "POSTGRES_ENABLED": "1",
     # Tests read them there.
@@ -32,9 +33,9 @@ class Sandbox:
 
     url: str
 
-    def calls(self) -> list[tuple[float, int]]:
-        """Each call's time in seconds and its status."""
-        with urlopen(self.url.replace("/api/v3", "/calls")) as answer:  # noqa: S310
+    def calls(self, of: str = "calls") -> list[tuple[float, int]]:
+        """Each call's time in seconds and its status; with ``key-calls``, those of ``/key``."""
+        with urlopen(self.url.replace("/api/v3", f"/{of}")) as answer:  # noqa: S310
             return json.load(answer)
 
 

@@ -65,8 +65,7 @@ def test_no_server_with_that_limit_refuses(limit, latency):
 
 def test_calls_under_way_count():
     state, told = LimitState(), ToldLimit(2, 60)
-    assert take(state, "one", START, 5, told).calls == 2
-    assert take(state, "one", START, 1, told).calls == 0
+    assert take_all(state, "one", START, told) == 2
     end(state, "one", START + 1)
     assert take(state, "one", START + 1, 1, told).calls == 0
     give_back(state, "one", 1)
@@ -100,23 +99,32 @@ def test_what_a_slow_crawl_leaves_goes_to_the_others():
     assert sum(made.values()) >= 280
 
 
+def take_all(state: LimitState, holder: str, now: float, told: ToldLimit) -> int:
+    calls = 0
+    while grant := take(state, holder, now, 30, told).calls:
+        calls += grant
+    return calls
+
+
 def test_a_crawl_that_died_frees_what_it_held_within_a_period():
     state, told = LimitState(), ToldLimit(30, 60)
-    assert take(state, "dead", START, 20, told).calls == 20
-    assert take(state, "alive", START + 70, 30, told).calls <= 30
-    state = LimitState()
-    take(state, "dead", START, 20, told)
-    later = START + GRANT_SECONDS + 60.1
-    total = 0
-    while grant := take(state, "alive", later, 30, told).calls:
-        total += grant
-    assert total == 30
+    assert take_all(state, "dead", START, told) == 30
+    assert take_all(state, "alive", START + GRANT_SECONDS + 59, told) == 0
+    assert take_all(state, "alive", START + GRANT_SECONDS + 60.1, told) == 30
     assert list(state.holders) == ["alive"]
+
+
+def test_calls_that_were_not_used_are_not_counted():
+    state, told = LimitState(), ToldLimit(100, 60)
+    assert take(state, "one", START, 8, told).calls == 8
+    end(state, "one", START)
+    leave(state, "one")
+    assert state.made == 1
 
 
 def test_what_a_crawl_has_made_counts_after_its_end():
     state, told = LimitState(), ToldLimit(3, 60)
-    assert take(state, "one", START, 3, told).calls == 3
+    assert take_all(state, "one", START, told) == 3
     for _ in range(3):
         end(state, "one", START)
     leave(state, "one")

@@ -1,0 +1,105 @@
+"""An API and a key in the database: the state of their limit, and the calls of each month.
+
+The state is replaced only where nobody has replaced it meanwhile: two statements, no transaction,
+no lock that a crawl could leave behind, nothing that a pooler between the two would mind.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+from psycopg import AsyncConnection
+
+from coinspider.http.limit_state import LimitState
+
+_READ = """
+SELECT state::text, version, extract(epoch FROM clock_timestamp())::float8
+FROM api_account WHERE name = %s
+"""
+_ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
+_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
+_REPLACE = f"""
+WITH replaced AS (
+    UPDATE api_account SET state = %(state)s::jsonb, version = version + 1, updated_at = now()
+    WHERE name = %(name)s AND version = %(version)s RETURNING name
+)
+INSERT INTO api_usage (account, month, calls) SELECT name, {_MONTH}, %(calls)s FROM replaced
+ON CONFLICT (account, month) DO UPDATE SET calls = api_usage.calls + excluded.calls
+RETURNING calls
+"""  # noqa: S608
+_USAGE = f"""
+SELECT calls, credits, told_left, told_calls, extract(epoch FROM now() - told_at)::float8
+FROM api_usage WHERE account = %s AND month = {_MONTH}
+"""  # noqa: S608
+_NOTE_CREDITS = f"""
+INSERT INTO api_usage AS known (account, month, credits, told_left, told_calls, told_at)
+VALUES (%(account)s, {_MONTH}, %(credits)s, %(left)s, 0, now())
+ON CONFLICT (account, month) DO UPDATE SET credits = excluded.credits,
+    told_left = excluded.told_left, told_calls = known.calls, told_at = now()
+"""  # noqa: S608
+
+
+class Account(NamedTuple):
+    """The state, and which version of it; ``now`` is the server's clock, in seconds since 1970."""
+
+    state: LimitState
+    version: int
+    now: float
+
+
+class Usage(NamedTuple):
+    """The calls of a month, and the credits where they are known."""
+
+    calls: int = 0
+    credits: int | None = None
+    told_left: int | None = None
+    told_calls: int | None = None
+    told_age: float | None = None
+    """Seconds since the API itself told what is left."""
+
+    def left(self, monthly: int | None) -> int | None:
+        """Credits that are left: as the API told it, or of so many a month; ``None`` for any."""
+        if self.told_left is not None:
+            return max(0, self.told_left - (self.calls - (self.told_calls or 0)))
+        most = monthly if monthly is not None else self.credits
+        return None if most is None else max(0, most - self.calls)
+
+
+async def read_account(connection: AsyncConnection, name: str) -> Account:
+    """Made where it is not there yet."""
+    row = await (await connection.execute(_READ, [name])).fetchone()
+    if row is None:
+        new = msgspec.json.encode(LimitState()).decode()
+        await connection.execute(_ADD, [name, new])
+        row = await (await connection.execute(_READ, [name])).fetchone()
+    assert row
+    return Account(msgspec.json.decode(row[0], type=LimitState), row[1], row[2])
+
+
+async def replace_account(
+    connection: AsyncConnection, name: str, account: Account, calls: int
+) -> int | None:
+    """Store the state, count the calls, and give how many there are in this month.
+
+    ``None`` where the state was replaced since it was read: then nothing is done.
+    """
+    values = {
+        "name": name,
+        "version": account.version,
+        "state": msgspec.json.encode(account.state).decode(),
+        "calls": calls,
+    }
+    row = await (await connection.execute(_REPLACE, values)).fetchone()
+    return row[0] if row else None
+
+
+async def read_usage(connection: AsyncConnection, account: str) -> Usage:
+    """Of this month, by the server's clock and in UTC."""
+    row = await (await connection.execute(_USAGE, [account])).fetchone()
+    return Usage(*row) if row else Usage()
+
+
+async def note_credits(
+    connection: AsyncConnection, account: str, monthly: int | None, left: int
+) -> None:
+    """Keep what the API itself tells of this month's credits."""
+    await connection.execute(_NOTE_CREDITS, {"account": account, "credits": monthly, "left": left})

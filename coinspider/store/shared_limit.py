@@ -1,0 +1,109 @@
+"""A limit that all crawls of one API and key draw on, on whatever machine they run."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import uniform
+from time import monotonic
+from typing import TypeVar
+from uuid import uuid4
+
+from psycopg import AsyncConnection
+
+from coinspider.http.call_limit import CallLimit, Change, LocalLimit
+from coinspider.http.limit_state import Grant, LimitState, ToldLimit, give_back, leave, take
+from coinspider.store.api_account import read_account, replace_account
+from coinspider.store.session import SESSION_ERRORS, CrawlSession
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# Where so many others were quicker, the server has better things to do.
+_TRIES = 20
+
+
+class SharedLimit:
+    """A :class:`~coinspider.http.call_limit.CallLimit` whose state is a row of ``api_account``.
+
+    Calls are granted in batches, about as many as the crawl makes in a second, so that a wide limit
+    costs a crawl no more than two statements a second. Where the database is gone, the crawl goes
+    on with what was known last, until it fails for that reason.
+    """
+
+    def __init__(
+        self,
+        session: CrawlSession,
+        account: str,
+        told: ToldLimit,
+    ):
+        self.session, self.account, self.told = session, account, told
+        self.calls = 0
+        self.calls_max: int | None = None
+        self.holder = uuid4().hex[:8]
+        self.state = LimitState(period=told.period)
+        self.changes: list[tuple[Change, float]] = []
+        self.alone: CallLimit | None = None
+
+    def note(self, change: Change) -> None:
+        if self.alone:
+            self.alone.note(change)
+        else:
+            self.changes.append((change, monotonic()))
+
+    async def take(self, wanted: int) -> Grant:
+        if not self.alone:
+            granted: list[Grant] = []
+
+            def take_some(state: LimitState, now: float) -> None:
+                granted[:] = [take(state, self.holder, now, wanted, self.told)]
+
+            if await self._change(take_some):
+                return self._within_credits(granted[0])
+            self._go_on_alone()
+        assert self.alone
+        return await self.alone.take(wanted)
+
+    def _within_credits(self, grant: Grant) -> Grant:
+        """Another crawl may have made the calls that were left when this one began."""
+        if not grant.calls or self.calls_max is None or self.calls <= self.calls_max:
+            return grant
+        self.note(lambda state, _now: give_back(state, self.holder, grant.calls))
+        used_up = f"all {self.calls_max} calls of this month are used up ({self.account})"
+        return Grant(0, exhausted=used_up)
+
+    async def ask(self, question: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
+        """Ask the database about this account; raises one of ``SESSION_ERRORS``."""
+        return await self.session.run(lambda connection: question(connection, self.account))
+
+    async def leave(self) -> None:
+        """Tell the others that this crawl needs no more."""
+        if not self.alone:
+            await self._change(lambda state, _now: leave(state, self.holder))
+
+    async def _change(self, last: Change) -> bool:
+        """Apply what has happened, and one thing more; ``False`` where the database is gone."""
+        changes = len(self.changes)
+
+        async def once(connection: AsyncConnection) -> int | None:
+            account = await read_account(connection, self.account)
+            state, now, made = account.state, account.now, account.state.made
+            for change, moment in self.changes[:changes]:
+                change(state, now - (monotonic() - moment))
+            last(state, now)
+            self.state = state
+            return await replace_account(connection, self.account, account, state.made - made)
+
+        try:
+            for tries in range(_TRIES):
+                if (calls := await self.session.run(once)) is not None:
+                    del self.changes[:changes]
+                    self.calls = calls
+                    return True
+                await asyncio.sleep(uniform(0, 0.005 * tries))  # noqa: S311
+        except SESSION_ERRORS as error:
+            logger.debug("The shared limit can't be asked: %s", error)
+        return False
+
+    def _go_on_alone(self) -> None:
+        logger.warning("Calls are no longer shared with other crawls of this key")
+        self.alone = LocalLimit(self.told)
+        self.alone.state, self.alone.holder = self.state, self.holder
