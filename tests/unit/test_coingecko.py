@@ -4,6 +4,8 @@ import pytest
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
+from coinspider.http.limit_state import ToldLimit
+from coinspider.sources import coingecko
 from coinspider.sources.coingecko import api_from_settings, plan_from_settings
 
 KEY = "CG-s3cr3tK3yOfTheTests"
@@ -55,7 +57,7 @@ def test_another_host_gets_the_plans_header(plan, base_url):
         ),
         pytest.param(
             {"PLAN": "gold", "API_KEY": KEY},
-            "COINGECKO_PLAN must be one of public, demo, pro",
+            "COINGECKO_PLAN must be one of public, demo, basic, analyst, lite, pro",
             id="no such plan",
         ),
         pytest.param(
@@ -90,3 +92,62 @@ def test_what_does_not_fit_is_refused_without_showing_the_key(given, message):
 )
 def test_a_plan_stays_within_its_calls_a_minute(given, calls):
     assert plan_from_settings(settings(**given)).calls_per_minute in calls
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        pytest.param("", ToldLimit(30, 60, firm=False), id="nothing"),
+        pytest.param("auto", ToldLimit(30, 60, firm=False), id="auto"),
+        pytest.param("45", ToldLimit(45, 60), id="number"),
+        pytest.param("0", ToldLimit(0, 60), id="no limit"),
+    ],
+)
+def test_limit_of_the_plan_is_where_learning_begins_and_a_number_is_firm(text, limit):
+    given = settings(API_KEY=KEY, RATE_LIMIT=text)
+    assert coingecko.rate_limit_from_settings(given) == limit
+
+
+@pytest.mark.parametrize(
+    ("plan", "text", "credits_of_month"),
+    [
+        ("demo", "", 10_000),
+        ("basic", "", 100_000),
+        ("analyst", "", 500_000),
+        ("lite", "", 2_000_000),
+        ("pro", "", None),
+        ("demo", "500", 500),
+        ("demo", "0", None),
+    ],
+)
+def test_credits_are_the_plans_unless_they_are_set(plan, text, credits_of_month):
+    given = settings(API_KEY=KEY, PLAN=plan, MONTHLY_CREDITS=text)
+    assert coingecko.monthly_credits(given) == credits_of_month
+
+
+@pytest.mark.parametrize(
+    ("body", "facts"),
+    [
+        pytest.param(
+            b'{"plan":"Analyst","rate_limit_request_per_minute":500,"monthly_call_credit":500000,'
+            b'"current_total_monthly_calls":203,"current_remaining_monthly_calls":499797}',
+            (500, 500_000, 499_797),
+            id="account",
+        ),
+        pytest.param(
+            b'{"rate_limit_request_per_minute":500,"monthly_call_credit":500000,'
+            b'"current_remaining_monthly_calls":499797,"api_key_rate_limit_request_per_minute":20,'
+            b'"api_key_monthly_call_credit":100,"api_key_current_remaining_monthly_calls":7}',
+            (20, 100, 7),
+            id="key with less left",
+        ),
+        pytest.param(b'{"current_remaining_monthly_calls":5}', (None, None, 5), id="little told"),
+        pytest.param(b'{"plan":"Analyst"}', None, id="nothing told"),
+        pytest.param(b'{"current_remaining_monthly_calls":"many"}', None, id="no number"),
+        pytest.param(b"<html>", None, id="no JSON"),
+        pytest.param(b"[1]", None, id="list"),
+        pytest.param(b"\xff", None, id="not UTF-8"),
+    ],
+)
+def test_key_endpoint_is_read(body, facts):
+    assert coingecko.key_facts(body) == facts
