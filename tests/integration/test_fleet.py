@@ -117,6 +117,14 @@ def test_schedule_runs_once_for_all_nodes_and_is_paused_for_all(nodes, api, quer
     assert (started, different) == (runs.pop(),) * 2
 
 
+def test_tables_of_the_fleet_are_in_the_schema_that_is_set(nodes, api, query):
+    daemon = nodes(**api, POSTGRES_SCHEMA="my coins")
+    [job] = currencies(daemon, ["usd"])
+    wait_until(lambda: job in finished(daemon))
+    tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"
+    assert query(tables) == [("my coins",)]
+
+
 def test_node_that_ends_in_order_hands_back_nothing_twice_and_leaves(nodes, slow_api, query):
     first, second = nodes(**slow_api), nodes(**slow_api)
     jobs = currencies(first, ["usd", "eur", "btc", "jpy"])

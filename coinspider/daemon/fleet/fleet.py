@@ -36,10 +36,10 @@ class Fleet:
         self.timeout = config.getfloat("node_timeout", NODE_TIMEOUT)
         self.logs_dir = Path(config.get("logs_dir", "logs"))
         self.finished_to_keep = config.getint("finished_to_keep", 100)
-        url = database.database_url()
-        self.client = QueueClient(url)
+        found = database.database()
+        self.client = QueueClient(str(found.url), found.search_path if found.schema else None)
         with database.connection() as connection:
-            create_tables(connection, self.client.app.schema_manager.get_schema())
+            create_tables(connection, self.client.app.schema_manager.get_schema(), found.schema)
         self.client.open()
         self._join()
         # The jobs that this node has taken from the queue, and those of them that it runs.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coinspider.daemon.fleet.event_loop import EventLoopThread
 
@@ -33,10 +34,10 @@ class QueueClient:
     where the database does not answer.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, search_path: str | None = None):
         # A pooler between may give each transaction another session.
         connector = PsycopgConnector(
-            conninfo=url, min_size=1, max_size=4, timeout=TIMEOUT,
+            conninfo=_with_search_path(url, search_path), min_size=1, max_size=4, timeout=TIMEOUT,
             kwargs={"prepare_threshold": None, "application_name": "coinspider fleet"},
         )  # fmt: skip
         self.app = App(connector=connector)
@@ -150,3 +151,14 @@ class QueueClient:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.thread.run(work, TIMEOUT)
+
+
+def _with_search_path(url: str, search_path: str | None) -> str:
+    """The URL of sessions that find the queue's tables there: its statements name no schema."""
+    if not search_path:
+        return url
+    # A server takes these words apart at their spaces:
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
+    escaped = search_path.replace("\\", "\\\\").replace(" ", "\\ ")
+    given = conninfo_to_dict(url).get("options") or ""
+    return make_conninfo(url, options=f"{given} -c search_path={escaped}".strip())

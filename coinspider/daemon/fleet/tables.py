@@ -3,6 +3,7 @@
 from typing import LiteralString
 
 import psycopg
+from psycopg import sql
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider fleet'))"
 _HAS_QUEUE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
@@ -51,10 +52,18 @@ CREATE TABLE IF NOT EXISTS fleet_schedule (
 """
 
 
-def create_tables(connection: psycopg.Connection, queue_schema: LiteralString) -> None:
-    """Create what is missing; nodes that start together wait for each other."""
+def create_tables(
+    connection: psycopg.Connection, queue_schema: LiteralString, schema: str | None
+) -> None:
+    """Create what is missing; nodes that start together wait for each other.
+
+    ``schema`` is ``POSTGRES_SCHEMA``, which the first crawl would make.
+    """
     with connection.transaction():
         connection.execute(_LOCK)
+        if schema:
+            name = sql.Identifier(schema)
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
         row = connection.execute(_HAS_QUEUE).fetchone()
         if row and not row[0]:
             connection.execute(queue_schema)
