@@ -67,6 +67,10 @@ POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl
 # Without a sign of life for so many seconds a crawl is taken for dead, and another may take over.
 POSTGRES_LEASE_TIMEOUT = 25
 CRAWL_LOG_INTERVAL = 5  # seconds
+# Set by scrapyd for a run of a schedule: the node it belongs to, and the schedule's period. Where
+# another node has crawled the same within most of it, the run does not begin.
+SCHEDULE_NODE = None
+SCHEDULE_PERIOD = 0  # seconds
 # So many rejected records are kept per crawl; more than this share of all fail it.
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1

@@ -107,6 +107,8 @@ class PaginatedSpider(LookupSpider):
             incremental=bool(self.since_parameter),
             job=self.job,
             arguments=self.arguments,
+            node=self.settings.get("SCHEDULE_NODE"),
+            period=self.settings.getfloat("SCHEDULE_PERIOD"),
         )
 
     def calls_needed(self) -> int:

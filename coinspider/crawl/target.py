@@ -26,7 +26,9 @@ class CrawlTarget:
     job: str | None
     arguments: Mapping[str, Any]
     node: str | None = None
-    """The scrapyd that runs it, if it is a job of one."""
+    """The scrapyd whose schedule it is a run of."""
+    period: float = 0
+    """For how many seconds that run is to do."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from coinspider.store.lock_holder import lock_holder
 from coinspider.store.migration import make_schema, migrate, table_names
 from coinspider.store.patience import Patience
 from coinspider.store.reconnecting import ReconnectingConnection
+from coinspider.store.standby import crawled_elsewhere
 from coinspider.store.stored_item import stored_item_class
 
 logger = logging.getLogger(__name__)
@@ -221,6 +222,10 @@ class CrawlSession:
             if not isinstance(died, list):
                 return await self._skip(connection, target, died)
             self._tell_of(died)
+            if message := await crawled_elsewhere(connection, target):
+                stats = self.crawler.stats
+                await end_crawl(connection, self.lease.crawl_id, stats, "skipped", message)
+                return message
             since = await read_since(connection, target.lock_name) if target.incremental else None
             known = await last_page_count(connection, target.source, target.url)
             await prepare(connection)

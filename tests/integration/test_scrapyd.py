@@ -62,6 +62,7 @@ SLOW = ["setting.lookahead_pages = 1"]
 
 def test_run_that_is_due_while_the_last_one_runs_is_skipped(scrapyd, environment, query):
     daemon = scrapyd(every(1, *SLOW), **environment)
+    wait_until(lambda: daemon.get("crawls.json")["crawls"])
     wait_until(lambda: daemon.schedule()["skipped"] >= 2)
     schedule = daemon.schedule()
     assert (schedule["runs"], schedule["active"]) == (1, "running")

@@ -99,7 +99,8 @@ class Runs(ScheduleService):
     def active_job(self, _):
         return self.busy
 
-    def _run(self, _, state):
+    def _run(self, _, state, settings):
+        self.settings = settings
         self.runs.append((self.time - START).total_seconds())
         state.last_job, state.last_time = str(len(self.runs)), self.time
         return state.last_job
@@ -158,3 +159,21 @@ def test_cron_time_that_was_missed_in_a_stop_is_due_at_the_start(service):
     second = service(cron="30 * * * *")
     assert second.at(7200) == [7200]
     assert service(cron="15 * * * *").at(899) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({"every": "3m"}, 180),
+        ({"cron": "*/3 * * * *"}, 180),
+        ({"cron": "0 8,9,17 * * *"}, 3600),
+        ({"cron": "0 0 * * 1,3"}, 2 * 86_400),
+    ],
+)
+def test_run_is_told_its_node_and_the_shortest_period(service, options, seconds):
+    runs = service(**options)
+    runs.at(0, 8 * 86_400)
+    assert float(runs.settings["SCHEDULE_PERIOD"]) == seconds
+    assert runs.settings["SCHEDULE_NODE"] == runs.states.node
+    assert service(**options).states.node == runs.states.node
+    assert service(file="other.db", **options).states.node != runs.states.node

@@ -34,6 +34,7 @@ class FleetScheduleStates:
     """
 
     shared = True
+    node: str | None = None
 
     def __init__(self) -> None:
         self.read_at = -REFRESH

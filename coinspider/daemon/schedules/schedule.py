@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from coinspider.errors import ConfigurationError
 SECTION = "schedule:"
 _NAME = re.compile(r"[\w.-]+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_TIMES_AHEAD = 20
 _EVERY = re.compile(r"(\d+)([smhd])")
 OPTIONS = ("spider", "project", "every", "cron", "timezone", "overlap", "enabled")
 _OVERLAPS = ("skip", "wait")
@@ -49,6 +51,15 @@ class Schedule(NamedTuple):
             return self.every
         first = self._next_cron_time(datetime.now(UTC))
         return self._next_cron_time(first) - first
+
+    def shortest_period(self, now: datetime) -> timedelta:
+        """From one time to the next: the shortest of those ahead, where they differ."""
+        if self.every:
+            return self.every
+        times = [now]
+        while len(times) < _TIMES_AHEAD:
+            times.append(self._next_cron_time(times[-1]))
+        return min(later - earlier for earlier, later in pairwise(times[1:]))
 
     def first_time(self, now: datetime) -> datetime:
         """An interval begins at once, a cron expression waits for its time."""

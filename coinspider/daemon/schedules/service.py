@@ -94,8 +94,15 @@ class ScheduleService(Service):
                 job=state.last_job, word=active,
             )  # fmt: skip
         elif not state.paused:
-            self._run(schedule, state)
+            self._run(schedule, state, self._standby(schedule, now))
         self.states.write(schedule.name, state)
+
+    def _standby(self, schedule: Schedule, now: datetime) -> dict[str, str]:
+        """Settings that let the run be skipped where another node has just done the same."""
+        if not self.states.node:
+            return {}
+        period = schedule.shortest_period(now).total_seconds()
+        return {"SCHEDULE_NODE": self.states.node, "SCHEDULE_PERIOD": f"{period:g}"}
 
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``."""
@@ -108,7 +115,7 @@ class ScheduleService(Service):
     def run_now(self, schedule: Schedule) -> str:
         """Schedule its job at once, and give the job's id."""
         state = self.state[schedule.name]
-        job = self._run(schedule, state)
+        job = self._run(schedule, state, {})
         self.states.write(schedule.name, state)
         return job
 
@@ -121,13 +128,13 @@ class ScheduleService(Service):
     def _poller(self) -> Any:
         return self.app.getComponent(IPoller)
 
-    def _run(self, schedule: Schedule, state: ScheduleState) -> str:
+    def _run(self, schedule: Schedule, state: ScheduleState, settings: dict[str, str]) -> str:
         now = self.now()
         job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
         scheduler = self.app.getComponent(ISpiderScheduler)
         scheduler.schedule(
             schedule.project, schedule.spider, priority=0.0,
-            settings=dict(schedule.settings), _job=job, **schedule.arguments,
+            settings=settings | dict(schedule.settings), _job=job, **schedule.arguments,
         )  # fmt: skip
         state.last_job, state.last_time = job, now
         state.run_count += 1

@@ -1,11 +1,13 @@
 """What is to be known of the schedules after a restart of scrapyd, beside its queues."""
 
+import socket
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS schedule (
@@ -13,6 +15,9 @@ CREATE TABLE IF NOT EXISTS schedule (
     run_count integer, skipped_count integer, paused integer
 )
 """
+_CREATE_NODE = "CREATE TABLE IF NOT EXISTS node (name text)"
+_NAME_NODE = "INSERT INTO node SELECT ? WHERE NOT EXISTS (SELECT 1 FROM node)"
+_READ_NODE = "SELECT name FROM node"
 _READ = """
 SELECT definition, next_time, last_time, last_job, run_count, skipped_count, paused
 FROM schedule WHERE name = ?
@@ -38,6 +43,9 @@ class ScheduleStore(Protocol):
 
     shared: bool
     """Whether other processes write them too."""
+
+    node: str | None
+    """The name of the scrapyd that it belongs to, where it is one's own."""
 
     def now(self) -> datetime: ...
 
@@ -69,6 +77,16 @@ class ScheduleStates:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection = sqlite3.connect(path)
         self.connection.execute(_CREATE)
+        self.node: str | None = self._node()
+
+    def _node(self) -> str:
+        """It stays the same after a restart, and differs from that of any other scrapyd."""
+        new = f"{socket.gethostname()}-{uuid4().hex[:8]}"
+        with self.connection:
+            self.connection.execute(_CREATE_NODE)
+            self.connection.execute(_NAME_NODE, [new])
+        name: str = self.connection.execute(_READ_NODE).fetchone()[0]
+        return name
 
     def now(self) -> datetime:
         return datetime.now(UTC)
