@@ -1,6 +1,7 @@
 """From records to rows: coerce each, upsert them in batches."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any, Self
@@ -16,9 +17,9 @@ from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordE
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Record
-from coinspider.records.rejected_record import RejectedRecord, rejected_record
+from coinspider.records.rejected_record import RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
-from coinspider.stats import REJECTED_STAT
+from coinspider.stats import REJECTED_STAT, SET_ASIDE_STAT
 from coinspider.store.batch_writer import BatchWriter
 from coinspider.store.missing_records import MissingRecords
 from coinspider.store.session import CrawlSession
@@ -26,16 +27,20 @@ from coinspider.store.shared_limit import SharedLimit
 
 # So many different ones are told at the end of a crawl.
 REASONS_MAX = 3
+TEXT_SHOWN = 100  # bytes
+logger = logging.getLogger(__name__)
 
 
 class CoercePipeline:
     """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason.
 
-    More than ``REJECTED_SHARE_MAX`` of them fail the crawl at its end.
+    More than ``REJECTED_SHARE_MAX`` of them fail the crawl at its end. A field that may be null
+    costs only its column, unless ``COERCION_STRICT_ENABLED``.
     """
 
     def __init__(self, crawler: Crawler):
         self.stats, self.state = crawler.stats, crawl_state(crawler)
+        self.by_field = not crawler.settings.getbool("COERCION_STRICT_ENABLED")
         share_setting(crawler.settings, "REJECTED_SHARE_MAX")
 
     @classmethod
@@ -46,16 +51,30 @@ class CoercePipeline:
         if not isinstance(item, Record):
             return item
         try:
-            return coerce(item)
+            coerced = coerce(item, self.by_field)
         except CoercionError as error:
             self.stats.inc_value(REJECTED_STAT)
-            self._note(str(error))
+            self.state.rejection_reasons = _with(self.state.rejection_reasons, str(error))
             raise RejectedRecordError(str(error)) from None
+        if coerced.set_aside:
+            self._note_set_aside(coerced)
+        return coerced
 
-    def _note(self, reason: str) -> None:
-        reasons = self.state.rejection_reasons
-        if len(reasons) < REASONS_MAX and reason not in reasons:
-            self.state.rejection_reasons = (*reasons, reason)
+    def _note_set_aside(self, item: TableItem) -> None:
+        self.stats.inc_value(SET_ASIDE_STAT, len(item.set_aside))
+        for field in item.set_aside:
+            known = self.state.set_aside_reasons
+            self.state.set_aside_reasons = _with(known, field.reason)
+            if self.state.set_aside_reasons is not known:
+                text = storable(field.text[:TEXT_SHOWN])
+                logger.warning("Fields set aside: %s, in %s", field.reason, text)
+
+
+def _with(reasons: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    """The first few different reasons."""
+    if reason in reasons or len(reasons) >= REASONS_MAX:
+        return reasons
+    return (*reasons, reason)
 
 
 class SincePipeline:
@@ -140,6 +159,8 @@ class PostgresPipeline:
             self._note_foreign(type(item).__name__)
             return item
         self.items.append(item)
+        for column, text, reason in item.set_aside:
+            self.rejected.append(rejected_record(item.source, text, reason, column))
         # A coroutine costs the crawl a task switch, so there is one per batch only.
         return self._send_batch(item) if len(self.items) >= self.batch_size else item
 

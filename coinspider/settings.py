@@ -74,6 +74,8 @@ SCHEDULE_PERIOD = 0  # seconds
 # So many rejected records are kept per crawl; more than this share of all fail it.
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1
+# A field that does not fit its column costs its record only that column, or with 1 the record.
+COERCION_STRICT_ENABLED = False
 # Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
 DELISTED_SHARE_MAX = 0.1
 # Known coins that a whole crawl did not see are asked for by their ids before they are marked.

@@ -13,14 +13,24 @@ from msgspec.structs import fields as struct_fields
 
 from coinspider.errors import CoercionError
 from coinspider.records.column_types import AMOUNT, INTEGER
-from coinspider.records.record import RECORD_SIZE_MAX, Record
+from coinspider.records.record import RECORD_SIZE_MAX, Record, cut_object
+from coinspider.records.rejected_record import FieldSetAside
 from coinspider.records.table_item import TableItem, columns, fields_without_column
 
 _NUMBER = re.compile(rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1')
+_NOT_FINITE = re.compile(rb"-?(?:NaN|Infinity)")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 _is_finite = Decimal.is_finite
+
+
+class _Field(NamedTuple):
+    """What coercion needs to know of one field of a record."""
+
+    column: str
+    nullable: bool
+    decode: Callable[[bytes], Any]
 
 
 class _Shape(NamedTuple):
@@ -30,7 +40,8 @@ class _Shape(NamedTuple):
     decode: Callable[[bytes], TableItem]
     # Refuses fields that the item does not declare.
     decode_strictly: Callable[[bytes], TableItem]
-    json_keys: frozenset[str]
+    fields: dict[str, _Field]
+    """By their JSON keys."""
     integer_keys: frozenset[str]
     amounts: Callable[[TableItem], tuple[Decimal | None, ...]]
     # What a record does not set, unless by accident, and its values.
@@ -43,12 +54,20 @@ class _Shape(NamedTuple):
 def _shape(item_class: type[TableItem], constants: frozenset[str]) -> _Shape:
     unsent = [field for field in struct_fields(item_class) if field.name in {"extra", *constants}]
     sent = [c for c in columns(item_class) if c.name != "extra" and c.name not in constants]
+    types = {field.name: field.type for field in struct_fields(item_class)}
     strict: Any = msgspec.defstruct("Strict", [], bases=(item_class,), forbid_unknown_fields=True)
     return _Shape(
         item_class=item_class,
         decode=msgspec.json.Decoder(item_class).decode,
         decode_strictly=msgspec.json.Decoder(strict).decode,
-        json_keys=frozenset(c.json_key for c in sent),
+        fields={
+            c.json_key: _Field(
+                c.name,
+                nullable=not (c.required or c.primary_key),
+                decode=msgspec.json.Decoder(types[c.name]).decode,
+            )
+            for c in sent
+        },
         integer_keys=frozenset(c.json_key for c in sent if c.type is INTEGER),
         amounts=_tuple_getter([c.name for c in sent if c.type is AMOUNT]),
         unsent=_tuple_getter([field.name for field in unsent]),
@@ -63,26 +82,26 @@ def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda item: tuple(getattr(item, name) for name in names)
 
 
-def coerce(record: Record) -> TableItem:
+def coerce(record: Record, by_field: bool = False) -> TableItem:
     """Make the item that a record stands for; amounts keep every digit of their text.
 
     Raises :exc:`CoercionError` where a value does not fit its field, and for what PostgreSQL
-    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``.
+    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field`` a value that
+    does not fit costs only its field, where that may be null: the item then has its text in
+    ``extra`` and in ``set_aside``.
     """
     source = record.source
     shape = _shape(source.item_class, frozenset(source.constants))
     text = bytes(record.text)
     if len(text) > RECORD_SIZE_MAX:
         raise CoercionError(f"{len(text)} bytes, more than the {RECORD_SIZE_MAX} of a record")
+    _check_text(text)
     try:
-        _check_text(text)
-        item = _decode(text, shape)
-    except msgspec.DecodeError as error:
-        raise CoercionError(_in_plain_words(error)) from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise CoercionError(str(error)) from None
-    if not all(map(_is_finite, filter(None, shape.amounts(item)))):
-        raise CoercionError(f"{_not_finite(text)}: not a finite number")
+        item = _decode_all(text, shape)
+    except CoercionError as error:
+        if not by_field:
+            raise
+        item = _decode_each(text, shape, error)
     for name, value in source.constants.items():
         setattr(item, name, value)
     item.__dict__["source"] = source
@@ -91,10 +110,73 @@ def coerce(record: Record) -> TableItem:
     return item
 
 
+def _decode_all(text: bytes, shape: _Shape) -> TableItem:
+    try:
+        item = _decode(text, shape)
+    except msgspec.DecodeError as error:
+        raise CoercionError(_in_plain_words(error)) from None
+    except RecursionError as error:
+        raise CoercionError(str(error)) from None
+    if not all(map(_is_finite, filter(None, shape.amounts(item)))):
+        raise CoercionError(f"{_not_finite(text)}: not a finite number")
+    return item
+
+
+def _decode_each(text: bytes, shape: _Shape, error: CoercionError) -> TableItem:
+    """The record of which ``error`` tells, without those fields that it can do without."""
+    found = _cut(text)
+    aside: dict[str, FieldSetAside] = {}
+    for key in found.keys() & shape.fields.keys():
+        field, value = shape.fields[key], bytes(found[key])
+        if reason := _fault(key, value, shape):
+            if not field.nullable:
+                raise CoercionError(f"{key}: {reason}")
+            aside[key] = FieldSetAside(field.column, value, f"{key}: {reason}")
+            del found[key]
+    if not aside:
+        raise error
+    item = _decode_all(_encode(found), shape)
+    extra = _decode_object(bytes(item.extra))
+    item.extra = Raw(_encode(extra | {key: _as_json(each.text) for key, each in aside.items()}))
+    item.__dict__["set_aside"] = tuple(aside.values())
+    return item
+
+
+def _cut(text: bytes) -> dict[str, Any]:
+    """The texts of a record's fields, each JSON but for NaN and infinity; else none at all."""
+    try:
+        fields = dict(cut_object(text) or {})
+        for value in map(bytes, fields.values()):
+            if not _NOT_FINITE.fullmatch(value):
+                msgspec.json.decode(value, type=Raw)
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return {}
+    return {key: Raw(value) for key, value in fields.items()}
+
+
+def _fault(key: str, text: bytes, shape: _Shape) -> str | None:
+    """Why a value does not fit its field."""
+    if _NOT_FINITE.fullmatch(text):
+        return "not a finite number"
+    whole = _as_integer(Raw(text)) if key in shape.integer_keys else text
+    try:
+        value = shape.fields[key].decode(whole if isinstance(whole, bytes) else _encode(whole))
+    except msgspec.DecodeError as error:
+        return _in_plain_words(error)
+    return "not a finite number" if isinstance(value, Decimal) and not value.is_finite() else None
+
+
+def _as_json(text: bytes) -> Raw:
+    return Raw(_encode(text.decode()) if _NOT_FINITE.fullmatch(text) else text)
+
+
 def _check_text(text: bytes) -> None:
     # The plain searches first: they take next to nothing, and hardly ever find anything.
     if not text.isascii():
-        text.decode()
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise CoercionError(str(error)) from None
     if b"\\" in text and b"\\u0000" in text and _NUL.search(text):
         raise CoercionError("a NUL character, which PostgreSQL can't store")
 
@@ -120,7 +202,7 @@ def _decode(text: bytes, shape: _Shape) -> TableItem:
 def _decode_any(text: bytes, shape: _Shape) -> TableItem:
     """A record with fields that the item does not declare, or with integers of another form."""
     fields = _decode_object(text)
-    extra = {key: value for key, value in fields.items() if key not in shape.json_keys}
+    extra = {key: value for key, value in fields.items() if key not in shape.fields}
     try:
         item = shape.decode(text)
     except msgspec.ValidationError:
@@ -135,7 +217,7 @@ def _repaired(fields: dict[str, Raw], shape: _Shape) -> dict[str, Raw | int]:
     return {
         key: _as_integer(text) if key in shape.integer_keys else text
         for key, text in fields.items()
-        if key in shape.json_keys
+        if key in shape.fields
     }
 
 

@@ -17,10 +17,23 @@ class RejectedRecord(NamedTuple):
     source_url: str | None
     text: str
     reason: str
+    column: str | None = None
+    """The column, where only this one is set aside and the row is stored without it."""
 
 
-def rejected_record(source: Source | None, text: bytes, reason: str) -> RejectedRecord:
-    return RejectedRecord(source.url if source else None, storable(text[:TEXT_MAX]), reason)
+class FieldSetAside(NamedTuple):
+    """A field of a record that can do without it: its column, its text, and why."""
+
+    column: str
+    text: bytes
+    reason: str
+
+
+def rejected_record(
+    source: Source | None, text: bytes, reason: str, column: str | None = None
+) -> RejectedRecord:
+    url = source.url if source else None
+    return RejectedRecord(url, storable(text[:TEXT_MAX]), reason, column)
 
 
 def storable(text: bytes) -> str:

@@ -48,6 +48,9 @@ class TableItem(Struct, kw_only=True, dict=True):
     """The columns, beside the first of the key, in which a listing looks for a text."""
     source: ClassVar[Any] = None
     """Of an item that was made of a record: that record's. It is no field, so none of the row."""
+    set_aside: ClassVar[tuple[Any, ...]] = ()
+    """Fields of the record that could not be coerced, as ``FieldSetAside``; their columns are null.
+    """
     repeated: ClassVar[bool] = False
     """Whether a record of the same key came earlier in the same crawl."""
     extra: Extra = NO_EXTRA

@@ -9,9 +9,11 @@ from coinspider.store.crawl_row import DONE, HELD, IF_HELD, NOTE, Batch, Totals,
 
 _INSERT = f"""
 WITH {HELD}, written AS (
-    INSERT INTO rejected_record (crawl_id, source_url, text, reason)
+    INSERT INTO rejected_record (crawl_id, source_url, text, reason, column_name)
     SELECT %(crawl_id)s, *
-    FROM unnest(%(source_urls)s::text[], %(texts)s::text[], %(reasons)s::text[])
+    FROM unnest(
+        %(source_urls)s::text[], %(texts)s::text[], %(reasons)s::text[], %(columns)s::text[]
+    )
     WHERE EXISTS (SELECT FROM held)
     RETURNING 1
 ), {DONE}
@@ -26,6 +28,6 @@ async def quarantine(
 
     ``None`` where the batch was written before, or the crawl has lost its lease.
     """
-    source_urls, texts, reasons = map(list, zip(*records, strict=True))
-    values = {"source_urls": source_urls, "texts": texts, "reasons": reasons}
+    names = ("source_urls", "texts", "reasons", "columns")
+    values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))
     return await fetch_totals(await connection.execute(_INSERT, values | batch.values))

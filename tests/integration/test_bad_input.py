@@ -46,7 +46,8 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
     page.write_bytes(b"[" + b",".join(texts) + b"]")
     again.write_bytes(b"[" + good[3] + b"]")
     api = sandbox("--body", page, "--body", again)
-    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1", COINGECKO_BASE_URL=api.url)
+    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1",
+                  "-s", "COERCION_STRICT_ENABLED=1", COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
     stored = query("SELECT coin_id, name, ath::text FROM full_coin WHERE coin_id !~ '^coin-'"
@@ -68,6 +69,36 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
             last_id = re.findall(rb'"id":"(\w{,9})', text)[-1].decode()
             [key] = [key for key in told if f'"id":"{last_id}' in key]
         assert why.lower() in told[key].lower(), key[:100]
+
+
+def test_field_that_does_not_fit_costs_its_column_only(scrapy, sandbox, query, tmp_path):
+    page = tmp_path / "page"
+    fields = ['"current_price":"N/A"', '"ath_date":"","atl":NaN', '"symbol":null', '"ath":1.50']
+    coins = [
+        f'{{"id":"c{number}","symbol":"s","name":"n",{field}}}'
+        for number, field in enumerate(fields)
+    ]
+    page.write_text(f"[{','.join(coins)}]")
+    api = sandbox("--body", page)
+    arguments = ["crawl", "coins", "-s", "REJECTED_SHARE_MAX=0.3"]
+    done = scrapy(*arguments, COINGECKO_BASE_URL=api.url)
+    assert done.returncode == 0, done.stderr
+    assert "3 new, 0 changed, 0 unchanged, 1 rejected" in last_line(done)
+    assert "3 fields" in done.stderr
+    assert query("SELECT coin_id, current_price, ath_date, atl, ath::text, extra::text"
+                 " FROM full_coin ORDER BY 1") == [
+        ("c0", None, None, None, None, '{"current_price": "N/A"}'),
+        ("c1", None, None, None, None, '{"atl": "NaN", "ath_date": ""}'),
+        ("c3", None, None, None, "1.50", "{}"),
+    ]  # fmt: skip
+    aside = query("SELECT column_name, text FROM rejected_record ORDER BY 1")
+    assert aside == [
+        ("ath_date", '""'), ("atl", "NaN"), ("current_price", '"N/A"'), (None, coins[2]),
+    ]  # fmt: skip
+    assert query("SELECT set_aside_count, rejected_count FROM crawl") == [(3, 1)]
+    strict = scrapy(*arguments, "-s", "COERCION_STRICT_ENABLED=1", COINGECKO_BASE_URL=api.url)
+    assert strict.returncode == 1
+    assert "1 unchanged, 3 rejected" in last_line(strict)
 
 
 def test_only_so_many_rejected_records_are_kept_but_all_are_counted(

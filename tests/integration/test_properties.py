@@ -97,7 +97,8 @@ def test_each_record_is_stored_exactly_or_set_aside(scrapy, sandbox, query, tmp_
     file = tmp_path / "page"
     file.write_text(f"[{','.join(text for _, text in page.values())}]")
     api = sandbox("--body", file)
-    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1", COINGECKO_BASE_URL=api.url)
+    done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1",
+                  "-s", "COERCION_STRICT_ENABLED=1", COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 0, done.stderr
     stored = stored_rows(query)
     rejected = [

@@ -368,6 +368,75 @@ def test_any_record_is_exact_or_refused(text):
     assert_exact_or_refused(text)
 
 
+ASIDE = {"NaN": '"NaN"', "-Infinity": '"-Infinity"'}
+
+
+def coerced_by_field(text: str | bytes) -> FullCoin:
+    return coerce(Record(Raw(text.encode() if isinstance(text, str) else text), SOURCE), True)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *wrong(AMOUNTS[:2], word='"N/A"', empty='""', NaN="NaN", infinity="-Infinity",
+               NaN_as_text='"NaN"', **NEVER_RIGHT),
+        *wrong(["market_cap_rank"], word='"first"', fraction="1.5", too_large="1e20", NaN="NaN"),
+        *wrong(TIMES, empty='""', number="1741082400", naive='"2025-03-04T14:45:50.155"'),
+        *wrong(["image"], number="5", bool="false"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_costs_its_field_only(key, text):
+    item = coerced_by_field(record_text(**{key: text, "high_24h": "1.50", "new": "[1.0 ]"}))
+    assert getattr(item, key) is None
+    assert str(item.high_24h) == "1.50"
+    assert bytes(item.extra) == f'{{"new":[1.0 ],"{key}":{ASIDE.get(text, text)}}}'.encode()
+    [field] = item.set_aside
+    assert (field.column, field.text) == (key, text.encode())
+    assert field.reason.startswith(f"{key}: ")
+
+
+def test_what_comes_in_another_form_is_repaired_beside_a_field_set_aside():
+    item = coerced_by_field(record_text(market_cap_rank="7.0", ath_date='""', atl="NaN", roi="{}"))
+    assert item.market_cap_rank == 7
+    assert {field.column for field in item.set_aside} == {"ath_date", "atl"}
+    assert json.loads(bytes(item.extra)) == {"roi": {}, "ath_date": "", "atl": "NaN"}
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+def test_a_wrong_value_that_is_needed_costs_the_record(key):
+    with pytest.raises(CoercionError, match=rf"\b{key}\b"):
+        coerced_by_field(record_text(**{key: "null", "ath_date": '""'}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "null", record_text(ath="nul"), record_text(ath='"\\u0000"'),
+     record_text(ath="NaN", new="NaN"), record_text(ath="[" * 3000 + "]" * 3000),
+     record_text(ath='""').replace('"ath"', '"a\ud800"', 1).encode("utf-8", "surrogatepass")],
+)  # fmt: skip
+def test_what_is_no_json_costs_the_record(text):
+    with pytest.raises(CoercionError):
+        coerced_by_field(text)
+
+
+@PROPERTY
+@given(records)
+def test_by_field_any_record_is_exact_but_for_what_is_set_aside(text):
+    try:
+        item = coerced_by_field(text)
+    except CoercionError:
+        return
+    aside = {field.column for field in item.set_aside}
+    if not aside:
+        assert exact(as_read(item)) == exact(read_independently(text))
+        return
+    sent = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=str)
+    extra = json.loads(bytes(item.extra), parse_float=Decimal, parse_int=Decimal)
+    assert {key: extra[key] for key in aside} == {key: sent[key] for key in aside}
+    for key in [key for key in AMOUNTS if key not in aside and sent.get(key) is not None]:
+        assert exact({key: getattr(item, key)}) == exact({key: Decimal(sent[key])})
+
+
 @PROPERTY
 @given(st.sampled_from(REAL_TEXTS), st.data())
 def test_a_damaged_record_is_exact_or_refused(text, data):
