@@ -11,6 +11,7 @@ import requests
 from scrapyd_api import ScrapydAPI
 
 from tests.helpers.eggs import egg
+from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.processes import wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
@@ -31,7 +32,7 @@ def nodes(database_url):
             named = configuration.replace(
                 "[scrapyd]", f"[scrapyd]\nnode_name = node{next(numbers)}", 1
             )
-            daemon = Scrapyd(directory, named, DATABASE_URL=database_url, **environment)
+            daemon = Scrapyd(directory, named, **{"DATABASE_URL": database_url} | environment)
             stack.callback(daemon.end)
             return daemon.start()
 
@@ -123,6 +124,16 @@ def test_tables_of_the_fleet_are_in_the_schema_that_is_set(nodes, api, query):
     wait_until(lambda: job in finished(daemon))
     tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"
     assert query(tables) == [("my coins",)]
+
+
+def test_nodes_behind_a_pooler_share_the_queue(nodes, api, query, database_url):
+    with pgbouncer(database_url, pool_size=8) as url:
+        daemons = [nodes(**api, DATABASE_URL=url) for _ in range(2)]
+        jobs = currencies(daemons[0], ["usd", "eur", "btc"])
+        wait_until(lambda: set(jobs) <= finished(daemons[1]))
+        for daemon in daemons:
+            daemon.stop()
+    assert query("SELECT outcome, count(*) FROM crawl GROUP BY 1") == [("complete", 3)]
 
 
 def test_node_that_ends_in_order_hands_back_nothing_twice_and_leaves(nodes, slow_api, query):
