@@ -1,5 +1,27 @@
 """JSON whose numbers are the digits of a ``Decimal``."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 from msgspec.json import Encoder
 
 encode = Encoder(decimal_format="number").encode
+# Python's own parser refuses an integer of more than 4300 digits.
+_PLACES_MAX = 1000
+
+
+def encode_row(row: Mapping[str, Any]) -> bytes:
+    """A row of a table, in which others may have stored what JSON has no number for.
+
+    NaN, infinity and numbers of more than 1000 places are strings.
+    """
+    return encode({name: _encodable(value) for name, value in row.items()})
+
+
+def _encodable(value: Any) -> Any:
+    if not isinstance(value, Decimal) or (
+        value.is_finite() and abs(value.adjusted()) <= _PLACES_MAX
+    ):
+        return value
+    return str(value)

@@ -42,6 +42,7 @@ class CoercePipeline:
         self.stats, self.state = crawler.stats, crawl_state(crawler)
         self.by_field = not crawler.settings.getbool("COERCION_STRICT_ENABLED")
         share_setting(crawler.settings, "REJECTED_SHARE_MAX")
+        self.digits_max = crawler.settings.getint("AMOUNT_DIGITS_MAX")
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -51,7 +52,7 @@ class CoercePipeline:
         if not isinstance(item, Record):
             return item
         try:
-            coerced = coerce(item, self.by_field)
+            coerced = coerce(item, self.by_field, self.digits_max)
         except CoercionError as error:
             self.stats.inc_value(REJECTED_STAT)
             self.state.rejection_reasons = _with(self.state.rejection_reasons, str(error))

@@ -87,6 +87,9 @@ HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "1")
 HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "2")
 HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", "365")
 
+# A number of more digits, or of more places, is a record's fault: wherever it is shown it costs.
+AMOUNT_DIGITS_MAX = 1000
+
 # From page to row
 ITEM_PIPELINES = {
     "coinspider.pipelines.CoercePipeline": 100,

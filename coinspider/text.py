@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Raw
 
 DIGITS = 6
+_PLACES_MAX = 1000
 _FOUR_DIGITS = Context(prec=4)
 # https://en.wikipedia.org/wiki/Long_and_short_scales: the short scale, as exchanges write it
 _SCALES = ((12, "T"), (9, "B"), (6, "M"))
@@ -47,7 +48,7 @@ def readable(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        return (in_utc(value) or value).isoformat(" ", "seconds")
     return bytes(value).decode() if isinstance(value, Raw) else str(value)
 
 
@@ -56,6 +57,8 @@ def readable_number(value: Decimal) -> str:
 
     ``1234567.891`` is ``1,234,568``, ``0.000000000123456789`` is ``0.0₉123457``, ``1e24`` stays.
     """
+    if not value.is_finite():
+        return str(value)
     if not value:
         return "0"
     size = value.adjusted()
@@ -75,6 +78,8 @@ def short(value: Any) -> str:
     """As :func:`readable`, an amount with four digits at most: ``2.174 T``, ``9.81e24``."""
     if not isinstance(value, Decimal):
         return readable(value)
+    if not value.is_finite():
+        return str(value)
     value = value.normalize(_FOUR_DIGITS)
     for size, letter in _SCALES:
         if size <= value.adjusted() < 15:
@@ -85,7 +90,7 @@ def short(value: Any) -> str:
 def exact(value: Any) -> str:
     """All digits of a number, a time to the microsecond; anything else as it is read."""
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return format(value, "f") if abs(value.adjusted()) < _PLACES_MAX else str(value)
     return value.isoformat() if isinstance(value, datetime) else readable(value)
 
 
@@ -108,6 +113,14 @@ def without_password(uri: str) -> str:
     if "@" not in parts.netloc:
         return uri
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def in_utc(value: datetime) -> datetime | None:
+    """The time in UTC without saying so; none where its offset leads out of what Python has."""
+    try:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        return None
 
 
 def _is_hidden(char: str) -> bool:

@@ -10,7 +10,7 @@ from msgspec import Raw
 from scrapy.exporters import BaseItemExporter
 
 from coinspider.errors import ConfigurationError
-from coinspider.exact_json import encode
+from coinspider.exact_json import encode_row
 from coinspider.export.table import list_lines, table_lines
 from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, without_formula
@@ -48,7 +48,7 @@ def write_csv(listing: "Listing", output: Output) -> None:
 def write_json_lines(listing: "Listing", _: Output) -> None:
     _as_utf8()
     for row in listing.dicts():
-        sys.stdout.write(f"{encode(row).decode()}\n")
+        sys.stdout.write(f"{encode_row(row).decode()}\n")
 
 
 def write_xlsx(listing: "Listing", output: Output) -> None:

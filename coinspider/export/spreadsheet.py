@@ -1,11 +1,13 @@
 """What a cell of a spreadsheet can hold: Excel's and Google's keep a double and 15 digits."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Raw
+
+from coinspider.text import in_utc
 
 # Excel keeps 15 digits of a number, and has no days before 1900:
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
@@ -25,8 +27,8 @@ def as_cell(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 10**DIGITS_MAX else str(value)
     if isinstance(value, datetime):
-        moment = value.astimezone(UTC).replace(tzinfo=None)
-        return moment if moment.year > FIRST_YEAR else value.isoformat()
+        moment = in_utc(value)
+        return moment if moment and moment.year > FIRST_YEAR else value.isoformat()
     return bytes(value).decode() if isinstance(value, Raw) else value
 
 

@@ -23,6 +23,8 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 _is_finite = Decimal.is_finite
+_adjusted = Decimal.adjusted
+DIGITS_MAX = 1000
 
 
 class _Field(NamedTuple):
@@ -37,6 +39,7 @@ class _Shape(NamedTuple):
     """What coercion needs to know of an item class, found out once."""
 
     item_class: type[TableItem]
+    digits_max: int
     decode: Callable[[bytes], TableItem]
     # Refuses fields that the item does not declare.
     decode_strictly: Callable[[bytes], TableItem]
@@ -51,13 +54,14 @@ class _Shape(NamedTuple):
 
 
 @cache
-def _shape(item_class: type[TableItem], constants: frozenset[str]) -> _Shape:
+def _shape(item_class: type[TableItem], constants: frozenset[str], digits_max: int) -> _Shape:
     unsent = [field for field in struct_fields(item_class) if field.name in {"extra", *constants}]
     sent = [c for c in columns(item_class) if c.name != "extra" and c.name not in constants]
     types = {field.name: field.type for field in struct_fields(item_class)}
     strict: Any = msgspec.defstruct("Strict", [], bases=(item_class,), forbid_unknown_fields=True)
     return _Shape(
         item_class=item_class,
+        digits_max=digits_max,
         decode=msgspec.json.Decoder(item_class).decode,
         decode_strictly=msgspec.json.Decoder(strict).decode,
         fields={
@@ -82,8 +86,10 @@ def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda item: tuple(getattr(item, name) for name in names)
 
 
-def coerce(record: Record, by_field: bool = False) -> TableItem:
+def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX) -> TableItem:
     """Make the item that a record stands for; amounts keep every digit of their text.
+
+    An amount has at most ``digits_max`` digits, and places before and after the point.
 
     Raises :exc:`CoercionError` where a value does not fit its field, and for what PostgreSQL
     can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field`` a value that
@@ -91,7 +97,7 @@ def coerce(record: Record, by_field: bool = False) -> TableItem:
     ``extra`` and in ``set_aside``.
     """
     source = record.source
-    shape = _shape(source.item_class, frozenset(source.constants))
+    shape = _shape(source.item_class, frozenset(source.constants), digits_max)
     text = bytes(record.text)
     if len(text) > RECORD_SIZE_MAX:
         raise CoercionError(f"{len(text)} bytes, more than the {RECORD_SIZE_MAX} of a record")
@@ -117,9 +123,24 @@ def _decode_all(text: bytes, shape: _Shape) -> TableItem:
         raise CoercionError(_in_plain_words(error)) from None
     except RecursionError as error:
         raise CoercionError(str(error)) from None
-    if not all(map(_is_finite, filter(None, shape.amounts(item)))):
+    amounts = list(filter(None, shape.amounts(item)))
+    if not all(map(_is_finite, amounts)):
         raise CoercionError(f"{_not_finite(text)}: not a finite number")
+    if amounts and _is_too_long(len(text), amounts, shape.digits_max):
+        raise CoercionError(_too_long(shape))
     return item
+
+
+def _is_too_long(size: int, amounts: list[Decimal], digits_max: int) -> bool:
+    """A few characters, as 1e131000, are so many digits wherever they are shown."""
+    longest = max(map(abs, map(_adjusted, amounts)))
+    if longest <= digits_max < size:
+        longest = max(len(amount.as_tuple().digits) for amount in amounts)
+    return longest > digits_max
+
+
+def _too_long(shape: _Shape) -> str:
+    return f"a number of more than {shape.digits_max} digits (AMOUNT_DIGITS_MAX)"
 
 
 def _decode_each(text: bytes, shape: _Shape, error: CoercionError) -> TableItem:
@@ -137,7 +158,9 @@ def _decode_each(text: bytes, shape: _Shape, error: CoercionError) -> TableItem:
         raise error
     item = _decode_all(_encode(found), shape)
     extra = _decode_object(bytes(item.extra))
-    item.extra = Raw(_encode(extra | {key: _as_json(each.text) for key, each in aside.items()}))
+    too_long = _too_long(shape)
+    extra |= {key: _as_json(each.text, too_long in each.reason) for key, each in aside.items()}
+    item.extra = Raw(_encode(extra))
     item.__dict__["set_aside"] = tuple(aside.values())
     return item
 
@@ -163,11 +186,16 @@ def _fault(key: str, text: bytes, shape: _Shape) -> str | None:
         value = shape.fields[key].decode(whole if isinstance(whole, bytes) else _encode(whole))
     except msgspec.DecodeError as error:
         return _in_plain_words(error)
-    return "not a finite number" if isinstance(value, Decimal) and not value.is_finite() else None
+    if not isinstance(value, Decimal):
+        return None
+    if not value.is_finite():
+        return "not a finite number"
+    return _too_long(shape) if _is_too_long(len(text), [value], shape.digits_max) else None
 
 
-def _as_json(text: bytes) -> Raw:
-    return Raw(_encode(text.decode()) if _NOT_FINITE.fullmatch(text) else text)
+def _as_json(text: bytes, is_number: bool) -> Raw:
+    """As a string what JSON, or PostgreSQL, has no number for."""
+    return Raw(_encode(text.decode()) if is_number or _NOT_FINITE.fullmatch(text) else text)
 
 
 def _check_text(text: bytes) -> None:

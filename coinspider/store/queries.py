@@ -10,6 +10,7 @@ from psycopg.types.json import set_json_loads
 
 from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
+from coinspider.store.unloadable import fetch_all
 
 LISTED = {
     "all": sql.SQL("true"),
@@ -180,10 +181,8 @@ def _list(connection: Connection, query: sql.SQL | sql.Composed, values: dict[st
     # As text: read, its numbers would lose digits.
     set_json_loads(Raw, connection)
     try:
-        cursor = connection.execute(query, values)
+        return Listing(*fetch_all(connection, query, values))
     except errors.UndefinedTable:
         raise NothingCrawledError(
             "nothing was crawled into this database yet: scrapy crawl coins"
         ) from None
-    assert cursor.description
-    return Listing([column.name for column in cursor.description], cursor.fetchall())

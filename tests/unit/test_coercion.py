@@ -443,3 +443,20 @@ def test_a_damaged_record_is_exact_or_refused(text, data):
     place = data.draw(st.integers(0, len(text) - 1))
     byte = data.draw(st.sampled_from(b'"\\,:{}[]-+.eE0159 \x00\xff') | st.integers(0, 255))
     assert_exact_or_refused(text[:place] + bytes([byte]) + text[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("9" * 1000, True), ("9" * 1001, False), ("1e999", True), ("1e131000", False),
+        ("-1e-1000", True), ("1e-1001", False), ("0." + "1" * 1000, True),
+        ("0." + "1" * 1001, False), ("1e99999999999999", False), ("0e99999", True),
+    ],
+)  # fmt: skip
+def test_number_has_a_bound_on_its_digits(text, fits):
+    record = record_text(current_price=text, market_cap="1")
+    if fits:
+        assert coerced(record).current_price == Decimal(text)
+    else:
+        with pytest.raises(CoercionError, match=r"AMOUNT_DIGITS_MAX|not a finite number"):
+            coerced(record)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Raw
 from psycopg import Connection
 
 from coinspider.daemon.web.charts import line_chart
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
-from coinspider.exact_json import encode
+from coinspider.exact_json import encode, encode_row
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns, stored_columns
 from coinspider.store.queries import (
@@ -75,7 +76,7 @@ class CoinsJson(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         chosen = coin_filter(arguments, COLUMNS)
-        coins = list_rows(connected, chosen).dicts()
+        coins = [Raw(encode_row(row)) for row in list_rows(connected, chosen).dicts()]
         return _json(status="ok", **_paging(connected, chosen), coins=coins)
 
     def answer_error(self, error: ViewError) -> str:
