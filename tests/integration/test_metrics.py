@@ -9,7 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coinspider.daemon import database
 from coinspider.daemon.api.metrics import metric_names, metrics
+from coinspider.daemon.api.schedule_metrics import WatchedSchedule
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.store.database_settings import DatabaseSettings
 
 ADD = """
 INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,
@@ -22,7 +25,8 @@ VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - 
 def add(scrapy, sandbox, database_url, monkeypatch):
     """Adds crawls that ended some time ago, to a database that a crawl has made."""
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
-    monkeypatch.setattr(database, "database_url", lambda: database_url)
+    settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
+    monkeypatch.setattr(database, "database", lambda: settings)
 
     def run(job, outcome="complete", **other):
         crawl = {"currency": "eur", "whole": True, "node": "here", "ago": timedelta(0)} | other
@@ -79,12 +83,38 @@ def test_running_crawl_has_gauges(add):
     assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
 
 
+def test_schedule_has_what_an_alert_needs_to_know(add):
+    euro = Schedule("euro", "coins", every=timedelta(minutes=3))
+    add("by hand", ago=timedelta(minutes=10))
+    for second in range(2):
+        add(f"euro.20261101T12000{second}.123", outcome="failed")
+    add("euro.20261101T120003.123", outcome="skipped")
+    add("euro_2.20261101T120003.123", currency="gbp")
+    paused = WatchedSchedule(euro._replace(name="paused"), enabled=False)
+    families = text_string_to_metric_families(
+        metrics([], None, [WatchedSchedule(euro), paused]).decode()
+    )
+    found = {
+        (sample.name.removeprefix("coinspider_schedule_"), sample.labels["schedule"]): sample.value
+        for family in families
+        for sample in family.samples
+        if "schedule" in sample.labels
+    }
+    assert found == {
+        ("enabled", "euro"): 1, ("enabled", "paused"): 0, ("failures", "euro"): 2,
+        ("missed_runs", "euro"): 3,
+    }  # fmt: skip
+
+
 def test_promtool_finds_nothing_to_mend(add, tmp_path):
     add("a", outcome=None)
     failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")
     now = datetime.now(UTC)
     failed_jobs.add(FailedJob("b", "coins", {}, now, now, 2, "a reason"))
-    told = metrics([], failed_jobs)
+    add("by hand")
+    add("euro.20261101T120000.123", outcome="failed")
+    schedule = Schedule("euro", "coins", every=timedelta(minutes=3))
+    told = metrics([], failed_jobs, [WatchedSchedule(schedule)])
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=told, capture_output=True, check=False
     )

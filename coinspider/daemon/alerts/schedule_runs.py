@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from coinspider.daemon.database import query
-from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
+from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.schedule import Schedule
 
 # Of the others, one that was skipped or interrupted says neither that crawls work nor that not.
@@ -51,9 +51,13 @@ class ScheduleRuns(NamedTuple):
         return len(self.runs)
 
 
-def read_runs(schedules: Iterable[Schedule], failed_jobs: FailedJobs) -> dict[str, ScheduleRuns]:
-    """By name of the schedule. For threads; raises what :func:`query` does."""
-    without_row = failed_jobs.without_row()
+def read_runs(
+    schedules: Iterable[Schedule], without_row: list[FailedJob]
+) -> dict[str, ScheduleRuns]:
+    """By name of the schedule; ``without_row`` are the jobs that the table does not know.
+
+    For threads; raises what :func:`query` does.
+    """
     return {schedule.name: _read(schedule.name, without_row) for schedule in schedules}
 
 

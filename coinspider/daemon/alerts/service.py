@@ -67,7 +67,7 @@ class AlertService(Service):
     def _active(self) -> Iterable[Schedule]:
         service = schedule_service(self.app)
         for name, schedule in service.schedules.items():
-            if schedule.enabled and not service.state[name].paused:
+            if service.runs(schedule):
                 self.watched.setdefault(name, self.now())
                 yield schedule
             else:
@@ -78,7 +78,8 @@ class AlertService(Service):
         if now < self.retry_at:
             return
         try:
-            runs, told = read_runs(schedules, failed_jobs), self.states.read()
+            runs = read_runs(schedules, failed_jobs.without_row())
+            told = self.states.read()
         except (psycopg.Error, DatabaseUnreachableError, ConfigurationError) as error:
             self._database_is_away(error)
             return

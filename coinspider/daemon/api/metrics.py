@@ -1,6 +1,6 @@
 """``/metrics``: the crawls of each source, for Prometheus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -15,8 +15,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from coinspider.daemon.api.failed_job_metrics import NAMES, FailedJobCollector
+from coinspider.daemon.alerts.schedule_runs import read_runs
+from coinspider.daemon.api import schedule_metrics
+from coinspider.daemon.api.failed_job_metrics import DATABASE_UP, NAMES, FailedJobCollector
 from coinspider.daemon.api.metric_groups import COUNTER, GAUGE, GROUPS, MetricGroup
+from coinspider.daemon.api.schedule_metrics import ScheduleCollector, WatchedSchedule
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import schedule_service, service_named
@@ -29,7 +32,14 @@ _FAMILIES = {GAUGE: GaugeMetricFamily, COUNTER: CounterMetricFamily}
 def metric_names() -> list[str]:
     """The names of all metrics, as Prometheus reads them."""
     crawls = [group.full_name(metric) for group in GROUPS for metric in group.metrics]
-    return [*crawls, *NAMES]
+    return [*crawls, *NAMES, *schedule_metrics.NAMES]
+
+
+def metric_labels() -> dict[str, tuple[str, ...]]:
+    """The labels of each metric, by its name."""
+    crawls = {group.full_name(m): group.labels for group in GROUPS for m in group.metrics}
+    failed = {name: () if name == DATABASE_UP else ("spider",) for name in NAMES}
+    return crawls | failed | dict.fromkeys(schedule_metrics.NAMES, schedule_metrics.LABELS)
 
 
 class CrawlCollector(Collector):
@@ -53,7 +63,11 @@ def _families(group: MetricGroup, rows: list[dict[str, Any]]) -> Iterable[Family
         yield family
 
 
-def metrics(schedules: Iterable[str], failed_jobs: FailedJobs | None = None) -> bytes:
+def metrics(
+    schedules: Iterable[str],
+    failed_jobs: FailedJobs | None = None,
+    watched: Sequence[WatchedSchedule] = (),
+) -> bytes:
     """The figures in Prometheus' text format; of a crawl that never succeeded there is no age.
 
     Where the database can't be asked, there are those alone that scrapyd keeps itself.
@@ -61,7 +75,9 @@ def metrics(schedules: Iterable[str], failed_jobs: FailedJobs | None = None) -> 
     try:
         crawls = _text(CrawlCollector(schedules))
         failed = failed_jobs.without_row() if failed_jobs else []
-        return crawls + _text(FailedJobCollector(failed, database_up=True))
+        runs = read_runs([schedule for schedule, _ in watched], failed)
+        told = crawls + _text(ScheduleCollector(watched, runs))
+        return told + _text(FailedJobCollector(failed, database_up=True))
     except (psycopg.Error, DatabaseUnreachableError):
         failed = failed_jobs.newest() if failed_jobs else []
         return _text(FailedJobCollector(failed, database_up=False))
@@ -83,9 +99,14 @@ class Metrics(Resource):
         self.root = root
 
     def render_GET(self, txrequest: Any) -> int:
-        schedules = list(schedule_service(self.root.app).schedules)
+        service = schedule_service(self.root.app)
+        watched = [
+            WatchedSchedule(schedule, service.runs(schedule))
+            for schedule in service.schedules.values()
+        ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        deferToThread(metrics, schedules, failed_jobs).addBoth(self._send, txrequest)
+        found = deferToThread(metrics, list(service.schedules), failed_jobs, watched)
+        found.addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def _send(self, result: Any, txrequest: Any) -> None:

@@ -112,6 +112,10 @@ class ScheduleService(Service):
             return "pending"
         return "running" if job in service_named("launcher", self.app).running_jobs() else None
 
+    def runs(self, schedule: Schedule) -> bool:
+        """Whether it runs at its times: it may be off, or paused."""
+        return schedule.enabled and not self.state[schedule.name].paused
+
     def run_now(self, schedule: Schedule) -> str:
         """Schedule its job at once, and give the job's id."""
         state = self.state[schedule.name]

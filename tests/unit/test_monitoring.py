@@ -1,0 +1,111 @@
+"""What deploy/ has for Prometheus and Grafana, against what ``/metrics`` tells."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from coinspider.daemon.api.metrics import metric_labels, metric_names
+from tests.helpers.processes import PROJECT
+
+RULES = PROJECT / "deploy/prometheus-alerts.yml"
+DASHBOARD = json.loads((PROJECT / "deploy/grafana-dashboard.json").read_text())
+# Those that Prometheus itself adds to each series.
+PROMETHEUS_LABELS = {"instance", "job"}
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
+
+
+def rules():
+    [group] = yaml.safe_load(RULES.read_text())["groups"]
+    return group["rules"]
+
+
+def texts(node):
+    """Each expression of the dashboard, and each legend with the expression it belongs to."""
+    for panel in node["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"], target["legendFormat"]
+    for variable in node["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["query"]["query"], ""
+
+
+EXPRESSIONS = [
+    *((rule["expr"], rule["annotations"]["summary"]) for rule in rules()), *texts(DASHBOARD)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "text"), EXPRESSIONS)
+def test_metrics_and_labels_are_those_that_there_are(expression, text):
+    named = set(re.findall(r"\bcoinspider_\w+", expression))
+    assert named <= set(metric_names())
+    labels = PROMETHEUS_LABELS.union(*(metric_labels()[name] for name in named))
+    for matchers in re.findall(r"\{([^}]*)\}", expression):
+        assert set(re.findall(r"(\w+)\s*[=!]", matchers)) <= labels
+    for grouped in re.findall(r"by \(([^)]*)\)", expression):
+        assert set(re.split(r",\s*", grouped)) <= labels
+    assert set(re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", text)) <= labels
+    assert named or "up{" in expression
+
+
+def test_every_metric_has_its_labels():
+    assert metric_labels().keys() == set(metric_names())
+
+
+def test_series_of_a_crawl_that_nobody_repeats_is_in_no_rule_that_goes_by_time():
+    for rule in rules():
+        assert "coinspider_crawl_age" not in rule["expr"]
+        assert "coinspider_crawl_success" not in rule["expr"]
+
+
+def promtool(*command):
+    done = subprocess.run(["promtool", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@needs_promtool
+def test_rules_are_valid_and_alert_when_they_are_to():
+    for command in (["check", "rules", RULES], ["test", "rules", RULES.with_suffix(".test.yml")]):
+        promtool(*command)
+
+
+def test_every_rule_is_tested_both_ways():
+    tested = {(case["alertname"], bool(case["exp_alerts"]))
+              for test in yaml.safe_load(RULES.with_suffix(".test.yml").read_text())["tests"]
+              for case in test["alert_rule_test"]}  # fmt: skip
+    assert tested == {(rule["alert"], fires) for rule in rules() for fires in (True, False)}
+
+
+@needs_promtool
+def test_prometheus_can_read_what_the_dashboard_asks(tmp_path):
+    expressions = [
+        expression for expression, _ in texts(DASHBOARD) if "label_values" not in expression
+    ]
+    recorded = [
+        {"record": f"a{number}", "expr": expression.replace("$__rate_interval", "5m")}
+        for number, expression in enumerate(expressions)
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(expressions)} rules found" in done.stdout
+
+
+def test_panels_do_not_overlap_and_have_ids_of_their_own():
+    cells = [
+        (x, y)
+        for panel in DASHBOARD["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert "id" not in DASHBOARD  # Grafana gives it one
