@@ -85,6 +85,9 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--tick", type=_number(float, SHORTEST, A_DAY), metavar="SECONDS",
         help="how often a third of the made-up coins changes (default: never)")  # fmt: skip
     add("--moving-rank", action="store_true", help="let the ranking move with each call")
+    add("--churn", type=_number(float, 0, 1), default=0.0, metavar="SHARE",
+        help="share of the calls, 0 to 1, before which a coin is listed and another one taken out;"
+        " /changes tells which (default: 0)")  # fmt: skip
     add("--total", action="store_true", help="tell in the header total how many coins there are")
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
@@ -175,6 +178,8 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         latency=opts.latency,
         short_pages=frozenset(opts.short_page),
         moving_rank=opts.moving_rank,
+        churn=opts.churn,
+        churn_seed=opts.seed,
         total=opts.total,
         faults=Faults(opts.faults, opts.seed),
         bodies=tuple(opts.body),

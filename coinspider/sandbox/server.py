@@ -18,6 +18,7 @@ from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault, Faults
 from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import retry_after
+from coinspider.sandbox.listings import Listings
 from coinspider.sandbox.other_apis import add_other_apis, argument
 
 # Its declared type is a list of interfaces, which type checkers can't read.
@@ -47,6 +48,8 @@ class Behaviour:
     latency: float = 0.0
     short_pages: frozenset[int] = frozenset()
     moving_rank: bool = False
+    churn: float = 0.0
+    churn_seed: int = 0
     total: bool = False
     faults: Faults = field(default_factory=Faults)
     bodies: tuple[bytes, ...] = ()
@@ -73,7 +76,8 @@ class CoinsMarkets(Resource):
 
     def __init__(self, coins: Coins, behaviour: Behaviour):
         super().__init__()
-        self.coins, self.behaviour = coins, behaviour
+        self.coins = Listings(coins, behaviour.churn, behaviour.churn_seed)
+        self.behaviour = behaviour
         self.calls: list[tuple[float, int]] = []
 
     def render_GET(self, request: Request) -> int:
@@ -122,6 +126,7 @@ class CoinsMarkets(Resource):
             raise ApiError(400, 400, "page is a number from 1, per_page one from 1 to 250")
         if self.behaviour.bodies:
             return self._body(request, page)
+        self.coins.move(len(self.calls))
         all_ids = self._ids(request)
         if self.behaviour.total:
             request.setHeader("Total", str(len(all_ids)))
@@ -190,6 +195,22 @@ class Key(Resource):
         return json.dumps({"plan": "Analyst"} | figures | of_key)
 
 
+class Changes(Resource):
+    """``GET /changes``: which coins were listed (``true``) and taken out, each with the call's
+    number before which it happened, counted from 0.
+    """
+
+    isLeaf = True
+
+    def __init__(self, markets: CoinsMarkets):
+        super().__init__()
+        self.markets = markets
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "application/json")
+        return json.dumps(self.markets.coins.changes).encode()
+
+
 class Calls(Resource):
     """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks.
 
@@ -250,6 +271,7 @@ def listen(host: str, port: int, coins: Coins, behaviour: Behaviour) -> Any:
     markets, key = CoinsMarkets(coins, behaviour), Key(behaviour)
     root: Any = Resource()
     root.putChild(b"calls", Calls(markets))
+    root.putChild(b"changes", Changes(markets))
     root.putChild(b"key-calls", Calls(key))
     add_other_apis(root, coins, behaviour.token, behaviour.links_to)
     api: Any = Resource()
