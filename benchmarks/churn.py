@@ -100,7 +100,9 @@ def run(url: str, api: Sandbox, first: set[str], crawls: int) -> None:
         if done.returncode:
             print(done.stderr.decode().splitlines()[-1])
     wrong, missing, unmarked = sums
-    print(f"\n{crawls} crawls after the first: {wrong} wrong, {missing} missing, {unmarked} unmarked")
+    print(
+        f"\n{crawls} crawls after the first: {wrong} wrong, {missing} missing, {unmarked} unmarked"
+    )
 
 
 if __name__ == "__main__":

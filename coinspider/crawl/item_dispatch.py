@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # After so many records the event loop has its turn, above all to send the next page's request.
 TURN = 25
+# None is what a pipeline without a return gives.
+_NONE_LEFT = object()
 
 
 class PageMiddleware:
@@ -80,7 +82,7 @@ class PageMiddleware:
             if number % TURN == 0:
                 await asyncio.sleep(0)
             item = await self._process_record(Record(text, source, repeated[number]), response)
-            if item is None:
+            if item is _NONE_LEFT:
                 continue
             scraped += 1
             if listened:
@@ -88,8 +90,8 @@ class PageMiddleware:
         if scraped and not listened:
             self.crawler.stats.inc_value("item_scraped_count", scraped)
 
-    async def _process_record(self, record: Record, response: Response) -> Any | None:
-        """The item that the last pipeline returns; ``None`` where one has dropped it or failed."""
+    async def _process_record(self, record: Record, response: Response) -> Any:
+        """What the last pipeline returns; ``_NONE_LEFT`` where one has dropped it or failed."""
         item: Any = record
         place = 0
         try:
@@ -107,7 +109,7 @@ class PageMiddleware:
             await self._failed(record, error, response)
         else:
             return item
-        return None
+        return _NONE_LEFT
 
     def _is_listened_to(self, signal: object) -> bool:
         receivers = liveReceivers(getAllReceivers(self.crawler, signal))
