@@ -90,6 +90,10 @@ HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", 
 # A number of more digits, or of more places, is a record's fault: wherever it is shown it costs.
 AMOUNT_DIGITS_MAX = 1000
 
+# The views in the browser: the hosts of which they show a coin's logo, as
+# coin-images.coingecko.com. Whoever looks at a view then asks them for it; with none, nobody does.
+VIEW_LOGO_HOSTS = os.environ.get("VIEW_LOGO_HOSTS", "")
+
 # From page to row
 ITEM_PIPELINES = {
     "coinspider.pipelines.CoercePipeline": 100,

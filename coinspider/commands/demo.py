@@ -122,7 +122,8 @@ def _serve(environment: dict[str, str]) -> int:
     folder = Path(data_path("demo", createdir=True))
     for name in ("scrapy.cfg", "scrapyd.conf"):
         shutil.copy(project / name, folder)
-    environment = environment | {"PYTHONPATH": str(project)}
+    paths = [str(project), *filter(None, [environment.get("PYTHONPATH")])]
+    environment = environment | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "scrapyd"]
     try:
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
@@ -152,7 +153,7 @@ async def _fill(database_url: str, coins: int) -> None:
         assert table
         now = datetime.now(UTC)
         for days in range(DAYS, 0, -_DAYS_A_CALL):
-            await keep_partitions(connection, table, now - timedelta(days=days))
+            await keep_partitions(connection, table, now=now - timedelta(days=days))
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for number in range(coins):
                 for moment in _moments(now):

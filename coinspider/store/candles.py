@@ -33,7 +33,6 @@ from coinspider.store.partitions import Partition, list_partitions, make_partiti
 
 logger = logging.getLogger(__name__)
 
-LATENESS = 2  # days
 # What is left is rolled up after the next crawl.
 _SECONDS_MAX = 60.0
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
@@ -107,8 +106,7 @@ async def _roll_up_due(
     now: datetime,
 ) -> datetime:  # fmt: skip
     """Gives up to when the changes are rolled up now."""
-    lateness = min(LATENESS, settings.retention_days or LATENESS)
-    due, deadline = midnight(now) - lateness * DAY, monotonic() + _SECONDS_MAX
+    due, deadline = midnight(now) - settings.lateness, monotonic() + _SECONDS_MAX
     day = await _rolled_up_to(connection, item_class) or min(
         await _first_day(connection, item_class), due
     )

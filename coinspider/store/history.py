@@ -16,6 +16,7 @@ from coinspider.store.partitions import (
 )
 
 DAY = timedelta(days=1)
+_LATENESS = 2  # days
 # A crawl may run past midnight, and a very slow one for days.
 _DAYS_AHEAD = 7
 # Once a partition was for a month.
@@ -28,6 +29,11 @@ class HistorySettings(NamedTuple):
     enabled: bool
     retention_days: int
     hourly_retention_days: int = 0
+
+    @property
+    def lateness(self) -> timedelta:
+        """How late a change may come: for so long no candle is made of its day."""
+        return min(_LATENESS, self.retention_days or _LATENESS) * DAY
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Self:
@@ -53,12 +59,13 @@ async def server_time(connection: AsyncConnection) -> datetime:
 
 
 async def keep_partitions(
-    connection: AsyncConnection, table: str, now: datetime | None = None
-) -> None:
-    """Create the partitions of this day and of the next ones, unless larger ones are there."""
+    connection: AsyncConnection, table: str, lateness: timedelta = timedelta(),
+    now: datetime | None = None,
+) -> None:  # fmt: skip
+    """Create the partitions of this day and of those around it, unless larger ones are there."""
     today = midnight(now or await server_time(connection))
     found = await list_partitions(connection, table)
-    for day in (today + number * DAY for number in range(_DAYS_AHEAD + 1)):
+    for day in (today + number * DAY for number in range(-lateness.days, _DAYS_AHEAD + 1)):
         if not any(partition.covers(day) for partition in found):
             wanted = Partition(f"{table}_{day:%Y_%m_%d}", day, day + DAY)
             await make_partition(connection, table, wanted)

@@ -1,6 +1,7 @@
 """What the tables hold, as lists of rows: those of an item, crawls, rejected records."""
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +18,13 @@ LISTED = {
     "listed": sql.SQL("delisted_at IS NULL"),
     "delisted": sql.SQL("delisted_at IS NOT NULL"),
 }
+_COMPARISONS = {
+    ">=": sql.SQL("{} >= {}"),
+    "<=": sql.SQL("{} <= {}"),
+    "IN": sql.SQL("{} = ANY ({})"),
+}
 _MATCHING = """
-FROM {table} WHERE {constants} AND {listed}
+FROM {table} WHERE {constants} AND {listed} AND {conditions}
     AND (%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})
 """
 _ROWS = f"""
@@ -36,12 +42,23 @@ SELECT id, spider, vs_currency AS currency, started_at,
        coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
        inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
        rejected_count AS rejected, refused_count AS refused, job, message
-FROM crawl ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+FROM crawl
+WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
+    AND (%(schedule)s::text IS NULL OR starts_with(job, %(schedule)s || '.'))
+ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
 """
+_CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
 _REJECTED = """
 SELECT id, crawl_id AS crawl, rejected_at, reason, source_url, text
-FROM rejected_record WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
+FROM rejected_record
+WHERE (%(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s)
+    AND (%(reason)s::text IS NULL OR reason = %(reason)s)
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+_REASONS = """
+SELECT reason, count(*) FROM rejected_record
+WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
+GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
 """
 
 
@@ -53,6 +70,18 @@ class Listing(NamedTuple):
 
     def dicts(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class Condition(NamedTuple):
+    """What a column must be: ``>=`` or ``<=`` a value, or one ``IN`` some."""
+
+    column: str
+    operator: str
+    value: Any
+
+    def sql(self, parameter: str) -> sql.Composed:
+        column, value = sql.Identifier(self.column), sql.Placeholder(parameter)
+        return _COMPARISONS[self.operator].format(column, value)
 
 
 class RowFilter(NamedTuple):
@@ -70,12 +99,14 @@ class RowFilter(NamedTuple):
     limit: int | None = 20
     offset: int = 0
     listed: str = "all"
+    conditions: Sequence[Condition] = ()
 
     @property
     def values(self) -> dict[str, Any]:
         """The parameters of the statements that the filter is for."""
         own = {"search": self.search, "limit": self.limit, "offset": self.offset}
-        return own | _constant_values(self.constants)
+        wanted = {f"condition_{n}": each.value for n, each in enumerate(self.conditions)}
+        return own | wanted | _constant_values(self.constants)
 
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""
@@ -84,6 +115,11 @@ class RowFilter(NamedTuple):
         )
         return _parts(self.item_class, self.constants) | {
             "listed": LISTED[self.listed],
+            "conditions": sql.SQL(" AND ").join(
+                each.sql(f"condition_{n}") for n, each in enumerate(self.conditions)
+            )
+            if self.conditions
+            else sql.SQL("true"),
             "found": found if self.item_class.searched else sql.SQL("false"),
         }
 
@@ -91,7 +127,8 @@ class RowFilter(NamedTuple):
 def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     """Raises :exc:`ConfigurationError` for a column that there is not."""
     sort = chosen.sort.removeprefix("-")
-    _check_columns(chosen.item_class, sort, *chosen.columns)
+    wanted = [condition.column for condition in chosen.conditions]
+    _check_columns(chosen.item_class, sort, *chosen.columns, *wanted)
     query = sql.SQL(_ROWS).format(
         columns=_names(chosen.columns),
         sort=sql.Identifier(sort),
@@ -134,17 +171,34 @@ def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> l
     return difflib.get_close_matches((chosen.search or "").lower(), keys, n=limit)
 
 
-def list_crawls(connection: Connection, limit: int | None, offset: int = 0) -> Listing:
-    """The newest first."""
-    return _list(connection, sql.SQL(_CRAWLS), {"limit": limit, "offset": offset})
+def list_crawls(
+    connection: Connection, limit: int | None, offset: int = 0, *,
+    outcome: str | None = None, schedule: str | None = None,
+) -> Listing:  # fmt: skip
+    """The newest first: all, or those of an outcome (``running`` is one) or of a schedule."""
+    values = {"limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule}
+    return _list(connection, sql.SQL(_CRAWLS), values)
+
+
+def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What crawls were started with, by their ids."""
+    rows = _list(connection, sql.SQL(_CRAWL_ARGUMENTS), {"ids": list(ids)}).rows
+    return {crawl_id: json.loads(text) for crawl_id, text in rows}
 
 
 def list_rejected_records(
-    connection: Connection, limit: int | None, offset: int = 0, crawl: int | None = None
-) -> Listing:
-    """The newest first: of all crawls, or of one."""
-    values = {"limit": limit, "offset": offset, "crawl": crawl}
+    connection: Connection, limit: int | None, offset: int = 0, crawl: int | None = None,
+    reason: str | None = None,
+) -> Listing:  # fmt: skip
+    """The newest first: of all crawls, or of one; for any reason, or for one."""
+    values = {"limit": limit, "offset": offset, "crawl": crawl, "reason": reason}
     return _list(connection, sql.SQL(_REJECTED), values)
+
+
+def count_rejected_reasons(connection: Connection, crawl: int | None = None) -> dict[str, int]:
+    """How many records each reason has, the most frequent first; twenty reasons at most."""
+    rows: Any = _list(connection, sql.SQL(_REASONS), {"crawl": crawl}).rows
+    return dict(rows)
 
 
 def _parts(item_class: type[TableItem], constants: Mapping[str, str]) -> dict[str, sql.Composable]:

@@ -58,12 +58,12 @@ FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, generate_series(
      LATERAL ({last_change}) AS found
 UNION ALL
 SELECT * FROM (
-    SELECT DISTINCT ON (key, moment) {key} AS key,
-           date_bin(%(step)s, day + make_interval(hours => candle.hour), %(since)s) + %(step)s
-           AS moment, candle.close
-    FROM {hours}, unnest(hour, close) AS candle (hour, close)
+    SELECT DISTINCT ON (key, moment) {key} AS key, kept.moment, candle.close
+    FROM {hours}, unnest(hour, close) AS candle (hour, close),
+         LATERAL (SELECT date_bin(%(step)s, day + make_interval(hours => candle.hour), %(since)s)
+                  + %(step)s AS moment) AS kept
     WHERE {key} = ANY (%(keys)s) AND {constants} AND day >= %(since)s - interval '1 day'
-        AND day + make_interval(hours => candle.hour) >= %(since)s
+        AND kept.moment > %(since)s AND kept.moment <= %(rolled_up_to)s
     ORDER BY key, moment, candle.hour DESC
 ) AS kept
 ORDER BY 1, 2
@@ -231,7 +231,8 @@ def _points(
     else:
         listing = list_changes(connection, item_class, key, span)
         time, value = "recorded_at", item_class.candle_price or ""
-    return [Point(row[time], row[value]) for row in listing.dicts() if row[value] is not None]
+    return [Point(row[time], row[value]) for row in listing.dicts()
+            if row[value] is not None and row[value].is_finite()]  # fmt: skip
 
 
 def _last_change(chosen: ChosenRows, oldest: sql.Composable) -> sql.Composed:

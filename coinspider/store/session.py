@@ -179,7 +179,7 @@ class CrawlSession:
     ) -> None:
         await migrate(connection, item_class, self.history.enabled)
         if self.history.enabled and item_class and (table := item_class.history_table):
-            await keep_partitions(connection, table)
+            await keep_partitions(connection, table, self.history.lateness)
             if item_class.candle_table:
                 await make_views(connection, item_class)
         self.prepared.add(item_class)

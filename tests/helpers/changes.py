@@ -31,7 +31,7 @@ class History:
             await migrate(connection, item_class, history=True)
             for number in range(days, -1, -7):
                 await keep_partitions(
-                    connection, item_class.history_table, NOW - timedelta(days=number)
+                    connection, item_class.history_table, now=NOW - timedelta(days=number)
                 )
             await make_views(connection, item_class)
 

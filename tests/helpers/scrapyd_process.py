@@ -61,12 +61,16 @@ class Scrapyd:
             return False
         return True
 
-    def open(self, path, data=None, password=None):
-        request = Request(f"{self.url}/{path}", data and urlencode(data).encode())  # noqa: S310
+    def open(self, path, data=None, password=None, headers=None):
+        return self.read(path, data, password, headers).decode()
+
+    def read(self, path, data=None, password=None, headers=None):
+        body = data and urlencode(data).encode()
+        request = Request(f"{self.url}/{path}", body, headers or {})  # noqa: S310
         if password:
             request.add_header("Authorization", f"Basic {b64encode(password).decode()}")
         with urlopen(request, timeout=20) as answer:  # noqa: S310
-            return answer.read().decode()
+            return answer.read()
 
     def headers(self, path):
         with urlopen(f"{self.url}/{path}", timeout=20) as answer:  # noqa: S310

@@ -15,6 +15,7 @@ from tests.helpers.scrapyd_process import SHIPPED, Scrapyd
 
 COINS = 17_000
 DELISTED, CHARTED = coin_id(5), coin_id(7)
+SELDOM = SHIPPED.replace("every  = 3m", "every  = 30d")
 SCRIPT = "<script>document.title = 'hacked'</script>"
 HOSTILE = [
     {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>', "image": "javascript:alert(1)",
@@ -24,8 +25,8 @@ HOSTILE = [
 DELIST = "UPDATE full_coin SET delisted_at = '2025-02-03' WHERE coin_id = %s"
 CHART = """
 INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
-SELECT %s, 'usd', now() - make_interval(mins => n), 0.000000001 * n
-FROM generate_series(1, 30) AS n
+SELECT %s, 'usd', now() - make_interval(mins => 10 * n), 0.000000001 * (20 + mod(n, 7))
+FROM generate_series(1, 100) AS n
 """
 
 
@@ -49,9 +50,9 @@ def start_site(stack: ExitStack, server_url: str) -> Site:
     body = Path(directory) / "page"
     body.write_text(json.dumps(HOSTILE))
     crawl(environment, start_sandbox(stack, "--body", body).url, "-a", "vs_currency=eur")
-    daemon = Scrapyd(directory, SHIPPED, COINGECKO_BASE_URL=api, **environment)
+    daemon = Scrapyd(directory, SELDOM, COINGECKO_BASE_URL=api, **environment)
     stack.callback(daemon.start().end)
-    # The schedule's first run would list again what was delisted.
+    # The schedule's first run would list again what was delisted; the second one never comes.
     wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"])
     with psycopg.connect(database_url) as connection:
         connection.execute(DELIST, [DELISTED])

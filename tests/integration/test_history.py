@@ -102,7 +102,7 @@ def partitions(database_url, query):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
             await migrate(connection, FullCoin, history=True)
             for moment in moments:
-                await keep_partitions(connection, "coin_history", moment)
+                await keep_partitions(connection, "coin_history", now=moment)
             if end:
                 await drop_old_partitions(connection, "coin_history", end)
 

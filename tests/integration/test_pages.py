@@ -1,18 +1,28 @@
 """The pages in scrapyd, as their HTML and JSON say it; test_browser.py looks at them."""
 
+import csv
 import json
 import re
+from base64 import b64encode
 from contextlib import closing
 from decimal import Decimal
+from hashlib import sha256
 from html import unescape
+from io import BytesIO, StringIO
 from urllib.error import HTTPError
+from urllib.parse import urljoin
 
 import psycopg
 import pytest
+from openpyxl import load_workbook
 
+from coinspider.items import FullCoin
+from coinspider.records.table_item import stored_columns
+from tests.helpers.processes import wait_until
+from tests.helpers.scrapyd_process import SHIPPED
 from tests.helpers.site import CHARTED, COINS, DELISTED, SCRIPT
 
-PAGES = ["coins", "coin?id=coin-0000007", "crawls", "rejected"]
+PAGES = ["", "coins", "coin?id=coin-0000007", "crawls", "rejected"]
 
 
 @pytest.fixture
@@ -35,10 +45,10 @@ def in_order(site):
     return query
 
 
-def refusal(daemon, path):
+def refusal(daemon, path, data=None, headers=None):
     """The status and the body of an answer that is none."""
     with pytest.raises(HTTPError) as caught:
-        daemon.open(path)
+        daemon.open(path, data, headers=headers)
     with closing(caught.value) as answer:
         return answer.code, answer.read().decode()
 
@@ -58,6 +68,14 @@ def ids(answer):
         ("listed=delisted", "delisted_at IS NOT NULL", "coin_id"),
         ("search=QZ", "delisted_at IS NULL AND (symbol ILIKE '%qz%' OR name ILIKE '%qz%')",
          "market_cap_rank, coin_id"),
+        ("rank_max=20&sort=-coin_id", "delisted_at IS NULL AND market_cap_rank <= 20",
+         "coin_id DESC"),
+        ("change_min=-5&change_max=5.5", "delisted_at IS NULL AND"
+         " price_change_percentage_24h BETWEEN -5 AND 5.5", "market_cap_rank NULLS LAST, coin_id"),
+        ("volume_min=1,000,000&cap_min=1e3", "delisted_at IS NULL AND total_volume >= 1e6"
+         " AND market_cap >= 1e3", "market_cap_rank NULLS LAST, coin_id"),
+        ("watch=coin-0000003,coin-0000001,nobody&watched=1",
+         "coin_id IN ('coin-0000001', 'coin-0000003')", "coin_id"),
         ("search=%25", "delisted_at IS NULL AND (strpos(symbol || name, '%') > 0)",
          "market_cap_rank, coin_id"),
     ],
@@ -94,6 +112,15 @@ def test_json_has_every_digit_and_says_where_it_is(coins, site):
         ("coins?limit=%D9%A1", 400, "is not a number"),
         ("coins?listed=maybe", 400, "listed=maybe is none of all, listed, delisted"),
         ("coins?search=%00", 400, "NUL"),
+        ("coins?change_min=x", 400, "change_min=x is not a number"),
+        ("coins?cap_min=NaN", 400, "cap_min=NaN is not a number"),
+        ("coins?cap_min=1e999999", 400, "cap_min=1e999999 is not a number"),
+        ("coins?columns=name,nothing", 400, "no column nothing: there are market_cap_rank"),
+        ("coins.csv?sort=price", 400, "no column price"),
+        ("coin?id=coin-0000007&range=2d", 400, "range=2d is none of 1d, 7d"),
+        ("coin?id=coin-0000007&compare=nobody", 404, "There is no coin nobody in usd."),
+        ("coin-history.json?id=coin-0000007&resolution=4h", 400, "no candles of 4h: 1h, 1d"),
+        ("crawls?outcome=maybe", 400, "outcome=maybe is none of running, complete"),
         ("coins.json?page=x", 400, "page=x is not a number"),
         ("coin?id=nobody", 404, "There is no coin nobody in usd."),
         ("coin?id=<b>", 404, "There is no coin <b> in usd."),
@@ -104,25 +131,39 @@ def test_json_has_every_digit_and_says_where_it_is(coins, site):
 def test_what_there_is_not_is_named(site, path, status, message):
     found, body = refusal(site.daemon, path)
     assert found == status
-    if path.startswith("coins.json"):
+    if ".json" in path:
         assert json.loads(body)["status"] == "error"
     assert message in unescape(body)
     assert "<b>" not in body
 
 
-@pytest.mark.parametrize("path", ["", *PAGES])
+@pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/", "logs/coinspider/coins/"])
 def test_each_page_leads_to_the_others(site, path):
     html = site.daemon.open(path)
-    assert {"coins", "crawls", "rejected", "jobs"} <= {
-        href.removeprefix("/") for href in re.findall(r'href="([^"?]*)"', html)
-    }
+    here = f"{site.url}/{path}"
+    links = {urljoin(here, unescape(href)) for href in re.findall(r'href="([^"]*)"', html)}
+    for name in ("", "coins", "crawls", "rejected", "jobs", "logs/"):
+        assert f"{site.url}/{name}" in links
+    assert f"{site.url}/favicon.svg" in links
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_page_loads_nothing_and_allows_no_script(site, path):
+def test_icon_is_there(site):
+    assert site.daemon.open("favicon.svg").startswith("<svg")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/"])
+def test_page_loads_nothing_of_others_and_runs_its_own_script_only(site, path):
     html, headers = site.daemon.open(path), site.daemon.headers(path)
-    assert not re.search(r"<(script|link|img|iframe)|\son\w+=|\bsrc=", html)
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    policy = headers["Content-Security-Policy"]
+    for text, name in ((script, "script-src"), (style, "style-src")):
+        digest = b64encode(sha256(text.encode()).digest()).decode()
+        assert f"{name} 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "img-src 'self'" in policy
+    assert "http" not in policy
+    assert not re.search(r"<(img|iframe)|\son\w+=|\bsrc=|\sstyle=", html)
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -130,7 +171,18 @@ def test_coin_of_a_hostile_api_is_text(site):
     for path in ("coins?currency=eur&columns=all", "coin?id=hostile&currency=eur", "rejected"):
         html = site.daemon.open(path)
         assert "hacked" in html or "&lt;b&gt;bold" in html
-        assert not re.search(r"<script|<img|<b>|href=\"javascript", html)
+        assert not re.search(r"<script[^>]*>document|<img|<b>|href=\"javascript", html)
+
+
+def test_hostile_arguments_are_text(site):
+    for path in ("coins", "coin", "crawls", "rejected"):
+        for name in ("search", "watch", "columns", "sort", "schedule", "reason", "compare", "id"):
+            try:
+                html = site.daemon.open(f"{path}?{name}=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+            except HTTPError as error:
+                with closing(error):
+                    html = error.read().decode()
+            assert "<script>alert" not in html
 
 
 def test_delisted_coin_says_so(site):
@@ -139,32 +191,176 @@ def test_delisted_coin_says_so(site):
 
 def test_coin_shows_all_fields_and_its_price(site):
     html = site.daemon.open(f"coin?id={CHARTED}")
-    assert html.count("<dt>") == 28
-    assert html.count("<polyline") == 1
+    assert html.count("<dt>") == len(stored_columns(FullCoin)) - 2, "name and price are above"
+    assert "Fully diluted valuation" in html
+    assert html.count('class="price line') == 1
     # 17,000 coins have a history, one change each but for that one.
-    assert "<polyline" not in site.daemon.open("coin?id=coin-0000008")
+    assert 'class="price line' not in site.daemon.open("coin?id=coin-0000008")
+    assert "There is no chart" in site.daemon.open("coin?id=coin-0000008")
+
+
+@pytest.mark.parametrize(
+    "extra", ["", "&log=1", "&candles=1", "&candles=1&log=1", "&compare=coin-0000008"]
+)
+@pytest.mark.parametrize("span", ["1d", "7d", "30d", "90d", "1y", "all"])
+def test_chart_of_each_time_is_drawn(site, span, extra):
+    html = site.daemon.open(f"coin?id={CHARTED}&range={span}{extra}")
+    assert re.search(r'<polyline class="price|<rect class="(up|down)"|There is no chart', html)
+
+
+def test_page_past_the_end_is_the_last(site):
+    html = site.daemon.open("coins?page=99999")
+    assert "Page 340 of 340" in html
+    assert "16,951–16,999 of 16,999 coins" in html
+
+
+def rows_of(text):
+    return list(csv.DictReader(StringIO(text)))
+
+
+def test_files_have_the_rows_and_columns_of_the_view(site):
+    query = "sort=-current_price&limit=25&page=2&columns=name,current_price,ath"
+    page = rows_of(site.daemon.open(f"coins.csv?{query}"))
+    assert list(page[0]) == ["coin_id", "name", "current_price", "ath"]
+    with psycopg.connect(site.database_url) as connection:
+        expected = connection.execute(
+            "SELECT coin_id, current_price::text FROM full_coin WHERE vs_currency = 'usd'"
+            " AND delisted_at IS NULL ORDER BY full_coin.current_price DESC NULLS LAST, coin_id"
+        ).fetchall()
+    assert [(row["coin_id"], row["current_price"]) for row in page] == expected[25:50]
+    everything = rows_of(site.daemon.open(f"coins.csv?{query}&all=1"))
+    assert [row["coin_id"] for row in everything] == [coin_id for coin_id, _ in expected]
+    [workbook] = [load_workbook(BytesIO(site.daemon.read(f"coins.xlsx?{query}")))]
+    cells = list(workbook.active.iter_rows(values_only=True))
+    assert [row[0] for row in cells[1:]] == [row["coin_id"] for row in page]
+
+
+def test_file_is_no_formula_and_says_its_name(site):
+    [row] = rows_of(site.daemon.open("coins.csv?currency=eur&columns=symbol,name"))
+    assert row["name"] == SCRIPT
+    disposition = site.daemon.headers("coins.csv?currency=eur")["Content-Disposition"]
+    assert disposition == 'attachment; filename="coins.csv"'
+
+
+@pytest.mark.parametrize("resolution", ["1h", "1d", "changes"])
+def test_history_of_a_coin_is_a_file(site, resolution):
+    query = f"id={CHARTED}&resolution={resolution}"
+    answer = json.loads(site.daemon.open(f"coin-history.json?{query}"))
+    rows = rows_of(site.daemon.open(f"coin-history.csv?{query}"))
+    assert len(rows) == len(answer["history"]) >= 1
+    assert ("open" in rows[0]) == (resolution != "changes")
 
 
 def test_crawls_are_measured_against_their_schedule(site):
     html = site.daemon.open("crawls")
-    assert re.search(r'<td class="number">\d+ %</td>', html)
-    assert len(re.findall(r"<rect", html)) == 3
-    assert "every 0:03:00" in html
-    [next_run] = re.findall(r"<td>every 0:03:00</td><td>(.*?)</td>", html)
-    assert next_run == site.daemon.schedule()["next_time"][:19].replace("T", " ")
+    assert re.search(r'<span class="soft">\d+ %</span>', html)
+    assert len(re.findall(r'<rect class="complete"', html)) == 3
+    assert "every 30 days, 0:00:00" in html
+    assert site.daemon.schedule()["next_time"][:19].replace("T", " ") in html
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("outcome=complete", 3), ("outcome=failed", 0), ("schedule=coins", 1), ("schedule=no", 0),
+     ("schedule=coins&outcome=complete", 1)],
+)  # fmt: skip
+def test_crawls_are_filtered(site, query, count):
+    html = site.daemon.open(f"crawls?{query}")
+    assert html.count('<th scope="row">') == count + 1, "and a schedule"
+    assert ("No run is like that" in html) == (count == 0)
+
+
+def test_log_of_a_scheduled_crawl_is_linked(site):
+    [path] = re.findall(r'href="(logs/[^"]*\.log)"', site.daemon.open("crawls"))
+    assert "Spider closed (finished)" in site.daemon.open(path)
+
+
+def test_rejected_records_are_counted_by_reason(site):
+    html = site.daemon.open("rejected")
+    [link] = re.findall(r'<a href="(\?reason=[^"]*)"', html)
+    assert "Object missing required field" in unescape(
+        site.daemon.open(f"rejected{unescape(link)}")
+    )
+    assert "Every record that the API sent to it became a row" in site.daemon.open(
+        "rejected?crawl=1"
+    )
+
+
+def test_first_page_answers_in_one_look(site):
+    html = site.daemon.open("")
+    for text in (
+        "All is well",
+        "No crawl at the moment",
+        "17,000 records",
+        "None among the latest",
+    ):
+        assert text in html
+    assert site.daemon.schedule()["next_time"][11:19] in html
+    assert "postgresql" not in html.partition("Database")[2][:40]
+
+
+def button(html, name):
+    """The fields of a form."""
+    one = rf'<form class="button"(?:(?!</form>).)*aria-label="{name}".*?</form>'
+    [form] = re.findall(one, html, re.DOTALL)
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+
+
+def test_buttons_pause_resume_run_cancel_and_run_again(scrapyd, database_url, sandbox):
+    api = sandbox("--coins", 300, "--latency", 2).url
+    daemon = scrapyd(SHIPPED.replace("every  = 3m", "cron = 0 0 1 1 *"), DATABASE_URL=database_url,
+                     COINGECKO_BASE_URL=api)  # fmt: skip
+    assert daemon.run()
+    wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"])
+
+    def press(name):
+        daemon.open("crawls", button(daemon.open("crawls"), name))
+
+    press("Pause coins")
+    assert daemon.schedule()["paused"]
+    press("Resume coins")
+    assert not daemon.schedule()["paused"]
+    press("Cancel crawl 1")
+    wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["outcome"] == "interrupted")
+    press("Run coins now")
+    wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["id"] == 2)
+    press("Cancel the run of coins")
+    wait_until(lambda: not daemon.schedule()["active"])
+    press("Run crawl 1 again")
+    wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["id"] == 3)
+
+
+def test_form_without_its_token_changes_nothing(site):
+    form = button(site.daemon.open("crawls"), "Pause coins")
+    status, _ = refusal(site.daemon, "crawls", form | {"token": "guessed"},
+                        {"Origin": site.url, "Sec-Fetch-Site": "same-origin"})  # fmt: skip
+    assert status == 403
+    assert not site.daemon.schedule()["paused"]
 
 
 def test_without_a_crawl_there_is_nothing_to_see_yet(scrapyd, database_url):
     daemon = scrapyd(DATABASE_URL=database_url)
-    for path in PAGES:
+    for path in PAGES[1:]:
         status, body = refusal(daemon, path)
         assert status == 404
         assert "scrapy crawl coins" in body
+    assert "Nothing was crawled yet" in daemon.open("")
+
+
+def test_without_a_history_the_page_says_how_one_begins(scrapyd, scrapy, sandbox, database_url):
+    done = scrapy(
+        "crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 3).url, HISTORY_ENABLED="0"
+    )
+    assert done.returncode == 0, done.stderr
+    daemon = scrapyd(DATABASE_URL=database_url)
+    assert "HISTORY_ENABLED=1" in daemon.open("coin?id=coin-0000001")
+    assert "1–3 of 3 coins" in daemon.open("coins")
 
 
 def test_database_that_is_away_is_said_without_its_password(scrapyd):
     daemon = scrapyd(DATABASE_URL="postgresql://me:hush@127.0.0.1:1/coins")
-    status, body = refusal(daemon, "coins")
-    assert status == 503
-    assert "The database can&#39;t be asked" in body
-    assert "hush" not in body + daemon.log.read_text()
+    for path in ("", "coins"):
+        status, body = refusal(daemon, path)
+        assert status == 503
+        assert "The database can&#39;t be asked" in body
+        assert "hush" not in body + daemon.log.read_text()

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.origins import header, wants_html
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
-from coinspider.daemon.web.view import POLICY, render
+from coinspider.daemon.web.templating import POLICY, render
 from coinspider.errors import RequestRefusedError
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)

@@ -1,13 +1,22 @@
-"""Where the marks of a chart are, for the templates to draw as SVG."""
+"""Where the marks of a chart are, for the templates to draw as SVG.
 
-from collections.abc import Collection, Sequence
+Places are in units of a plot of 1000 by 1000, which the browser stretches; texts are beside it.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-WIDTH, HEIGHT = 800, 200
+from coinspider.daemon.web.scales import Tick, TimeScale, ValueScale
+from coinspider.store.series import Point
+from coinspider.text import readable, readable_number
+
+SIZE = 1000
 _GAP = 0.2  # of a bar's place
-_PLACES = 20  # at the least, so that few bars are no blocks
+_PLACES = 20  # at the least, so that few bars are not blocks
+_SPARK_WIDTH, _SPARK_HEIGHT = 100, 30
 
 
 class Bar(NamedTuple):
@@ -19,7 +28,7 @@ class Bar(NamedTuple):
 
 
 class DrawnBar(NamedTuple):
-    """Its place and size in the units of the chart."""
+    """Its place and size; ``is_cut`` where its value is beyond the chart."""
 
     x: float
     y: float
@@ -27,61 +36,167 @@ class DrawnBar(NamedTuple):
     height: float
     label: str
     kind: str
+    is_cut: bool
 
 
 class BarChart(NamedTuple):
-    """Bars from 0 to ``top``, and lines across, each with its height and its value."""
+    """Bars from 0 to ``top``, and a line across at ``period``, unless that is far above them."""
 
     bars: Sequence[DrawnBar]
     lines: Sequence[tuple[float, float]]
     top: float
-    width: int = WIDTH
-    height: int = HEIGHT
+    period: float | None
 
 
-class LineChart(NamedTuple):
-    """A line as the ``points`` of a polyline, and what its edges stand for."""
+class Candle(NamedTuple):
+    """A candle's place: its body from ``y`` on, its wick from ``high`` to ``low``."""
 
+    x: float
+    width: float
+    y: float
+    height: float
+    high: float
+    low: float
+    kind: str
+
+
+class Line(NamedTuple):
+    """A line as the ``points`` of a polyline."""
+
+    name: str
     points: str
-    low: Decimal
-    high: Decimal
-    first: datetime
-    last: datetime
-    width: int = WIDTH
-    height: int = HEIGHT
 
 
-def bar_chart(bars: Sequence[Bar], lines: Collection[float] = ()) -> BarChart | None:
-    """From the left to the right; none without bars."""
+class Chart(NamedTuple):
+    """Lines or candles over time. ``marks`` are for a pointer: share of the width, texts."""
+
+    lines: Sequence[Line]
+    candles: Sequence[Candle]
+    values: Sequence[Tick]
+    times: Sequence[Tick]
+    marks: Sequence[tuple[float, float, str, str]]
+    low: str
+    high: str
+    is_log: bool
+
+
+def bar_chart(bars: Sequence[Bar], period: float | None = None) -> BarChart | None:
+    """From the left to the right; none without bars.
+
+    A value that is much greater than the others is cut, so that these are still to be told apart.
+    """
     if not bars:
         return None
-    top = max(*(bar.value for bar in bars), *lines, 1.0)
-    place = WIDTH / max(len(bars), _PLACES)
-
-    def drawn(number: int, bar: Bar) -> DrawnBar:
-        # At least a line, to be seen at all.
-        height = max(1.0, bar.value / top * HEIGHT)
-        left = (number + _GAP / 2) * place
-        return DrawnBar(
-            round(left, 1), round(HEIGHT - height, 1), round(place * (1 - _GAP), 1),
-            round(height, 1), bar.label, bar.kind,
-        )  # fmt: skip
-
-    heights = [(round(HEIGHT * (1 - line / top), 1), line) for line in sorted(lines)]
-    return BarChart([drawn(*numbered) for numbered in enumerate(bars)], heights, top)
+    in_order = sorted(bar.value for bar in bars)
+    top = max(min(in_order[-1], 2 * in_order[int(0.9 * (len(in_order) - 1))]), 1.0)
+    lines = []
+    if period and period <= 2 * top:
+        top = max(top, period)
+        lines = [(round(SIZE * (1 - period / top), 1), period)]
+    place = SIZE / max(len(bars), _PLACES)
+    drawn = [_bar(bar, number * place, place, top) for number, bar in enumerate(bars)]
+    return BarChart(drawn, lines, top, period)
 
 
-def line_chart(values: Sequence[tuple[datetime, Decimal]]) -> LineChart | None:
-    """Values in the order of their times; none for fewer than two."""
-    if len(values) < 2:
+def _bar(bar: Bar, left: float, place: float, top: float) -> DrawnBar:
+    # At least a line, to be seen at all.
+    height = max(10.0, min(bar.value / top, 1.0) * SIZE)
+    return DrawnBar(
+        round(left + place * _GAP / 2, 1), round(SIZE - height, 1), round(place * (1 - _GAP), 1),
+        round(height, 1), bar.label, bar.kind, bar.value > top,
+    )  # fmt: skip
+
+
+def sparkline(points: Sequence[Point]) -> tuple[str, str] | None:
+    """The points of a polyline of 100 by 30, and ``up`` or ``down``; none for fewer than two."""
+    if len(points) < 2:
         return None
-    (first, _), (last, _) = values[0], values[-1]
-    low, high = min(value for _, value in values), max(value for _, value in values)
-    span = (last - first).total_seconds() or 1.0
-    points = " ".join(
-        f"{(time - first).total_seconds() / span * WIDTH:.1f},"
-        # As decimals: a price may be beyond what a float holds.
-        f"{HEIGHT * (1 - float((value - low) / (high - low)) if high > low else 0.5):.1f}"
-        for time, value in values
+    times = TimeScale(points[0].time, points[-1].time)
+    values = ValueScale.of([point.value for point in points])
+    drawn = _polyline(points, times, values, _SPARK_WIDTH, _SPARK_HEIGHT)
+    return drawn, "up" if points[-1].value >= points[0].value else "down"
+
+
+def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:
+    """A line for each name, whose points are in the order of their times.
+
+    None where the first has fewer than two points. Of more than one series each is shown as its
+    change in per cent.
+    """
+    [first, *others] = series.values()
+    if len(first) < 2:
+        return None
+    times = TimeScale(first[0].time, first[-1].time)
+    is_compared = bool(others)
+    shown = {name: _changes(points) if is_compared else points for name, points in series.items()}
+    scale = ValueScale.of([p.value for points in shown.values() for p in points], is_log)
+    [main, *_] = shown.values()
+    texts = [f"{p.value:+.2f} %" if is_compared else readable_number(p.value) for p in main]
+    return Chart(
+        [Line(name, _polyline(points, times, scale)) for name, points in shown.items()],
+        [], scale.ticks(), times.ticks(),
+        [_mark(times, scale, p.time, p.value, text) for p, text in zip(main, texts, strict=True)],
+        min(texts, key=lambda text: main[texts.index(text)].value),
+        max(texts, key=lambda text: main[texts.index(text)].value), scale.is_log,
+    )  # fmt: skip
+
+
+def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Chart | None:
+    """Of rows with the columns of a candle; none for fewer than two."""
+    if len(rows) < 2:
+        return None
+    step = min(later["started_at"] - sooner["started_at"] for sooner, later in pairwise(rows))
+    times = TimeScale(rows[0]["started_at"], rows[-1]["started_at"] + step)
+    scale = ValueScale.of([row[name] for row in rows for name in ("low", "high")], is_log)
+    width = step / times.length * SIZE
+    return Chart(
+        [], [_candle(row, times, scale, width) for row in rows], scale.ticks(), times.ticks(),
+        [_mark(times, scale, row["started_at"] + step / 2, row["close"], _candle_text(row))
+         for row in rows],
+        readable_number(min(row["low"] for row in rows)),
+        readable_number(max(row["high"] for row in rows)), scale.is_log,
+    )  # fmt: skip
+
+
+def _candle(
+    row: Mapping[str, Any], times: TimeScale, scale: ValueScale, width: float
+) -> Candle:  # fmt: skip
+    first, last = _y(scale, row["open"]), _y(scale, row["close"])
+    return Candle(
+        round(times.share(row["started_at"]) * SIZE + width * _GAP / 2, 2),
+        round(width * (1 - _GAP), 2), min(first, last), round(max(abs(first - last), 2.0), 2),
+        _y(scale, row["high"]), _y(scale, row["low"]),
+        "up" if row["close"] >= row["open"] else "down",
+    )  # fmt: skip
+
+
+def _candle_text(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {readable_number(row[name])}" for name in
+                     ("open", "high", "low", "close"))  # fmt: skip
+
+
+def _mark(
+    times: TimeScale, scale: ValueScale, time: datetime, value: Decimal, text: str
+) -> tuple[float, float, str, str]:
+    x, y = times.share(time), 1 - scale.share(value)
+    return round(x, 4), round(y, 4), f"{readable(time)[:-3]} UTC", text
+
+
+def _changes(points: Sequence[Point]) -> list[Point]:
+    """In per cent since the first one."""
+    base = next((point.value for point in points if point.value), None)
+    return [Point(p.time, (p.value / base - 1) * 100) for p in points] if base else []
+
+
+def _polyline(
+    points: Sequence[Point], times: TimeScale, scale: ValueScale, width: int = SIZE,
+    height: int = SIZE,
+) -> str:  # fmt: skip
+    return " ".join(
+        f"{times.share(point.time) * width:.1f},{(1 - scale.share(point.value)) * height:.1f}"
+        for point in points
     )
-    return LineChart(points, low, high, first, last)
+
+
+def _y(scale: ValueScale, value: Decimal) -> float:
+    return round((1 - scale.share(value)) * SIZE, 2)

@@ -1,131 +1,186 @@
-"""``/coins``, ``/coins.json`` and ``/coin``: what the crawls stored."""
+"""``/coins`` and ``/coin``: what the crawls stored, for people; their files are in downloads.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec import Raw
 from psycopg import Connection
 
-from coinspider.daemon.web.charts import line_chart
+from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, sparkline
+from coinspider.daemon.web.coin_columns import CHANGES, COLUMNS, GROUPS, LAST_7_DAYS, SHOWN
+from coinspider.daemon.web.coin_query import SORTABLE, CoinQuery, coin_query
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
-from coinspider.exact_json import encode, encode_row
 from coinspider.items import FullCoin
-from coinspider.records.table_item import columns, stored_columns
-from coinspider.store.queries import (
-    LISTED,
-    RowFilter,
-    count_rows,
-    find_row,
-    list_rows,
-    list_values,
+from coinspider.store.queries import LISTED, count_rows, find_row, list_rows, list_values
+from coinspider.store.series import (
+    ChosenRows,
+    Point,
+    Span,
+    earlier_prices,
+    list_candles,
+    price_points,
+    sparklines,
 )
-from coinspider.store.series import price_points
 
-COLUMNS = stored_columns(FullCoin)
-LIMIT, LIMIT_MAX = 50, 1000
-DAYS, DAYS_MAX = (1, 7, 30, 365), 36_500
-NUMERIC = {column.name for column in columns(FullCoin) if column.type.is_number}
-
-
-def coin_filter(arguments: Arguments, columns: Sequence[str]) -> RowFilter:
-    """``currency``, ``search``, ``sort``, ``listed``, ``page`` and ``limit``, as in the form."""
-    limit = number(arguments, "limit", LIMIT, LIMIT_MAX)
-    listed = arguments.get("listed") or "listed"
-    if listed not in LISTED:
-        raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
-    sort = arguments.get("sort") or "market_cap_rank"
-    return RowFilter(
-        item_class=FullCoin,
-        constants={"vs_currency": arguments.get("currency") or "usd"},
-        search=arguments.get("search") or None,
-        # For a form, which has a field of its own for it.
-        sort=f"-{sort.removeprefix('-')}" if arguments.get("descending") else sort,
-        columns=columns,
-        limit=limit,
-        offset=(number(arguments, "page", 1) - 1) * limit,
-        listed=listed,
-    )
+RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
+DAYS_MAX = 36_500
+_HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
+_CANDLES_MAX = 400
+_LIMITS = (25, 50, 100, 250, 1000)
+# What the rows are asked for beside the columns that are shown.
+_NEEDED = ("coin_id", "name", "symbol", "image", "current_price", "last_updated", "delisted_at")
 
 
 class Coins(DatabaseView):
     """Any of the coins, a page of them at a time, by any column."""
 
+    section = "coins"
+
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        whole = arguments.get("columns") == "all"
-        chosen = coin_filter(arguments, COLUMNS if whole else FullCoin.shown)
-        if not whole and chosen.listed != "listed":
-            chosen = chosen._replace(columns=(*FullCoin.shown, "delisted_at"))
-        ids = chosen._replace(columns=("coin_id", "delisted_at", *chosen.columns))
-        rows = list_rows(connected, ids).dicts()
+        query = coin_query(arguments)
+        total = count_rows(connected, query.chosen)
+        limit = query.chosen.limit or total
+        pages = max(1, -(-total // limit))
+        page = min(query.page, pages)
+        query = query._replace(
+            page=page, chosen=query.chosen._replace(offset=(page - 1) * limit)
+        )  # fmt: skip
+        rows = _rows(connected, query)
         return render(
             "coins.html",
-            columns=chosen.columns, all_columns=COLUMNS, whole=whole, numeric=NUMERIC,
-            rows=rows, chosen=chosen, currency=chosen.constants["vs_currency"],
-            arguments=_kept(arguments, chosen), listed=LISTED,
-            currencies=list_values(connected, FullCoin, "vs_currency"),
-            **_paging(connected, chosen),
+            **known, query=query, columns=[COLUMNS[name] for name in query.columns],
+            all_columns=COLUMNS, shown=SHOWN, sortable=SORTABLE, rows=rows, listed=LISTED,
+            currencies=list_values(connected, FullCoin, "vs_currency"), limits=_LIMITS,
+            total=total, page=page, pages=pages, first=(page - 1) * limit + 1,
+            arguments=query.arguments,
         )  # fmt: skip
-
-
-class CoinsJson(DatabaseView):
-    """The same with all columns and all digits."""
-
-    content_type = "application/json"
-
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        chosen = coin_filter(arguments, COLUMNS)
-        coins = [Raw(encode_row(row)) for row in list_rows(connected, chosen).dicts()]
-        return _json(status="ok", **_paging(connected, chosen), coins=coins)
-
-    def answer_error(self, error: ViewError) -> str:
-        return _json(status="error", message=str(error))
 
 
 class Coin(DatabaseView):
-    """All that is known of one, and how its price went in the last ``days``."""
+    """All that is known of one, and how its price went."""
+
+    section = "coins"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
-        coin = find_row(connected, FullCoin, coin_id, {"vs_currency": currency})
-        if not coin:
-            raise ViewError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
-        days = number(arguments, "days", DAYS[1], DAYS_MAX)
-        try:
-            key = {"coin_id": coin_id, "vs_currency": currency}
-            prices = price_points(connected, FullCoin, key, days)
-        except NoHistoryError:
-            prices = None
+        coin = _find(connected, coin_id, currency)
+        span = arguments.get("range") or "7d"
+        if span not in RANGES:
+            raise ViewError(400, f"range={span[:40]} is none of {', '.join(RANGES)}")
+        # As version 0.1 had it in its links.
+        days = number(arguments, "days", 7, DAYS_MAX) if "days" in arguments else RANGES[span]
+        kept = {name: arguments[name] for name in ("log", "candles", "compare") if
+                arguments.get(name)}  # fmt: skip
+        chart, problem = _chart(connected, coin, days, kept)
         return render(
             "coin.html",
-            coin=coin, image=_web_address(coin["image"]), days=days, all_days=DAYS, prices=prices,
-            chart=line_chart(prices or []), arguments={"id": coin_id, "currency": currency},
+            **known, coin=coin, image=web_address(coin["image"]), span=span, ranges=RANGES,
+            chart=chart, problem=problem, options=kept, columns=COLUMNS, groups=GROUPS,
+            currencies=_currencies(connected, coin_id), resolution="1d" if span in
+            ("90d", "1y", "all") else "1h",
+            arguments={"id": coin_id, "currency": currency} | kept,
         )  # fmt: skip
 
 
-def _paging(connected: Connection, chosen: RowFilter) -> dict[str, int]:
-    total = count_rows(connected, chosen)
-    assert chosen.limit
-    return {
-        "total": total,
-        "page": chosen.offset // chosen.limit + 1,
-        "pages": -(-total // chosen.limit),
+def _rows(connected: Connection, query: CoinQuery) -> list[dict[str, Any]]:
+    chosen = query.chosen
+    names = dict.fromkeys([*_NEEDED, *chosen.columns])
+    rows = list_rows(connected, chosen._replace(columns=list(names))).dicts()
+    history = _history(connected, query, [row["coin_id"] for row in rows])
+    for row in rows:
+        then = history.get(row["coin_id"], {})
+        row |= {name: change(row["current_price"], then.get(name)) for name in CHANGES}
+        row[LAST_7_DAYS] = then.get(LAST_7_DAYS)
+        row["logo"] = web_address(row["image"])
+    return rows
+
+
+def _history(
+    connected: Connection, query: CoinQuery, ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Earlier prices and sparklines by the coin's id, where they are shown and known."""
+    chosen = ChosenRows(FullCoin, ids, query.chosen.constants)
+    found: dict[str, dict[str, Any]] = {id_: {} for id_ in ids}
+    ages = {age: name for name, age in CHANGES.items() if name in query.columns}
+    try:
+        if ages and ids:
+            for id_, prices in earlier_prices(connected, chosen, ages).items():
+                found[id_] |= {ages[age]: price for age, price in prices.items()}
+        if LAST_7_DAYS in query.columns and ids:
+            for id_, points in sparklines(connected, chosen).items():
+                found[id_][LAST_7_DAYS] = sparkline(points)
+    except NoHistoryError:
+        connected.rollback()
+    return found
+
+
+def change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
+    """In per cent."""
+    return (now / then - 1) * 100 if then and now is not None else None
+
+
+def _find(connected: Connection, coin_id: str, currency: str) -> dict[str, Any]:
+    coin = find_row(connected, FullCoin, coin_id, {"vs_currency": currency})
+    if not coin:
+        raise ViewError(404, f"There is no coin {coin_id[:100]} in {currency[:20]}.")
+    return coin
+
+
+def _chart(
+    connected: Connection, coin: Mapping[str, Any], days: int | None, options: Mapping[str, str]
+) -> tuple[Chart | None, str]:
+    """The chart, or what to do for there to be one."""
+    key = {name: coin[name] for name in ("coin_id", "vs_currency")}
+    is_log = bool(options.get("log"))
+    try:
+        if options.get("candles"):
+            chart = candle_chart(_candles(connected, key, days), is_log)
+        else:
+            chart = line_chart(_series(connected, key, days, options.get("compare")), is_log)
+    except NoHistoryError as error:
+        connected.rollback()
+        return None, f"{error}."
+    return chart, "Its price has not changed twice in this time, as far as the history goes."
+
+
+def _candles(
+    connected: Connection, key: Mapping[str, str], days: int | None
+) -> Sequence[Mapping[str, Any]]:
+    resolution = "1h" if days and days <= _HOURLY_CANDLES else "1d"
+    since = datetime.now(UTC) - timedelta(days=days) if days else None
+    rows = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
+    return rows[-_CANDLES_MAX:]
+
+
+def _series(
+    connected: Connection, key: Mapping[str, str], days: int | None, compared: str | None
+) -> dict[str, Sequence[Point]]:
+    series: dict[str, Sequence[Point]] = {
+        key["coin_id"]: price_points(connected, FullCoin, key, days)
     }
+    if compared and compared != key["coin_id"]:
+        other = _find(connected, compared, key["vs_currency"])
+        points = price_points(connected, FullCoin, {**key, "coin_id": compared}, days)
+        first = series[key["coin_id"]][:1]
+        # Of the same time, else the two would not be told against each other.
+        kept = [point for point in points if not first or point.time >= first[0].time]
+        if len(kept) > 1:
+            series[str(other["coin_id"])] = kept
+    return series
 
 
-def _kept(arguments: Arguments, chosen: RowFilter) -> dict[str, str]:
-    """What the links of a page carry along."""
-    names = ("currency", "search", "listed", "limit", "columns")
-    kept = {name: arguments[name] for name in names if arguments.get(name)}
-    return kept | ({"sort": chosen.sort} if arguments.get("sort") else {})
+def _currencies(connected: Connection, coin_id: str) -> list[str]:
+    rows = connected.execute(
+        "SELECT vs_currency FROM full_coin WHERE coin_id = %s ORDER BY 1", [coin_id]
+    )
+    return [currency for (currency,) in rows]
 
 
-def _json(**fields: Any) -> str:
-    return f"{encode(fields).decode()}\n"
-
-
-def _web_address(text: str | None) -> str | None:
+def web_address(text: str | None) -> str | None:
+    """The text where it is an address of the web, and nothing that a browser would run."""
     try:
         return text if text and urlsplit(text).scheme in ("http", "https") else None
     except ValueError:

@@ -1,13 +1,8 @@
-"""HTML pages inside scrapyd: a template, and what it shows, read in a thread."""
+"""Pages inside scrapyd: what the database says, read in a thread, as HTML or as a file."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 
 import psycopg
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,55 +10,35 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.database import connection
-from coinspider.daemon.gate.headers import policy, source_of
+from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.web.templating import POLICY, Arguments, link, render
 from coinspider.errors import (
     ConfigurationError,
     DatabaseUnreachableError,
     NothingCrawledError,
     ViewError,
 )
-from coinspider.text import exact, readable
+
+__all__ = ["Arguments", "Body", "DatabaseView", "link", "number", "render"]
 
 log = Logger()
-VIEWS = {"coins": "Coins", "crawls": "Crawls", "rejected": "Rejected records"}
 NUMBER_MAX = 1_000_000_000
-STYLE = Path(__file__).with_name("templates").joinpath("style.css").read_text()
-# Nothing is loaded and no script runs, whatever a coin's name may be.
-POLICY = policy(style_src=source_of(STYLE))
-Arguments = Mapping[str, str]
-
-
-def title(column: str) -> str:
-    """A column's heading."""
-    return column.replace("_", " ").capitalize()
-
-
-def link(arguments: Arguments, **changes: object) -> str:
-    """The query of the same page with other arguments; ``None`` takes one away."""
-    merged = {**arguments, **changes}
-    return f"?{urlencode({name: value for name, value in merged.items() if value is not None})}"
-
-
-def token_field(token: str) -> Markup:
-    """The field of each form that changes something: see :func:`form_token`."""
-    return Markup('<input type="hidden" name="token" value="{}">').format(token)
-
-
-environment = Environment(
-    loader=PackageLoader("coinspider.daemon.web"), autoescape=True, undefined=StrictUndefined,
-    trim_blocks=True, lstrip_blocks=True,
-)  # fmt: skip
-environment.filters |= {"readable": readable, "exact": exact, "title": title}
-environment.globals |= {
-    "navigation": VIEWS, "style": STYLE, "link": link, "token_field": token_field
-}  # fmt: skip
+# Of checkboxes with the same name all values count.
+_LISTS = ("columns",)
+HTML = "text/html; charset=utf-8"
+Body = str | bytes
 
 
 class DatabaseView(Resource):
     """``GET`` asks the database in a thread, and answers with what :meth:`answer` makes of it."""
 
     isLeaf = True
-    content_type: ClassVar[str] = "text/html; charset=utf-8"
+    section: ClassVar[str | None] = None
+    """Which of :data:`VIEWS` it belongs to."""
+    has_forms: ClassVar[bool] = False
+    """Whether it has buttons that change something, which need a token."""
+    content_type: ClassVar[str] = HTML
+    file_name: ClassVar[str | None] = None
 
     def __init__(self, root: Any):
         super().__init__()
@@ -73,27 +48,27 @@ class DatabaseView(Resource):
         """What is known without the database; not in a thread."""
         return {}
 
-    def answer(self, connected: psycopg.Connection, arguments: Arguments, **known: Any) -> str:
+    def answer(self, connected: psycopg.Connection, arguments: Arguments, **known: Any) -> Body:
         """The body. Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a bad argument."""
         raise NotImplementedError
 
-    def answer_error(self, error: ViewError) -> str:
-        return render("error.html", status=error.status, message=str(error), failed_jobs=[])
+    def answer_error(self, error: ViewError) -> Body:
+        return render(
+            "error.html", section=self.section, status=error.status, message=str(error)
+        )  # fmt: skip
 
     def render_GET(self, txrequest: Any) -> int:
-        arguments = {
-            name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
-            for name, values in txrequest.args.items()
-        }
-        known = self.prepare()
-        deferToThread(self._answer, txrequest.postpath, arguments, known).addBoth(
+        known = self.prepare() | {"section": self.section}
+        if self.has_forms:
+            known["token"] = form_token(txrequest)
+        deferToThread(self._answer, txrequest.postpath, _arguments(txrequest), known).addBoth(
             self._send, txrequest
         )
         return NOT_DONE_YET
 
     def _answer(
         self, below: list[bytes], arguments: Arguments, known: dict[str, Any]
-    ) -> tuple[int, str]:
+    ) -> tuple[int, Body]:
         try:
             if below:
                 raise ViewError(404, "There is no such page.")
@@ -110,15 +85,18 @@ class DatabaseView(Resource):
             log.failure("A page can't be made", failure=result)
             result = 500, "the page can't be made: see scrapyd's log\n"
         status, body = result
-        txrequest.setResponseCode(status)
-        txrequest.setHeader("Content-Type", self.content_type)
-        txrequest.setHeader("Content-Security-Policy", POLICY)
-        txrequest.write(body.encode())
+        is_page = self.file_name is None or status != 200
+        send_head(txrequest, status, HTML if is_page and self.file_name else self.content_type)
+        if not is_page:
+            txrequest.setHeader("Content-Disposition", f'attachment; filename="{self.file_name}"')
+        txrequest.write(body if isinstance(body, bytes) else body.encode())
         txrequest.finish()
 
 
-def render(template: str, **values: Any) -> str:
-    return environment.get_template(template).render(values)
+def send_head(txrequest: Any, status: int, content_type: str = HTML) -> None:
+    txrequest.setResponseCode(status)
+    txrequest.setHeader("Content-Type", content_type)
+    txrequest.setHeader("Content-Security-Policy", POLICY)
 
 
 def number(arguments: Arguments, name: str, default: int, greatest: int = NUMBER_MAX) -> int:
@@ -127,6 +105,16 @@ def number(arguments: Arguments, name: str, default: int, greatest: int = NUMBER
     if not (text.isascii() and text.isdecimal() and len(text) < 11 and 1 <= int(text) <= greatest):
         raise ViewError(400, f"{name}={text[:40]} is not a number from 1 to {greatest}")
     return int(text)
+
+
+def _arguments(txrequest: Any) -> dict[str, str]:
+    found = {
+        name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
+        for name, values in txrequest.args.items()
+    }
+    return {
+        name: ",".join(values) if name in _LISTS else values[-1] for name, values in found.items()
+    }
 
 
 def _view_error(error: Exception) -> ViewError:

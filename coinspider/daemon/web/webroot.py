@@ -1,13 +1,23 @@
-"""scrapyd's own site, with a way from its first page to coinspider's, and tokens in its forms."""
+"""scrapyd's own site in coinspider's frame: its first page, its jobs, its folders of logs."""
 
-from html import escape
+import re
+from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from scrapyd import Config, website
+from twisted.web.static import Data
 
 from coinspider.daemon.fleet.setup import uses_fleet
 from coinspider.daemon.gate.sessions import form_token
-from coinspider.daemon.web.view import VIEWS, token_field
+from coinspider.daemon.web.home_view import Home
+from coinspider.daemon.web.templating import render, token_field
+from coinspider.daemon.web.view import send_head
+
+_ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
+_TABLE = re.compile(r"<table.*</table>", re.DOTALL)
+# What the policy of the pages forbids; scrapyd's rows have nothing else of it.
+_INLINE = re.compile(r' (style|onsubmit)="[^"]*"')
 
 
 class Webroot(website.Root):
@@ -17,33 +27,59 @@ class Webroot(website.Root):
         super().__init__(config, app)
         self.putChild(b"", Home(self))
         self.putChild(b"jobs", Jobs(self))
-        if uses_fleet(config) and self.logs_dir:
-            from coinspider.daemon.fleet.logs import FleetLogs
-
-            self.putChild(b"logs", FleetLogs(self.logs_dir, "text/plain"))
-
-
-class Home(website.Home):
-    """scrapyd's first page, whose list begins with coinspider's pages."""
-
-    def render_GET(self, txrequest: Any) -> bytes:
-        base = escape(self.get_base_path(txrequest))
-        links = "".join(
-            f'<li><a href="{base}/{path}">{name}</a></li>\n' for path, name in VIEWS.items()
-        )
-        page: bytes = super().render_GET(txrequest)
-        page = page.replace(b"<ul>", f"<ul>\n{links}".encode(), 1)
-        txrequest.setHeader("Content-Length", str(len(page)))
-        return page
+        self.putChild(b"favicon.svg", Data(_ICON, "image/svg+xml"))
+        if self.logs_dir:
+            self.putChild(b"logs", _logs(config)(self.logs_dir, "text/plain"))
 
 
 class Jobs(website.Jobs):
-    """scrapyd's page of the jobs, whose buttons the gate lets through."""
+    """scrapyd's table of the jobs, as programs read it, with buttons that the gate lets through."""
 
-    def render_GET(self, txrequest: Any) -> Any:
+    def render_GET(self, txrequest: Any) -> bytes:
         self.token = form_token(txrequest)
-        return super().render_GET(txrequest)
+        return _framed(txrequest, super().render_GET(txrequest), "jobs", "Jobs")
 
     def cancel_button(self, project: str, job: str) -> str:
         form: str = super().cancel_button(project, job)
         return form.replace("</form>", f"{token_field(self.token)}</form>")
+
+
+class Folder(website.DirectoryLister):
+    """A folder of logs, as scrapyd lists it."""
+
+    def render(self, txrequest: Any) -> bytes:
+        below = "/".join(part.decode("utf-8", "replace") for part in txrequest.prepath).rstrip("/")
+        return _framed(txrequest, super().render(txrequest), "logs/", f"Logs: {below}")
+
+
+class FolderMixin:
+    """For a resource of files whose folders are listed in the frame."""
+
+    def directoryListing(self) -> Folder:
+        files: Any = self
+        return Folder(
+            files.path, files.listNames(), files.contentTypes, files.contentEncodings,
+            files.defaultType,
+        )  # fmt: skip
+
+
+def _logs(config: Config) -> Any:
+    if not uses_fleet(config):
+        return type("Logs", (FolderMixin, website.File), {})
+    from coinspider.daemon.fleet.logs import FleetLogs
+
+    return type("Logs", (FolderMixin, FleetLogs), {})
+
+
+def _framed(txrequest: Any, page: bytes | str, section: str, title: str) -> bytes:
+    """The table of one of scrapyd's pages, whose texts it has escaped."""
+    text = page if isinstance(page, str) else page.decode()
+    found = _TABLE.search(text)
+    table = Markup(_INLINE.sub("", found[0]) if found else "")  # noqa: S704
+    send_head(txrequest, 200)
+    framed = render(
+        "scrapyd.html", section=section, title=title, table=table,
+        root="../" * (len(txrequest.prepath) - 1),
+    ).encode()  # fmt: skip
+    txrequest.setHeader("Content-Length", str(len(framed)))
+    return framed

@@ -1,0 +1,44 @@
+"""The buttons of the pages: each asks one of scrapyd's endpoints, and leads back to its page."""
+
+from typing import Any
+
+from twisted.web import error
+
+from coinspider.daemon.gate.sessions import TOKEN
+from coinspider.daemon.web.templating import render
+from coinspider.daemon.web.view import send_head
+
+# By what a form's field ``action`` says. Their fields are those of the endpoint.
+ENDPOINTS = {
+    "run": b"runschedule.json",
+    "pause": b"pauseschedule.json",
+    "resume": b"resumeschedule.json",
+    "again": b"schedule.json",
+    "cancel": b"cancel.json",
+}
+
+
+def possible_actions(root: Any) -> set[str]:
+    """Those that ``scrapyd.conf`` has an endpoint for."""
+    return {name for name, path in ENDPOINTS.items() if path in root.children}
+
+
+def act(root: Any, txrequest: Any, back: str) -> bytes:
+    """Do what the form asks for, and go back; the gate has seen its token before."""
+    txrequest.args.pop(TOKEN.encode(), None)  # of a program, which the gate does not ask for it
+    name = txrequest.args.pop(b"action", [b""])[0].decode("utf-8", "replace")
+    if name not in possible_actions(root):
+        return _refuse(txrequest, f"there is no action {name[:40]}")
+    try:
+        root.children[ENDPOINTS[name]].render_POST(txrequest)
+    except error.Error as refusal:
+        message = refusal.message or b""
+        return _refuse(txrequest, message.decode("utf-8", "replace"))
+    txrequest.setResponseCode(303)
+    txrequest.setHeader("Location", back)
+    return b""
+
+
+def _refuse(txrequest: Any, message: str) -> bytes:
+    send_head(txrequest, 409)
+    return render("error.html", section="crawls", status=409, message=message).encode()

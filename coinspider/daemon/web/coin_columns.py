@@ -1,0 +1,101 @@
+"""The columns of the coins as people know them: their names, their kinds, their groups."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from coinspider.items import FullCoin
+from coinspider.records.table_item import columns
+
+NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"
+SPARKLINE = "sparkline"
+
+
+class CoinColumn(NamedTuple):
+    """``kind`` says how a value is shown; ``phone`` whether a telephone shows it unasked.
+
+    A column that is ``made`` is none of the table, so that nothing can be sorted by it.
+    """
+
+    name: str
+    label: str
+    kind: str
+    phone: bool = False
+    made: bool = False
+    long: str = ""
+
+    @property
+    def title(self) -> str:
+        """The label where it stands alone."""
+        return self.long or self.label
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind in (NUMBER, PRICE, AMOUNT, CHANGE)
+
+
+# What is made of the history, by how long ago the price was that it is compared with.
+CHANGES = {"change_1h": timedelta(hours=1), "change_7d": timedelta(days=7)}
+LAST_7_DAYS = "last_7_days"
+_ALL = [
+    CoinColumn("market_cap_rank", "#", NUMBER, long="Rank"),
+    CoinColumn("name", "Coin", TEXT, phone=True),
+    CoinColumn("current_price", "Price", PRICE, phone=True),
+    CoinColumn("change_1h", "1h", CHANGE, made=True, long="Change 1h"),
+    CoinColumn("price_change_percentage_24h", "24h", CHANGE, phone=True, long="Change 24h"),
+    CoinColumn("change_7d", "7d", CHANGE, made=True, long="Change 7d"),
+    CoinColumn("market_cap", "Market cap", AMOUNT),
+    CoinColumn("total_volume", "24h volume", AMOUNT),
+    CoinColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True),
+    CoinColumn("last_updated", "Updated", TIME),
+    CoinColumn("symbol", "Symbol", TEXT),
+    CoinColumn("coin_id", "Id", TEXT),
+    CoinColumn("vs_currency", "Currency", TEXT),
+    CoinColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
+    CoinColumn("price_change_24h", "Price change 24h", PRICE),
+    CoinColumn("high_24h", "High 24h", PRICE),
+    CoinColumn("low_24h", "Low 24h", PRICE),
+    CoinColumn("market_cap_change_24h", "Market cap change 24h", AMOUNT),
+    CoinColumn(
+        "market_cap_change_percentage_24h",
+        "Market cap 24h",
+        CHANGE,
+        long="Market cap change 24h, %",
+    ),
+    CoinColumn("circulating_supply", "Circulating supply", AMOUNT),
+    CoinColumn("total_supply", "Total supply", AMOUNT),
+    CoinColumn("max_supply", "Max supply", AMOUNT),
+    CoinColumn("ath", "All-time high", PRICE),
+    CoinColumn("ath_change_percentage", "Since all-time high", CHANGE),
+    CoinColumn("ath_date", "All-time high on", TIME),
+    CoinColumn("atl", "All-time low", PRICE),
+    CoinColumn("atl_change_percentage", "Since all-time low", CHANGE),
+    CoinColumn("atl_date", "All-time low on", TIME),
+    CoinColumn("delisted_at", "Delisted", TIME),
+    CoinColumn("image", "Logo", TEXT),
+    CoinColumn("extra", "Other fields", TEXT),
+]
+_KNOWN = {column.name for column in _ALL}
+# A field that the item gets and nobody has named here.
+_ALL += [
+    CoinColumn(c.name, c.name.replace("_", " ").capitalize(), AMOUNT if c.type.is_number else TEXT)
+    for c in columns(FullCoin)
+    if c.name not in _KNOWN
+]
+COLUMNS = {column.name: column for column in _ALL}
+SHOWN = [column.name for column in _ALL[: list(COLUMNS).index("symbol")]]
+GROUPS = {
+    "Market": ["market_cap_rank", "market_cap", "fully_diluted_valuation", "total_volume",
+               "market_cap_change_24h", "market_cap_change_percentage_24h"],
+    "Price": ["price_change_24h", "price_change_percentage_24h", "low_24h", "high_24h", "ath",
+              "ath_change_percentage", "ath_date", "atl", "atl_change_percentage", "atl_date"],
+    "Supply": ["circulating_supply", "total_supply", "max_supply"],
+    "About": ["coin_id", "symbol", "vs_currency", "image", "last_updated", "delisted_at", "extra"],
+}  # fmt: skip
+_GROUPED = {name for names in GROUPS.values() for name in names} | {"name", "current_price"}
+GROUPS["About"] += [c.name for c in _ALL if not c.made and c.name not in _GROUPED]
+
+
+def stored(names: Sequence[str]) -> list[str]:
+    """Those of them that are columns of the table."""
+    return [name for name in names if not COLUMNS[name].made]

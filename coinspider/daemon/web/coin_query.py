@@ -1,0 +1,127 @@
+"""What ``/coins`` is asked for: its arguments, read and checked, and links that change one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from coinspider.daemon.web.coin_columns import COLUMNS, SHOWN, stored
+from coinspider.daemon.web.view import Arguments, link, number
+from coinspider.errors import ConfigurationError, ViewError
+from coinspider.items import FullCoin
+from coinspider.records.table_item import stored_columns
+from coinspider.store.queries import LISTED, Condition, RowFilter
+
+LIMIT, LIMIT_MAX = 50, 1000
+WATCH_MAX = 200
+_DEFAULT_SORT = "market_cap_rank"
+# Arguments with a number, and the condition that each is.
+_BOUNDS = {
+    "rank_max": ("market_cap_rank", "<="),
+    "volume_min": ("total_volume", ">="),
+    "cap_min": ("market_cap", ">="),
+    "change_min": ("price_change_percentage_24h", ">="),
+    "change_max": ("price_change_percentage_24h", "<="),
+}
+_FILTERS = ("search", "listed", "new", "watched", *_BOUNDS)
+_KEPT = ("currency", "sort", "limit", "columns", "watch", *_FILTERS)
+
+
+class CoinQuery(NamedTuple):
+    """The rows, the columns that are shown of them, and the arguments that say so."""
+
+    chosen: RowFilter
+    columns: Sequence[str]
+    watch: Sequence[str]
+    arguments: Mapping[str, str]
+    page: int
+
+    @property
+    def currency(self) -> str:
+        return self.chosen.constants["vs_currency"]
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The arguments that leave coins out."""
+        found = {name: self.arguments[name] for name in _FILTERS if name in self.arguments}
+        return {name: value for name, value in found.items() if value != "listed"}
+
+    def sort_link(self, column: str) -> str:
+        """Of a number the greatest first, then the other way round."""
+        first = f"-{column}" if _begins_with_greatest(column) else column
+        other = column if first.startswith("-") else f"-{column}"
+        return link(self.arguments, sort=other if self.chosen.sort == first else first, page=None)
+
+    def watch_link(self, coin_id: str) -> str:
+        """The same view with a coin more, or less, on the watch list."""
+        without = [each for each in self.watch if each != coin_id]
+        watch = without if coin_id in self.watch else [*self.watch, coin_id]
+        page = self.page if self.page > 1 else None
+        return link(self.arguments, watch=",".join(watch) or None, page=page)
+
+
+def coin_query(arguments: Arguments) -> CoinQuery:
+    """Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a column that there is not."""
+    kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
+    if arguments.get("descending"):  # of a form, which has a field of its own for it
+        kept["sort"] = f"-{arguments.get('sort', _DEFAULT_SORT).removeprefix('-')}"
+    limit, page = number(arguments, "limit", LIMIT, LIMIT_MAX), number(arguments, "page", 1)
+    listed = arguments.get("listed") or "listed"
+    if listed not in LISTED:
+        raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
+    columns = _columns(arguments.get("columns", ""), listed)
+    watch = [name for name in arguments.get("watch", "").split(",") if name][:WATCH_MAX]
+    chosen = RowFilter(
+        item_class=FullCoin,
+        constants={"vs_currency": arguments.get("currency") or "usd"},
+        search=arguments.get("search") or None,
+        sort=kept.get("sort", _DEFAULT_SORT),
+        columns=stored(columns),
+        limit=limit,
+        offset=(page - 1) * limit,
+        listed=listed,
+        conditions=_conditions(arguments, watch),
+    )
+    return CoinQuery(chosen, columns, watch, kept, page)
+
+
+def _columns(text: str, listed: str) -> list[str]:
+    if text == "all":
+        return [*SHOWN, *(name for name in COLUMNS if name not in SHOWN)]
+    names = text.split(",") if text else [*SHOWN, *(["delisted_at"] if listed != "listed" else [])]
+    for name in names:
+        if name not in COLUMNS:
+            raise ConfigurationError(f"no column {name}: there are {', '.join(COLUMNS)}")
+    return list(dict.fromkeys(names))
+
+
+def _conditions(arguments: Arguments, watch: Sequence[str]) -> list[Condition]:
+    found = [
+        Condition(column, operator, _amount(name, arguments[name]))
+        for name, (column, operator) in _BOUNDS.items()
+        if arguments.get(name)
+    ]
+    if days := arguments.get("new") and number(arguments, "new", 7, 3650):
+        # The price of a coin that is older was higher, or lower, before.
+        since = datetime.now(UTC) - timedelta(days=days)
+        found += [Condition(name, ">=", since) for name in ("ath_date", "atl_date")]
+    if arguments.get("watched"):
+        found.append(Condition("coin_id", "IN", list(watch)))
+    return found
+
+
+def _amount(name: str, text: str) -> Decimal:
+    try:
+        value = Decimal(text.replace(",", "").strip())
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or abs(value.adjusted()) > 100:
+        raise ViewError(400, f"{name}={text[:40]} is not a number")
+    return value
+
+
+def _begins_with_greatest(column: str) -> bool:
+    return COLUMNS[column].is_number and column != _DEFAULT_SORT
+
+
+SORTABLE = stored_columns(FullCoin)

@@ -1,0 +1,66 @@
+"""What the templates make of values."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from coinspider.daemon.web.remedies import remedy
+from coinspider.daemon.web.templating import age, direction, hue, link, per_cent
+
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "kind"),
+    [
+        ("2.414", "+2.41 %", "up"),
+        ("-0.03", "-0.03 %", "down"),
+        ("0.004", "0.00 %", ""),
+        ("-0.0049", "0.00 %", ""),
+        ("0", "0.00 %", ""),
+        ("123.456", "+123.5 %", "up"),
+        ("1204.4", "+1,204 %", "up"),
+        ("1e13", "+10 T %", "up"),
+        ("-1e25", "-1e25 %", "down"),
+        (None, "", ""),
+    ],
+    ids=str,
+)
+def test_change_has_a_sign_and_its_colour(value, text, kind):
+    number = Decimal(value) if value else None
+    assert (per_cent(number), direction(number)) == (text, kind)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5 s ago"), (125, "2 min ago"), (7300, "2 h ago"), (1e6, "11 d ago"), (-9, "just now")],
+)
+def test_age_is_short(seconds, text):
+    assert age(NOW - timedelta(seconds=seconds), NOW) == text
+    assert age(None) == ""
+
+
+def test_link_changes_what_it_is_told_to():
+    assert link({"a": "1", "b": "x y"}, a=None, page=2) == "?b=x+y&page=2"
+
+
+def test_colour_of_a_coin_stays():
+    assert hue("bitcoin") == hue("bitcoin") != hue("ethereum")
+
+
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ("page 1 was refused: 401, this is a Demo key on the Pro host", "COINGECKO_API_KEY"),
+        ("the database coins on db:5432 can't be reached: timeout", "DATABASE_URL"),
+        ("its process ended without a word", "log"),
+        ("12 of 100 records are rejected", "rejected records"),
+        ("5000 of the 17000 known coins are missing: more than DELISTED_SHARE_MAX=0.1",
+         "DELISTED_SHARE_MAX"),
+        ("something else", "log"),
+        (None, "log"),
+    ],
+)  # fmt: skip
+def test_failure_has_a_remedy(message, word):
+    assert word in remedy(message)
