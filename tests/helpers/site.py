@@ -46,14 +46,13 @@ def start_site(stack: ExitStack, server_url: str) -> Site:
     database_url = new_database(server_url)
     environment = {"DATABASE_URL": database_url, "HISTORY_ENABLED": "1"}
     api = start_sandbox(stack, "--coins", COINS).url
-    crawl(environment, api)
+    daemon = Scrapyd(directory, SELDOM, COINGECKO_BASE_URL=api, **environment)
+    stack.callback(daemon.start().end)
+    # The schedule's first run; the second one never comes.
+    wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"], 120)
     body = Path(directory) / "page"
     body.write_text(json.dumps(HOSTILE))
     crawl(environment, start_sandbox(stack, "--body", body).url, "-a", "vs_currency=eur")
-    daemon = Scrapyd(directory, SELDOM, COINGECKO_BASE_URL=api, **environment)
-    stack.callback(daemon.start().end)
-    # The schedule's first run would list again what was delisted; the second one never comes.
-    wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"])
     with psycopg.connect(database_url) as connection:
         connection.execute(DELIST, [DELISTED])
         connection.execute(CHART, [CHARTED])

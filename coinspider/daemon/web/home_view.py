@@ -10,7 +10,7 @@ from coinspider.daemon.database import database_url
 from coinspider.daemon.web.crawl_views import describe_schedules, tell
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError
-from coinspider.store.connect import describe
+from coinspider.store.database_url import describe
 from coinspider.store.queries import list_crawls
 
 # The latest crawls tell how things are; older ones are on their own page.
