@@ -45,10 +45,10 @@ def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
         path.write_text(text)
         for own in (path.parent, path):
             own.chmod(0o777)
-        # It refuses to run as root; the server's own user can reach its socket.
+        # It refuses to run as root; the embedded server's user can reach its socket.
         with subprocess.Popen(
             [PGBOUNCER, "-q", path],
-            user=Path(parts["host"]).stat().st_uid if os.geteuid() == 0 else None,
+            user=_own_user(Path(parts["host"])),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
@@ -59,6 +59,13 @@ def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
                 )
             finally:
                 process.terminate()
+
+
+def _own_user(socket_directory: Path) -> int | str | None:
+    if os.geteuid() != 0:
+        return None
+    owner = socket_directory.stat().st_uid if socket_directory.exists() else 0
+    return owner or "nobody"
 
 
 def _answers(port: int) -> bool:

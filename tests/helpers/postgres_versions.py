@@ -1,0 +1,57 @@
+"""PostgreSQL of other versions than the embedded one, where this machine has them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.helpers.processes import PROJECT
+
+# Debian's, and those of tests/fetch_postgresql.py.
+_PLACES = (
+    Path("/usr/lib/postgresql").glob("*/bin"),
+    (PROJECT / "build/postgresql").glob("*/package/native/bin"),
+)
+
+
+def _version(programs: Path) -> str:
+    command = [programs / "postgres", "--version"]
+    shown = subprocess.run(command, check=False, capture_output=True, text=True)
+    return shown.stdout.split()[-1].partition(".")[0] if shown.returncode == 0 else ""
+
+
+# The directory of the programs by the major version.
+VERSIONS = {
+    version: programs
+    for place in _PLACES
+    for programs in place
+    if (programs / "initdb").exists() and (version := _version(programs))
+}
+
+
+@contextmanager
+def server_of_version(version: str) -> Iterator[str]:
+    """A new server of that version, on a Unix socket; the URL of its first database."""
+    programs = VERSIONS[version]
+    with TemporaryDirectory(prefix="coinspider-") as directory:
+        Path(directory).chmod(0o777)
+        data = Path(directory, "data")
+        # It refuses to run as root.
+        user = "nobody" if os.geteuid() == 0 else None
+
+        def run(*command: object) -> None:
+            subprocess.run(
+                [*map(str, command)], user=user, cwd=directory, check=True,
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
+        control = [programs / "pg_ctl", "-D", data, "-w"]
+        run(*control, "start", "-l", Path(directory, "log"), "-o", options)
+        try:
+            yield f"postgresql://postgres@/postgres?host={directory}"
+        finally:
+            run(*control, "stop", "-m", "immediate")
