@@ -11,6 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
 from coinspider.crawl.arguments import share_setting
+from coinspider.crawl.failure import fail_crawl
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
@@ -19,14 +20,16 @@ from coinspider.records.coercion import coerce
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
-from coinspider.stats import REJECTED_STAT, SET_ASIDE_STAT
+from coinspider.stats import RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT
 from coinspider.store.batch_writer import BatchWriter
 from coinspider.store.missing_records import MissingRecords
 from coinspider.store.session import CrawlSession
 from coinspider.store.shared_limit import SharedLimit
+from coinspider.text import visible
 
 # So many different ones are told at the end of a crawl.
 REASONS_MAX = 3
+REJECTED_MIN = 1000  # fewer may be all that are bad
 TEXT_SHOWN = 100  # bytes
 logger = logging.getLogger(__name__)
 
@@ -34,14 +37,16 @@ logger = logging.getLogger(__name__)
 class CoercePipeline:
     """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason.
 
-    More than ``REJECTED_SHARE_MAX`` of them fail the crawl at its end. A field that may be null
+    More than ``REJECTED_SHARE_MAX`` of them fail the crawl: at its end, or as soon as a thousand
+    are. A field that may be null
     costs only its column, unless ``COERCION_STRICT_ENABLED``.
     """
 
     def __init__(self, crawler: Crawler):
         self.stats, self.state = crawler.stats, crawl_state(crawler)
         self.by_field = not crawler.settings.getbool("COERCION_STRICT_ENABLED")
-        share_setting(crawler.settings, "REJECTED_SHARE_MAX")
+        self.crawler = crawler
+        self.share_max = share_setting(crawler.settings, "REJECTED_SHARE_MAX")
         self.digits_max = crawler.settings.getint("AMOUNT_DIGITS_MAX")
 
     @classmethod
@@ -56,10 +61,22 @@ class CoercePipeline:
         except CoercionError as error:
             self.stats.inc_value(REJECTED_STAT)
             self.state.rejection_reasons = _with(self.state.rejection_reasons, str(error))
+            self._judge()
             raise RejectedRecordError(str(error)) from None
         if coerced.set_aside:
             self._note_set_aside(coerced)
         return coerced
+
+    def _judge(self) -> None:
+        """End a crawl that is not going to be good, before it has read all that is bad."""
+        rejected = self.stats.get_value(REJECTED_STAT)
+        most = self.share_max * self.stats.get_value(RECORD_STAT, 0)
+        if rejected > max(most, REJECTED_MIN) and not self.state.failure:
+            fail_crawl(
+                self.crawler, "records_rejected",
+                f"{rejected} records were rejected so far, more than"
+                f" REJECTED_SHARE_MAX={self.share_max:g} of all",
+            )  # fmt: skip
 
     def _note_set_aside(self, item: TableItem) -> None:
         self.stats.inc_value(SET_ASIDE_STAT, len(item.set_aside))
@@ -73,6 +90,7 @@ class CoercePipeline:
 
 def _with(reasons: tuple[str, ...], reason: str) -> tuple[str, ...]:
     """The first few different reasons."""
+    reason = visible(reason)
     if reason in reasons or len(reasons) >= REASONS_MAX:
         return reasons
     return (*reasons, reason)

@@ -7,6 +7,7 @@ from scrapy.exceptions import CloseSpider
 from scrapy.utils.defer import deferred_from_coro
 
 from coinspider.crawl.state import crawl_state
+from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,7 @@ def note_failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
 
     The first failure is the one that is shown at the end: later ones often follow from it.
     """
+    message = visible(message)
     logger.error(message, extra={"spider": crawler.spider})
     state = crawl_state(crawler)
     state.failure = state.failure or message

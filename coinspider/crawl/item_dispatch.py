@@ -16,7 +16,7 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.log import logformatter_adapter
 from twisted.python.failure import Failure
 
-from coinspider._compat import pipeline_methods
+from coinspider._compat import is_ending, pipeline_methods
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import RejectedRecordError
 from coinspider.records.keys import record_keys
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 TURN = 25
 # None is what a pipeline without a return gives.
 _NONE_LEFT = object()
+# A crawl that is to end does so with its page, unless more records than these are left of it.
+LEFT_MAX = 1000
 
 
 class PageMiddleware:
@@ -81,6 +83,8 @@ class PageMiddleware:
         for number, text in enumerate(page.texts):
             if number % TURN == 0:
                 await asyncio.sleep(0)
+                if len(page.texts) - number > LEFT_MAX and is_ending(self.crawler):
+                    break
             item = await self._process_record(Record(text, source, repeated[number]), response)
             if item is _NONE_LEFT:
                 continue

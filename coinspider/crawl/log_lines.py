@@ -2,6 +2,8 @@
 
 import logging
 import pprint
+import re
+from collections import Counter
 from typing import Any, Self
 
 from scrapy import Spider, signals
@@ -13,8 +15,13 @@ from twisted.python.failure import Failure
 
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import storable
+from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
+REASONS_MAX = 20
+_NUMBER = re.compile(r"\d+")
+# All that a terminal acts on, but for the line's own breaks
+_ACTING = re.compile(r"[^\n\t\x20-\x7e\xa0-\u200d\u2010-\u2027\u2030-\ud7ff\ue000-\U0010ffff]")
 
 
 class StatsLog:
@@ -39,7 +46,7 @@ class StatsLog:
 
 
 class PageLogFormatter(LogFormatter):
-    """No line for an item that went well, and a short one for an item set aside.
+    """No line for an item that went well, and a short one for the first set aside for a reason.
 
     Scrapy makes a log record of each item even where its level is not logged: without it a crawl
     takes a quarter less time.
@@ -50,19 +57,53 @@ class PageLogFormatter(LogFormatter):
     ) -> None:
         return None
 
-    def dropped(
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        formatter = cls()
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(escape_line)
+        crawler.signals.connect(formatter.spider_closed, signals.spider_closed)
+        return formatter
+
+    def spider_closed(self) -> None:
+        for reason, count in self.reasons.most_common():
+            if count > 1:
+                logger.warning("Set aside in all: %d with the reason: %s", count, reason)
+
+    def dropped(  # type: ignore[override]
         self,
         item: Any,
         exception: BaseException,
         response: Response | Failure | None,
         spider: Spider,
-    ) -> LogFormatterResult:
+    ) -> LogFormatterResult | None:
+        if isinstance(item, Record) and not self._is_new(str(exception)):
+            return None
         result = super().dropped(item, exception, response, spider)
         if isinstance(item, Record):
             result["msg"] = "Set aside: %(exception)s, in %(item)s of %(url)s"
             result["args"] = {
-                "exception": exception,
-                "item": storable(bytes(item.text)[:200]),
+                "exception": visible(str(exception)),
+                "item": visible(storable(bytes(item.text)[:200])),
                 "url": item.source.url,
             }
         return result
+
+    def _is_new(self, reason: str) -> bool:
+        """Whether it is the first for its reason, wherever in a record that is."""
+        kind = _NUMBER.sub("N", visible(reason))[:200]
+        if kind not in self.reasons and len(self.reasons) >= REASONS_MAX:
+            kind = "others"
+        self.reasons[kind] += 1
+        return self.reasons[kind] == 1
+
+
+def escape_line(record: logging.LogRecord) -> bool:
+    """Escape what a log's line would make a terminal do: any library may log foreign text."""
+    line = record.getMessage()
+    if _ACTING.search(line):
+        record.msg, record.args = "\n".join(map(visible, line.split("\n"))), ()
+    return True

@@ -18,6 +18,7 @@ from coinspider.errors import (
     NoPageError,
 )
 from coinspider.http.links import check_link
+from coinspider.text import visible
 
 _URL_SHOWN = 300  # characters
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -53,7 +54,7 @@ class PageFailures(Spider):
 
     def explain(self, response: Response) -> str:
         """What an error page says, in a few words."""
-        return " ".join(response.body[:200].decode("utf-8", "replace").split())
+        return visible(" ".join(response.body[:200].decode("utf-8", "replace").split()))
 
     def redirected(self, request: Request, response: Response) -> Request:
         """Follow a redirect where a link would be followed.

@@ -12,6 +12,9 @@ from msgspec import Raw, Struct
 from coinspider.errors import PageError
 from coinspider.records.table_item import TableItem
 
+PAGE_RECORDS_MAX = 100_000
+# With no more of them a page has no more elements either, and they fit into memory.
+COMMAS_MAX = 1_000_000
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -54,10 +57,20 @@ def split_page(body: bytes) -> list[Raw]:
     parser's limit) does not spoil the others of its page: it is cut out like them.
     Raises :exc:`PageError` where the body is no array, or an array cut short.
     """
+    _check_count(body)
     try:
         return _decode_list(body)
     except (msgspec.DecodeError, RecursionError):
         return [Raw(element) for element in _cut_array(body.strip())]
+
+
+def _check_count(body: bytes) -> None:
+    """64 MB of ``1,1,1`` would be gigabytes as a list."""
+    if body.count(b",") <= COMMAS_MAX:
+        return
+    for number, _ in enumerate(_outer_cuts(body.strip())):
+        if number > PAGE_RECORDS_MAX:
+            raise PageError(f"more than {PAGE_RECORDS_MAX} records on one page")
 
 
 def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:

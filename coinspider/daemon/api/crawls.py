@@ -5,7 +5,6 @@ from typing import Any
 
 import psycopg
 from scrapyd.webservice import WsResource, param
-from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
@@ -13,6 +12,7 @@ from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import service_named
+from coinspider.daemon.threads import figure_workers
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.connect import one_line
 
@@ -70,7 +70,8 @@ class Crawls(WsResource):
         except Exception:
             return _Answer(self.root, Failure()).render(txrequest)
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        deferToThread(crawls, failed_jobs, job, limit).addBoth(self._send, txrequest)
+        found = figure_workers().run(("crawls", job, limit), crawls, failed_jobs, job, limit)
+        found.addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def render_GET(self, txrequest: Any) -> None:

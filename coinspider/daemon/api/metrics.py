@@ -9,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -23,6 +22,7 @@ from coinspider.daemon.api.schedule_metrics import ScheduleCollector, WatchedSch
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.daemon.threads import figure_workers
 from coinspider.errors import DatabaseUnreachableError
 
 log = Logger()
@@ -105,8 +105,8 @@ class Metrics(Resource):
             for schedule in service.schedules.values()
         ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        found = deferToThread(metrics, list(service.schedules), failed_jobs, watched)
-        found.addBoth(self._send, txrequest)
+        asked = metrics, list(service.schedules), failed_jobs, watched
+        figure_workers().run("metrics", *asked).addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def _send(self, result: Any, txrequest: Any) -> None:

@@ -11,6 +11,7 @@ from coinspider.daemon.schedules.description import describe
 from coinspider.daemon.schedules.service import ScheduleService, schedule_service
 
 _OWN = ("project", "spider", "_version", "priority")
+PENDING_MAX = 1000
 _JOB = re.compile(r"[\w.:-]{1,200}")
 
 
@@ -29,9 +30,15 @@ class Schedule(webservice.Schedule):
         if not _JOB.fullmatch(job):
             raise refusal("jobid is of letters, digits, '_', '-', '.' and ':'")
         check_settings(settings)
+        self._check_queue()
         project, spider, *_ = (sent.pop(name, [""])[0] for name in _OWN)
         check_arguments(project, spider, {name: values[0] for name, values in sent.items()})
         return super().render_POST(txrequest)
+
+    def _check_queue(self) -> None:
+        pending = sum(queue.count() for queue in self.root.poller.queues.values())
+        if pending >= PENDING_MAX:
+            raise refusal(f"{pending} jobs are pending already: cancel some, or try again later")
 
 
 class _ScheduleResource(WsResource):

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import psycopg
-from twisted.internet.threads import deferToThread
+from twisted.internet.defer import succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -11,6 +11,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.database import connection
 from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.threads import page_workers
 from coinspider.daemon.web.templating import POLICY, Arguments, link, render
 from coinspider.errors import (
     ConfigurationError,
@@ -61,9 +62,13 @@ class DatabaseView(Resource):
         known = self.prepare() | {"section": self.section}
         if self.has_forms:
             known["token"] = form_token(txrequest)
-        deferToThread(self._answer, txrequest.postpath, _arguments(txrequest), known).addBoth(
-            self._send, txrequest
-        )
+        arguments, below = _arguments(txrequest), txrequest.postpath
+        asked = (type(self), *below, *sorted(arguments.items()), repr(known))
+        try:
+            answer = page_workers().run(asked, self._answer, below, arguments, known)
+        except ViewError as error:
+            answer = succeed((error.status, self.answer_error(error)))
+        answer.addBoth(self._send, txrequest)
         return NOT_DONE_YET
 
     def _answer(

@@ -1,0 +1,55 @@
+"""Threads that wait for the database: some for the pages, others for what monitors ask for."""
+
+from collections.abc import Callable, Hashable
+from functools import cache
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from coinspider.errors import ViewError
+
+PAGE_THREADS, FIGURE_THREADS = 4, 2
+WAITING_MAX = 100
+_loop: Any = reactor
+
+
+class Workers:
+    """A pool of threads; what several ask for at once is worked out once."""
+
+    def __init__(self, name: str, threads: int):
+        self._pool = ThreadPool(0, threads, name)
+        self._waiting: dict[Hashable, list[Deferred[Any]]] = {}
+        self._pool.start()
+        _loop.addSystemEventTrigger("during", "shutdown", self._pool.stop)
+
+    def run(self, key: Hashable, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """What the function gives. Raises :exc:`ViewError` where too many wait already."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            if len(self._waiting) >= WAITING_MAX:
+                raise ViewError(503, "Too many pages are asked for at once: try again.")
+            waiting = self._waiting[key] = []
+            work = deferToThreadPool(_loop, self._pool, function, *args)
+            work.addBoth(self._pass_on, key)
+        result: Deferred[Any] = Deferred()
+        waiting.append(result)
+        return result
+
+    def _pass_on(self, result: Any, key: Hashable) -> None:
+        for waiting in self._waiting.pop(key):
+            # A failure goes its own way from here.
+            waiting.callback(result)
+
+
+@cache
+def page_workers() -> Workers:
+    return Workers("pages", PAGE_THREADS)
+
+
+@cache
+def figure_workers() -> Workers:
+    """So that no number of expensive pages keeps a monitor waiting."""
+    return Workers("figures", FIGURE_THREADS)
