@@ -1,23 +1,38 @@
-"""The pictures of the README, of a scrapyd that runs: ``python -m docs.screenshots URL``."""
+"""The pictures of the docs, of the demo's pages: ``scrapy demo --serve``, then
+``python -m docs.screenshots http://127.0.0.1:6800``.
+"""
 
 import sys
 from pathlib import Path
 
 from tests.helpers.browser import chromium
 
-PAGES = {"coins": "coins", "coin": "coin?id=coin-0000002&days=1", "crawls": "crawls"}
+PAGES = {
+    "overview": "",
+    "coins": "coins",
+    "coin": "coin?id=aurel&range=30d",
+    "candles": "coin?id=aurel&range=30d&candles=1",
+    "crawls": "crawls",
+}
 SCHEMES = ("light", "dark")
+SIZE = {"width": 1280, "height": 720}
+PHONE = {"width": 375, "height": 700}
 
 
 def main(url: str) -> None:
     with chromium() as browser:
         for name, path in PAGES.items():
             for scheme in SCHEMES:
-                page = browser.new_page(
-                    color_scheme=scheme, viewport={"width": 1100, "height": 620}
-                )
-                page.goto(f"{url}/{path}")
-                page.screenshot(path=Path(__file__).with_name(f"{name}-{scheme}.png"))
+                _take(browser, f"{url}/{path}", f"{name}-{scheme}", scheme, SIZE)
+        _take(browser, f"{url}/coins", "coins-phone", "light", PHONE)
+
+
+def _take(browser, address, name, scheme, size):
+    page = browser.new_page(color_scheme=scheme, viewport=size)
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=Path(__file__).with_name(f"{name}.png"))
+    page.close()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from coinspider.daemon.schedules.schedule import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
 from coinspider.daemon.start_check import check_folders, check_port, check_values
+from coinspider.daemon.web.announcement import Announcement
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secret_files import secret
 
@@ -66,6 +67,7 @@ def _application(config: Config) -> Any:
     services: list[Any] = [
         ScheduleService(app, schedules, _schedule_store(config, node)),
         EmbeddedDatabase(),
+        Announcement(config),
     ]
     if node:
         services.append(node)

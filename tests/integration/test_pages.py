@@ -364,3 +364,11 @@ def test_database_that_is_away_is_said_without_its_password(scrapyd):
         assert status == 503
         assert "The database can&#39;t be asked" in body
         assert "hush" not in body + daemon.log.read_text()
+
+
+def test_last_line_of_the_start_is_the_address_of_the_pages(scrapyd, database_url):
+    daemon = scrapyd(DATABASE_URL=database_url)
+    line = f"The pages are at {daemon.url}/"
+    wait_until(lambda: line in daemon.log.read_text())
+    [last] = [text for text in daemon.log.read_text().splitlines() if "[coinspider." in text][-1:]
+    assert last.endswith(line)
