@@ -1,67 +1,83 @@
-"""What the history costs: a crawl in which every coin has changed, with it and without.
+"""What a history takes on the disk: a day of crawls every three minutes, every coin changed.
 
-Rows and bytes are for a crawl every three minutes that finds every coin changed, which is the most
-there can be; indexes are counted in.
+That is the most there can be. The changes are made inside the database, of a tenth of the coins,
+and the bytes are told for all of them; indexes are counted in.
 """
 
-import statistics
-import sys
+import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 
 import psycopg
 
-from benchmarks.pages import FOLDER, make_pages
-from benchmarks.processes import CRAWL, Run, api, crawl_environment, run
+from coinspider.items import FullCoin
+from coinspider.store.candles import keep_history, make_views
 from coinspider.store.embedded_server import start_embedded_server
+from coinspider.store.history import DAY, HistorySettings, keep_partitions, midnight, server_time
+from coinspider.store.migration import migrate
 
-COINS = 17_000
-ROUNDS = 5
+COINS, SHARE = 17_000, 10
 CRAWLS_PER_DAY = 24 * 60 // 3
-ALL_CHANGED = 3  # ticks, at each of which a third changes
-SIZE = """
-SELECT sum(pg_total_relation_size(inhrelid)), (SELECT count(*) FROM coin_history)
-FROM pg_inherits WHERE inhparent = 'coin_history'::regclass
+RETENTION = 2  # days; with the day that is not over, and the one that is to be rolled up next
+# Six digits a price, as the API has them; a walk, and noise.
+_ADD = f"""
+INSERT INTO coin_history (coin_id, vs_currency, last_updated, current_price, market_cap,
+                          total_volume, recorded_at)
+SELECT 'coin-name-' || n, 'usd', %(now)s,
+       CASE WHEN price >= 1000 THEN round(price::numeric, 2)
+            ELSE to_char(price, '9.99999EEEE')::numeric END,
+       round((price * supply)::numeric), round((price * supply * random() / 10)::numeric), %(now)s
+FROM (SELECT n, 10 ^ (5 + mod(n, 7)) AS supply,
+             10 ^ (mod(n * 37, 100) / 10.0 - 6) * (1 + 0.02 * sin(%(number)s / 70.0 + n)
+             + 0.002 * random()) AS price
+      FROM generate_series(1, {COINS // SHARE}) AS n) AS coin
+"""  # noqa: S608
+_SIZES = """
+SELECT coalesce(sum(pg_total_relation_size(relid)) FILTER (WHERE relid::regclass::text LIKE %s), 0)
+FROM pg_partition_tree(%s) WHERE isleaf
 """
+_DAYS_SIZE = "SELECT pg_total_relation_size('coin_candle_days')"
 
 
-def crawl(database_url: str, tick: int, history: str) -> Run:
-    with api(make_pages(COINS, tick)) as server:
-        environment = crawl_environment(server.url, database_url) | {"HISTORY_ENABLED": history}
-        return run(CRAWL, environment)
+async def measure(url: str) -> tuple[float, float, float, float]:
+    """Bytes of a day's changes, of its hours and of its candle; seconds to roll it up."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await migrate(connection, FullCoin, history=True)
+        day = midnight(await server_time(connection)) - (RETENTION + 1) * DAY
+        await keep_partitions(connection, "coin_history", now=day)
+        await make_views(connection, FullCoin)
+        for number in range(CRAWLS_PER_DAY):
+            values = {"now": day + number * timedelta(minutes=3), "number": number}
+            await connection.execute(_ADD, values)
+
+        async def size(table: str, like: str = "%") -> float:
+            row = await (await connection.execute(_SIZES, [like, table])).fetchone()
+            return float(row[0]) * SHARE
+
+        changes = await size("coin_history", f"%{day:%Y_%m_%d}")
+        begin = monotonic()
+        await keep_history(connection, FullCoin, HistorySettings(True, RETENTION, 365))
+        seconds = (monotonic() - begin) * SHARE
+        row = await (await connection.execute(_DAYS_SIZE)).fetchone()
+        return changes, await size("coin_candle_hours"), float(row[0]) * SHARE, seconds
 
 
 def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    runs: dict[str, list[Run]] = {"0": [], "1": []}
     with TemporaryDirectory(prefix="coinspider-") as directory:
-        server_url = start_embedded_server(Path(directory) / "postgresql")
-        database_url = server_url.replace("/postgres?", "/benchmark?")
-        for _ in range(ROUNDS):
-            for history, done in runs.items():
-                with psycopg.connect(server_url, autocommit=True) as connection:
-                    connection.execute("DROP DATABASE IF EXISTS benchmark")
-                    connection.execute("CREATE DATABASE benchmark")
-                crawl(database_url, 0, history)
-                done.append(crawl(database_url, ALL_CHANGED, history))
-                print(f"history {history}: {done[-1].wall:.2f} s", file=sys.stderr)
-        with psycopg.connect(database_url) as connection:
-            size, rows = connection.execute(SIZE).fetchone()
-    report(runs, float(size) / rows)
-
-
-def report(runs: dict[str, list[Run]], row_size: float) -> None:
-    without, kept = (
-        [statistics.median(getattr(one, figure) for one in runs[history])
-         for figure in ("wall", "cpu")]
-        for history in runs
-    )  # fmt: skip
-    rows = COINS * CRAWLS_PER_DAY
-    print("| history | s | CPU s | rows a day | bytes a row | GB a day |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    print(f"| off | {without[0]:.2f} | {without[1]:.2f} | 0 | | 0 |")
-    print(f"| on | {kept[0]:.2f} | {kept[1]:.2f} | {rows} | {row_size:.0f}"
-          f" | {rows * row_size / 1e9:.2f} |")  # fmt: skip
+        url = start_embedded_server(Path(directory) / "postgresql")
+        changes, hours, days, seconds = asyncio.run(measure(url))
+    print(f"{COINS} coins, {datetime.now().astimezone():%Y-%m-%d}\n")
+    print("| what | bytes a row or coin and day | MB a day | kept | GB after a year |")
+    print("| --- | --- | --- | --- | --- |")
+    parts = (("changes", changes, COINS * CRAWLS_PER_DAY, RETENTION + 1),
+             ("hours", hours, COINS, 365), ("days", days, COINS, 365))  # fmt: skip
+    for name, size, rows, kept in parts:
+        print(f"| {name} | {size / rows:.0f} | {size / 1e6:.1f} | {kept} days"
+              f" | {size * kept / 1e9:.2f} |")  # fmt: skip
+    total = sum(size * kept for _, size, _, kept in parts)
+    print(f"| all | | | | {total / 1e9:.2f} |\n\nTo roll up a day: {seconds:.0f} s")
 
 
 if __name__ == "__main__":
