@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, defstruct
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.column_types import AMOUNT, JSON, TEXT, ColumnType, inferred_type
+from coinspider.records.record import cut_object
 from coinspider.records.table_item import NULL, TableItem
 
 # A number in a string: of a field where others send theirs as numbers it is one, too.
@@ -19,7 +20,7 @@ _RESERVED = {"table", "history_table", "source", "extra", "delisted_at"}
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def infer_item_class(table: str, key: str, texts: Sequence[Raw]) -> type[TableItem]:
+def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> type[TableItem]:
     """An item class whose columns are the fields of these records.
 
     Numbers become ``numeric``, times with a zone ``timestamptz``, objects, arrays and what is not
@@ -32,9 +33,12 @@ def infer_item_class(table: str, key: str, texts: Sequence[Raw]) -> type[TableIt
             if value is not None and _is_column_name(name):
                 values.setdefault(name, set()).add(_type(value))
     types = {name: _common_type(found) for name, found in values.items()}
-    if types.get(key) not in (TEXT, AMOUNT):
-        raise ConfigurationError(f"the records have no key {key}: name it with -a key=NAME")
-    return make_item_class(table, [key], types)
+    for key in keys:
+        if types.get(key) is JSON and values[key] <= {TEXT, AMOUNT, _NUMBER_AS_TEXT}:
+            types[key] = TEXT
+        if types.get(key) not in (TEXT, AMOUNT):
+            raise ConfigurationError(f"the records have no key {key}: name it with -a key=NAME")
+    return make_item_class(table, keys, types)
 
 
 def make_item_class(
@@ -62,8 +66,17 @@ def _objects(texts: Iterable[Raw]) -> Iterable[dict[str, Any]]:
     for text in texts:
         try:
             yield _decode_object(text)
-        except msgspec.DecodeError:
-            continue  # coercion sets it aside, with its reason
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            fields = cut_object(bytes(text)) or {}
+            yield {name: _value(value) for name, value in fields.items()}
+
+
+def _value(text: bytes | Raw) -> Any:
+    """A value by itself; of one that can't be decoded nothing is known, unless it is a number."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0 if _NUMBER.fullmatch(str(text, "latin-1")) else None
 
 
 def _is_column_name(name: str) -> bool:

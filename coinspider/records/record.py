@@ -48,6 +48,8 @@ class Page(Struct):
 
     texts: list[Raw]
     source: Source
+    repeated: list[bool] | None = None
+    """Of each record whether its key came earlier; ``None`` where that is still to be seen."""
 
 
 def split_page(body: bytes) -> list[Raw]:

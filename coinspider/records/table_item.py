@@ -14,6 +14,7 @@ from msgspec.structs import fields as struct_fields
 from coinspider.records.column_types import Amount, ColumnType, declared_type
 
 Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
+IntegerKey = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, extra={"primary_key": True})]
 # An amount whose changes are kept, where the item has a history.
 TrackedAmount = Annotated[Amount, Meta(extra={"tracked": True})]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]

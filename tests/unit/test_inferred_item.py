@@ -15,7 +15,7 @@ from coinspider.records.table_item import columns, primary_key
 
 
 def inferred(*texts: str) -> dict[str, str]:
-    item_class = infer_item_class("things", "id", [Raw(text.encode()) for text in texts])
+    item_class = infer_item_class("things", ["id"], [Raw(text.encode()) for text in texts])
     return {column.name: column.type.sql for column in columns(item_class)}
 
 
@@ -58,7 +58,7 @@ def test_records_become_items_of_the_class():
         Raw(b'{"id":7,"at":"2025-03-04T00:00:00Z","price":1.50,"ok":true,"tags":[1.0]}'),
         Raw(b'{"id":8,"new":"x"}'),
     ]
-    item_class = infer_item_class("things", "id", page)
+    item_class = infer_item_class("things", ["id"], page)
     first, second = (coerce(Record(text, Source("u", item_class, {}))) for text in page)
     assert (first.id, first.price, first.ok) == (Decimal(7), Decimal("1.50"), True)
     assert first.at == datetime(2025, 3, 4, tzinfo=UTC)

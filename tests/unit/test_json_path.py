@@ -2,8 +2,8 @@
 
 import pytest
 
-from coinspider.errors import ConfigurationError, PageError
-from coinspider.records.json_path import find, find_value, parse_path, split_records
+from coinspider.errors import ConfigurationError
+from coinspider.records.json_path import find, find_value, leaves, parse_path, path_text
 
 
 @pytest.mark.parametrize(
@@ -12,16 +12,26 @@ from coinspider.records.json_path import find, find_value, parse_path, split_rec
         ("", ()),
         ("results", ("results",)),
         ("data.items", ("data", "items")),
-        ('data."the-items"', ("data", "the-items")),
+        ('data."the.items"', ("data", "the.items")),
+        ("[1]", (1,)),
+        ("rows[-1].id", ("rows", -1, "id")),
+        ("@odata.nextLink", ("@odata", "nextLink")),
+        ("Full Name", ("Full Name",)),
+        ("page[after]", ("page[after]",)),
     ],
 )
-def test_paths_are_names_and_dots(expression, path):
+def test_paths_are_names_dots_and_indices(expression, path):
     assert parse_path(expression) == path
 
 
-@pytest.mark.parametrize("expression", ["a[0]", "a[*].b", "a | b", "length(a)", "a.", "[", "a b"])
-def test_what_else_jmespath_can_do_is_refused(expression):
-    with pytest.raises(ConfigurationError, match="is not a path of names and dots"):
+@pytest.mark.parametrize("path", [("a", "b"), (1,), ("a", -1, "b")])
+def test_path_reads_as_it_is_written(path):
+    assert parse_path(path_text(path)) == path
+
+
+@pytest.mark.parametrize("expression", ["a.", ".a", "a..b", "[", "a[0", 'a."b', "a[]"])
+def test_anything_else_is_refused(expression):
+    with pytest.raises(ConfigurationError, match="is not a path of names, dots and"):
         parse_path(expression)
 
 
@@ -34,6 +44,11 @@ def test_what_else_jmespath_can_do_is_refused(expression):
         pytest.param(b'{"a": 1}', "b", None, id="missing"),
         pytest.param(b'{"a": 1}', "a.b", None, id="no object"),
         pytest.param(b"[1]", "a", None, id="a list"),
+        pytest.param(b"[{}, [2.0]]", "[1]", b"[2.0]", id="an element"),
+        pytest.param(b'{"a": [{"b": 1}, {"b": 2}]}', "a[-1].b", b"2", id="the last element"),
+        pytest.param(b'{"a": [1]}', "a[1]", None, id="past the end"),
+        pytest.param(b'{"@odata.nextLink": "x"}', "@odata.nextLink", b'"x"', id="a dot in a name"),
+        pytest.param(b'{"a": {"b.c": {"d": 1}}}', "a.b.c.d", b"1", id="a dot in a name below"),
         pytest.param(b"<html>", "a", None, id="no JSON"),
         pytest.param(b'{"a": NaN, "b": [NaN, 1]}', "b", b"[NaN, 1]", id="a neighbour is no JSON"),
         pytest.param(b'{"a":"},{", "b": [NaN]}', "b", b"[NaN]", id="brackets in a string"),
@@ -52,14 +67,7 @@ def test_find_value(text, value):
     assert find_value(text, ("a",)) == value
 
 
-def test_records_are_at_the_path_or_the_bare_list():
-    assert [bytes(t) for t in split_records(b'{"results": [{"a": 1.0}]}', ("results",))] == [
-        b'{"a": 1.0}'
-    ]
-    assert [bytes(t) for t in split_records(b' [{"a": 1.0}]', ("results",))] == [b'{"a": 1.0}']
-
-
-@pytest.mark.parametrize("body", [b"{}", b"", b"<html>", b'{"results": {}}', b'{"results": [1'])
-def test_page_without_records_is_an_error(body):
-    with pytest.raises(PageError):
-        split_records(body, ("results",))
+def test_leaves_are_what_is_no_object_but_for_what_is_skipped():
+    text = b'{"a": {"b": 1.0, "c": [1]}, "records": {"x": {"y": 2}}, "d": null}'
+    found = {path: bytes(value) for path, value in leaves(text, skip=("records",))}
+    assert found == {("a", "b"): b"1.0", ("a", "c"): b"[1]", ("d",): b"null"}

@@ -1,0 +1,172 @@
+"""Where the records of an unknown body are, and what identifies one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from coinspider.errors import PageError
+from coinspider.records.cutting import KEY_COLUMN, Cut, cut_records
+from coinspider.records.json_path import Path, find, parse_path
+from coinspider.records.record import cut_object, split_page
+
+DEPTH = 3
+_decode = msgspec.json.decode
+# Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
+# that identify a record. The likeliest first.
+LISTS = (
+    "results", "data", "items", "records", "value", "hits", "result", "rows", "entries", "list",
+    "objects", "elements", "content", "features", "docs", "edges", "nodes", "children",
+)  # fmt: skip
+NO_LISTS = ("error", "errors", "warnings", "links", "meta_data")
+WRAPPERS = ("node", "data", "_source", "attributes", "resource", "item")
+KEYS = (
+    "id", "_id", "Id", "ID", "uuid", "objectID", "OBJECTID", "guid", "identifier", "key", "slug",
+    "code", "symbol", "ticker", "address", "hash", "name", "c1",
+)  # fmt: skip
+
+
+def find_cut(body: bytes) -> Cut:
+    """Where the records of a body are.
+
+    Of several lists of objects, the one with a usual name wins, then the longest; an object of
+    objects counts where there is none. Raises :exc:`PageError` where there is nothing of the kind.
+    """
+    text = body.strip()
+    if text.startswith(b"["):
+        return _bare_list(text)
+    lists = list(_lists(text))
+    objects = [(path, count) for path, count in _objects(text) if count]
+    if any(count for _, count in lists) or (lists and not objects):
+        path = max(lists, key=lambda found: _likelihood(*found))[0]
+        return _unwrapped(Cut(path), text)
+    if objects:
+        path = max(objects, key=lambda found: found[1])[0]
+        return Cut(path, by_key=KEY_COLUMN)
+    raise PageError("no list of records", retry_times=0)
+
+
+def _bare_list(text: bytes) -> Cut:
+    """The list itself; of two, an object and a list, the second: the World Bank's."""
+    elements = split_page(text)
+    if len(elements) == 2 and [_kind(e) for e in elements] == [b"{", b"["]:
+        return Cut((1,))
+    return _unwrapped(Cut(), text)
+
+
+def _unwrapped(cut: Cut, body: bytes) -> Cut:
+    """With the way into each element, where that is little more than a wrapping."""
+    elements = cut_records(body, cut)[:10]
+    if elements and _kind(elements[0]) == b"[":
+        return msgspec.structs.replace(cut, names=("c1",))
+    fields = [cut_object(bytes(element)) or {} for element in elements]
+    for name in ("node", "data"):
+        if fields and all(len(f) <= 2 and _kind(f.get(name, b"")) == b"{" for f in fields):
+            return msgspec.structs.replace(cut, inside=(name,))
+    return cut
+
+
+def _lists(text: bytes, path: Path = (), depth: int = DEPTH) -> Iterator[tuple[Path, int]]:
+    """The lists of objects, or of lists, below an object, and how long each is."""
+    for name, value in (cut_object(text) or {}).items():
+        here = (*path, name)
+        if name.lower() in NO_LISTS:
+            continue
+        if _kind(value) == b"{" and depth:
+            yield from _lists(bytes(value), here, depth - 1)
+        elif _kind(value) == b"[":
+            elements = _split(value)
+            if not elements or _kind(elements[0]) in (b"{", b"["):
+                yield here, len(elements)
+
+
+def _split(text: bytes | Raw) -> list[Raw]:
+    try:
+        return split_page(bytes(text))
+    except PageError:
+        return []
+
+
+def _objects(text: bytes, path: Path = (), depth: int = 2) -> Iterator[tuple[Path, int]]:
+    """The objects whose values are all objects of the same make, and how many these are."""
+    fields = cut_object(text) or {}
+    inner = [value for value in fields.values() if _kind(value) == b"{"]
+    names = [frozenset(cut_object(bytes(value)) or ()) for value in inner]
+    if len(inner) == len(fields) and len(inner) > 1 and names[0] & frozenset.union(*names[1:]):
+        yield path, len(inner)
+    elif depth:
+        for name, value in fields.items():
+            if _kind(value) == b"{":
+                yield from _objects(bytes(value), (*path, name), depth - 1)
+
+
+def _likelihood(path: Path, count: int) -> tuple[bool, bool, int, int]:
+    name = path[-1]
+    place = LISTS.index(name) if name in LISTS else len(LISTS)
+    return count > 0, name in LISTS, count, -place - 100 * len(path)
+
+
+def _kind(text: bytes | Raw) -> bytes:
+    return memoryview(text)[:1].tobytes()
+
+
+def with_keys(cut: Cut, body: bytes, wanted: Sequence[str]) -> Cut:
+    """The same with a column for each key that is not a field of the record itself.
+
+    A key may be named by its path (``CoinInfo.Id``, which becomes the column ``Id``), or stand in
+    one of the usual wrappings. The keys of an object of records get the name that is wanted.
+    """
+    records = cut_records(body, cut)
+    if cut.by_key is not None and wanted and not _has(records, (wanted[0],)):
+        return msgspec.structs.replace(cut, by_key=wanted[0], keys=(wanted[0],))
+    places = [_place(records, name) for name in wanted] or [_find_key(records)]
+    columns = {str(place[-1]): place for place in places}
+    deep = tuple(column for column in columns.items() if len(column[1]) > 1)
+    return msgspec.structs.replace(cut, columns=(*cut.columns, *deep), keys=tuple(columns))
+
+
+def _place(records: Sequence[Raw], name: str) -> Path:
+    """Where a wanted key is, which may be in one of the objects that a record has."""
+    path = parse_path(name)
+    below: list[Path] = [(inner, name) for inner in _objects_of(records)]
+    places = [(name,), path] if len(path) > 1 else [(name,), *below]
+    return next((place for place in places if _has(records, place)), (name,))
+
+
+def _find_key(records: Sequence[Raw]) -> Path:
+    """The field that all records have, each with another value; ``id`` where there is none.
+
+    It may be in one of the objects that a record has.
+    """
+    first = cut_object(bytes(records[0])) if records else None
+    ids = [name for name in first or {} if name.endswith(("Id", "ID", "id"))]
+    top: list[Path] = [(name,) for name in (*KEYS[:9], *ids, *KEYS[9:])]
+    below: list[Path] = [(inner, key) for inner in _objects_of(records) for key in KEYS]
+    return next((path for path in (*top, *below) if _identifies(records, path)), ("id",))
+
+
+def _objects_of(records: Sequence[Raw]) -> list[str]:
+    """The fields of the first record that are objects; the usual wrappings first."""
+    fields = cut_object(bytes(records[0])) if records else None
+    names = [name for name, value in (fields or {}).items() if _kind(value) == b"{"]
+    return sorted(names, key=lambda name: name not in WRAPPERS)
+
+
+def _has(records: Sequence[Raw], path: Path) -> bool:
+    return bool(records) and find(records[0], path) is not None
+
+
+def _identifies(records: Iterable[Raw], path: Path) -> bool:
+    values = [_scalar(find(record, path)) for record in records]
+    return bool(values) and None not in values and len(set(values)) == len(values)
+
+
+def _scalar(text: bytes | Raw | None) -> Any:
+    """A text or an integer; ``None`` for anything else."""
+    if text is None or _kind(text) in (b"{", b"[", b"n", b"t", b"f"):
+        return None
+    try:
+        return _decode(text, type=str | int)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
