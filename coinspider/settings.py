@@ -33,7 +33,8 @@ COINGECKO_MONTHLY_CREDITS = os.environ.get("COINGECKO_MONTHLY_CREDITS")
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
 API_TOKEN = secret("API_TOKEN")
-API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME", "Token")
+API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME")  # Token, but none with API_TOKEN_HEADER
+API_TOKEN_HEADER = os.environ.get("API_TOKEN_HEADER")
 API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
@@ -53,6 +54,8 @@ DOWNLOAD_CA_FILE = os.environ.get("DOWNLOAD_CA_FILE")
 
 # Links that an API sends lead to its own host, or to these, without credentials.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
+# Where they name another host, as that behind a proxy, the same path of the own host is asked for.
+PAGINATION_REWRITE_ENABLED = os.environ.get("PAGINATION_REWRITE_ENABLED", "0")
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
 
 # PostgreSQL (used by PostgresPipeline)
@@ -151,6 +154,8 @@ DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
     "coinspider.http.retry.BackoffRetryMiddleware": 550,
     "coinspider.http.links.PrivateAddressMiddleware": 50,
+    # After DefaultHeadersMiddleware
+    "coinspider.http.credentials.OwnHostMiddleware": 410,
 }
 # Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 RETRY_TIMES = 6

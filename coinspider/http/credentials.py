@@ -1,29 +1,56 @@
 """What an API knows its users by, from the settings; it goes to the API's own origin only."""
 
+import re
 from base64 import b64encode
 
+from scrapy import Request
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
+from coinspider.http.links import HOME_META, origin
 
 # The key in a request's meta that lets a token go into its query.
 TOKEN_META = "api_token_allowed"  # noqa: S105
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# All that another host is told of what DEFAULT_REQUEST_HEADERS and others have.
+HEADERS_FOR_OTHERS = (b"Accept", b"Accept-Language", b"Accept-Encoding", b"Content-Type")
 
 
 def credential_headers(
     settings: BaseSettings, credential_setting: str = "API_TOKEN"
 ) -> dict[str, str]:
-    """The ``Authorization`` header of the token or of ``API_USERNAME`` and ``API_PASSWORD``.
+    """The header of the token, or of ``API_USERNAME`` and ``API_PASSWORD``.
 
-    Nothing where none is set, or where the token goes into the query (``API_TOKEN_PARAMETER``).
-    Raises :exc:`ConfigurationError` where more than one kind is set.
+    A token goes into ``Authorization`` behind ``API_TOKEN_SCHEME`` (``Token`` where it is not set),
+    or into the header that ``API_TOKEN_HEADER`` names, as it is. Nothing where none is set, or
+    where the token goes into the query (``API_TOKEN_PARAMETER``). Raises
+    :exc:`ConfigurationError` where more than one kind is set.
     """
     token, user = settings.get(credential_setting), settings.get("API_USERNAME")
+    header, parameter = settings.get("API_TOKEN_HEADER"), settings.get("API_TOKEN_PARAMETER")
     if token and user:
         raise ConfigurationError(f"set {credential_setting} or API_USERNAME, not both")
+    if header and parameter:
+        raise ConfigurationError("set API_TOKEN_HEADER or API_TOKEN_PARAMETER, not both")
+    if header and not _HEADER.fullmatch(header):
+        raise ConfigurationError(f"API_TOKEN_HEADER={header} is not the name of a header")
     if user:
         pair = f"{user}:{settings.get('API_PASSWORD') or ''}"
         return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    if token and not settings.get("API_TOKEN_PARAMETER"):
-        return {"Authorization": f"{settings.get('API_TOKEN_SCHEME') or 'Token'} {token}"}
-    return {}
+    if not token or parameter:
+        return {}
+    scheme = settings.get("API_TOKEN_SCHEME") or ("" if header else "Token")
+    return {header or "Authorization": f"{scheme} {token}".strip()}
+
+
+class OwnHostMiddleware:
+    """Takes from a request to another host than the crawl's all headers that may be secret.
+
+    It comes after Scrapy's own, which sets ``DEFAULT_REQUEST_HEADERS`` for any host.
+    """
+
+    def process_request(self, request: Request) -> None:
+        home = request.meta.get(HOME_META)
+        if home and origin(home) != origin(request.url):
+            for name in [name for name in request.headers if name not in HEADERS_FOR_OTHERS]:
+                del request.headers[name]

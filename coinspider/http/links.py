@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,11 +21,14 @@ def origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
-def check_link(link: str, home: str, allowed_hosts: list[str]) -> str:
+def check_link(
+    link: str, home: str, allowed_hosts: Sequence[str] = (), rewrites: bool = False
+) -> str:
     """The URL to follow for ``link``, in a crawl that began at ``home``.
 
     A link to the same host that says ``http`` where the crawl began with ``https`` comes from an
-    API that does not know of the TLS proxy before it: it is followed by ``https``. Raises
+    API that does not know of the TLS proxy before it: it is followed by ``https``. One that
+    ``rewrites`` takes the home host for any other that is not allowed. Raises
     :exc:`LinkRefusedError` for any other place that is not among the allowed hosts.
     """
     parts, home_parts = urlsplit(link), urlsplit(home)
@@ -34,9 +38,12 @@ def check_link(link: str, home: str, allowed_hosts: list[str]) -> str:
         return link
     if parts.scheme in DEFAULT_PORTS and parts.hostname in allowed_hosts:
         return link
+    if rewrites and parts.scheme in DEFAULT_PORTS:
+        return parts._replace(scheme=home_parts.scheme, netloc=home_parts.netloc).geturl()
     raise LinkRefusedError(
         f"a link leads from {home_parts.scheme}://{home_parts.netloc} to"
-        f" {parts.scheme}://{parts.hostname or ''}, which PAGINATION_HOSTS_ALLOWED does not name"
+        f" {parts.scheme}://{parts.hostname or ''}, which PAGINATION_HOSTS_ALLOWED does not name;"
+        " PAGINATION_REWRITE_ENABLED=1 asks the first host in its place"
     )
 
 

@@ -25,9 +25,12 @@ class TokenParameterDownloadHandler(HTTP11DownloadHandler):
         if not self.token or not request.meta.get(TOKEN_META):
             return await super().download_request(request)
         url = add_or_replace_parameter(request.url, self.parameter, self.token)
+        sent = request.replace(url=url)
         try:
-            response = await super().download_request(request.replace(url=url))
+            response = await super().download_request(sent)
         except Exception as error:
             error.args = tuple(str(arg).replace(url, request.url) for arg in error.args)
             raise
+        # Scrapy has noted the latency, among others, with the request that it knows.
+        request.meta.update(sent.meta)
         return response.replace(url=request.url)

@@ -1,0 +1,62 @@
+"""What an API, or a server before it, says in a body that holds no records."""
+
+import re
+from html import unescape
+from typing import Any
+
+import msgspec
+
+WORDS_MAX = 200  # characters
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
+# Where APIs put the sentence, the most telling first.
+_SENTENCES = (
+    "error_message", "errorMessage", "message", "Message", "error_description", "detail", "msg",
+    "description", "title", "reason", "Note", "Information", "error", "errors", "status", "data",
+    "result", "code", "fault", "faultstring", "__type",
+)  # fmt: skip
+
+
+def explain_body(body: bytes) -> str:
+    """The sentence of an error object, the title of an HTML page, or the first words of a text."""
+    text = body[:100_000].decode("utf-8", "replace").strip()
+    if text.startswith(("{", "[")):
+        try:
+            return _short(_sentence(msgspec.json.decode(body)) or text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _short(text)
+    if not _is_text(body):
+        return f"bytes that are no text ({body[:8].hex(' ')} ...)"
+    if title := _TITLE.search(text):
+        return _short(unescape(title[1]))
+    return _short(unescape(_MARKUP.sub(" ", text)))
+
+
+def is_error_object(body: bytes) -> bool:
+    """Whether a JSON object is about an error rather than a page of records."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(fields.get(name) for name in ("error", "errors", "error_message", "errorMessage"))
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether it is not, for example, a compressed file that no header tells of."""
+    return b"\0" not in body[:1000] and body[:1000].count(b"\x1b") < 3 and body[:2] != b"\x1f\x8b"
+
+
+def _sentence(value: Any, depth: int = 4) -> str | None:
+    """The first sentence at one of the usual places."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and depth:
+        return _sentence(value[0], depth - 1)
+    if not isinstance(value, dict) or not depth:
+        return None
+    found = (_sentence(value.get(name), depth - 1) for name in _SENTENCES)
+    return next(filter(None, found), None)
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:WORDS_MAX]

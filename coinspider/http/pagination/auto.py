@@ -1,0 +1,119 @@
+"""A pagination that is found out: by what the first page says, then by asking for a second one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from msgspec import Raw
+
+from coinspider.http.pagination.detection import Candidate, all_guesses, candidates, guesses
+from coinspider.http.pagination.evidence import is_round
+from coinspider.http.pagination.numbered import PageNumber
+from coinspider.http.pagination.protocol import AnsweredPage, Step
+from coinspider.http.pagination.request import PageRequest
+
+# Requests for a second page, at most, before the crawl gives up.
+TRIES_MAX = 30
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Finds the strategy by the first page; each candidate must bring a page that is new.
+
+    Where no page says anything, one request has all the usual parameters: what changes nothing
+    shows that the list is one page.
+    """
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        if not page.records:
+            return Step(end="the first page is empty")
+        found = candidates(page)
+        if not found and (told := page.signs.says_end(len(page.records))):
+            return Step(end=told)
+        known = frozenset(map(bytes, page.records))
+        if not found:
+            probe = _Probe(known, tuple(guesses(page)), page.signs.says_more(len(page.records)))
+            return Step((replace(all_guesses(page), strategy=probe),))
+        tried = tuple([*found, *guesses(page)][:TRIES_MAX])
+        return _Trial(known, tried).next_request()
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """Finds out whether pages count from 0 or from 1: the first is asked for without a number."""
+
+    strategy: PageNumber
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return self.strategy.with_limit(request)
+
+    def following(self, page: AnsweredPage) -> Step:
+        if not page.records:
+            return Step(end="the first page is empty")
+        if told := page.signs.says_end(len(page.records)):
+            return Step(end=told)
+        echo = page.signs.page
+        firsts = [echo.value] if echo and echo.value in (0, 1) else [0, 1]
+        made = [replace(self.strategy, first_page=first) for first in firsts]
+        tried = [Candidate(s, "it was asked for", s.page(page.request, 2)) for s in made]
+        return _Trial(frozenset(map(bytes, page.records)), tuple(tried)).next_request()
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """The answer to all the usual parameters at once."""
+
+    takes_errors: ClassVar[bool] = True
+    known: frozenset[bytes]
+    guesses: tuple[Candidate, ...]
+    says_more: str | None
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        if page.error or not _is_known(page.records, self.known):
+            step = _Trial(self.known, self.guesses[:TRIES_MAX]).next_request()
+            return replace(step, is_repeat=True)
+        if self.says_more:
+            return Step(problem=f"{self.says_more}, and none of the usual parameters brings it",
+                        is_repeat=True)  # fmt: skip
+        if is_round(len(self.known)):
+            problem = f"the first page has {len(self.known)} records and says nothing of others"
+            hint = "-a pagination=none where these are all"
+            return Step(problem=f"{problem}: {hint}", is_repeat=True)
+        return Step(end="the list is one page: none of the usual parameters changes it",
+                    is_repeat=True)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The answer to the first candidate's request for the second page."""
+
+    takes_errors: ClassVar[bool] = True
+    known: frozenset[bytes]
+    candidates: tuple[Candidate, ...]
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def next_request(self) -> Step:
+        if not self.candidates:
+            return Step(problem="none of the usual parameters brings a second page")
+        return Step((replace(self.candidates[0].second, strategy=self),))
+
+    def following(self, page: AnsweredPage) -> Step:
+        candidate, *others = self.candidates
+        if page.error or (page.records and _is_known(page.records, self.known)):
+            step = _Trial(self.known, tuple(others)).next_request()
+            return replace(step, is_repeat=True)
+        step = candidate.strategy.following(page)
+        requests = tuple(replace(r, strategy=candidate.strategy) for r in step.requests)
+        return replace(step, requests=requests, strategy=candidate.strategy, note=candidate.note())
+
+
+def _is_known(records: Iterable[Raw], known: frozenset[bytes]) -> bool:
+    return all(bytes(text) in known for text in records)

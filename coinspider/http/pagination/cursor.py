@@ -1,0 +1,68 @@
+"""Lists whose pages have a mark of where the next one begins."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from coinspider.http.pagination.evidence import absent, repeated
+from coinspider.http.pagination.protocol import AnsweredPage, Step
+from coinspider.http.pagination.request import PageRequest, Where
+from coinspider.records.json_path import find, find_value, parse_path
+
+Place = Literal["body", "header", "record"]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A mark of where the next page begins, at ``path``, which goes back as ``parameter``.
+
+    ``path_in`` says where it is: in the ``body``, in a ``header`` of the name ``path``, or in the
+    last ``record`` (a field of it). ``parameter_in`` says where it goes: into the ``query``, the
+    JSON ``body`` (``variables.after`` is a path), or a ``header``. The end is a cursor that is
+    missing, null, empty or the same again, an empty page after the last record's, or a flag.
+    """
+
+    path: str = "next_cursor"
+    parameter: str = "cursor"
+    path_in: Place = "body"
+    parameter_in: Where = "query"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        signs = page.signs
+        if signs.says_last:
+            return Step(end=signs.says_last)
+        if self.path_in == "record" and not page.records:
+            return Step(end="a page after the last record is empty")
+        cursor, is_there = self._read(page)
+        if cursor is None or cursor is False or cursor in ("", [], {}):
+            return absent(page, self.path, is_there)
+        if str(cursor) == page.request.place or self._is_own(page, cursor):
+            return repeated(page, self.path)
+        return Step((self._next(page.request, cursor),))
+
+    def _read(self, page: AnsweredPage) -> tuple[Any, bool]:
+        """The cursor, and whether there is a trace of one."""
+        if self.path_in == "header":
+            value = page.headers.get(self.path.lower())
+            return value, value is not None
+        path = parse_path(self.path)
+        if self.path_in == "record":
+            return find_value(page.records[-1], path), False
+        is_there = find(page.body, path) is not None
+        parent = len(path) > 1 and find(page.body, path[:-1]) is not None
+        return find_value(page.body, path), is_there or parent
+
+    def _is_own(self, page: AnsweredPage, cursor: Any) -> bool:
+        own = page.request.parameter(self.parameter) if self.parameter_in == "query" else None
+        return own is not None and own == str(cursor)
+
+    def _next(self, request: PageRequest, cursor: Any) -> PageRequest:
+        # MediaWiki's is an object, each of whose members is a parameter:
+        # https://www.mediawiki.org/wiki/API:Continue
+        members = cursor if isinstance(cursor, dict) else {self.parameter: cursor}
+        following = request
+        for name, value in members.items():
+            following = following.with_parameter(name, value, self.parameter_in)
+        return following.moved(place=str(cursor))

@@ -1,0 +1,170 @@
+"""The names that documented APIs give to what they say of further pages, each with its source.
+
+A name is compared without case, ``_``, ``-`` and ``$``; it is the end of a path, so ``next_cursor``
+also stands for ``response_metadata.next_cursor``. Where a cursor goes back, the parameters are
+tried in their order.
+"""
+
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """Names of one meaning, the parameters that belong to them, and who uses them."""
+
+    names: tuple[str, ...]
+    parameters: tuple[str, ...]
+    source: str
+
+
+# The URL of the next page, in the body.
+LINKS = (
+    Known(("next",), (), "https://www.django-rest-framework.org/api-guide/pagination/"),
+    Known(("links.next",), (), "https://jsonapi.org/format/#fetching-pagination"),
+    Known(("next.href",), (), "https://datatracker.ietf.org/doc/html/draft-kelly-json-hal"),
+    Known(("next.url", "nexturl"), (), "https://docs.kaiko.com/rest-api/general/pagination"),
+    Known(("next.link",), (), "https://developers.hubspot.com/docs/api-reference/pagination"),
+    Known(("@odata.nextlink",), (), "https://learn.microsoft.com/en-us/graph/paging"),
+    Known(("nextlink", "odata.nextlink"), (), "https://github.com/microsoft/api-guidelines"),
+    Known(("nextpage",), (), "https://developer.zendesk.com/api-reference/introduction/pagination/"),
+    Known(("nextpageurl",), (), "https://laravel.com/docs/pagination#converting-results-to-json"),
+    Known(("nextrecordsurl",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
+    Known(("afterurl",), (), "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"),
+    Known(("nexthref",), (), "https://developers.soundcloud.com/docs/api/guide#pagination"),
+    Known(("nextpagelink", "nextpageuri", "nexturi"), (), "https://www.twilio.com/docs/usage/twilios-response#pagination"),
+    Known(("moretopicsurl",), (), "https://docs.discourse.org/#tag/Topics/operation/listLatestTopics"),
+    Known(("nextpath", "nextpagepath"), (), "https://developer.chargify.com"),
+)  # fmt: skip
+
+# A list of links, each an object with its rel and its href, by any name.
+LINK_LIST = Known((), (), "https://docs.ogc.org/is/17-069r4/17-069r4.html#_response_6")
+
+# A mark of the next page, in the body, and where it goes.
+CURSORS = (
+    Known(("nextcursor",), ("cursor", "next_cursor", "after", "starting_after", "start_cursor"),
+          "https://docs.slack.dev/apis/web-api/pagination/"),
+    Known(("nextpagetoken",), ("pageToken", "nextPageToken", "page_token", "next_page_token"),
+          "https://cloud.google.com/apis/design/design_patterns#list_pagination"),
+    Known(("nexttoken",), ("pagination_token", "next_token", "nextToken", "NextToken"),
+          "https://docs.x.com/x-api/fundamentals/pagination"),
+    Known(("next.after", "cursors.after", "data.after", "after"), ("after",),
+          "https://developers.hubspot.com/docs/api-reference/pagination"),
+    Known(("aftercursor",), ("page[after]", "cursor", "after"),
+          "https://developer.zendesk.com/api-reference/introduction/pagination/"),
+    Known(("endcursor",), ("after", "cursor"), "https://relay.dev/graphql/connections.htm"),
+    Known(("nextmarker",), ("marker", "Marker", "nextMarker"),
+          "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html"),
+    Known(("nextcontinuationtoken", "continuationtoken"),
+          ("continuationToken", "continuation-token", "continuation_token"),
+          "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html"),
+    Known(("nextkey",), ("pagination.key", "next_key", "key"),
+          "https://docs.cosmos.network/main/learn/advanced/grpc_rest"),
+    Known(("metadata.continue",), ("continue",),
+          "https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"),
+    Known(("pagination.cursor", "cursor"), ("cursor", "after"),
+          "https://dev.twitch.tv/docs/api/guide/#pagination"),
+    Known(("next",), ("next", "cursor", "page"), "https://docs.opensea.io/reference/api-overview"),
+    Known(("nextpage",), ("page", "page_token"), "https://docs.gitlab.com/api/rest/#pagination"),
+    Known(("nextoffset",), ("offset",), "https://developers.pipedrive.com/docs/api/v1"),
+    Known(("nextstart",), ("start",), "https://pipedrive.readme.io/docs/core-api-concepts-pagination"),
+    Known(("nextskip",), ("skip", "$skip"), "https://www.odata.org/documentation/"),
+    Known(("offset",), ("offset",), "https://airtable.com/developers/web/api/list-records"),
+    Known(("bookmark",), ("bookmark",), "https://developers.pinterest.com/docs/reference/pagination/"),
+    Known(("scrollid",), ("scroll_id", "scrollId"),
+          "https://www.elastic.co/guide/en/elasticsearch/reference/current/scroll-api.html"),
+    Known(("continue.continue",), ("continue",), "https://www.mediawiki.org/wiki/API:Continue"),
+    Known(("nextpageid", "nextid"), ("page_id", "next_id", "from_id"), "https://dev.twitch.tv/docs"),
+    Known(("lastkey", "lastevaluatedkey"), ("lastKey", "ExclusiveStartKey", "start_key"),
+          "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
+)  # fmt: skip
+HEADER_CURSORS = (
+    Known(("xnextpage",), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
+    Known(("xnextcursor", "nextcursor", "xcursornext"), ("cursor",), "https://www.openapis.org"),
+    Known(("cbafter",), ("after",), "https://docs.cdp.coinbase.com/exchange/rest-api/pagination"),
+    Known(("xnexttoken", "xnextpagetoken"), ("next_token", "page_token"), "https://www.openapis.org"),
+)  # fmt: skip
+
+# True while there is more.
+MORE_FLAGS = (
+    Known(("hasmore",), (), "https://docs.stripe.com/api/pagination"),
+    Known(("hasnext", "hasnextpage"), (), "https://relay.dev/graphql/connections.htm"),
+    Known(("more", "moreitemsincollection"), (), "https://pipedrive.readme.io/docs/core-api-concepts-pagination"),
+    Known(("istruncated",), (), "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html"),
+    Known(("exceededtransferlimit",), (), "https://developers.arcgis.com/rest/services-reference/enterprise/query-feature-service-layer/"),
+    Known(("hasmorepages", "morepages", "hasmoreitems", "hasmoreresults"), (), "https://laravel.com/docs/pagination"),
+)  # fmt: skip
+# True on the last page.
+LAST_FLAGS = (
+    Known(("islast", "islastpage"), (), "https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/"),
+    Known(("endofstream",), (), "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"),
+)  # fmt: skip
+# The same, by names that may have other meanings: a link or a cursor beside them goes first.
+WEAK_LAST_FLAGS = (
+    Known(("done",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
+    Known(("last",), (), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
+)  # fmt: skip
+
+# How many records there are in all.
+TOTALS = (
+    Known(("total", "totalcount", "count"), (), "https://www.django-rest-framework.org/api-guide/pagination/"),
+    Known(("totalelements",), (), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Page.html"),
+    Known(("totalresults", "totalitems", "totalrecords", "totalrows", "totalentries"), (), "https://developers.google.com/youtube/v3/docs/search/list"),
+    Known(("nbhits",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
+    Known(("numfound",), (), "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html"),
+    Known(("hits.total.value", "total.value", "totalhits"), (), "https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results"),
+    Known(("totalsize",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
+    Known(("@odata.count",), (), "https://learn.microsoft.com/en-us/graph/query-parameters#count"),
+    Known(("numbermatched",), (), "https://docs.ogc.org/is/17-069r4/17-069r4.html#_response_6"),
+    Known(("recordstotal",), (), "https://datatables.net/manual/server-side"),
+)  # fmt: skip
+HEADER_TOTALS = (
+    Known(("xtotal",), (), "https://docs.gitlab.com/api/rest/#pagination"),
+    Known(("total",), (), "https://docs.coingecko.com/reference/coins-markets"),
+    Known(("xwptotal",), (), "https://developer.wordpress.org/rest-api/using-the-rest-api/pagination/"),
+    Known(("xtotalcount", "totalcount", "xpaginationtotalcount", "xtotalresults", "xcount"), (), "https://github.com/ddnexus/pagy"),
+)  # fmt: skip
+
+# How many pages there are in all.
+PAGE_COUNTS = (
+    Known(("totalpages", "totalpage", "pages", "pagecount", "numpages"), (), "https://datahelpdesk.worldbank.org/knowledgebase/articles/898581"),
+    Known(("lastpage",), (), "https://laravel.com/docs/pagination#converting-results-to-json"),
+    Known(("nbpages",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
+)  # fmt: skip
+HEADER_PAGE_COUNTS = (
+    Known(("xtotalpages",), (), "https://docs.gitlab.com/api/rest/#pagination"),
+    Known(("xwptotalpages",), (), "https://developer.wordpress.org/rest-api/using-the-rest-api/pagination/"),
+    Known(("totalpages", "xpagecount", "xpaginationpagecount"), (), "https://github.com/ddnexus/pagy"),
+    Known(("xpages",), (), "https://developers.eveonline.com/docs/services/esi/pagination/x-pages/"),
+)  # fmt: skip
+
+# Which page this is; the parameter has the same name, or one of these.
+PAGE_ECHOES = (
+    Known(("page",), ("page",), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
+    Known(("currentpage",), ("page", "currentPage"), "https://laravel.com/docs/pagination"),
+    Known(("number", "page.number"), ("page",), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
+    Known(("pagenumber",), ("pageNumber", "page_number", "page"), "https://github.com/microsoft/api-guidelines"),
+    Known(("pageno", "pageindex"), ("pageNo", "pageIndex", "page"), "https://www.okx.com/docs-v5/en/"),
+)  # fmt: skip
+HEADER_PAGE_ECHOES = (
+    Known(("xpage", "xcurrentpage"), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
+    Known(("currentpage", "xpaginationcurrentpage"), ("page",), "https://github.com/ddnexus/pagy"),
+)  # fmt: skip
+# Where this page begins, by the name of its parameter.
+OFFSET_ECHOES = (
+    Known(("offset",), ("offset",), "https://www.django-rest-framework.org/api-guide/pagination/#limitoffsetpagination"),
+    Known(("skip",), ("skip",), "https://dummyjson.com/docs"),
+    Known(("start",), ("start",), "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html"),
+    Known(("startat",), ("startAt",), "https://developer.atlassian.com/cloud/jira/platform/rest/v2/intro/#pagination"),
+    Known(("startindex",), ("startIndex",), "https://datatracker.ietf.org/doc/html/rfc7644#section-3.4.2.4"),
+    Known(("from",), ("from",), "https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results"),
+)  # fmt: skip
+
+# Parameters for the second page that are tried where a page says nothing of them.
+PAGE_PARAMETERS = Known(
+    ("page", "p", "pageNumber", "page_number", "_page", "page[number]", "pg", "pageNo"), (),
+    "https://www.django-rest-framework.org/api-guide/pagination/",
+)  # fmt: skip
+OFFSET_PARAMETERS = Known(
+    ("offset", "skip", "start", "$offset", "$skip", "from", "startAt", "resultOffset", "_start"),
+    (),
+    "https://dev.socrata.com/docs/paging.html",
+)  # fmt: skip

@@ -1,0 +1,87 @@
+"""Lists whose pages have the URL of the next one."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+from coinspider.http.pagination.evidence import absent, repeated
+from coinspider.http.pagination.protocol import AnsweredPage, Step
+from coinspider.http.pagination.request import PageRequest
+from coinspider.records.json_path import find, find_value, parse_path
+
+# One link of the header: its URL, then parameters, some of them in quotes that may hold anything.
+_PARAMETER = r""";\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",;]*)))?\s*"""
+_LINK = re.compile(rf"\s*<([^>]*)>\s*((?:{_PARAMETER})*)")
+
+
+@dataclass(frozen=True)
+class NextLink:
+    """The URL of the next page at ``path`` in the body; missing, null or empty at the end.
+
+    Where a list of links is there, each an object, it is that whose ``rel`` is ``next``.
+    """
+
+    path: str = "next"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        path = parse_path(self.path)
+        link = find_value(page.body, path)
+        if isinstance(link, list):
+            link = linked(link)
+        if page.signs.says_last:
+            return Step(end=page.signs.says_last)
+        if not link:
+            is_there = find(page.body, path) is not None
+            parent = len(path) > 1 and find(page.body, path[:-1]) not in (None, b"null")
+            return absent(page, self.path, is_there or parent)
+        return _to(page, str(link), self.path)
+
+
+@dataclass(frozen=True)
+class LinkHeader:
+    """The header ``Link: <...>; rel="next"``, of https://www.rfc-editor.org/rfc/rfc8288."""
+
+    header: str = "Link"
+    relation: str = "next"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        header = page.headers.get(self.header.lower(), "")
+        link = parse_links(header).get(self.relation)
+        what = f'header {self.header} with rel="{self.relation}"'
+        if link is None:
+            return absent(page, what, bool(header))
+        return _to(page, link, what)
+
+
+def linked(links: list[Any], relation: str = "next") -> str | None:
+    """The URL of a relation in a list of objects, each with its ``rel`` and its ``href``."""
+    for link in links:
+        if isinstance(link, dict) and link.get("rel") == relation:
+            return str(link.get("href") or link.get("url") or "") or None
+    return None
+
+
+def parse_links(header: str) -> dict[str, str]:
+    """The URLs of a ``Link`` header by their relations; the first one where there are several."""
+    links: dict[str, str] = {}
+    for url, parameters, *_ in _LINK.findall(header):
+        for name, quoted, plain in re.findall(_PARAMETER, parameters):
+            if name.lower() == "rel":
+                for relation in (quoted or plain).lower().split():
+                    links.setdefault(relation, url)
+                break
+    return links
+
+
+def _to(page: AnsweredPage, link: str, what: str) -> Step:
+    url = urljoin(page.url, link.strip())
+    if url in (page.url, page.request.url):
+        return repeated(page, what)
+    return Step((page.request.moved(url=url, place=url),))

@@ -1,0 +1,33 @@
+"""How many pages are asked for at once, where pages have numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LookAhead:
+    """How several pages are asked for at once: as ``ways`` chains that each skip the others' pages.
+
+    No chain goes past ``known`` pages, but for the one that reads the last of these: it goes on
+    alone, page by page. ``None`` lets all of them run until they meet an empty page.
+    """
+
+    ways: int = 1
+    known: int | None = None
+    start: int = 1
+    """The page after which the chains begin."""
+
+    def after(self, page: int) -> list[int]:
+        """The pages to ask for after ``page``; the first page starts all chains."""
+        if page == self.start:
+            pages = range(page + 1, page + self.ways + 1)
+            return [p for p in pages if self._is_known(p) or p == page + 1]
+        following = page + self.ways
+        if self._is_known(following):
+            return [following]
+        return [page + 1] if self.known is not None and page >= self.known else []
+
+    def _is_known(self, page: int) -> bool:
+        return self.known is None or page <= self.known
+
+
+IN_SEQUENCE = LookAhead()

@@ -1,0 +1,108 @@
+"""Lists whose pages, or whose records, are counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from coinspider.http.pagination.look_ahead import IN_SEQUENCE
+from coinspider.http.pagination.protocol import AnsweredPage, Step
+from coinspider.http.pagination.request import PageRequest, Where
+
+
+@dataclass(frozen=True)
+class PageNumber:
+    """``page=1``, ``page=2``, ... until a page is empty, or ``last`` pages have been read.
+
+    A short page is not the end: CoinGecko sends them in the middle. The pages count from
+    ``first_page``; with a ``limit`` each is asked for with that many records, as
+    ``limit_parameter``.
+    """
+
+    takes_errors: ClassVar[bool] = True
+    last: int | None = None
+    parameter: str = "page"
+    first_page: int = 1
+    limit: int = 0
+    limit_parameter: str = "per_page"
+    parameter_in: Where = "query"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return self.page(self.with_limit(request), 1)
+
+    def with_limit(self, request: PageRequest) -> PageRequest:
+        if not self.limit:
+            return request
+        return request.with_parameter(self.limit_parameter, self.limit, self.parameter_in)
+
+    def page(self, request: PageRequest, number: int) -> PageRequest:
+        """The request for the page of this number, which counts from 1."""
+        value = self.first_page + number - 1
+        numbered = request.with_parameter(self.parameter, value, self.parameter_in)
+        return replace(numbered, number=number, place=f"{self.parameter}={value}")
+
+    def following(self, page: AnsweredPage) -> Step:
+        number = page.request.number
+        if number == self.last and page.records:
+            return Step(end="the last page that was wanted", is_final=True)
+        if end := _end(page):
+            return Step(end=end)
+        numbers = page.look_ahead.after(number)
+        wanted = [n for n in numbers if self.last is None or n <= self.last]
+        request = replace(page.request, look_ahead=page.look_ahead)
+        return Step(tuple(self.page(request, n) for n in wanted))
+
+
+@dataclass(frozen=True)
+class Offset:
+    """``offset=0``, ``offset=100``, ... with a ``limit`` of records a page, until one is empty.
+
+    A server that sends fewer than ``limit`` has a limit of its own: the offset then moves by what
+    came. With a ``limit`` of 0 none is asked for. Some APIs count from 1 (``first_record``).
+    """
+
+    takes_errors: ClassVar[bool] = True
+    parameter: str = "offset"
+    limit: int = 100
+    limit_parameter: str = "limit"
+    first_record: int = 0
+    parameter_in: Where = "query"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        if self.limit:
+            request = request.with_parameter(self.limit_parameter, self.limit, self.parameter_in)
+        return self._at(request, self.first_record, 1)
+
+    def following(self, page: AnsweredPage) -> Step:
+        if end := _end(page):
+            return Step(end=end)
+        return Step(tuple(self._after(page)))
+
+    def _after(self, page: AnsweredPage) -> Iterator[PageRequest]:
+        number, count = page.request.number, len(page.records)
+        start, look_ahead = int(page.request.place), page.look_ahead
+        # Only where pages are as long as was asked for are the places of later ones known.
+        if look_ahead == IN_SEQUENCE or (number == look_ahead.start and count != self.limit):
+            request = replace(page.request, look_ahead=IN_SEQUENCE)
+            yield self._at(request, start + count, number + 1)
+            return
+        request = replace(page.request, look_ahead=look_ahead)
+        for following in look_ahead.after(number):
+            yield self._at(request, start + self.limit * (following - number), following)
+
+    def _at(self, request: PageRequest, offset: int, number: int) -> PageRequest:
+        moved = request.with_parameter(self.parameter, offset, self.parameter_in)
+        return replace(moved, number=number, place=str(offset))
+
+
+def _end(page: AnsweredPage) -> str | None:
+    """The evidence that a numbered page is the end of its list."""
+    if page.error:
+        return f"page {page.request.number} answers {page.error}"
+    if not page.records:
+        return f"page {page.request.number} is empty"
+    if told := page.signs.says_last or page.signs.no_link:
+        return told
+    total = page.signs.pages
+    if total and page.request.number >= total.value:
+        return f"{total.name} says {total.value} pages"
+    return None

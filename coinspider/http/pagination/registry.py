@@ -1,0 +1,73 @@
+"""All strategies by name, and what each can be told: what ``next`` and the documents read."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import msgspec
+
+from coinspider.errors import ConfigurationError
+from coinspider.http.pagination import (
+    Cursor,
+    LinkHeader,
+    NextLink,
+    Offset,
+    PageNumber,
+    Pagination,
+    SinglePage,
+)
+from coinspider.http.pagination.auto import Auto, FirstPage
+
+STRATEGIES: dict[str, type[Any]] = {
+    "auto": Auto,
+    "next": NextLink,
+    "link": LinkHeader,
+    "cursor": Cursor,
+    "page": PageNumber,
+    "offset": Offset,
+    "none": SinglePage,
+}
+
+
+def strategy_arguments(name: str) -> dict[str, Any]:
+    """The defaults of what ``-a NAME=VALUE`` may say of a strategy."""
+    return {field.name: field.default for field in fields(STRATEGIES[name])}
+
+
+def make_strategy(name: str, given: Mapping[str, Any]) -> Pagination:
+    """The strategy of this name with these arguments, texts as well as values.
+
+    Raises :exc:`ConfigurationError`, one line that names what is allowed.
+    """
+    strategy = STRATEGIES[name]
+    # Whether pages count from 0 or from 1 is found out where it is not said.
+    find_first = strategy is PageNumber and "first_page" not in given
+    hints = get_type_hints(strategy)
+    allowed = strategy_arguments(name)
+    if unknown := sorted(given.keys() - allowed.keys()):
+        raise ConfigurationError(
+            f"unknown argument {', '.join(unknown)}: pagination={name} takes"
+            f" {', '.join(allowed) or 'none'}"
+        )
+    made = strategy(**{key: _value(key, value, hints[key]) for key, value in given.items()})
+    return FirstPage(made) if find_first else made
+
+
+def _value(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"wrong argument {name}={value}: {error}") from None
+
+
+def command_arguments(strategy: Any) -> list[str]:
+    """``-a NAME=VALUE`` for each argument that makes a strategy; the defaults are left out."""
+    name = next((n for n, made in STRATEGIES.items() if made is type(strategy)), None)
+    if name is None:
+        return []
+    given = {
+        field.name: getattr(strategy, field.name)
+        for field in fields(strategy)
+        if getattr(strategy, field.name) != field.default
+    }
+    return [f"pagination={name}", *(f"{key}={value}" for key, value in given.items())]

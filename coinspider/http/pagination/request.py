@@ -1,0 +1,69 @@
+"""The request for a page, as a value: whatever a strategy must remember travels in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from w3lib.url import add_or_replace_parameter, url_query_parameter
+
+from coinspider.http.pagination.look_ahead import LookAhead
+from coinspider.records.cutting import Cut
+from coinspider.records.json_path import parse_path
+
+if TYPE_CHECKING:
+    from coinspider.http.pagination.protocol import Pagination
+
+Where = Literal["query", "body", "header"]
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """What is asked for: a URL, by a method, with headers and, for ``POST``, a JSON body."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    number: int = 1
+    """The how many-th page this is, from 1."""
+    place: str = ""
+    """Where the page begins, in the strategy's own words: a cursor, an offset."""
+    look_ahead: LookAhead | None = None
+    """How many pages are asked for at once, once that is decided."""
+    strategy: Pagination | None = None
+    """Set where the crawl has found out by itself how this list is paged."""
+    cut: Cut | None = None
+    """Set where the crawl has found out by itself where the records are."""
+
+    def with_parameter(self, name: str, value: Any, where: Where = "query") -> PageRequest:
+        """The same with one parameter set; in the body ``variables.after`` is a path."""
+        if where == "header":
+            headers = dict(self.headers) | {name: _text(value)}
+            return replace(self, headers=tuple(headers.items()))
+        if where == "body":
+            return replace(self, body=_with_value(self.body, list(parse_path(name)), value))
+        return replace(self, url=add_or_replace_parameter(self.url, name, _text(value)))
+
+    def parameter(self, name: str) -> str | None:
+        """What the query has for a parameter."""
+        value = url_query_parameter(self.url, name)
+        return value if value is None else str(value)
+
+    def moved(self, **changes: Any) -> PageRequest:
+        """The request for the page after this one."""
+        return replace(self, **{"number": self.number + 1, **changes})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _with_value(body: bytes, path: list[str | int], value: Any) -> bytes:
+    root: Any = msgspec.json.decode(body or b"{}")
+    node = root
+    for step in path[:-1]:
+        node = node.setdefault(step, {})
+    node[path[-1]] = value
+    return msgspec.json.encode(root)

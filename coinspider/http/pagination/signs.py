@@ -1,0 +1,221 @@
+"""What a page itself says of other pages, by the names that APIs use for it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from coinspider.http.pagination import known_names
+from coinspider.http.pagination.known_names import Known
+from coinspider.records.json_path import Path, leaves, path_text
+
+_NOISE = str.maketrans("", "", "_-$ ")
+_URL = re.compile(r"(https?://|/|\?|[^\s?]+\?[^\s=]+=)", re.IGNORECASE)
+_RANGE = re.compile(r"[^/]*/\s*(\d{1,12})\s*$")
+_SCALAR_MAX = 10_000  # bytes: no cursor is longer
+
+
+class Sign(NamedTuple):
+    """A value of the page: its name as one would write it, itself, what its name is known for."""
+
+    name: str
+    value: Any
+    known: Known
+
+
+class Signs:
+    """Each sign is looked for when it is asked for, and once."""
+
+    def __init__(self, headers: Mapping[str, str], body: bytes, skip: Path | None = None):
+        self.headers, self.body, self.skip = headers, body, skip
+
+    @cached_property
+    def scalars(self) -> list[tuple[str, str, Any]]:
+        """The scalars around the records: their names, plain names and values."""
+        start = self.body.lstrip()[:1]
+        found = leaves(self.body, skip=self.skip) if start == b"{" else self._in_front()
+        return [(path_text(p), _plain(p), _value(t)) for p, t in found if len(t) <= _SCALAR_MAX]
+
+    def _in_front(self) -> Iterator[tuple[Path, Raw]]:
+        """A list of two, the first of which is about the second: the World Bank's."""
+        if self.skip == (1,):
+            for path, text in leaves(msgspec.json.decode(self.body, type=list[Raw])[0]):
+                yield (0, *path), text
+
+    @cached_property
+    def link(self) -> Sign | None:
+        """The next page's URL."""
+        return next(self._links(_is_url), None) or self._linked()
+
+    def _linked(self) -> Sign | None:
+        """The place of a list of links, of which one leads on."""
+        from coinspider.http.pagination.links import linked
+
+        for name, _, value in self.scalars:
+            if isinstance(value, list) and linked(value):
+                return Sign(name, linked(value), known_names.LINK_LIST)
+        return None
+
+    @cached_property
+    def no_link(self) -> str | None:
+        """That the place for the next page's URL is empty."""
+        empty = next(self._links(lambda value: value in (None, "", False)), None)
+        return f"{empty.name} is empty" if empty and not self.link and not self.cursor else None
+
+    def _links(self, fits: Any) -> Iterator[Sign]:
+        return (s for s in self._named(known_names.LINKS) if fits(s.value))
+
+    @cached_property
+    def cursor(self) -> Sign | None:
+        """The mark of the next page, in the body."""
+        for sign in self._named(known_names.CURSORS):
+            is_echo = sign.known.names == ("offset",) and _is_int(sign.value)
+            if _is_cursor(sign.value) and not is_echo:
+                # MediaWiki's is the object around it.
+                return sign._replace(name=sign.name.removesuffix(".continue"))
+        return None
+
+    @cached_property
+    def header_cursor(self) -> Sign | None:
+        return next((s for s in self._headers(known_names.HEADER_CURSORS) if s.value), None)
+
+    @cached_property
+    def header_link(self) -> str | None:
+        from coinspider.http.pagination.links import parse_links
+
+        return parse_links(self.headers.get("link", "")).get("next")
+
+    @cached_property
+    def more(self) -> Sign | None:
+        """A flag that says that there is more."""
+        wanted = {known_names.MORE_FLAGS: True, known_names.LAST_FLAGS: False}
+        return self._flag(wanted | {known_names.WEAK_LAST_FLAGS: False})
+
+    @cached_property
+    def says_last(self) -> str | None:
+        """That a flag says that there is no more."""
+        flag = self._flag({known_names.MORE_FLAGS: False, known_names.LAST_FLAGS: True})
+        return None if flag is None or self.more else f"{flag.name} is {str(flag.value).lower()}"
+
+    @cached_property
+    def weakly_last(self) -> str | None:
+        flag = self._flag({known_names.WEAK_LAST_FLAGS: True})
+        return None if flag is None or self.more else f"{flag.name} is true"
+
+    def _flag(self, wanted: Mapping[tuple[Known, ...], bool]) -> Sign | None:
+        for table, value in wanted.items():
+            for sign in self._named(table):
+                if sign.value is value:
+                    return sign
+        return None
+
+    @cached_property
+    def totals(self) -> list[Sign]:
+        """How many records there are in all."""
+        found = [*self._named(known_names.TOTALS), *self._headers(known_names.HEADER_TOTALS)]
+        if content_range := _RANGE.match(self.headers.get("content-range", "")):
+            found.append(Sign("Content-Range", content_range[1], known_names.HEADER_TOTALS[0]))
+        return [s._replace(value=int(s.value)) for s in found if _is_int(s.value)]
+
+    @cached_property
+    def pages(self) -> Sign | None:
+        """How many pages there are in all."""
+        return self._number(known_names.PAGE_COUNTS, known_names.HEADER_PAGE_COUNTS)
+
+    @cached_property
+    def page(self) -> Sign | None:
+        """Which page this is."""
+        return self._number(known_names.PAGE_ECHOES, known_names.HEADER_PAGE_ECHOES)
+
+    @cached_property
+    def offset(self) -> Sign | None:
+        """Where this page begins."""
+        return self._number(known_names.OFFSET_ECHOES, ())
+
+    def says_end(self, count: int) -> str | None:
+        """That a first page with ``count`` records is all there is, where it says so."""
+        if told := self.says_last or self.no_link or self.weakly_last:
+            return told
+        if self.pages and self.pages.value <= 1:
+            return f"{self.pages.name} says {self.pages.value} pages"
+        # A count may be that of this page, and a round one that of any page.
+        whole = [sign for sign in self.totals if sign.name.lower() not in ("count", "size")]
+        if count % 10 and whole and all(sign.value == count for sign in whole):
+            return f"{whole[0].name} says {count} records"
+        return None
+
+    def says_more(self, count: int, number: int = 1) -> str | None:
+        """That there is more than these ``count`` records, where the page of this number says so.
+
+        A later page's totals say nothing by themselves; and its cursor may be its own.
+        """
+        if self.more:
+            return f"{self.more.name} is {str(self.more.value).lower()}"
+        if self.says_last or self.weakly_last:
+            return None
+        first = number == 1
+        for sign in (self.link, *((self.cursor, self.header_cursor) if first else ())):
+            if sign:
+                return f"{sign.name} is {str(sign.value)[:100]}"
+        if self.header_link:
+            return f"the header Link leads on to {self.header_link}"
+        return self._counts_more(count) if first else None
+
+    def _counts_more(self, count: int) -> str | None:
+        if self.pages and self.pages.value > 1:
+            return f"{self.pages.name} says {self.pages.value} pages"
+        more = [sign for sign in self.totals if sign.value > count]
+        return f"{more[0].name} says {more[0].value} records" if more else None
+
+    def _number(self, body: tuple[Known, ...], headers: tuple[Known, ...]) -> Sign | None:
+        for sign in (*self._named(body), *self._headers(headers)):
+            if _is_int(sign.value):
+                return sign._replace(value=int(sign.value))
+        return None
+
+    def _named(self, table: tuple[Known, ...]) -> Iterator[Sign]:
+        for known in table:
+            for name, plain, value in self.scalars:
+                if _is_known(plain, known):
+                    yield Sign(name, value, known)
+
+    def _headers(self, table: tuple[Known, ...]) -> Iterator[Sign]:
+        for name, value in self.headers.items():
+            for known in table:
+                if _plain((name,)) in known.names:
+                    yield Sign(name, value, known)
+
+
+def _plain(path: Iterable[str | int]) -> str:
+    return ".".join(str(step).translate(_NOISE).lower() for step in path)
+
+
+def _is_known(plain: str, known: Known) -> bool:
+    return any(plain == name or plain.endswith(f".{name}") for name in known.names)
+
+
+def _value(text: Raw) -> Any:
+    """A scalar's value; of an array, that it is one."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and bool(_URL.match(value))
+
+
+def _is_int(value: Any) -> bool:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number or (isinstance(value, str) and value.isascii() and value.isdigit())
+
+
+def _is_cursor(value: Any) -> bool:
+    """Whether it may be a mark of a page: a text that is no URL, or a number."""
+    if isinstance(value, str):
+        return bool(value) and not value.lower().startswith(("http://", "https://", "/", "?"))
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,53 @@
+"""What a body says that holds no records."""
+
+import gzip
+
+import pytest
+
+from coinspider.http.explanations import explain_body, is_error_object
+
+HTML = (
+    b"<!DOCTYPE html>\n<!--[if lt IE 7]> <html> <![endif]-->\n<head><style>p {}</style>"
+    b"<title>Just a moment &amp; so on</title></head><body>x</body>"
+)
+BODIES = [
+    ("Stripe", b'{"error": {"type": "x", "message": "No such customer"}}', "No such customer"),
+    ("CoinGecko", b'{"status": {"error_code": 429, "error_message": "Slow down"}}', "Slow down"),
+    ("Django REST Framework", b'{"detail": "Not found."}', "Not found."),
+    ("FastAPI", b'{"detail": [{"loc": ["q"], "msg": "too large"}]}', "too large"),
+    ("JSON:API", b'{"errors": [{"status": "404", "title": "Gone"}]}', "Gone"),
+    ("GraphQL", b'{"errors": [{"message": "Bad field"}], "data": null}', "Bad field"),
+    ("Etherscan", b'{"status": "0", "message": "NOTOK", "result": "Max rate"}', "NOTOK"),
+    ("Kraken", b'{"error": ["EQuery:Unknown asset pair"]}', "EQuery:Unknown asset pair"),
+    ("CoinCap", b'{"data": {"message": "We are deprecating this"}}', "We are deprecating this"),
+    ("an HTML page", HTML, "Just a moment & so on"),
+    ("an HTML page without a title", b"<html><!-- a --><p>Back <b>soon</b></p>", "Back soon"),
+    ("a CDN's text", b"error code: 1015", "error code: 1015"),
+    ("nothing to quote", b"{}", "{}"),
+    ("nothing", b"", ""),
+    ("deep", b"[" * 5000, "[" * 200),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), [b[1:] for b in BODIES], ids=[b[0] for b in BODIES])
+def test_words(body, words):
+    assert explain_body(body) == words
+
+
+def test_bytes_are_no_words():
+    assert explain_body(gzip.compress(b"[]")).startswith("bytes that are no text (1f 8b 08")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_error"),
+    [
+        (b'{"error": "limit exceeded"}', True),
+        (b'{"errors": [{"message": "x"}]}', True),
+        (b'{"error": [], "result": {}}', False),
+        (b'{"error": null, "data": []}', False),
+        (b"[]", False),
+        (b"<html>", False),
+    ],
+)
+def test_error_objects(body, is_error):
+    assert is_error_object(body) is is_error
