@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coinspider.crawl.spider_base import PaginatedSpider as PaginatedSpider
+    from coinspider.http.pagination import AnsweredPage as AnsweredPage
     from coinspider.http.pagination import Cursor as Cursor
     from coinspider.http.pagination import LinkHeader as LinkHeader
     from coinspider.http.pagination import NextLink as NextLink
     from coinspider.http.pagination import Offset as Offset
     from coinspider.http.pagination import PageNumber as PageNumber
+    from coinspider.http.pagination import PageRequest as PageRequest
+    from coinspider.http.pagination import Pagination as Pagination
+    from coinspider.http.pagination import SinglePage as SinglePage
+    from coinspider.http.pagination import Step as Step
     from coinspider.records.column_types import Amount as Amount
     from coinspider.records.column_types import Integer as Integer
     from coinspider.records.column_types import Time as Time
+    from coinspider.records.table_item import IntegerKey as IntegerKey
     from coinspider.records.table_item import Key as Key
     from coinspider.records.table_item import TableItem as TableItem
     from coinspider.records.table_item import TrackedAmount as TrackedAmount
@@ -25,9 +31,20 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "coinspider.crawl.spider_base": ("PaginatedSpider",),
-    "coinspider.http.pagination": ("Cursor", "LinkHeader", "NextLink", "Offset", "PageNumber"),
+    "coinspider.http.pagination": (
+        "AnsweredPage",
+        "Cursor",
+        "LinkHeader",
+        "NextLink",
+        "Offset",
+        "PageNumber",
+        "PageRequest",
+        "Pagination",
+        "SinglePage",
+        "Step",
+    ),
     "coinspider.records.column_types": ("Amount", "Integer", "Time"),
-    "coinspider.records.table_item": ("Key", "TableItem", "TrackedAmount", "Version"),
+    "coinspider.records.table_item": ("IntegerKey", "Key", "TableItem", "TrackedAmount", "Version"),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = sorted(_PLACE_OF)  # noqa: PLE0605

@@ -65,7 +65,14 @@ class CrawlRowError(DatabaseError):
 
 
 class PageError(CoinspiderError, ValueError):
-    """The body of a page is not a whole JSON array, or holds no records where they should be."""
+    """The body of a page is not a whole JSON array, or holds no records where they should be.
+
+    ``retry_times`` is how often it may be asked for again; ``None`` for as often as a status 500.
+    """
+
+    def __init__(self, message: str, retry_times: int | None = None):
+        super().__init__(message)
+        self.retry_times = retry_times
 
 
 class CoercionError(CoinspiderError, ValueError):

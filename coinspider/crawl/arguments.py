@@ -24,6 +24,21 @@ def parse_arguments(declaration: type[ArgumentsT], given: dict[str, Any]) -> Arg
     return declaration(**{name: _parse(name, value, hints[name]) for name, value in given.items()})
 
 
+def parse_pairs(name: str, text: str) -> dict[str, str]:
+    """``NAME=VALUE,NAME=VALUE``, or a JSON object where a value has a comma in it."""
+    if text.lstrip().startswith("{"):
+        try:
+            return msgspec.json.decode(text, type=dict[str, str], strict=False)
+        except msgspec.MsgspecError as error:
+            raise ConfigurationError(f"wrong argument {name}={text}: {error}") from None
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if any(not equals for _, equals, _ in pairs):
+        raise ConfigurationError(
+            f"wrong argument {name}={text}: allowed is NAME=VALUE,NAME=VALUE, or a JSON object"
+        )
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def _parse(name: str, value: Any, hint: Any) -> Any:
     try:
         return msgspec.convert(value, hint, strict=False)

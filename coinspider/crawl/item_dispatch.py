@@ -78,8 +78,10 @@ class PageMiddleware:
         listened = self._is_listened_to(signals.item_scraped)
         scraped = 0
         source = page.source
-        keys = record_keys(page.texts, source.item_class, source.constants)
-        repeated = crawl_state(self.crawler).seen.add(keys)
+        repeated = page.repeated
+        if repeated is None:
+            keys = record_keys(page.texts, source.item_class, source.constants)
+            repeated = crawl_state(self.crawler).seen.add(keys)
         for number, text in enumerate(page.texts):
             if number % TURN == 0:
                 await asyncio.sleep(0)

@@ -6,10 +6,12 @@ from typing import Any
 from scrapy import Request
 from scrapy.http import Response
 
-from coinspider.crawl.page_failures import PageFailures
+from coinspider.crawl.page_reading import read_page
+from coinspider.crawl.page_walk import PageWalk
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import PageError
-from coinspider.records.json_path import parse_path, split_records
+from coinspider.http.pagination import PageRequest
+from coinspider.records.cutting import parse_cut
 from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
@@ -19,7 +21,7 @@ from coinspider.stats import LOOKUP_STAT, RECORD_STAT
 WITNESSES = 3
 
 
-class LookupSpider(PageFailures):
+class LookupSpider(PageWalk):
     """A spider whose API may be asked for a list of keys.
 
     Where it may, the spider sets :attr:`lookup_size` and has :meth:`lookup_url`.
@@ -41,7 +43,7 @@ class LookupSpider(PageFailures):
 
     def lookup_request(self, keys: Sequence[Key]) -> Request:
         witnesses = crawl_state(self.crawler).seen.sample(WITNESSES)
-        request = self.page_request(self.lookup_url([*witnesses, *keys]))
+        request = self.page_request(PageRequest(self.lookup_url([*witnesses, *keys])))
         named = {"keys": keys, "witnesses": witnesses}
         return request.replace(callback=self.looked_up, cb_kwargs=named)
 
@@ -51,11 +53,11 @@ class LookupSpider(PageFailures):
         """Store what came; what did not come is not there, where the answer is to be believed."""
         assert self.item_class
         try:
-            texts = split_records(response.body, parse_path(self.records))
+            page = read_page(response, PageRequest(response.url, cut=parse_cut(self.records)))
         except PageError as error:
-            yield self.retry_or_fail(response.request, str(error))
+            yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
-        found = record_keys(texts, self.item_class, self.constants)
+        found = record_keys(page.records, self.item_class, self.constants)
         if set(found).isdisjoint(witnesses):
             reason = "it has none of the records that were on the pages a moment ago"
             yield self.retry_or_fail(response.request, reason)
@@ -64,6 +66,6 @@ class LookupSpider(PageFailures):
         if not set(found).issubset([*keys, *witnesses]):
             crawl_state(self.crawler).lookup_ignored = True
         wanted = set(keys)
-        texts = [text for text, key in zip(texts, found, strict=True) if key in wanted]
+        texts = [text for text, key in zip(page.records, found, strict=True) if key in wanted]
         self.crawler.stats.inc_value(RECORD_STAT, len(texts))
         yield Page(texts, Source(response.url, self.item_class, self.constants))

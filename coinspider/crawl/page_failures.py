@@ -1,5 +1,7 @@
 """What becomes of a page that did not come: another try, another place, or the crawl's failure."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from scrapy import Request, Spider
@@ -17,7 +19,9 @@ from coinspider.errors import (
     LinkRefusedError,
     NoPageError,
 )
+from coinspider.http.explanations import explain_body
 from coinspider.http.links import check_link
+from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.text import visible
 
 _URL_SHOWN = 300  # characters
@@ -29,11 +33,19 @@ class PageFailures(Spider):
 
     url: str
     hosts_allowed: list[str]
+    rewrites_links: bool
+    pages_max: int
 
-    def page_request(self, url: str, meta: dict[str, Any] | None = None, **options: Any) -> Request:
+    def page_request(self, page: PageRequest, **options: Any) -> Request:
         raise NotImplementedError
 
-    def page_failed(self, download_failure: Failure) -> Request | None:
+    def may_be_past_the_end(self, page: PageRequest, status: int) -> bool:
+        raise NotImplementedError
+
+    def walk_on(self, page: AnsweredPage, request: Request) -> Iterable[Any]:
+        raise NotImplementedError
+
+    def page_failed(self, download_failure: Failure) -> Request | Iterable[Any] | None:
         request: Request = download_failure.request  # type: ignore[attr-defined]
         error = download_failure.value
         if isinstance(error, CrawlEndingError):
@@ -48,13 +60,27 @@ class PageFailures(Spider):
             return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
         if error.response.status in REDIRECTS and "Location" in error.response.headers:
             return self.redirected(request, error.response)
-        status = f"HTTP status {error.response.status}"
-        explanation = self.explain(error.response)
-        raise self.page_failure(request, f"{status}, {explanation}" if explanation else status)
+        return self.refused(request, error.response)
+
+    def refused(self, request: Request, response: Response) -> Iterable[Any]:
+        """A page past the end, where the strategy takes it for one; or the crawl's failure."""
+        status, explanation = f"HTTP status {response.status}", self.explain(response)
+        said = f"{status}, {explanation}" if explanation else status
+        page: PageRequest | None = request.cb_kwargs.get("page")
+        if page is None or page.number == 1 or not self.may_be_past_the_end(page, response.status):
+            raise self.page_failure(request, said)
+        answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
+        if page.look_ahead:
+            answered = replace(answered, look_ahead=page.look_ahead)
+        return self.walk_on(answered, request)
+
+    def checked(self, link: str) -> str:
+        """The URL to follow for a link; raises :exc:`LinkRefusedError` where there is none."""
+        return check_link(link, self.url, self.hosts_allowed, self.rewrites_links)
 
     def explain(self, response: Response) -> str:
         """What an error page says, in a few words."""
-        return visible(" ".join(response.body[:200].decode("utf-8", "replace").split()))
+        return visible(explain_body(response.body))
 
     def redirected(self, request: Request, response: Response) -> Request:
         """Follow a redirect where a link would be followed.
@@ -66,21 +92,22 @@ class PageFailures(Spider):
             raise self.page_failure(request, f"it was redirected {times} times")
         location = safe_url_string(response.headers["Location"] or b"")
         try:
-            url = check_link(response.urljoin(location), self.url, self.hosts_allowed)
+            url = self.checked(response.urljoin(location))
         except LinkRefusedError as error:
             raise note_failure(self.crawler, "link_refused", str(error)) from None
-        return self.page_request(
-            url,
-            meta={"redirect_times": times},
-            cb_kwargs=request.cb_kwargs,
-            priority=request.priority,
-            dont_filter=True,
-        )
+        page = request.cb_kwargs.get("page")
+        following = self.page_request(replace(page or PageRequest(url), url=url), dont_filter=True)
+        following.meta["redirect_times"] = times
+        if page is None:
+            return following.replace(callback=request.callback, cb_kwargs=request.cb_kwargs)
+        return following
 
-    def retry_or_fail(self, request: Request | None, reason: str) -> Request:
-        """A retry, as long as the request has one left."""
+    def retry_or_fail(
+        self, request: Request | None, reason: str, times: int | None = None
+    ) -> Request:
+        """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``)."""
         assert request
-        retry = get_retry_request(request, spider=self, reason=reason)
+        retry = get_retry_request(request, spider=self, reason=reason, max_retry_times=times)
         if retry is None:
             raise self.page_failure(request, reason)
         return retry

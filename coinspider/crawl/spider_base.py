@@ -1,19 +1,19 @@
 """The spider that walks a paginated API; a source adds its URL, its item and its pagination."""
 
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
 from msgspec import Struct
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
-from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.failure import note_failure
 from coinspider.crawl.lookup import LookupSpider
+from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import LinkRefusedError, PageError
@@ -22,14 +22,19 @@ from coinspider.http.ca_file import check_ca_file
 from coinspider.http.call_limit import credits_from_settings, told_from_settings
 from coinspider.http.credentials import TOKEN_META, credential_headers
 from coinspider.http.limit_state import ToldLimit
-from coinspider.http.links import HOME_META, check_link, origin
-from coinspider.http.pagination import IN_SEQUENCE, LookAhead, PageNumber, Pagination
-from coinspider.records.json_path import parse_path, split_records
+from coinspider.http.links import HOME_META, origin
+from coinspider.http.pagination import (
+    IN_SEQUENCE,
+    AnsweredPage,
+    LookAhead,
+    PageRequest,
+    Pagination,
+    Step,
+)
+from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
 from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
-
-_COUNT = re.compile(rb"\d{1,12}")
 
 
 class PaginatedSpider(LookupSpider):
@@ -40,16 +45,19 @@ class PaginatedSpider(LookupSpider):
     its API elsewhere. Where pages have numbers, and the latency, not the limit, is what a crawl
     waits for, it asks for up to ``LOOKAHEAD_PAGES`` at once; under a limit never for more than the
     last complete crawl had.
+
+    An API that is asked by ``POST`` has its JSON text in ``body``; its pagination then may put
+    cursors there (``Cursor("next_cursor", "start_cursor", parameter_in="body")``).
     """
 
     item_class: type[TableItem] | None
     pagination: Pagination
     records = ""
+    body = ""
     constants: Mapping[str, Any] = MappingProxyType({})
     whole = False
     """Whether a crawl reads all there is: then what it does not see is gone."""
     headers: Mapping[str, str]
-    pages_max: int
     told_limit: ToldLimit
     account: str
     """Names the API and the key, whose calls are counted together."""
@@ -85,8 +93,10 @@ class PaginatedSpider(LookupSpider):
         key = crawler.settings.get(cls.credential_setting) or crawler.settings.get("API_USERNAME")
         spider.account = account_name(spider.url, key)
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
+        spider.rewrites_links = crawler.settings.getbool("PAGINATION_REWRITE_ENABLED")
         spider.pages_max = crawler.settings.getint("PAGINATION_PAGES_MAX")
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
+        crawler.signals.connect(spider.requests_done, signals.spider_idle)
         return spider
 
     @property
@@ -131,106 +141,71 @@ class PaginatedSpider(LookupSpider):
 
     async def start(self) -> AsyncIterator[Request]:
         since = crawl_state(self.crawler).since
+        crawl_state(self.crawler).pages.contents = {} if self.checks_keys else None
+        url = self.url
         if self.since_parameter and since:
-            self.start_url = add_or_replace_parameter(self.url, self.since_parameter, since)
-        else:
-            self.start_url = self.url
-        if isinstance(self.pagination, PageNumber):
-            yield self.numbered_request(1, IN_SEQUENCE)
-        else:
-            yield self.page_request(self.start_url)
+            url = add_or_replace_parameter(url, self.since_parameter, since)
+        method = "POST" if self.body else "GET"
+        listed = PageRequest(url, method, body=self.body.encode(), cut=self.first_cut())
+        yield self.page_request(self.pagination.first(listed))
 
-    def page_request(self, url: str, meta: dict[str, Any] | None = None, **options: Any) -> Request:
+    def first_cut(self) -> Cut | None:
+        """Where the records of the first page are; ``None`` where that is to be found out."""
+        return parse_cut(self.records)
+
+    def page_request(self, page: PageRequest, **options: Any) -> Request:
         """A request for a page; only at the API's own origin does it carry credentials."""
-        at_home = origin(url) == origin(self.url)
+        at_home = origin(page.url) == origin(self.url)
+        json = {"Content-Type": "application/json"} if page.body else {}
         return Request(
-            url,
-            headers=self.headers if at_home else None,
+            page.url,
+            method=page.method,
+            headers={**json, **(self.headers if at_home else {}), **dict(page.headers)},
+            body=page.body,
             errback=self.page_failed,
-            meta={HOME_META: self.url, TOKEN_META: at_home, **(meta or {})},
+            cb_kwargs={"page": page},
+            # The pages of a look-ahead go in their order: Scrapy's memory queue would turn it.
+            priority=-page.number,
+            meta={HOME_META: self.url, TOKEN_META: at_home},
             **options,
         )
 
-    def numbered_request(self, page: int, look_ahead: LookAhead) -> Request:
-        assert isinstance(self.pagination, PageNumber)
-        url = self.pagination.url(self.start_url, page)
-        # The pages of a look-ahead go in their order: Scrapy's memory queue would turn it.
-        return self.page_request(url, priority=-page, cb_kwargs={"look_ahead": look_ahead})
-
-    def parse(
-        self, response: Response, look_ahead: LookAhead = IN_SEQUENCE
-    ) -> Iterator[Request | Page]:
+    def parse(self, response: Response, page: PageRequest) -> Iterator[Request | Page]:
         try:
-            texts = split_records(response.body, parse_path(self.records))
+            answered = read_page(response, page, self.find_cut)
         except PageError as error:
-            yield self.retry_or_fail(response.request, str(error))
+            yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
+        assert response.request
+        yield from self.walk_on(self.with_look_ahead(answered, response), response.request)
+
+    def find_cut(self, body: bytes) -> Cut:
+        """Where the records of a body are, where :meth:`first_cut` has not said."""
+        raise NotImplementedError
+
+    def with_look_ahead(self, page: AnsweredPage, response: Response) -> AnsweredPage:
+        chosen = page.request.look_ahead
+        if chosen is None:
+            ways = self.look_ahead(response.meta.get("download_latency", 0.0))
+            chosen = replace(ways, start=page.request.number)
+        return replace(page, look_ahead=chosen)
+
+    def page_of_records(self, page: AnsweredPage) -> Page | None:
+        """The records of a page on their way to the table."""
         stats = self.crawler.stats
-        stats.inc_value(PAGE_STAT if texts else EMPTY_STAT)
-        stats.inc_value(RECORD_STAT, len(texts))
-        self.expect_pages(response.headers.get("Total") or b"", len(texts))
-        end: CloseSpider | None = None
-        try:
-            # Before the records, so that the next page travels while these are processed.
-            yield from self.following_pages(response, look_ahead, len(texts))
-        except CloseSpider as error:
-            end = error
-        if self.item_class and texts:
-            yield Page(texts, Source(response.url, self.item_class, self.constants))
-        if end:
-            raise end
+        stats.inc_value(PAGE_STAT if page.records else EMPTY_STAT)
+        stats.inc_value(RECORD_STAT, len(page.records))
+        if not self.item_class or not page.records:
+            return None
+        return Page(list(page.records), Source(page.url, self.item_class, self.constants))
 
-    def expect_pages(self, total: bytes, record_count: int) -> None:
-        """Where the first page tells in the header ``total`` how many records there are in all."""
-        state = crawl_state(self.crawler)
-        if state.expected_pages or not (record_count and _COUNT.fullmatch(total)):
-            return
-        pages = -(-int(total) // record_count)
-        last = getattr(self.pagination, "last", None)
-        state.expected_pages = min(pages, last or pages)
-
-    def following_pages(
-        self, response: Response, look_ahead: LookAhead, record_count: int
-    ) -> Iterator[Request]:
-        if isinstance(self.pagination, PageNumber):
-            requests = list(self.numbered_pages(response, look_ahead, record_count))
-            end = self.pagination.is_end(response.url, record_count)
-        else:
-            requests = list(self.linked_page(response))
-            end = not requests
-        if end:
-            crawl_state(self.crawler).end_reached = True
-        elif self.pages_max and self.crawler.stats.get_value(PAGE_STAT, 0) >= self.pages_max:
-            message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
-            raise note_failure(self.crawler, "too_many_pages", message)
-        yield from requests
-
-    def numbered_pages(
-        self, response: Response, look_ahead: LookAhead, record_count: int
-    ) -> Iterator[Request]:
-        assert isinstance(self.pagination, PageNumber)
-        if self.pagination.is_end(response.url, record_count):
-            return
-        page = self.pagination.page(response.url)
-        if page == 1:
-            look_ahead = self.look_ahead(response.meta["download_latency"])
-        last = self.pagination.last
-        for following in look_ahead.after(page):
-            if last is None or following <= last:
-                yield self.numbered_request(following, look_ahead)
-
-    def linked_page(self, response: Response) -> Iterator[Request]:
-        assert not isinstance(self.pagination, PageNumber)
-        if link := self.pagination.following(response):
+    def requests_after(self, step: Step) -> Iterator[Request]:
+        for following in step.requests:
             try:
-                yield self.page_request(check_link(link, self.url, self.hosts_allowed))
+                url = self.checked(following.url)
+                yield self.page_request(replace(following, url=url))
             except LinkRefusedError as error:
                 raise note_failure(self.crawler, "link_refused", str(error)) from None
-
-    def request_dropped(self, request: Request) -> None:
-        """Scrapy drops what it has asked for already: a link that leads in a circle."""
-        message = f"the link to {request.url} leads back to a page that was read already"
-        fail_crawl(self.crawler, "pagination_circle", message)
 
     def look_ahead(self, latency: float) -> LookAhead:
         """How far to look ahead where a page takes ``latency`` seconds."""

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.crawl.page_log import PageLog
 from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.stats import STATE_STATS
 
@@ -20,6 +21,8 @@ class CrawlState:
     """
 
     stats: StatsCollector
+    pages: PageLog = field(default_factory=PageLog)
+    """What was seen of the list."""
     end_reached: bool = False
     """Whether the end of the list was seen."""
     known_pages: int | None = None

@@ -1,102 +1,126 @@
 """Any paginated API, without code."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from msgspec import Meta, Struct
-from scrapy import Request
+from msgspec.structs import replace
 from scrapy.crawler import Crawler
-from scrapy.http import Response
+from w3lib.url import add_or_replace_parameter
 
-from coinspider.crawl.arguments import parse_arguments
+from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
-from coinspider.errors import ConfigurationError, PageError
-from coinspider.http.pagination import (
-    IN_SEQUENCE,
-    Cursor,
-    LinkHeader,
-    LookAhead,
-    NextLink,
-    Offset,
-    PageNumber,
-    Pagination,
+from coinspider.errors import ConfigurationError
+from coinspider.http.pagination import AnsweredPage
+from coinspider.http.pagination.registry import (
+    STRATEGIES,
+    make_strategy,
+    strategy_arguments,
 )
 from coinspider.items import Asset, FullCoin
+from coinspider.records.cutting import Cut, parse_columns, parse_cut
 from coinspider.records.inferred_item import infer_item_class
-from coinspider.records.json_path import parse_path, split_records
-from coinspider.records.record import Page
+from coinspider.records.shape import find_cut, with_keys
+from coinspider.records.table_item import columns
 
-PAGINATIONS: dict[str, Pagination] = {
-    "next": NextLink(),
-    "link": LinkHeader(),
-    "cursor": Cursor(),
-    "page": PageNumber(),
-    "offset": Offset(),
-}
 ITEM_CLASSES = {item_class.table: item_class for item_class in (FullCoin, Asset)}
 Url = Annotated[str, Meta(pattern=r"^https?://[^/]+", description="http://... or https://...")]
 Name = Annotated[
     str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}\Z", description="a name of a-z, 0-9 and _")
 ]
 Strategy = Annotated[
-    Literal["next", "link", "cursor", "page", "offset"],
-    Meta(description=f"one of {', '.join(PAGINATIONS)}"),
+    Literal["auto", "next", "link", "cursor", "page", "offset", "none"],
+    Meta(description=f"one of {', '.join(STRATEGIES)}"),
 ]
+Text = Annotated[str, Meta(min_length=1)]
 
 
 class NextArguments(Struct, kw_only=True):
-    """What ``-a NAME=VALUE`` may say."""
+    """What ``-a NAME=VALUE`` may say, beside what the strategy takes."""
 
     url: Url = ""
-    records: str = "results"
-    pagination: Strategy = "next"
+    pagination: Strategy = "auto"
+    records: Annotated[Text, Meta(description="a path: data.items, data[].node, result.*")] = ""
     table: Name = FullCoin.table
-    key: Annotated[str, Meta(min_length=1, description="the name of a field")] = "id"
+    key: Annotated[Text, Meta(description="the names of fields, with commas")] = ""
+    columns: Annotated[Text, Meta(description="NAME=PATH,NAME=PATH")] = ""
+    names: Annotated[Text, Meta(description="the names of an array's values, with commas")] = ""
+    body: Annotated[Text, Meta(description="the JSON text that is sent by POST")] = ""
+    headers: Annotated[Text, Meta(description="NAME=VALUE,NAME=VALUE, or a JSON object")] = ""
+    parameters: Annotated[Text, Meta(description="NAME=VALUE,NAME=VALUE, or a JSON object")] = ""
     vs_currency: str = "usd"
 
 
 class NextSpider(PaginatedSpider):
     """Follows the pages of the API at ``url``, into ``full_coin`` or a table of its own.
 
-    Where no item class of the project stands for the table, its columns are those of the table
-    in the database, or are inferred from the first page.
+    What is not said is found out from the first page: where the records are, what identifies one,
+    how the list is paged. Where no item class of the project stands for the table, its columns are
+    those of the table in the database, or are inferred from the first page.
     """
 
     name = "next"
     arguments_class = NextArguments
     table: str
-    key: str
+    chosen: NextArguments
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         given = {name: value for name, value in kwargs.items() if name != "_job"}
-        arguments = parse_arguments(NextArguments, given)
+        arguments, strategy = _parted(given)
         if not arguments.url:
             raise ConfigurationError("name the API: scrapy crawl next -a url=https://...")
-        parse_path(arguments.records)
+        parse_cut(arguments.records)
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.url, spider.records = arguments.url, arguments.records
-        spider.pagination = PAGINATIONS[arguments.pagination]
-        spider.table, spider.key = arguments.table, arguments.key
+        spider.chosen, spider.table = arguments, arguments.table
+        spider.url, spider.body = arguments.url, arguments.body
+        for name, value in parse_pairs("parameters", arguments.parameters).items():
+            spider.url = add_or_replace_parameter(spider.url, name, value)
+        spider.headers = {**spider.headers, **parse_pairs("headers", arguments.headers)}
+        spider.pagination = make_strategy(arguments.pagination, strategy)
         spider.item_class = ITEM_CLASSES.get(arguments.table)
         if spider.item_class is FullCoin:
             spider.constants = {"vs_currency": arguments.vs_currency}
+        spider.checks_keys = spider.item_class is None
         return spider
 
-    def parse(
-        self, response: Response, look_ahead: LookAhead = IN_SEQUENCE
-    ) -> Iterator[Request | Page]:
-        if self.item_class is None:
-            self._infer(response)
-        yield from super().parse(response, look_ahead)
+    def first_cut(self) -> Cut | None:
+        return None
 
-    def _infer(self, response: Response) -> None:
+    def find_cut(self, body: bytes) -> Cut:
+        """Where the records are, by the arguments or by the first page itself."""
+        chosen = self.chosen
+        cut = parse_cut(chosen.records) if chosen.records else find_cut(body)
+        names = tuple(name.strip() for name in chosen.names.split(",") if name.strip())
+        cut = replace(cut, names=names or cut.names, columns=parse_columns(chosen.columns))
+        return with_keys(cut, body, self.wanted_keys())
+
+    def wanted_keys(self) -> list[str]:
+        """The key that is asked for, or that of the table; none where it is to be found."""
+        if self.chosen.key:
+            return [name.strip() for name in self.chosen.key.split(",")]
+        if self.item_class is None:
+            return []
+        return [c.json_key for c in columns(self.item_class)
+                if c.primary_key and c.name not in self.constants]  # fmt: skip
+
+    def begin(self, page: AnsweredPage) -> None:
+        """Infer the item class from the first page that has records."""
+        assert page.request.cut
         try:
-            texts = split_records(response.body, parse_path(self.records))
-            if texts:
-                self.item_class = infer_item_class(self.table, self.key, texts)
-        except PageError:
-            return  # parse asks for the page again
+            keys = page.request.cut.keys
+            self.item_class = infer_item_class(self.table, keys, page.records)
         except ConfigurationError as error:
             raise note_failure(self.crawler, "no_key", str(error)) from None
+
+
+def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:
+    """The spider's own arguments, and those of the strategy."""
+    own = {name: value for name, value in given.items() if name in NextArguments.__struct_fields__}
+    arguments = parse_arguments(NextArguments, own)
+    rest = {name: value for name, value in given.items() if name not in own}
+    known = {name for strategy in STRATEGIES for name in strategy_arguments(strategy)}
+    if rest.keys() - known:
+        parse_arguments(NextArguments, dict(given))  # says which are allowed
+    return arguments, rest

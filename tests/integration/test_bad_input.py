@@ -44,7 +44,7 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
     texts = [*good[:2], *RECORDS, *good[2:], good[0]]
     page, again = tmp_path / "page", tmp_path / "again"
     page.write_bytes(b"[" + b",".join(texts) + b"]")
-    again.write_bytes(b"[" + good[3] + b"]")
+    again.write_bytes(b"[" + good[3] + b"," + made_up_coin(4).encode() + b"]")
     api = sandbox("--body", page, "--body", again)
     done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1",
                   "-s", "COERCION_STRICT_ENABLED=1", COINGECKO_BASE_URL=api.url)  # fmt: skip
@@ -54,7 +54,7 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
                    " ORDER BY 1")  # fmt: skip
     assert stored == [("1e400", "y", "1" + "0" * 400), ("twice", "last", None)]
     assert query("SELECT coin_id FROM full_coin WHERE coin_id ~ '^coin-' ORDER BY 1") == [
-        (coin_id(number),) for number in range(4)
+        (coin_id(number),) for number in range(5)
     ]
     rejected = query("SELECT text, reason, source_url FROM rejected_record ORDER BY id")
     bad = {text: why for text, why in RECORDS.items() if why}

@@ -65,8 +65,11 @@ def test_no_database_is_needed(scrapy, others, tmp_path):
     [
         ([], "name the API: scrapy crawl next -a url=https://..."),
         (["-a", "url=ftp://x/"], "wrong argument url=ftp://x/: allowed is http://... or https"),
-        (["-a", "url=http://x/", "-a", "pagination=magic"], "one of next, link, cursor, page"),
-        (["-a", "url=http://x/", "-a", "records=a[0]"], "a[0] is not a path of names and dots"),
+        (
+            ["-a", "url=http://x/", "-a", "pagination=magic"],
+            "one of auto, next, link, cursor",
+        ),
+        (["-a", "url=http://x/", "-a", "records=a..b"], "a..b is not a path of names, dots and"),
         (["-a", "url=http://x/", "-a", "table=a;b"], "allowed is a name of a-z, 0-9 and _"),
     ],
 )

@@ -36,14 +36,14 @@ def test_spider_walks_the_sandbox_to_the_end(scrapy, sandbox, name):
     assert "150 records, 150 new" in last_line(done)
 
 
-def readme_source() -> str:
-    readme = (PROJECT / "README.md").read_text()
-    section = readme[readme.index("### A source of one's own") :]
+def documented_source() -> str:
+    page = (PROJECT / "docs/other-apis.md").read_text()
+    section = page[page.index("## A source of your own") :]
     return section.split("```python\n")[1].split("```")[0]
 
 
-def test_source_of_the_readme_fills_its_table(scrapy, sandbox, query, tmp_path):
-    (tmp_path / "own_spiders.py").write_text(readme_source())
+def test_source_of_the_docs_fills_its_table(scrapy, sandbox, query, tmp_path):
+    (tmp_path / "own_spiders.py").write_text(documented_source())
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     done = scrapy("crawl", "markets", "-s", "SPIDER_MODULES=own_spiders",
                   "-s", f"MARKETS_URL={root}/others/drf", PYTHONPATH=str(tmp_path))  # fmt: skip
@@ -76,7 +76,7 @@ def test_incremental_source_asks_for_what_is_newer_once_a_crawl_was_complete(
 ):
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     crawl = ("crawl", "updates", "-s", "SPIDER_MODULES=tests.spiders",
-             "-s", f"UPDATES_URL={root}/others/offset")  # fmt: skip
+             "-s", "LOOKAHEAD_PAGES=1", "-s", f"UPDATES_URL={root}/others/offset")  # fmt: skip
     failed = scrapy(*crawl, "-s", "PAGINATION_PAGES_MAX=1")
     assert failed.returncode == 1
     assert query("SELECT count(*) FROM source_state") == [(0,)]

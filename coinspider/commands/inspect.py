@@ -1,0 +1,74 @@
+"""``scrapy inspect``: what an API's first page tells, and the commands for the rest."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from scrapy.commands.crawl import Command as CrawlCommand
+from scrapy.exceptions import UsageError
+
+
+class Command(CrawlCommand):
+    """Asks for the first page, and once more, and prints what it has found out."""
+
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "URL [-a NAME=VALUE ...]"
+
+    def short_desc(self) -> str:
+        return "Find out how an API's list is paged, and print the command to crawl it"
+
+    def long_desc(self) -> str:
+        return (
+            "Ask for the first page of a list, and at most for one more, and print where the"
+            " records are, what identifies one, how the list is paged, the command that crawls it"
+            " and a spider to begin with. -a takes what it takes of scrapy crawl next."
+        )
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings
+        self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
+        self.settings.set("PROGRESS_ENABLED", "0", priority="cmdline")
+        if not (opts.loglevel or opts.nolog):
+            self.settings.set("LOG_LEVEL", "CRITICAL", priority="cmdline")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        if len(args) != 1 or not args[0].startswith(("http://", "https://")):
+            raise UsageError("give one URL: scrapy inspect https://api.example/things")
+        from coinspider.crawl.inspection import Inspection
+        from coinspider.crawl.state import crawl_state
+        from coinspider.errors import ConfigurationError
+        from coinspider.spiders.next import NextSpider
+
+        class InspectionSpider(Inspection, NextSpider):
+            name = "inspect"
+
+        assert self.crawler_process
+        crawler = self.crawler_process.create_crawler(InspectionSpider)
+        arguments = {"table": table_name(args[0]), **opts.spargs, "url": args[0]}
+        crawl = self.crawler_process.crawl(crawler, **arguments)
+        self.crawler_process.start()
+        assert isinstance(crawl, asyncio.Task)
+        error = crawl.exception() if crawl.done() else None
+        if error and not isinstance(error, ConfigurationError):
+            raise error
+        spider = crawler.spider
+        lines = spider.report() if isinstance(spider, InspectionSpider) else []
+        failure = str(error) if error else None if lines else crawl_state(crawler).failure
+        print("\n".join(lines))
+        if not lines:
+            print(f"coinspider: {failure or 'nothing was found out'}", file=sys.stderr)
+        self.exitcode = 2 if error else 0 if lines else 1
+
+
+def table_name(url: str) -> str:
+    """A name for the table of a list, by the last word of its URL: ``/v1/assets/`` is ``asset``."""
+    words = [part for part in PurePosixPath(urlsplit(url).path).parts if part.strip("/0123456789.")]
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in (words or ["record"])[-1])
+    name = name.lower().strip("_") or "record"
+    name = name.removesuffix("s") if not name.endswith("ss") and len(name) > 3 else name
+    return name if name[0].isalpha() else f"t_{name}"

@@ -1,0 +1,143 @@
+"""What ``scrapy inspect`` runs: the first page, and one more."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from scrapy import Request
+
+from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.http.pagination import AnsweredPage, Pagination, Step
+from coinspider.http.pagination.detection import candidates
+from coinspider.http.pagination.registry import command_arguments
+from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME, ColumnType
+from coinspider.records.record import Page
+from coinspider.records.table_item import columns
+
+SAMPLE_MAX = 300  # bytes of a record
+# How a field of a type is declared, and one of the key.
+DECLARED = {AMOUNT: "Amount", INTEGER: "Integer", TEXT: "str", BOOLEAN: "bool", TIME: "Time"}
+DECLARED_KEY = {AMOUNT: "IntegerKey", INTEGER: "IntegerKey", TEXT: "Key"}
+
+
+class Inspection(PaginatedSpider):
+    """A spider that keeps what it finds out instead of the records."""
+
+    page: AnsweredPage | None = None
+    step: Step | None = None
+
+    def walk_on(self, page: AnsweredPage, request: Request) -> Iterator[Request | Page]:
+        if self.page is None:
+            self.page = page
+            if page.records and self.item_class is None:
+                self.begin(page)
+        self.step = self.step_after(page)
+        if page is self.page:
+            yield from self.requests_after(Step(self.step.requests[:1]))
+
+    def requests_done(self) -> None:
+        """There is no end to believe in."""
+
+    @property
+    def found(self) -> Pagination | None:
+        """The strategy that has brought a second page, or that the first page suggests."""
+        if self.page is None or self.step is None:
+            return None
+        if self.step.strategy:
+            return self.step.strategy
+        return next((found.strategy for found in candidates(self.page)), None)
+
+    def report(self) -> list[str]:
+        """The lines to print; none where there was no page."""
+        if self.page is None or self.step is None or self.item_class is None:
+            return []
+        lines = [*self._findings(self.page, self.step), "", self._command()]
+        is_known = self.found or self.step.end
+        return [*lines, "", *self._spider()] if is_known else lines
+
+    def _findings(self, page: AnsweredPage, step: Step) -> Iterator[str]:
+        cut = page.request.cut
+        assert cut
+        where = cut.expression() or "the list itself"
+        yield f"records     {where}: {len(page.records)} on the first page"
+        yield f"first one   {bytes(page.records[0])[:SAMPLE_MAX].decode('utf-8', 'replace')}"
+        yield f"key         {', '.join(cut.keys)}"
+        yield f"pagination  {self._pagination(step)}"
+        for total in page.signs.totals:
+            yield f"total       {total.name} says {total.value} records"
+        names = (f"{name} {kind.sql}" for name, kind in self._columns())
+        yield f"columns     {', '.join(names)}"
+
+    def _pagination(self, step: Step) -> str:
+        if step.note:
+            return step.note
+        if self.found:
+            return " ".join(command_arguments(self.found))
+        reason = step.end or step.problem
+        return reason or "by one of the usual parameters; the crawl finds out which"
+
+    def _arguments(self) -> list[str]:
+        given = {name: value for name, value in self.arguments.items() if name != "pagination"}
+        told = [f"{name}={value}" for name, value in given.items()]
+        keys = ",".join(self.page.request.cut.keys) if self.page and self.page.request.cut else "id"
+        if "key" not in given and keys != "id":
+            told.append(f"key={keys}")
+        return [*told, *(command_arguments(self.found) if self.found else [])]
+
+    def _command(self) -> str:
+        words = (f"-a {shlex.quote(argument)}" for argument in self._arguments())
+        return f"scrapy crawl next {' '.join(words)}"
+
+    def _columns(self) -> list[tuple[str, ColumnType]]:
+        assert self.item_class
+        return [(c.name, c.type) for c in columns(self.item_class) if c.name != "extra"]
+
+    def _spider(self) -> Iterator[str]:
+        """A spider for a file of ``spiders/``."""
+        assert self.page
+        assert self.page.request.cut
+        keys = self.page.request.cut.keys
+        strategy: Any = self.found
+        table = str(self.table)
+        title = "".join(word.capitalize() for word in table.split("_"))
+        made = _constructor(strategy) if strategy else "SinglePage()"
+        yield "from typing import ClassVar"
+        yield ""
+        yield f"from coinspider import {', '.join(sorted(self._imports(made)))}"
+        yield ""
+        yield f"class {title}(TableItem, kw_only=True):"
+        yield f'    table: ClassVar[str] = "{table}"'
+        for name, kind in self._columns():
+            if name in keys:
+                yield f"    {name}: {DECLARED_KEY[kind]}"
+            elif kind in DECLARED:
+                yield f"    {name}: {DECLARED[kind]} | None = None"
+        yield ""
+        yield f"class {title}Spider(PaginatedSpider):"
+        yield f'    name = "{table}"'
+        yield f"    url = {self.url!r}"
+        yield f"    item_class = {title}"
+        yield f"    pagination = {made}"
+        yield f"    records = {self.page.request.cut.expression()!r}"
+
+    def _imports(self, made: str) -> set[str]:
+        assert self.page
+        assert self.page.request.cut
+        keys = self.page.request.cut.keys
+        kinds = {
+            (DECLARED_KEY if name in keys else DECLARED).get(kind, "")
+            for name, kind in self._columns()
+        }
+        named = {name for name in kinds if name[:1].isupper()}
+        return {"PaginatedSpider", "TableItem", made.partition("(")[0], *named}
+
+
+def _constructor(strategy: Any) -> str:
+    """The call that makes a strategy, without what is the default."""
+    given = [
+        f"{f.name}={getattr(strategy, f.name)!r}"
+        for f in fields(strategy)
+        if getattr(strategy, f.name) != f.default
+    ]
+    return f"{type(strategy).__name__}({', '.join(given)})"

@@ -1,0 +1,116 @@
+"""What a crawl has seen of its list's pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from msgspec import Raw
+from scrapy import Request
+
+from coinspider.http.pagination import AnsweredPage
+from coinspider.records.keys import Key
+
+# The contents of so many records are remembered, at some 100 bytes each.
+KEYS_MAX = 1_000_000
+
+
+class End(NamedTuple):
+    """A page after which no other seems to come."""
+
+    request: Request
+    evidence: str
+    is_empty: bool
+    is_error: bool
+    is_numbered: bool
+    """Whether the page's number tells how much of the list came before it."""
+    is_final: bool
+    """Whether the rest of the list is not wanted."""
+
+
+@dataclass
+class PageLog:
+    """The pages that came, the keys on them, and where the list seems to end."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    """How many records each page had, by its number."""
+    contents: dict[int, int] | None = None
+    """The hash of each record by that of its key, where a key may turn out not to identify."""
+    changed: int = 0
+    """How many records came under the key of another one, with another content."""
+    ends: dict[int, End] = field(default_factory=dict)
+    """Where the list seems to end, by the page's number."""
+    least_total: int | None = None
+    least_pages: int | None = None
+    total_name: str = ""
+    says_nothing: bool = False
+    """Whether a page says that there are no records at all."""
+
+    @property
+    def record_count(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def last(self) -> int:
+        """The number of the last page with records."""
+        return max((number for number, count in self.counts.items() if count), default=0)
+
+    def note(self, page: AnsweredPage, keys: Sequence[Key | None]) -> None:
+        """Add a page that came; its keys, where they could be read."""
+        self.counts[page.request.number] = len(page.records)
+        self.ends.pop(page.request.number, None)
+        if self.contents is not None and len(self.contents) < KEYS_MAX:
+            self._note_contents(keys, page.records)
+        self._note_totals(page)
+
+    def _note_contents(self, keys: Sequence[Key | None], records: Sequence[Raw]) -> None:
+        assert self.contents is not None
+        for key, text in zip(keys, records, strict=True):
+            content = hash(bytes(text))
+            if key is not None:
+                self.changed += self.contents.setdefault(hash(key), content) != content
+
+    def _note_totals(self, page: AnsweredPage) -> None:
+        signs, count = page.signs, len(page.records)
+        if not count and any(sign.value == 0 for sign in signs.totals):
+            self.says_nothing = True
+        # A list that shrinks meanwhile has less at its end.
+        for sign in signs.totals:
+            if (
+                sign.value
+                and sign.value >= count
+                and sign.value <= (self.least_total or sign.value)
+            ):
+                self.least_total, self.total_name = sign.value, sign.name
+        if signs.pages and signs.pages.value > 1:
+            self.least_pages = min(signs.pages.value, self.least_pages or signs.pages.value)
+
+    def has_two_of_a_key(self, records: Sequence[Raw], keys: Sequence[Key | None]) -> bool:
+        """Whether two records of one page have the same key and another content."""
+        if self.contents is None or len(set(keys)) == len(keys):
+            return False
+        different = {(key, bytes(record)) for key, record in zip(keys, records, strict=True)}
+        known = [key for key, _ in different if key is not None]
+        return len(set(known)) < len(known)
+
+    def shortage(self, is_numbered: bool) -> str | None:
+        """What the pages say that there is, where it is more than what came.
+
+        Pages with numbers may be short in the middle: there the number says how far one is.
+        """
+        longest = max(self.counts.values(), default=0)
+        reached = max(self.record_count, self.last * longest) if is_numbered else self.record_count
+        if self.least_total and reached < self.least_total:
+            return f"{self.total_name} says {self.least_total} records, {self.record_count} came"
+        if self.least_pages and self.last < self.least_pages:
+            return f"the pages say that there are {self.least_pages}, {self.last} came"
+        return None
+
+    def reached_total(self) -> str | None:
+        """That as many records came as the pages say that there are."""
+        if not self.least_total or self.record_count < self.least_total:
+            return None
+        return f"{self.total_name} says {self.least_total} records, and they came"
+
+    def hole(self) -> int | None:
+        """The number of a page without records before the last one that has some."""
+        return next((n for n in sorted(self.ends) if self.ends[n].is_empty and n < self.last), None)

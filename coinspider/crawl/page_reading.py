@@ -1,0 +1,62 @@
+"""From an API's answer to a page, or why it is none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+from scrapy.http import Response
+
+from coinspider.errors import PageError
+from coinspider.http.explanations import explain_body, is_error_object
+from coinspider.http.pagination import AnsweredPage, PageRequest
+from coinspider.records.cutting import Cut, as_one_text, cut_records
+
+# How often a page is asked for again that came as a text of a server before the API.
+TEXT_RETRY_TIMES = 2
+
+
+def read_page(
+    response: Response, request: PageRequest, find_cut: Callable[[bytes], Cut] | None = None
+) -> AnsweredPage:
+    """The page that a response is.
+
+    Raises :exc:`PageError`, with what the body says, where it holds no records.
+    """
+    body = as_one_text(response.body)
+    headers = {
+        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+        for name, values in response.headers.items()
+    }
+    if response.status == 204:
+        return AnsweredPage(request, response.url, headers, b"", ())
+    try:
+        cut = request.cut or (find_cut(body) if find_cut else Cut())
+        later = msgspec.structs.replace(cut, optional=request.number > 1 and bool(cut.path))
+        records = cut_records(body, later)
+    except PageError as error:
+        raise _with_words(error, body) from None
+    request = replace(request, cut=cut)
+    return AnsweredPage(request, response.url, headers, body, records)
+
+
+def _with_words(error: PageError, body: bytes) -> PageError:
+    """The same error with the body's own words, and how often it is worth to ask again."""
+    start = body.lstrip()[:1]
+    if not start:
+        return error
+    words = explain_body(body)
+    if is_error_object(body):
+        return PageError(f"the API says: {words}", 0)
+    if _is_json(body):
+        return PageError(f"{error}: it says {words}", 0)
+    if start in (b"{", b"["):
+        return error  # cut short, and whole the next time
+    return PageError(f"it is no JSON but says: {words}", TEXT_RETRY_TIMES)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,187 @@
+"""From page to page, to an end that is believed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scrapy import Request
+from scrapy.downloadermiddlewares.retry import get_retry_request
+from scrapy.exceptions import CloseSpider, DontCloseSpider
+
+from coinspider.crawl.end_of_list import doubt
+from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.page_failures import PageFailures
+from coinspider.crawl.page_log import End, PageLog
+from coinspider.crawl.state import crawl_state
+from coinspider.http.pagination import AnsweredPage, PageRequest, Pagination, Step
+from coinspider.records.keys import Key, record_keys
+from coinspider.records.record import Page
+from coinspider.records.table_item import TableItem
+
+# What APIs answer for a page past the end, or for parameters that they don't know.
+PAST_THE_END = (400, 404, 416, 422)
+logger = logging.getLogger(__name__)
+
+
+class PageWalk(PageFailures):
+    """A spider that goes where its pagination leads, and does not take every silence for an end."""
+
+    pagination: Pagination
+    item_class: type[TableItem] | None
+    constants: Mapping[str, Any]
+    checks_keys = False
+    """Whether the key may turn out not to identify a record."""
+
+    def begin(self, page: AnsweredPage) -> None:
+        """Called with the first page that has records, while there is no item class."""
+
+    def page_of_records(self, page: AnsweredPage) -> Page | None:
+        raise NotImplementedError
+
+    def requests_after(self, step: Step) -> Iterator[Request]:
+        raise NotImplementedError
+
+    def hint(self, page: AnsweredPage) -> str:
+        """What the page says of others, and how to read it, for a list that can't be followed."""
+        # Only a crawl that fails needs them.
+        from coinspider.http.pagination.detection import candidates, read_candidates
+        from coinspider.http.pagination.registry import command_arguments
+
+        said = page.signs.says_more(len(page.records))
+        read = candidates if page.request.number == 1 else read_candidates
+        found = read(page) if page.records else []
+        arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
+        hint = f"; the page says that {said}" if said else ""
+        return f"{hint}; try {' '.join(arguments)}" if arguments else hint
+
+    @property
+    def page_log(self) -> PageLog:
+        return crawl_state(self.crawler).pages
+
+    def walk_on(self, page: AnsweredPage, request: Request) -> Iterator[Request | Page]:
+        """The requests that follow a page, and its records."""
+        if self.item_class is None and page.records:
+            self.begin(page)
+        step = self.step_after(page)
+        if step.note:
+            logger.info("%s", step.note, extra={"spider": self})
+        keys = [] if step.is_repeat else self.keys(page)
+        seen = crawl_state(self.crawler).seen
+        if page.request.number > 1 and keys and all(seen.repeated(keys)):
+            reason = "it holds nothing that was not on an earlier page" + self.hint(page)
+            yield self.retry_or_fail(request, reason, times=1)
+            return
+        failure: CloseSpider | None = None
+        try:
+            if not step.is_repeat:
+                self.take_note(page, keys)
+            self.check(page, step, request)
+            # Before the records, so that the next page travels while these are processed.
+            yield from self.requests_after(step)
+        except CloseSpider as error:
+            failure = error
+        if not step.is_repeat and (records := self.page_of_records(page)):
+            records.repeated = seen.add(keys)
+            yield records
+        if failure:
+            raise failure
+
+    def step_after(self, page: AnsweredPage) -> Step:
+        """What the strategy says, unless a page without records comes after all that there are.
+
+        CKAN's has a link to a next page without end.
+        """
+        if page.request.number > 1 and not page.records and (told := self.page_log.reached_total()):
+            return Step(end=told)
+        return self.strategy(page.request).following(page)
+
+    def may_be_past_the_end(self, page: PageRequest, status: int) -> bool:
+        """Whether an error of a second or later page may stand for the end of the list."""
+        if self.page_log.reached_total():
+            return True
+        return status in PAST_THE_END and self.takes_errors(page)
+
+    def takes_errors(self, request: PageRequest) -> bool:
+        return getattr(self.strategy(request), "takes_errors", False)
+
+    def strategy(self, request: PageRequest) -> Pagination:
+        return request.strategy or self.pagination
+
+    def keys(self, page: AnsweredPage) -> list[Key | None]:
+        """The key of each record; ``None`` where it can't be read."""
+        if self.item_class is None or not page.records:
+            return []
+        return record_keys(page.records, self.item_class, self.constants)
+
+    def take_note(self, page: AnsweredPage, keys: list[Key | None]) -> None:
+        if self.page_log.has_two_of_a_key(page.records, keys):
+            message = "the key does not identify the records: two of one page have the same"
+            raise note_failure(
+                self.crawler, "key_not_unique", f"{message}, name another with -a key=FIELD,FIELD"
+            )
+        self.page_log.note(page, keys)
+        self.expect_pages(page)
+
+    def expect_pages(self, page: AnsweredPage) -> None:
+        """Where the first page tells how many records or pages there are in all."""
+        state, log, count = crawl_state(self.crawler), self.page_log, len(page.records)
+        if state.expected_pages or not count:
+            return
+        expected = log.least_pages or (-(-log.least_total // count) if log.least_total else None)
+        last: int | None = getattr(self.pagination, "last", None)
+        state.expected_pages = min(expected, last or expected) if expected else None
+
+    def check(self, page: AnsweredPage, step: Step, request: Request) -> None:
+        """Whether the list can be followed; raises what ends the crawl where it can't."""
+        if step.problem:
+            raise self.lost(step.problem + self.hint(page))
+        if step.end:
+            self.note_end(page, step, request)
+        elif self.pages_max and len(self.page_log.counts) >= self.pages_max:
+            message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
+            raise note_failure(self.crawler, "too_many_pages", message)
+
+    def note_end(self, page: AnsweredPage, step: Step, request: Request) -> None:
+        assert step.end
+        if page.records and not (step.is_final or step.overrules or step.is_repeat):
+            contradiction = page.signs.says_more(len(page.records), page.request.number)
+            if contradiction:
+                raise self.lost(f"{contradiction}, but {step.end}{self.hint(page)}")
+        self.page_log.ends[page.request.number] = End(
+            request,
+            step.end,
+            is_empty=not page.records,
+            is_error=bool(page.error) and not self.page_log.reached_total(),
+            is_numbered=self.takes_errors(page.request),
+            is_final=step.is_final,
+        )
+
+    def lost(self, message: str) -> CloseSpider:
+        return note_failure(self.crawler, "pagination_unknown", f"the list goes on: {message}")
+
+    def requests_done(self) -> None:
+        """Believe the end, or ask again for the page that it rests on."""
+        state, log = crawl_state(self.crawler), self.page_log
+        if state.failure or state.end_reached or not log.ends:
+            return
+        found = doubt(log, state.known_pages, may_be_empty=bool(state.since))
+        if found and found.request:
+            again = get_retry_request(
+                found.request, spider=self, reason=found.reason, max_retry_times=found.times
+            )
+            if again:
+                self.crawler.engine.crawl(again)
+                raise DontCloseSpider
+        if found and found.fails:
+            message = f"the list did not come whole: {found.reason}"
+            note_failure(self.crawler, "end_in_doubt", message)
+        else:
+            state.end_reached = True
+
+    def request_dropped(self, request: Request) -> None:
+        """Scrapy drops what it has asked for already: a link that leads in a circle."""
+        page = request.cb_kwargs.get("page")
+        if page and (page.number in self.page_log.counts or page.number in self.page_log.ends):
+            return  # a page that was asked for again has led to the same ones as before
+        message = f"the link to {request.url} leads back to a page that was read already"
+        fail_crawl(self.crawler, "pagination_circle", message)

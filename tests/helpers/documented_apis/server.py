@@ -1,0 +1,154 @@
+"""What all stand-ins share: a list of 25 things, a registry, a server."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+COUNT = 25
+SIZE = 10
+# Each thing's price has more digits than a float.
+PRICE = "0.0000000000001234567890123456"
+
+
+def exact(text: str) -> str:
+    """A number that is sent with all its digits, which no float has."""
+    return f"@{text}@"
+
+
+def as_json(value: Any) -> bytes:
+    return re.sub(r'"@([^"@]+)@"', r"\1", json.dumps(value)).encode()
+
+
+@dataclass
+class Request:
+    """What a stand-in is asked."""
+
+    base: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    method: str = "GET"
+    body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.base + self.path
+
+
+@dataclass
+class Answer:
+    """What it answers: a JSON value, a status, headers."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Api:
+    """A stand-in, and how it is crawled."""
+
+    name: str
+    source: str
+    answer: Callable[[Request], Any]
+    arguments: dict[str, str]
+    settings: dict[str, str]
+    price: str | None
+    """The column, or the path in ``extra`` or in a ``jsonb`` column, of the price."""
+    key: str
+    path: str
+
+
+APIS: dict[str, Api] = {}
+
+
+def api(
+    name: str,
+    source: str,
+    *,
+    key: str = "id",
+    price: str | None = "price",
+    settings: Mapping[str, str] | None = None,
+    **arguments: str,
+) -> Callable[..., Any]:
+    """Register a function of a :class:`Request` under the name of an API."""
+
+    def register(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        path = f"/{answer.__name__}"
+        if key not in ("id", "key"):
+            arguments["key"] = key
+        APIS[answer.__name__] = Api(
+            name, source, answer, arguments, dict(settings or {}), price, key, path
+        )
+        return answer
+
+    return register
+
+
+def price(number: int) -> str:
+    return f"{PRICE}{number:02}"
+
+
+def thing(number: int, **more: Any) -> dict[str, Any]:
+    return {"id": number, "name": f"n{number}", "price": exact(price(number)), **more}
+
+
+THINGS = [thing(number) for number in range(1, COUNT + 1)]
+
+
+def refused(request: Request, header: str, value: str) -> Answer | None:
+    if request.headers.get(header) == value:
+        return None
+    return Answer({"error": {"message": f"{header} is missing or wrong"}}, 401)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        port = self.server.server_port
+        request = Request(
+            base=f"http://127.0.0.1:{port}", path=url.path, headers=self.headers,
+            query=dict(parse_qsl(url.query, keep_blank_values=True)), method=self.command,
+            body=json.loads(self.rfile.read(length) or b"{}"),
+        )  # fmt: skip
+        found = next(a for a in APIS.values() if url.path == a.path)
+        answer = found.answer(request)
+        self._send(answer if isinstance(answer, Answer) else Answer(answer))
+
+    do_POST = do_GET  # noqa: N815
+
+    def _send(self, answer: Answer) -> None:
+        body = as_json(answer.body) if answer.status != 204 else b""
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        """The tests' output is for failures."""
+
+
+@contextmanager
+def serve() -> Iterator[str]:
+    """Serve all of them on a free port of this machine; gives the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,124 @@
+"""Which ends of a list are believed."""
+
+from typing import Any
+
+import pytest
+from scrapy import Request
+
+from coinspider.crawl.end_of_list import doubt
+from coinspider.crawl.page_log import End, PageLog
+from coinspider.http.pagination import PageRequest
+from tests.helpers.answered import URL, answered, things
+
+
+def log_of(*counts: int, envelope: dict[str, Any] | None = None, **headers: str) -> PageLog:
+    """The log of pages that had so many records each."""
+    log, start = PageLog(contents={}), 0
+    for number, count in enumerate(counts, start=1):
+        rows = things(start, start + count)
+        body = {"results": rows, **(envelope or {})} if envelope else rows
+        path = ["results"] if envelope else []
+        page = answered(body, PageRequest(URL, number=number), path=path, **headers)
+        log.note(page, [row["id"] for row in rows])
+        if not count:
+            log.ends[number] = end(f"page {number} is empty")
+        start += count
+    return log
+
+
+def end(evidence: str = "next is null", **options: bool) -> End:
+    is_empty = evidence.endswith("is empty")
+    defaults = {"is_empty": is_empty, "is_error": False, "is_numbered": True, "is_final": False}
+    return End(Request(URL), evidence, **{**defaults, **options})
+
+
+def reason(log: PageLog, known_pages: int | None = None) -> str | None:
+    found = doubt(log, known_pages)
+    return found.reason if found else None
+
+
+@pytest.mark.parametrize("counts", [(10, 10, 5, 0), (10, 3, 10, 0), (1, 0), (10, 0)])
+def test_empty_page_is_the_end_where_nothing_speaks_against_it(counts):
+    assert reason(log_of(*counts)) is None
+    assert reason(log_of(*counts), known_pages=len(counts) - 1) is None
+
+
+def test_empty_page_before_one_with_records_is_none():
+    found = doubt(log_of(10, 0, 10, 0), None)
+    assert found.reason == "page 2 is empty, and yet page 3 has records"
+    assert found.request
+
+
+@pytest.mark.parametrize("headers", [{"Total": "50"}, {"X_Total_Count": "50"}], ids=str)
+def test_total_is_compared(headers):
+    found = doubt(log_of(10, 10, 0, **headers), None)
+    assert "says 50 records, 20 came" in found.reason
+    assert found.request, "the empty page is asked for again"
+    assert reason(log_of(10, 10, 10, 10, 10, 0, **headers)) is None
+
+
+def test_short_pages_in_the_middle_are_no_shortage_where_pages_have_numbers():
+    assert reason(log_of(10, 4, 10, 0, Total="30")) is None
+    log = log_of(10, 4, 10, Total="30")
+    log.ends[3] = end(is_numbered=False)
+    assert "24 came" in reason(log)
+
+
+def test_total_that_shrinks_meanwhile_is_the_least_of_them():
+    log = log_of(10, 10, Total="21")
+    log.note(answered([], PageRequest(URL, number=3), Total="20"), [])
+    log.ends[3] = end("page 3 is empty")
+    assert reason(log) is None
+
+
+def test_number_of_pages_is_compared():
+    log = log_of(10, envelope={"total_pages": 3})
+    log.ends[1] = end()
+    assert reason(log) == "the pages say that there are 3, 1 came; next is null"
+
+
+def test_fewer_pages_than_the_last_complete_crawl_had_are_asked_for_once_more():
+    found = doubt(log_of(10, 0), 3)
+    assert (found.times, found.fails) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words", "is_end"),
+    [
+        ((10, 10), "HTTP status 404, Invalid page.", True),
+        ((10, 10), "HTTP status 400, the page number requested is larger than ...", True),
+        ((10, 10), "HTTP status 422, offset must be less than 20", True),
+        ((10, 5), "HTTP status 404, Not found", True),
+        ((10, 10), "HTTP status 404, coin not found", False),
+        ((10, 10), "HTTP status 400", False),
+    ],
+)
+def test_error_is_the_end_where_it_says_so_or_after_a_short_page(counts, words, is_end):
+    log = log_of(*counts)
+    log.ends[3] = end(f"page 3 answers {words}", is_error=True, is_empty=True)
+    assert (reason(log) is None) is is_end
+
+
+def test_first_page_without_records_is_no_end_unless_it_says_so():
+    assert reason(log_of(0)) == "the first page has no records"
+    assert reason(log_of(0, envelope={"count": 0})) is None
+    assert doubt(log_of(0), None, may_be_empty=True) is None
+
+
+def test_rest_that_is_not_wanted_is_not_missed():
+    log = log_of(10, 10, Total="50")
+    log.ends[2] = end("the last page that was wanted", is_final=True)
+    assert reason(log) is None
+
+
+def test_key_that_does_not_identify_is_noticed_on_a_page_and_from_page_to_page():
+    log = log_of(10, 10)
+    page = answered([{"id": 3, "exchange": "x"}], PageRequest(URL, number=3))
+    assert not log.has_two_of_a_key(page.records, [3])
+    log.note(page, [3])
+    log.ends[4] = end("page 4 is empty")
+    assert "1 of 21 records came under the key of another one" in reason(log)
+    twice = answered([{"id": 3, "exchange": "x"}, {"id": 3, "exchange": "y"}])
+    assert log.has_two_of_a_key(twice.records, [3, 3])
+    same = answered([{"id": 3}, {"id": 3}])
+    assert not log.has_two_of_a_key(same.records, [3, 3])
