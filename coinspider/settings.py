@@ -121,7 +121,12 @@ FEED_EXPORTERS = {
     # Each on a package that is not in requirements.txt
     "xlsx": "coinspider.export.xlsx.XlsxItemExporter",
     "parquet": "coinspider.export.parquet.ParquetItemExporter",
+    "gsheets": "coinspider.export.google_sheets.GoogleSheetsItemExporter",
 }
+FEED_STORAGES = {"gsheets": "coinspider.export.google_sheets.GoogleSheetsFeedStorage"}
+# The path of a service account's key, in JSON, and another address than Google's
+GOOGLE_SHEETS_CREDENTIALS = os.environ.get("GOOGLE_SHEETS_CREDENTIALS")
+GOOGLE_SHEETS_URL = os.environ.get("GOOGLE_SHEETS_URL")
 # A text that a spreadsheet would take for a formula, as =1+1, gets an apostrophe before it in CSV.
 CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
 # Amounts in Parquet: auto (decimals of 38 digits where all of a column's values fit, else doubles,

@@ -15,6 +15,13 @@ from coinspider.crawl.summary import summary
 from coinspider.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
+SHEETS = "gsheets://"
+
+
+def with_format(uri: str) -> str:
+    """Scrapy takes the format from the end of a file's name, which a sheet of Google's has not."""
+    prefix, path = uri[: len(SHEETS)], uri[len(SHEETS) :]
+    return f"{uri}:gsheets" if prefix == SHEETS and ":" not in path else uri
 
 
 class Command(CrawlCommand):
@@ -31,6 +38,8 @@ class Command(CrawlCommand):
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        for outputs in (opts.output or [], opts.overwrite_output or []):
+            outputs[:] = map(with_format, outputs)
         super().process_options(args, opts)
         assert self.settings
         try:

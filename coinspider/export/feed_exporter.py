@@ -22,6 +22,7 @@ from coinspider.text import without_password
 PACKAGES = {
     "xlsx": ("openpyxl", "openpyxl"),
     "parquet": ("pyarrow", "pyarrow"),
+    "gsheets": ("gspread", "gspread"),
 }
 # Two of them in one file are none.
 NOT_APPENDABLE = ("json", "xlsx", "parquet")

@@ -34,11 +34,15 @@ def as_cell(value: Any) -> Any:
 
 def printable(text: str) -> str:
     """A text that XML and Excel take: no control characters, and no longer than a cell can be."""
-    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-    if len(text) <= CELL_MAX:
+    return shortened(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text), CELL_MAX)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, of which the last say what is missing."""
+    if len(text) <= most:
         return text
     mark = f"... (cut: {len(text)} characters)"
-    return text[: CELL_MAX - len(mark)] + mark
+    return text[: most - len(mark)] + mark
 
 
 def number_format(value: Decimal, column: str = "") -> str:

@@ -62,10 +62,15 @@ def test_what_can_grow_does(crawl, tmp_path, name):
     assert sum("coin-0" in line for line in feed.read_text().splitlines()) == 20
 
 
-@pytest.mark.parametrize(("name", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow")])
+@pytest.mark.parametrize(
+    ("name", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow"), ("gsheets", "gspread")]
+)
 def test_missing_package_is_named_before_anything_is_asked_for(crawl, tmp_path, name, package):
     (tmp_path / f"{package}.py").write_text("raise ImportError")
-    done = crawl("-O", f"{tmp_path}/feed:{name}", PYTHONPATH=str(tmp_path))
+    key = tmp_path / "key.json"
+    key.write_text("{}")
+    feed = "gsheets://ID/coins" if name == "gsheets" else tmp_path / f"feed.{name}"
+    done = crawl("-O", feed, GOOGLE_SHEETS_CREDENTIALS=str(key), PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert f"needs the package {package}: " in last_line(done)
     assert last_line(done).endswith(f"install {package}")

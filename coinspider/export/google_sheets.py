@@ -1,0 +1,185 @@
+"""``-O gsheets://ID/SHEET``: a feed to a sheet of Google Sheets. It needs gspread.
+
+https://developers.google.com/workspace/sheets/api/reference/rest
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, Self
+from urllib.parse import unquote, urlsplit
+
+from scrapy import Spider
+from scrapy.crawler import Crawler
+from scrapy.exporters import BaseItemExporter
+
+from coinspider.crawl.failure import note_failure
+from coinspider.errors import ConfigurationError
+from coinspider.exact_json import encode
+from coinspider.export.packages import needed
+from coinspider.export.spreadsheet import as_cell, shortened
+
+FORMAT = "gsheets"
+# https://developers.google.com/workspace/sheets/api/guides/concepts and .../limits
+CELL_MAX = 50_000  # characters
+ROWS_AT_ONCE = 2000
+TIMEOUT = 60  # seconds
+# A minute's quota that is used up is waited for: 1, 2, 4, ... seconds, or as Retry-After says.
+RETRIES = 6
+API = "https://sheets.googleapis.com"
+
+
+class GoogleSheetsItemExporter(BaseItemExporter):
+    """A line of JSON for each row of the sheet, the names first.
+
+    A number that a double would round is text with all its digits; times are text, in UTC.
+    """
+
+    def __init__(self, file: BytesIO, **kwargs: Any):
+        super().__init__(dont_fail=True, **kwargs)
+        self.file = file
+        self.names: list[str] = []
+
+    def export_item(self, item: Any) -> None:
+        fields = dict(self.get_serialized_fields(item, include_empty=True))
+        if not self.names:
+            self.names = list(fields)
+            self._write(self.names)
+        self._write([_cell(fields.get(name)) for name in self.names])
+
+    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
+        return value
+
+    def _write(self, row: list[Any]) -> None:
+        self.file.write(encode(row) + b"\n")
+
+
+class GoogleSheetsFeedStorage:
+    """``gsheets://ID/SHEET``: a sheet, made where there is none, of a spreadsheet that there is.
+
+    With ``overwrite`` the sheet has these rows and no others afterwards, else they are added.
+    """
+
+    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, Any]):
+        parts = urlsplit(uri)
+        self.key, self.title = parts.netloc, unquote(parts.path.strip("/"))
+        if not self.key or not self.title or "/" in self.title:
+            raise ConfigurationError(f"{uri} does not name a sheet: gsheets://ID/SHEET")
+        if feed_options.get("format") != FORMAT:
+            raise ConfigurationError(f"the format of a feed to {uri} is {FORMAT}")
+        self.credentials = crawler.settings.get("GOOGLE_SHEETS_CREDENTIALS")
+        if not self.credentials or not Path(self.credentials).is_file():
+            raise ConfigurationError(
+                "GOOGLE_SHEETS_CREDENTIALS is to be the path of a service account's key, in JSON"
+            )
+        self.crawler, self.uri = crawler, uri
+        self.api = crawler.settings.get("GOOGLE_SHEETS_URL") or API
+        self.overwrite = bool(feed_options.get("overwrite"))
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, Any]) -> Self:
+        return cls(crawler, uri, feed_options)
+
+    def open(self, spider: Spider) -> IO[bytes]:
+        return TemporaryFile()
+
+    async def store(self, file: IO[bytes]) -> None:
+        try:
+            await asyncio.to_thread(self._upload, file)
+        except Exception as error:
+            message = f"the feed {self.uri} could not be written: {_reason(error)}"
+            note_failure(self.crawler, "feed_failed", message)
+            raise
+        finally:
+            file.close()
+
+    def _upload(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        rows = (json.loads(line) for line in file)
+        names = next(rows, None)
+        if names is None:
+            return
+        sheet = self._sheet()
+        if self.overwrite or not (header := sheet.row_values(1)):
+            end = _write(sheet, 1, [names, *islice(rows, ROWS_AT_ONCE)], rows)
+            # Only now, so that nobody finds the sheet empty. A frozen row needs one below it.
+            sheet.resize(rows=max(end - 1, 2), cols=len(names))
+            sheet.freeze(rows=1)
+        elif header != names:
+            raise ConfigurationError(
+                f"its columns are {', '.join(header)}, and not those of the feed"
+            )
+        else:
+            first = len(sheet.col_values(1)) + 1
+            _write(sheet, first, list(islice(rows, ROWS_AT_ONCE)), rows)
+
+    def _sheet(self) -> Any:
+        gspread = needed("gspread", "gspread", "a feed to Google Sheets")
+        client = gspread.service_account(self.credentials, http_client=_http_client(self.api))
+        client.set_timeout(TIMEOUT)
+        book = client.open_by_key(self.key)
+        try:
+            return book.worksheet(self.title)
+        except gspread.WorksheetNotFound:
+            return book.add_worksheet(self.title, rows=2, cols=1)
+
+
+def _write(sheet: Any, first: int, batch: list[list[Any]], rows: Iterator[list[Any]]) -> int:
+    """Write the rows from the row ``first`` on, and give the number of the row after them."""
+    while batch:
+        end = first + len(batch)
+        if end - 1 > sheet.row_count or len(batch[0]) > sheet.col_count:
+            sheet.resize(max(end - 1, sheet.row_count), max(len(batch[0]), sheet.col_count))
+        # RAW: nothing is taken for a formula, a number or a date that is none.
+        sheet.update(batch, f"A{first}", raw=True)
+        first, batch = end, list(islice(rows, ROWS_AT_ONCE))
+    return first
+
+
+def _http_client(api: str) -> type:
+    """gspread's own client, with retries, for the API at another address if need be."""
+    from gspread.http_client import HTTPClient
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+
+    class Client(HTTPClient):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            # All that is asked for here may be asked for twice.
+            retry = Retry(
+                RETRIES, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504],
+                allowed_methods=None, raise_on_status=False,
+            )  # fmt: skip
+            for scheme in ("http://", "https://"):
+                self.session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+        def request(self, method: str, endpoint: str, *args: Any, **kwargs: Any) -> Any:
+            return super().request(method, endpoint.replace(API, api, 1), *args, **kwargs)
+
+    return Client
+
+
+def _cell(value: Any) -> Any:
+    """As JSON has it. Where there is none it is "": the API would leave what was there before."""
+    shown = as_cell(value)
+    if shown is None:
+        return ""
+    if isinstance(shown, datetime):
+        return shown.isoformat(" ", timespec="milliseconds")
+    if isinstance(shown, Decimal):
+        return shown
+    return shortened(shown, CELL_MAX) if isinstance(shown, str) else shown
+
+
+def _reason(error: Exception) -> str:
+    """What the API says, without the address that was asked."""
+    if isinstance(error, PermissionError):
+        return "Google lets nobody but its owners see it: share it with the service account"
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return text if name in ("APIError", "ConfigurationError") else f"{name}: {text}"
