@@ -97,6 +97,9 @@ AMOUNT_DIGITS_MAX = 1000
 # coin-images.coingecko.com. Whoever looks at a view then asks them for it; with none, nobody does.
 VIEW_LOGO_HOSTS = os.environ.get("VIEW_LOGO_HOSTS", "")
 
+# This share of the month's credits is kept from schedules with a budget, for crawls by hand.
+BUDGET_RESERVE_SHARE = 0.02
+
 # From page to row
 ITEM_PIPELINES = {
     "coinspider.pipelines.CoercePipeline": 100,

@@ -41,14 +41,19 @@ class CoinsArguments(Struct, kw_only=True):
     vs_currency: Currency = "usd"
     per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
     order: Order | None = None
+    first_page: Annotated[int, Meta(ge=1, description="the number of a page from 1")] = 1
     pages: Annotated[int, Meta(ge=1, description="a number of pages from 1")] | None = None
     ids: Annotated[str, Meta(min_length=1, description="coin ids with commas")] | None = None
     category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
 
     def are_whole(self) -> bool:
         """Whether they choose all coins, in an order that does not move meanwhile."""
-        chosen = self.pages or self.ids or self.category
+        chosen = self.is_part() or self.ids or self.category
         return not chosen and self.query()["order"].startswith("id_")
+
+    def is_part(self) -> bool:
+        """Whether they choose some pages of the ranking."""
+        return bool(self.pages) or self.first_page > 1
 
     def query(self) -> dict[str, Any]:
         """The parameters of ``/coins/markets`` but for ``page``.
@@ -57,7 +62,7 @@ class CoinsArguments(Struct, kw_only=True):
         page between two requests would never be seen. The first pages alone are asked for to
         have the top coins.
         """
-        order = self.order or ("market_cap_desc" if self.pages else "id_asc")
+        order = self.order or ("market_cap_desc" if self.is_part() else "id_asc")
         query = {
             "vs_currency": self.vs_currency,
             "order": order,
@@ -86,8 +91,15 @@ class CoinsSpider(PaginatedSpider):
 
     @property
     def lock_name(self) -> str:
-        """The API and the currency: whatever else is asked for, the rows are the same."""
-        return f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
+        """The API and the currency: whatever else is asked for, the rows are the same.
+
+        But parts of the pages don't keep each other out, nor the crawl of all of them: a row is
+        only ever replaced by a newer one.
+        """
+        name = f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
+        if not self.asked.is_part():
+            return name
+        return f"{name} from page {self.asked.first_page}, {self.asked.pages or 'all'} pages"
 
     def lookup_url(self, keys: Sequence[Key]) -> str:
         home, _, query = self.url.partition("?")
@@ -137,7 +149,7 @@ class CoinsSpider(PaginatedSpider):
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers = api.headers
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
-        spider.pagination = PageNumber(last=arguments.pages)
+        spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page)
         spider.whole = arguments.are_whole()
         spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}

@@ -37,6 +37,11 @@ ON CONFLICT (account, month) DO UPDATE SET credits = excluded.credits,
     told_left = excluded.told_left, told_calls = known.calls, told_at = now()
 """  # noqa: S608
 
+_KEEP_CREDITS = f"""
+INSERT INTO api_usage (account, month, credits) VALUES (%(account)s, {_MONTH}, %(credits)s)
+ON CONFLICT (account, month) DO UPDATE SET credits = excluded.credits
+"""  # noqa: S608
+
 
 class Account(NamedTuple):
     """The state, and which version of it; ``now`` is the server's clock, in seconds since 1970."""
@@ -96,6 +101,11 @@ async def read_usage(connection: AsyncConnection, account: str) -> Usage:
     """Of this month, by the server's clock and in UTC."""
     row = await (await connection.execute(_USAGE, [account])).fetchone()
     return Usage(*row) if row else Usage()
+
+
+async def keep_credits(connection: AsyncConnection, account: str, monthly: int) -> None:
+    """Keep what the settings or the plan say of this month's credits, for those who look at it."""
+    await connection.execute(_KEEP_CREDITS, {"account": account, "credits": monthly})
 
 
 async def note_credits(

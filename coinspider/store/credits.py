@@ -13,7 +13,7 @@ from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import CrawlEndingError
 from coinspider.http.limit_state import following_month
 from coinspider.http.ratelimit import RateLimitMiddleware
-from coinspider.store.api_account import Usage, note_credits, read_usage
+from coinspider.store.api_account import Usage, keep_credits, note_credits, read_usage
 from coinspider.store.session import SESSION_ERRORS
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import counted
@@ -53,6 +53,9 @@ class CreditsMiddleware:
         except SESSION_ERRORS as error:
             logger.debug("The credits can't be looked up: %s", error)
             return
+        monthly = spider.monthly_credits
+        if monthly is not None and usage.told_left is None and usage.credits != monthly:
+            await limit.ask(lambda connection, name: keep_credits(connection, name, monthly))
         left, needed = usage.left(spider.monthly_credits), spider.calls_needed()
         if left is None:
             return

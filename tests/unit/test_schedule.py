@@ -28,9 +28,9 @@ def schedule(**options):
     return found
 
 
-def test_shipped_schedule_crawls_all_coins_every_three_minutes():
+def test_shipped_schedule_spends_the_credits_or_crawls_all_coins_every_three_minutes():
     assert read((PROJECT / "scrapyd.conf").read_text()) == [
-        Schedule("coins", "coins", every=timedelta(minutes=3))
+        Schedule("coins", "coins", every=timedelta(minutes=3), budget="auto")
     ]
 
 
@@ -45,6 +45,10 @@ def test_section_gives_arguments_and_settings():
     [
         ({}, "give either every = 3m or cron"),
         ({"every": "3m", "cron": "* * * * *"}, "give either"),
+        ({"budget": "auto", "cron": "* * * * *"}, "give either budget or cron"),
+        ({"budget": "0"}, "budget = 0: auto, or a number of calls a month from 1"),
+        ({"budget": "many"}, "budget = many: auto, or a number"),
+        ({"budget": "auto", "spider": "next"}, "budget is for the spider coins"),
         ({"every": "3"}, "every = 3: a number from 1 with s, m, h or d"),
         ({"every": "0m"}, "every = 0m"),
         ({"cron": "* * * *"}, "five fields"),

@@ -43,7 +43,7 @@ def health(
 def missed_runs(schedule: Schedule, last_success: datetime, now: datetime) -> int:
     """How often it was due since then, up to ``MISSED_MAX``."""
     if schedule.every:
-        return min(max((now - last_success) // schedule.every, 0), MISSED_MAX)
+        return min(max((now - last_success) // schedule.period, 0), MISSED_MAX)
     for number, due in enumerate(schedule.times_after(last_success)):
         if due > now or number == MISSED_MAX:
             return number

@@ -17,7 +17,12 @@ _NAME = re.compile(r"[\w.-]+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TIMES_AHEAD = 20
 _EVERY = re.compile(r"(\d+)([smhd])")
-OPTIONS = ("spider", "project", "every", "cron", "timezone", "overlap", "enabled")
+OPTIONS = ("spider", "project", "every", "cron", "timezone", "budget", "overlap", "enabled")
+AUTO = "auto"
+# Between two crawls with a budget, where no calls are counted.
+_UNCOUNTED = timedelta(minutes=3)
+# A whole pass of one with a budget is not to be missed for longer.
+_BUDGET_PERIOD = timedelta(days=1)
 _OVERLAPS = ("skip", "wait")
 _BOOLEANS = {"yes": True, "true": True, "on": True, "1": True} | {
     "no": False, "false": False, "off": False, "0": False
@@ -33,6 +38,8 @@ class Schedule(NamedTuple):
     every: timedelta | None = None
     cron: str | None = None
     timezone: tzinfo = ZoneInfo("UTC")
+    budget: str | None = None
+    """Calls a month to spend evenly, or ``auto`` for the credits of the plan."""
     overlap: str = "skip"
     """What becomes of a run while the one before is pending or running: ``skip``, or ``wait``."""
     enabled: bool = True
@@ -42,11 +49,15 @@ class Schedule(NamedTuple):
     @property
     def when(self) -> str:
         """The times as the section tells them."""
+        if self.budget:
+            return f"budget {self.budget}"
         return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every}"
 
     @property
     def period(self) -> timedelta:
         """From one time to the next, as it is just now for a cron expression."""
+        if self.budget:
+            return _BUDGET_PERIOD
         if self.every:
             return self.every
         first = self._next_cron_time(datetime.now(UTC))
@@ -75,7 +86,7 @@ class Schedule(NamedTuple):
     def times_after(self, moment: datetime) -> Iterator[datetime]:
         """All the times after a moment at which it is due."""
         while True:
-            moment = moment + self.every if self.every else self._next_cron_time(moment)
+            moment = moment + self.period if self.every else self._next_cron_time(moment)
             yield moment
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
@@ -124,13 +135,13 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
         raise ValueError(f"unknown {', '.join(sorted(unknown))}: allowed are {allowed}")
     if not own.get("spider"):
         raise ValueError("spider is missing: the name of a spider")
-    if ("every" in own) == ("cron" in own):
-        raise ValueError("give either every = 3m or cron = */3 * * * *")
+    _check_times(own)
     return Schedule(
         name=name,
         spider=own["spider"],
         project=own.get("project", PROJECT),
-        every=_every(own["every"]) if "every" in own else None,
+        every=_every(own["every"]) if "every" in own else _UNCOUNTED if "budget" in own else None,
+        budget=_budget(own["budget"]) if "budget" in own else None,
         cron=_cron(own["cron"]) if "cron" in own else None,
         timezone=_timezone(own.get("timezone", "UTC")),
         overlap=_one_of("overlap", own.get("overlap", "skip"), _OVERLAPS),
@@ -140,11 +151,28 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
     )
 
 
+def _check_times(own: Mapping[str, str]) -> None:
+    """One way to tell the times; ``every`` beside ``budget`` is for plans that count no calls."""
+    if "budget" not in own:
+        if ("every" in own) == ("cron" in own):
+            raise ValueError("give either every = 3m or cron = */3 * * * *, or budget = auto")
+    elif "cron" in own:
+        raise ValueError("give either budget or cron")
+    elif own["spider"] != "coins":
+        raise ValueError("budget is for the spider coins")
+
+
 def _every(text: str) -> timedelta:
     match = _EVERY.fullmatch(text)
     if not match or not int(match[1]):
         raise ValueError(f"every = {text}: a number from 1 with s, m, h or d, as 3m")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _budget(text: str) -> str:
+    if text != AUTO and not (text.isascii() and text.isdecimal() and int(text)):
+        raise ValueError(f"budget = {text}: auto, or a number of calls a month from 1")
+    return text
 
 
 def _cron(text: str) -> str:

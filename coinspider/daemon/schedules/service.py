@@ -1,7 +1,7 @@
 """Runs the schedules inside scrapyd, as jobs of its queue."""
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from scrapyd.interfaces import IPoller, ISpiderScheduler
@@ -9,12 +9,16 @@ from twisted.application.service import IServiceCollection, Service
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.schedules.budget_runs import BudgetRuns
+from coinspider.daemon.schedules.forecast import warning
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 
 log = Logger()
 TICK = 0.25  # seconds
 NAME = "schedules"
+# For so long no other scrapyd begins a run of the same budget.
+CLAIMED = timedelta(seconds=5)
 
 
 def service_named(name: str, app: Any) -> Any:
@@ -40,12 +44,15 @@ class ScheduleService(Service):
         self.app, self.states, self.now = app, states, now or states.now
         self.schedules = {schedule.name: schedule for schedule in schedules}
         self.state: dict[str, ScheduleState] = {}
+        self.budgets = BudgetRuns(self.schedules.values())
         self.ticking: Any = LoopingCall(self.tick)
 
     def startService(self) -> None:
         super().startService()
         for schedule in self.schedules.values():
             self.state[schedule.name] = self._resume(schedule)
+            if text := warning(schedule, self.now()):
+                log.emit(LogLevel.warn, "Schedule {name}: {text}", name=schedule.name, text=text)
         self.ticking.start(TICK)
 
     def stopService(self) -> None:
@@ -75,6 +82,9 @@ class ScheduleService(Service):
 
     def _look_at(self, schedule: Schedule, state: ScheduleState) -> None:
         now = self.now()
+        if schedule.budget:
+            self._look_at_budget(schedule, state, now)
+            return
         if schedule.is_too_late(state.next_time, now):
             state.next_time = schedule.next_time(now, now)
         if not schedule.enabled or state.next_time > now:
@@ -104,6 +114,25 @@ class ScheduleService(Service):
         period = schedule.shortest_period(now).total_seconds()
         return {"SCHEDULE_NODE": self.states.node, "SCHEDULE_PERIOD": f"{period:g}"}
 
+    def _look_at_budget(self, schedule: Schedule, state: ScheduleState, now: datetime) -> None:
+        """A run that is due waits for the end of the last one."""
+        if not schedule.enabled or state.paused:
+            return
+        run = self.budgets.next(schedule, state, now)
+        if run is None or run.at > now or self.active_job(schedule):
+            return
+        self.budgets.forget(schedule.name)
+        if self.states.claim(schedule.name, state, now + CLAIMED):
+            self._run(schedule, state, {}, run.part.arguments())
+            self.states.write(schedule.name, state)
+
+    def next_time(self, schedule: Schedule) -> datetime | None:
+        """When the next run is due; ``None`` where that is being looked up."""
+        if schedule.budget:
+            run = self.budgets.found.get(schedule.name)
+            return run.at if run else None
+        return self.state[schedule.name].next_time
+
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``."""
         job = self.state[schedule.name].last_job
@@ -132,13 +161,20 @@ class ScheduleService(Service):
     def _poller(self) -> Any:
         return self.app.getComponent(IPoller)
 
-    def _run(self, schedule: Schedule, state: ScheduleState, settings: dict[str, str]) -> str:
+    def _run(
+        self,
+        schedule: Schedule,
+        state: ScheduleState,
+        settings: dict[str, str],
+        part: Mapping[str, str] | None = None,
+    ) -> str:
         now = self.now()
         job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
         scheduler = self.app.getComponent(ISpiderScheduler)
         scheduler.schedule(
             schedule.project, schedule.spider, priority=0.0,
-            settings=settings | dict(schedule.settings), _job=job, **schedule.arguments,
+            settings=settings | dict(schedule.settings), _job=job,
+            **{**schedule.arguments, **(part or {})},
         )  # fmt: skip
         state.last_job, state.last_time = job, now
         state.run_count += 1

@@ -1,0 +1,111 @@
+"""``scrapy budget``: what the calls of a month are spent on, and how fresh that keeps the coins."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+
+if TYPE_CHECKING:
+    from coinspider.daemon.schedules.budget import PlannedRun
+    from coinspider.daemon.schedules.freshness import Freshness
+
+SHOWN = 12  # runs
+A_MONTH = timedelta(days=31)
+
+
+class Command(ScrapyCommand):
+    """Shows the plan of the next day, and what each of CoinGecko's plans gives."""
+
+    requires_project = True
+    requires_crawler_process = False
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def short_desc(self) -> str:
+        return "Show what the month's calls are spent on"
+
+    def long_desc(self) -> str:
+        return (
+            "Show how many calls are left in this month, what a schedule with budget = auto reads"
+            " in the next day, and how old the coins are with each of CoinGecko's plans: with that"
+            " schedule, and with whole crawls alone."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        group = parser.add_argument_group("Budget")
+        group.add_argument("--currency", default="usd", help="whose coins (default: %(default)s)")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        if args:
+            raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
+        try:
+            for line in _lines(opts.currency):
+                print(line)
+        except (ConfigurationError, DatabaseUnreachableError) as error:
+            raise UsageError(str(error), print_help=False) from None
+
+
+def _lines(currency: str) -> Iterator[str]:
+    from coinspider.daemon.schedules.budget import plan
+    from coinspider.daemon.schedules.budget_facts import (
+        read_budget,
+        read_credits,
+        read_reads,
+        settings_of,
+    )
+    from coinspider.daemon.schedules.schedule import AUTO, Schedule
+
+    schedule = Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
+    now = datetime.now(UTC)
+    known, budget = read_credits(settings_of(schedule)), read_budget(schedule, 1, now)
+    yield f"{known.account}: {known.used:,} calls in this month"
+    if budget is None:
+        yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
+    else:
+        yield f"{known.left:,} calls are left until {budget.month_end:%Y-%m-%d %H:%M} UTC"
+        runs = plan(budget, read_reads(currency, None), now, now + timedelta(days=1))
+        yield from _plan_lines(runs)
+    yield ""
+    yield from _table(budget.weights if budget else None)
+
+
+def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
+    calls = sum(run.part.calls for run in runs)
+    yield ""
+    yield f"In the next day budget = auto makes {len(runs)} crawls with {calls} calls:"
+    for run in runs[:SHOWN]:
+        yield f"  {run.at:%H:%M}  {run.part}"
+    if len(runs) > SHOWN:
+        yield f"  ... and {len(runs) - SHOWN} more"
+
+
+def _table(weights: Sequence[float] | None) -> Iterator[str]:
+    """The age of a coin, weighted by its volume, by plan; of a plan without credits nothing."""
+    from coinspider.daemon.schedules.budget import Budget, Reads, plan
+    from coinspider.daemon.schedules.budget_facts import USUAL_COINS
+    from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+    from coinspider.sources.coingecko import PLANS
+
+    weights = weights or volume_by_rank(USUAL_COINS)
+    start = datetime.now(UTC)
+    end, month = start + timedelta(days=3), start + A_MONTH
+    yield f"{'plan':<9}{'calls a month':>14}  {'budget = auto':<26}whole crawls alone"
+    yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
+    for name, of_plan in PLANS.items():
+        if of_plan.credits:
+            runs = plan(Budget(of_plan.credits, month, weights), Reads(None), start, end)
+            share = int(of_plan.credits * ((end - start) / A_MONTH))
+            ours = freshness(runs, weights, start, end)
+            naive = freshness(whole_passes(len(weights), share, start, end), weights, start, end)
+            yield f"{name:<9}{of_plan.credits:>14,}  {_ages(ours, 14)}{_ages(naive, 0)}"
+
+
+def _ages(found: "Freshness", width: int) -> str:
+    return f"{found.median / 60:<12.1f}{found.mean / 60:<{width}.1f}" + ("" if width else " min")

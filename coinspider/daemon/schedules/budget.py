@@ -1,0 +1,157 @@
+"""What a schedule with ``budget`` reads next, and when: a month's calls, spent where they matter.
+
+Ranked by market capitalisation, the coins are cut into parts of a few pages. Calls are spent evenly
+until the month ends. Whenever those for a part have come together, it is the turn of the part with
+the greatest ``weight * age ** 2`` per page. That makes the mean age of a coin, weighted by its
+volume, as small as it can be: by Lagrange, a page is best read every ``1 / sqrt(weight)`` units of
+time. Once a day a whole pass proves what was delisted, and finds what is new.
+
+Pure functions of time; nothing here asks the database or the clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# Where whole passes are as frequent, parts gain nothing.
+FREQUENT = timedelta(minutes=10)
+# CoinGecko's answers are that old: https://docs.coingecko.com/reference/coins-markets
+LEAST = timedelta(minutes=1)
+WHOLE_EVERY = timedelta(days=1)
+# Whole passes take no more of the calls than this, however few there are.
+_WHOLE_SHARE = 0.3
+# Each job is a process: with many calls a day the parts are larger instead.
+_JOB_EVERY = 120.0  # seconds
+_LEAST_PAGES = 2
+
+
+class Part(NamedTuple):
+    """Pages of the ranking, from 1; a whole pass reads all of them, and the empty one after."""
+
+    first_page: int
+    pages: int
+    is_whole: bool = False
+
+    @property
+    def calls(self) -> int:
+        return self.pages + self.is_whole
+
+    def numbers(self) -> range:
+        return range(self.first_page, self.first_page + self.pages)
+
+    def arguments(self) -> dict[str, str]:
+        """What the spider ``coins`` is told; a whole pass needs no argument."""
+        if self.is_whole:
+            return {}
+        return {"first_page": str(self.first_page), "pages": str(self.pages)}
+
+    def __str__(self) -> str:
+        if self.is_whole:
+            return "all pages"
+        last = self.first_page + self.pages - 1
+        return f"page {last}" if self.pages == 1 else f"pages {self.first_page} to {last}"
+
+
+class PlannedRun(NamedTuple):
+    """A part, and when it is due."""
+
+    at: datetime
+    part: Part
+
+
+class Reads(NamedTuple):
+    """When all pages were read last in one pass, and when each page (from 1) was; if they were."""
+
+    whole_at: datetime | None
+    page_at: Mapping[int, datetime] = {}
+    last_at: datetime | None = None
+    """When a part, whichever, was begun last."""
+    last_calls: int = 0
+
+
+class Budget(NamedTuple):
+    """Calls to spend, evenly, until the month ends; the weight of each page of the ranking."""
+
+    calls: float
+    month_end: datetime
+    weights: Sequence[float]
+
+    @property
+    def whole(self) -> Part:
+        return Part(1, len(self.weights), is_whole=True)
+
+    def parts(self, now: datetime) -> list[Part]:
+        """Page 1, page 2, and then a few pages each."""
+        size, count = max(_LEAST_PAGES, ceil(self.part_rate(now) * _JOB_EVERY)), len(self.weights)
+        rest = [Part(first, min(size, count - first + 1)) for first in range(3, count + 1, size)]
+        return [*(Part(page, 1) for page in (1, 2) if page <= count), *rest]
+
+    def rate(self, now: datetime) -> float:
+        """Calls a second."""
+        seconds = (self.month_end - now).total_seconds()
+        return max(self.calls, 0.0) / max(seconds, 1.0)
+
+    def whole_every(self, now: datetime) -> timedelta:
+        """The time between two whole passes; all calls go into them where that is short."""
+        alone = self._time_for(self.whole.calls, self.rate(now))
+        if alone <= FREQUENT:
+            return max(alone, LEAST)
+        return max(WHOLE_EVERY, self._time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
+
+    def part_rate(self, now: datetime) -> float:
+        """Calls a second for parts; 0 where all are whole passes."""
+        every = self.whole_every(now)
+        if every <= FREQUENT:
+            return 0.0
+        return max(0.0, self.rate(now) - self.whole.calls / every.total_seconds())
+
+    def _time_for(self, calls: int, rate: float) -> timedelta:
+        return timedelta(seconds=min(calls / rate, 1e9)) if rate > 0 else timedelta(days=10_000)
+
+
+def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
+    """What is to be read next; after the month's end it is to be planned anew."""
+    if reads.whole_at is None:
+        chosen = PlannedRun(now, budget.whole)
+    else:
+        whole = PlannedRun(max(now, reads.whole_at + budget.whole_every(now)), budget.whole)
+        part = _next_part(budget, reads, now)
+        chosen = min((run for run in (whole, part) if run), key=lambda run: run.at)
+    if chosen.part.calls > budget.calls:
+        return PlannedRun(budget.month_end, budget.whole)
+    return chosen
+
+
+def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None:
+    rate = budget.part_rate(now)
+    if rate <= 0:
+        return None
+    saved_up = timedelta(seconds=min(reads.last_calls / rate, 1e9))
+    at = max(now, (reads.last_at or now) + max(saved_up, LEAST))
+
+    ages = [
+        (at - max(reads.whole_at or at, reads.page_at.get(page, _LONG_AGO))).total_seconds()
+        for page in range(1, len(budget.weights) + 1)
+    ]
+    urgency = [weight * age**2 for weight, age in zip(budget.weights, ages, strict=True)]
+
+    def of_part(part: Part) -> float:
+        return sum(urgency[part.first_page - 1 :][: part.pages]) / part.pages
+
+    return PlannedRun(at, max(budget.parts(now), key=of_part))
+
+
+def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> list[PlannedRun]:
+    """All runs from now on, as they come if each one takes no time and nothing changes."""
+    runs: list[PlannedRun] = []
+    while (run := next_run(budget, reads, now)).at < min(until, budget.month_end):
+        runs.append(run)
+        now, budget = run.at, budget._replace(calls=budget.calls - run.part.calls)
+        if run.part.is_whole:
+            reads = reads._replace(whole_at=now, page_at={})
+        else:
+            page_at = {**reads.page_at, **dict.fromkeys(run.part.numbers(), now)}
+            reads = Reads(reads.whole_at, page_at, now, run.part.calls)
+    return runs

@@ -1,0 +1,136 @@
+"""What the database and the settings know of a schedule with ``budget``."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from scrapy.settings import BaseSettings, Settings
+from scrapy.utils.project import get_project_settings
+
+from coinspider.daemon.database import query
+from coinspider.daemon.schedules.budget import Budget, PlannedRun, Reads, next_run
+from coinspider.daemon.schedules.freshness import PAGE_SIZE, volume_by_rank
+from coinspider.daemon.schedules.schedule import AUTO, Schedule
+from coinspider.http.account import account_name
+from coinspider.http.limit_state import following_month
+from coinspider.sources.coingecko import api_from_settings, monthly_credits
+from coinspider.store.api_account import Usage
+
+USUAL_COINS = 17_500
+# Reported volumes are not all true; no page is without any weight.
+_SPREAD_EVENLY = 0.01
+_VOLUMES = f"""
+SELECT page, coalesce(sum(total_volume) FILTER (WHERE moves), 0)::float8 AS volume FROM (
+    SELECT total_volume,
+           (row_number() OVER (ORDER BY market_cap DESC NULLS LAST, coin_id) - 1) / {PAGE_SIZE}
+               AS page,
+           last_updated > max(last_updated) OVER () - interval '2 days' AS moves
+    FROM full_coin WHERE vs_currency = %s AND delisted_at IS NULL
+) AS ranked GROUP BY page ORDER BY page
+"""  # noqa: S608
+_READS = """
+SELECT coalesce((arguments->>'first_page')::int, 1) AS first_page,
+       (arguments->>'pages')::int AS pages, max(started_at) AS at
+FROM crawl
+WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
+    AND NOT arguments ?| ARRAY['ids', 'category', 'per_page', 'order']
+    AND started_at > now() - interval '40 days'
+GROUP BY 1, 2
+"""
+# Of whatever crawl: those by hand and of other nodes spend the same calls.
+_LAST = """
+SELECT started_at, page_count FROM crawl
+WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
+ORDER BY id DESC LIMIT 1
+"""
+_USAGE = """
+SELECT calls, credits, told_left, told_calls,
+       extract(epoch FROM now() - told_at)::float8 AS told_age
+FROM api_usage
+WHERE account = %s AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+"""
+
+
+class Credits(NamedTuple):
+    """Of an account: what a month has, and what is left; ``None`` where none are counted."""
+
+    account: str
+    monthly: int | None
+    left: int | None
+    used: int
+
+
+def settings_of(schedule: Schedule) -> Settings:
+    """The project's settings, with those of the schedule."""
+    settings = get_project_settings()
+    settings.setdict(dict(schedule.settings), priority="cmdline")
+    return settings
+
+
+def read_credits(settings: BaseSettings) -> Credits:
+    """For threads. Raises :exc:`ConfigurationError` for settings that do not fit."""
+    base_url, key = api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
+    account, monthly = account_name(base_url, key), monthly_credits(settings)
+    found = query(_USAGE, [account])
+    usage = Usage(**found[0]) if found else Usage()
+    return Credits(account, monthly or usage.credits, usage.left(monthly), usage.calls)
+
+
+def read_weights(vs_currency: str) -> list[float]:
+    """The weight of each page of the ranking, all together 1; a guess before the first crawl."""
+    volumes = [row["volume"] for row in query(_VOLUMES, [vs_currency])]
+    whole = sum(volumes)
+    if not whole:
+        return volume_by_rank(len(volumes) * PAGE_SIZE or USUAL_COINS)
+    even = _SPREAD_EVENLY / len(volumes)
+    return [(1 - _SPREAD_EVENLY) * volume / whole + even for volume in volumes]
+
+
+def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
+    """When the pages were read last, by whatever crawl; the schedule itself ran at ``last_at``."""
+    whole_at: datetime | None = None
+    page_at: dict[int, datetime] = {}
+    for row in query(_READS, [vs_currency]):
+        if row["pages"] is None and row["first_page"] == 1:
+            whole_at = row["at"]
+        else:
+            last = row["first_page"] + (row["pages"] or 0)
+            for page in range(row["first_page"], last):
+                page_at[page] = max(row["at"], page_at.get(page, row["at"]))
+    for row in query(_LAST, [vs_currency]):
+        begun = max(row["started_at"], last_at or row["started_at"])
+        return Reads(whole_at, page_at, begun, row["page_count"])
+    return Reads(whole_at, page_at, last_at, 1)
+
+
+def read_budget(schedule: Schedule, number: int, now: datetime) -> Budget | None:
+    """The share of one of a ``number`` of such schedules; ``None`` where no calls are counted."""
+    settings = settings_of(schedule)
+    known, month_end = read_credits(settings), following_month(now)
+    calls: float | None = None
+    if known.left is not None:
+        reserve = settings.getfloat("BUDGET_RESERVE_SHARE") * (known.monthly or known.left)
+        calls = (known.left - reserve) / number
+    if schedule.budget != AUTO:
+        month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
+        own = int(schedule.budget or 0) * ((month_end - now) / month)
+        calls = own if calls is None else min(own, calls)
+    if calls is None:
+        return None
+    return Budget(calls, month_end, read_weights(_currency(schedule.arguments)))
+
+
+def read_next_run(schedule: Schedule, number: int, last_at: datetime | None) -> PlannedRun:
+    """What the schedule reads next. For threads; raises what :func:`query` does."""
+    now = datetime.now(UTC)
+    budget = read_budget(schedule, number, now)
+    reads = read_reads(_currency(schedule.arguments), last_at)
+    if budget is None:
+        whole = Budget(0, now, []).whole
+        assert schedule.every
+        return PlannedRun(max(now, last_at + schedule.every) if last_at else now, whole)
+    return next_run(budget, reads, now)
+
+
+def _currency(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("vs_currency", "usd"))

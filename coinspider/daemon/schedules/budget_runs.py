@@ -1,0 +1,52 @@
+"""The next run of each schedule with ``budget``, looked up beside the reactor."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger, LogLevel
+
+from coinspider.daemon.schedules.budget import PlannedRun
+from coinspider.daemon.schedules.budget_facts import read_next_run
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.state import ScheduleState
+
+log = Logger()
+# Crawls by hand, and those of other machines, spend the same calls.
+LOOKED_UP_EVERY = timedelta(minutes=1)
+
+
+class BudgetRuns:
+    """Knows what is due next, as it was a minute ago at most; nothing while it is looked up."""
+
+    def __init__(self, schedules: Iterable[Schedule]):
+        self.number = sum(bool(s.budget and s.enabled) for s in schedules)
+        self.found: dict[str, PlannedRun] = {}
+        self.looked_up_at: dict[str, datetime] = {}
+
+    def next(self, schedule: Schedule, state: ScheduleState, now: datetime) -> PlannedRun | None:
+        looked_up_at = self.looked_up_at.get(schedule.name)
+        if looked_up_at is None or abs(now - looked_up_at) >= LOOKED_UP_EVERY:
+            self.looked_up_at[schedule.name] = now
+            looking: Any = deferToThread(
+                read_next_run, schedule, max(1, self.number), state.last_time
+            )
+            looking.addCallbacks(self._keep, self._failed, [schedule.name], {}, [schedule.name])
+        return self.found.get(schedule.name)
+
+    def forget(self, name: str) -> None:
+        """A run has begun: what comes after it is to be looked up."""
+        self.found.pop(name, None)
+        self.looked_up_at.pop(name, None)
+
+    def _keep(self, run: PlannedRun, name: str) -> None:
+        self.found[name] = run
+
+    def _failed(self, failure: Any, name: str) -> None:
+        self.found.pop(name, None)
+        log.emit(
+            LogLevel.warn,
+            "Schedule {name}: what is left can't be looked up: {reason}",
+            name=name, reason=failure.getErrorMessage(),
+        )  # fmt: skip

@@ -1,0 +1,65 @@
+"""How old the coins in the database are, if they are read at certain times."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from coinspider.daemon.schedules.budget import Part, PlannedRun
+
+PAGE_SIZE = 250
+
+
+class Freshness(NamedTuple):
+    """The age of a coin at any moment, weighted by its volume, in seconds; calls that it took."""
+
+    median: float
+    mean: float
+    calls: int
+
+
+def volume_by_rank(coins: int) -> list[float]:
+    """The share of each page in the volume where nothing is known yet: that of a coin is 1/rank."""
+    pages = [
+        sum(1 / rank for rank in range(first, min(first + PAGE_SIZE, coins + 1)))
+        for first in range(1, coins + 1, PAGE_SIZE)
+    ]
+    return [page / sum(pages) for page in pages]
+
+
+def whole_passes(pages: int, calls: int, start: datetime, end: datetime) -> list[PlannedRun]:
+    """The same calls spent on whole passes alone, evenly."""
+    part = Part(1, pages, is_whole=True)
+    count = calls // part.calls
+    return [PlannedRun(start + (end - start) / count * n, part) for n in range(count)]
+
+
+def freshness(
+    runs: Iterable[PlannedRun], weights: Sequence[float], start: datetime, end: datetime
+) -> Freshness:
+    """Of all moments and coins; before the first run all of them count as read at the start.
+
+    Between two reads of a page its age grows from 0 to the time between them, so the ages of a page
+    are uniform in each of these times.
+    """
+    read_at = [start] * len(weights)
+    spans: list[tuple[float, float]] = []  # seconds, and the weight of the page
+    calls = 0
+    for run in [*runs, PlannedRun(end, Part(1, len(weights)))]:
+        calls += run.part.calls
+        for number in run.part.numbers():
+            page = number - 1
+            spans.append(((run.at - read_at[page]) / timedelta(seconds=1), weights[page]))
+            read_at[page] = run.at
+    whole = sum(seconds * weight for seconds, weight in spans)
+    mean = sum(seconds**2 / 2 * weight for seconds, weight in spans) / whole
+    return Freshness(_median(spans, whole), mean, calls - len(weights))
+
+
+def _median(spans: Sequence[tuple[float, float]], whole: float) -> float:
+    """The age that half of all moments are below."""
+    low, high = 0.0, max(seconds for seconds, _ in spans)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = sum(min(seconds, middle) * weight for seconds, weight in spans)
+        low, high = (middle, high) if below < whole / 2 else (low, middle)
+    return high

@@ -1,0 +1,91 @@
+"""The APIs and keys that are in use, for people and for Prometheus: a value for each."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+from psycopg import Connection, errors
+
+from coinspider.http.limit_state import LimitState, count_since, following_month
+from coinspider.store.api_account import Usage
+
+_ACCOUNTS = """
+SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
+       coalesce(calls, 0), credits, told_left, told_calls,
+       extract(epoch FROM now() - told_at)::float8
+FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.name
+    AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+ORDER BY account.updated_at DESC
+"""
+
+
+class ApiUsage(NamedTuple):
+    """What is known of one API and key; calls are those of all crawls.
+
+    ``told_calls`` in ``told_period`` seconds are the limit as a setting or the plan says it,
+    ``learned_calls`` in ``learned_period`` as refusals or headers did: 0 where they did not.
+    """
+
+    account: str
+    calls_this_minute: int
+    calls_this_month: int
+    told_calls: int
+    told_period: float
+    learned_calls: int
+    learned_period: float
+    waiting_crawls: int
+    wait_reason: str
+    """Why the crawls wait just now; empty where none does."""
+    credits_left: int | None
+    credits_until: datetime
+    """When new ones come."""
+    credits_last_until: datetime | None
+    """When they are used up, at the pace of this month; ``None`` where they are not."""
+    exhausted: str
+    """The API's words, where it says that none are left."""
+
+
+def list_api_usage(connection: Connection) -> list[ApiUsage]:
+    """The account that was used last comes first."""
+    try:
+        rows = connection.execute(_ACCOUNTS).fetchall()
+    except errors.UndefinedTable:
+        return []
+    return [
+        _usage(name, msgspec.json.decode(state, type=LimitState), now, Usage(*usage))
+        for name, state, now, *usage in rows
+    ]
+
+
+def _usage(name: str, state: LimitState, now: float, usage: Usage) -> ApiUsage:
+    moment = datetime.fromtimestamp(now, UTC)
+    left = usage.left(None)
+    waiting = sum(h.waits and h.active_until > now for h in state.holders.values())
+    is_exhausted = state.exhausted_until > now
+    return ApiUsage(
+        account=name,
+        calls_this_minute=count_since(state, now - 60),
+        calls_this_month=usage.calls,
+        told_calls=state.told.calls,
+        told_period=state.told.period,
+        learned_calls=state.calls,
+        learned_period=state.calls / state.rate if state.rate else state.period,
+        waiting_crawls=waiting,
+        wait_reason=_reason(state, now) if waiting else "",
+        credits_left=0 if is_exhausted else left,
+        credits_until=following_month(moment),
+        credits_last_until=_last_until(moment, usage.calls, left),
+        exhausted=state.exhausted_words if is_exhausted else "",
+    )
+
+
+def _reason(state: LimitState, now: float) -> str:
+    return state.why if state.blocked_until > now else "the calls of the period are used up"
+
+
+def _last_until(now: datetime, calls: int, left: int | None) -> datetime | None:
+    begun = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if not calls or left is None:
+        return None
+    end = now + (now - begun) * (left / calls)
+    return end if end < following_month(now) else None

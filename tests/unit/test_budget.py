@@ -1,0 +1,127 @@
+"""What a schedule with a budget reads, on a clock of its own, and how fresh that keeps coins."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
+from coinspider.daemon.schedules.forecast import warning
+from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+from coinspider.daemon.schedules.schedule import Schedule
+
+START = datetime(2026, 12, 1, tzinfo=UTC)
+END = datetime(2027, 1, 1, tzinfo=UTC)
+WEIGHTS = volume_by_rank(17_250)
+DEMO = 10_000
+
+
+@pytest.fixture(scope="module")
+def month():
+    """A month of a Demo key that nobody else uses, with the shipped reserve."""
+    return plan(Budget(DEMO * 0.98, END, WEIGHTS), Reads(None), START, END)
+
+
+def test_never_a_call_over_the_budget(month):
+    assert DEMO * 0.95 < sum(run.part.calls for run in month) <= DEMO * 0.98
+
+
+def test_calls_are_spent_evenly_to_the_months_end(month):
+    for day in range(31):
+        begun = START + timedelta(days=day)
+        calls = sum(r.part.calls for r in month if begun <= r.at < begun + timedelta(days=1))
+        assert calls == pytest.approx(DEMO * 0.98 / 31, rel=0.2)
+
+
+def test_all_pages_are_read_at_once_each_day(month):
+    whole = [run.at for run in month if run.part.is_whole]
+    assert whole[0] == START
+    assert all(later - sooner <= timedelta(days=1, hours=1) for sooner, later in pairwise(whole))
+
+
+def test_every_page_has_its_turn(month):
+    read = {page for run in month for page in run.part.numbers() if not run.part.is_whole}
+    assert read == set(range(1, 70))
+
+
+def test_coins_are_much_fresher_than_by_whole_passes(month):
+    ours = freshness(month, WEIGHTS, START, END)
+    naive = freshness(whole_passes(69, DEMO, START, END), WEIGHTS, START, END)
+    assert naive.median / 60 == pytest.approx(157, abs=1)
+    assert naive.mean / 60 == pytest.approx(157, abs=1)
+    assert ours.median <= naive.median / 5
+    assert ours.mean <= naive.mean / 2
+    assert ours.calls <= DEMO
+
+
+def test_many_calls_all_go_into_whole_passes():
+    runs = plan(Budget(16_000, START + timedelta(days=1), WEIGHTS), Reads(None), START, END)
+    assert {run.part.is_whole for run in runs} == {True}
+    gaps = {later.at - sooner.at for sooner, later in pairwise(runs)}
+    assert max(gaps) < timedelta(minutes=7)
+
+
+def test_what_does_not_suffice_is_told():
+    every = Schedule("coins", "coins", every=timedelta(minutes=3))
+    credits_of_month = {"COINGECKO_MONTHLY_CREDITS": "10000"}
+    text = warning(every._replace(settings=credits_of_month), START)
+    assert text == (
+        "every 0:03:00 needs 1,056,480 calls a month, the plan has 10,000: used up on day 1 at"
+        " 07:02 UTC. budget = auto makes them last"
+    )
+    assert warning(every._replace(arguments={"pages": "1"}, settings=credits_of_month), START)
+    for fitting in (
+        every._replace(settings={"COINGECKO_MONTHLY_CREDITS": "2000000"}),
+        every._replace(settings=credits_of_month, every=timedelta(hours=12)),
+        every._replace(settings=credits_of_month, budget="auto"),
+        every._replace(settings=credits_of_month, enabled=False),
+        every._replace(settings=credits_of_month, spider="next"),
+    ):
+        assert warning(fitting, START) is None
+
+
+def test_first_run_is_a_whole_pass_at_once():
+    run = next_run(Budget(1000, END, WEIGHTS), Reads(None), START)
+    assert run == PlannedRun(START, Part(1, 69, is_whole=True))
+    assert run.part.arguments() == {}
+
+
+@pytest.mark.parametrize("calls", [0, -5, 0.5])
+def test_nothing_is_read_once_all_is_spent(calls):
+    assert next_run(Budget(calls, END, WEIGHTS), Reads(START), START).at == END
+
+
+def test_what_does_not_suffice_for_the_next_part_is_kept():
+    runs = plan(Budget(69, END, WEIGHTS), Reads(None), START, END)
+    assert sum(run.part.calls for run in runs) <= 69
+
+
+def test_page_that_a_crawl_by_hand_has_read_is_not_read_again_at_once():
+    budget, hour = Budget(DEMO, END, WEIGHTS), timedelta(hours=1)
+    assert next_run(budget, Reads(START), START + hour).part == Part(1, 1)
+    by_hand = Reads(START, {1: START + hour}, START + hour, 1)
+    assert next_run(budget, by_hand, START + hour).part == Part(2, 1)
+
+
+def test_part_is_asked_for_by_its_pages():
+    part = Part(5, 2)
+    assert part.arguments() == {"first_page": "5", "pages": "2"}
+    assert str(part) == "pages 5 to 6"
+    assert str(Part(1, 1)) == "page 1"
+
+
+@pytest.mark.parametrize("coins", [1, 250, 251, 600])
+def test_few_coins_have_a_plan_too(coins):
+    weights = volume_by_rank(coins)
+    runs = plan(Budget(300, END, weights), Reads(None), START, START + timedelta(days=3))
+    assert runs
+    assert {page for run in runs for page in run.part.numbers()} == set(range(1, len(weights) + 1))
+
+
+def test_ages_of_a_page_are_uniform_between_its_reads():
+    runs = [
+        PlannedRun(START + timedelta(hours=hour), Part(1, 1, is_whole=True)) for hour in range(24)
+    ]
+    found = freshness(runs, [1.0], START, START + timedelta(days=1))
+    assert found.mean == pytest.approx(1800)
+    assert found.median == pytest.approx(1800)
