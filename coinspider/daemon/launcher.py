@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from scrapyd import Config
 from scrapyd.launcher import Launcher
 from twisted.internet import defer, reactor
@@ -26,7 +27,10 @@ class GracefulLauncher(Launcher):
         super().__init__(config, app)
         self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
         self.stopping = False
-        self.failed_jobs = FailedJobs(Path(config.get("dbs_dir", "dbs")) / "failed_jobs.db")
+        self.failed_jobs = self._failed_jobs(config)
+
+    def _failed_jobs(self, config: Config) -> FailedJobs:
+        return FailedJobs(Path(config.get("dbs_dir", "dbs")) / "failed_jobs.db")
 
     def _spawn_process(self, message: dict[str, Any], slot: int) -> None:
         super()._spawn_process(message, slot)
@@ -35,7 +39,7 @@ class GracefulLauncher(Launcher):
     def _note(self, job: FailedJob) -> None:
         try:
             self.failed_jobs.add(job)
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error, psycopg.Error):
             log.failure("That job {job} failed can't be kept", job=job.job)
 
     def _get_message(self, slot: int) -> None:

@@ -89,6 +89,24 @@ def test_job_runs_where_there_is_room_and_is_seen_and_ended_through_any_node(nod
     assert [node["name"] for node in first.get("daemonstatus.json")["nodes"]] == ["node0", "node1"]
 
 
+def test_view_of_the_jobs_shows_those_of_all_nodes(nodes, slow_api):
+    first, second = nodes(**slow_api), nodes(**slow_api)
+    currencies(first, ["usd", "eur"])
+    wait_until(lambda: len(running(first)) == 2)
+    for daemon in (first, second):
+        page = daemon.open("jobs")
+        assert "on node0" in page
+        assert "on node1" in page
+
+
+def test_any_node_tells_why_a_job_failed_before_it_crawled(nodes):
+    first, second = nodes(COINGECKO_PLAN="gold"), nodes(COINGECKO_PLAN="gold")
+    [job] = currencies(first, ["btc"])
+    for daemon in (first, second):
+        wait_until(lambda asked=daemon: asked.crawl(job)["outcome"])
+        assert "COINGECKO_PLAN must be one of" in daemon.crawl(job)["message"]
+
+
 def test_job_of_a_dead_node_runs_again_once_elsewhere(nodes, slow_api, query):
     first = nodes(**slow_api)
     [job] = currencies(first, ["usd"])

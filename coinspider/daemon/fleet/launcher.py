@@ -6,7 +6,9 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from coinspider.daemon import database
+from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.fleet.egg_storage import PostgresEggStorage
+from coinspider.daemon.fleet.failed_jobs import FleetFailedJobs
 from coinspider.daemon.fleet.fleet import fleet
 from coinspider.daemon.fleet.runs import running_runs
 from coinspider.daemon.launcher import GracefulLauncher
@@ -35,6 +37,9 @@ class FleetLauncher(GracefulLauncher):
         except Exception:
             # The crawl goes on: its own row says what becomes of it.
             log.failure("The run of job {job} can't be noted", job=message["_job"])
+
+    def _failed_jobs(self, config: Any) -> FailedJobs:
+        return FleetFailedJobs()
 
     def running_jobs(self) -> set[str]:
         """The jobs that run now, on any node."""

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 
 TAIL_BYTES = 16_384
 _COLUMNS = """
 id, queue_id, project, spider, job, node, process_id AS pid,
-started_at AT TIME ZONE 'UTC' AS start_time, ended_at AT TIME ZONE 'UTC' AS end_time, outcome
+started_at AS start_time, ended_at AS end_time, outcome
 """
 _BEGIN = """
 INSERT INTO fleet_run (queue_id, project, spider, job, node, process_id)
@@ -46,7 +46,7 @@ ORDER BY id DESC LIMIT 1
 
 
 class Run(NamedTuple):
-    """One run of a job. Times are UTC, without a zone, as scrapyd's own."""
+    """One run of a job. Times are this machine's, without a zone, as scrapyd has them."""
 
     id: int
     queue_id: int | None
@@ -58,6 +58,15 @@ class Run(NamedTuple):
     start_time: datetime
     end_time: datetime | None
     outcome: str | None
+
+
+def _run(**row: Any) -> Run:
+    local = {
+        name: row[name].astimezone().replace(tzinfo=None)
+        for name in ("start_time", "end_time")
+        if row[name]
+    }
+    return Run(**row | local)
 
 
 def begin_run(connection: psycopg.Connection, process: Any, node: str, queue_id: int | None) -> int:
@@ -93,12 +102,12 @@ def has_ended(connection: psycopg.Connection, job: str) -> bool:
 
 
 def running_runs(connection: psycopg.Connection) -> list[Run]:
-    return connection.cursor(row_factory=class_row(Run)).execute(_RUNNING).fetchall()
+    return connection.cursor(row_factory=kwargs_row(_run)).execute(_RUNNING).fetchall()
 
 
 def finished_runs(connection: psycopg.Connection, limit: int) -> list[Run]:
     """The newest first."""
-    return connection.cursor(row_factory=class_row(Run)).execute(_FINISHED, [limit]).fetchall()
+    return connection.cursor(row_factory=kwargs_row(_run)).execute(_FINISHED, [limit]).fetchall()
 
 
 def count_finished_runs(connection: psycopg.Connection) -> int:

@@ -39,6 +39,15 @@ CREATE TABLE IF NOT EXISTS fleet_egg (
     stored_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project, version)
 );
+CREATE TABLE IF NOT EXISTS fleet_failed_job (
+    job text PRIMARY KEY,
+    spider text NOT NULL,
+    arguments jsonb NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL,
+    exit_status integer,
+    message text NOT NULL
+);
 CREATE TABLE IF NOT EXISTS fleet_schedule (
     name text PRIMARY KEY,
     definition text NOT NULL,

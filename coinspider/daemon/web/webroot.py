@@ -26,7 +26,7 @@ class Webroot(website.Root):
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
         self.putChild(b"", Home(self))
-        self.putChild(b"jobs", Jobs(self))
+        self.putChild(b"jobs", _jobs(config)(self))
         self.putChild(b"favicon.svg", Data(_ICON, "image/svg+xml"))
         if self.logs_dir:
             self.putChild(b"logs", _logs(config)(self.logs_dir, "text/plain"))
@@ -61,6 +61,14 @@ class FolderMixin:
             files.path, files.listNames(), files.contentTypes, files.contentEncodings,
             files.defaultType,
         )  # fmt: skip
+
+
+def _jobs(config: Config) -> Any:
+    if not uses_fleet(config):
+        return Jobs
+    from coinspider.daemon.fleet.jobs_view import FleetJobsMixin
+
+    return type("FleetJobs", (FleetJobsMixin, Jobs), {})
 
 
 def _logs(config: Config) -> Any:
