@@ -48,6 +48,9 @@ written AS (
         ELSE ARRAY[]::bigint[]
     END
 """
+# PostgreSQL keeps the plan of a prepared statement from its sixth execution on. After fewer items
+# the table may be so small that the plan reads all of it for each item, also when it has grown.
+_PREPARED_FROM = 100
 _HISTORY = """,
 recorded AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM written)
 """
@@ -103,8 +106,8 @@ async def upsert(
     """
     values = {"items": Json(items, dumps=encode), "sent": len(items), **batch.values}
     statement = _statement(Statement(type(items[0]), history, repeated))
-    # Not prepared: the plan would date from when the table was empty.
-    row = await (await connection.execute(statement, values, prepare=False)).fetchone()
+    prepare = len(items) >= _PREPARED_FROM
+    row = await (await connection.execute(statement, values, prepare=prepare)).fetchone()
     if row is None:
         return None
     *totals, left = row
