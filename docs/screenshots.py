@@ -7,23 +7,21 @@ from pathlib import Path
 
 from tests.helpers.browser import chromium
 
-PAGES = {
-    "overview": "",
-    "coins": "coins",
-    "coin": "coin?id=aurel&range=30d",
-    "candles": "coin?id=aurel&range=30d&candles=1",
-    "crawls": "crawls",
-}
-SCHEMES = ("light", "dark")
+PICTURES = [
+    ("coins", "light", "coins"),
+    ("coins", "dark", "coins"),
+    ("coin", "light", "coin?id=aurel&range=30d"),
+    ("candles", "dark", "coin?id=aurel&range=30d&candles=1"),
+    ("crawls", "light", "crawls"),
+]
 SIZE = {"width": 1280, "height": 720}
 PHONE = {"width": 375, "height": 700}
 
 
 def main(url: str) -> None:
     with chromium() as browser:
-        for name, path in PAGES.items():
-            for scheme in SCHEMES:
-                _take(browser, f"{url}/{path}", f"{name}-{scheme}", scheme, SIZE)
+        for name, scheme, path in PICTURES:
+            _take(browser, f"{url}/{path}", f"{name}-{scheme}", scheme, SIZE)
         _take(browser, f"{url}/coins", "coins-phone", "light", PHONE)
 
 

@@ -31,6 +31,15 @@ _ROWS = f"""
 SELECT {{columns}} {_MATCHING}
 ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
 """
+# Sorted are the keys alone, and only the rows of the page are read whole: 200,000 wide rows would
+# not fit in memory.
+_PAGE = f"""
+SELECT {{columns}} FROM {{table}} JOIN (
+    SELECT {{primary_key}} {_MATCHING}
+    ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
+) AS page USING ({{primary_key}})
+ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}}
+"""  # noqa: S608
 _COUNT = f"SELECT count(*) {_MATCHING}"
 _FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
@@ -129,7 +138,9 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
     _check_columns(chosen.item_class, sort, *chosen.columns, *wanted)
-    query = sql.SQL(_ROWS).format(
+    statement = _ROWS if chosen.limit is None else _PAGE
+    query = sql.SQL(statement).format(
+        primary_key=_names(primary_key(chosen.item_class)),
         columns=_names(chosen.columns),
         sort=sql.Identifier(sort),
         direction=sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC"),

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from psycopg import Connection
 
+from coinspider.daemon.database import database_url
 from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, sparkline
 from coinspider.daemon.web.coin_columns import CHANGES, COLUMNS, GROUPS, LAST_7_DAYS, SHOWN
 from coinspider.daemon.web.coin_query import SORTABLE, CoinQuery, coin_query
+from coinspider.daemon.web.memory import Memory
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
@@ -29,6 +31,8 @@ RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 DAYS_MAX = 36_500
 _HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
 _CANDLES_MAX = 400
+_counts: Memory[int] = Memory(5.0)  # seconds
+_known_currencies: Memory[list[str]] = Memory(5.0)
 _LIMITS = (25, 50, 100, 250, 1000)
 # What the rows are asked for beside the columns that are shown.
 _NEEDED = ("coin_id", "name", "symbol", "image", "current_price", "last_updated", "delisted_at")
@@ -41,7 +45,7 @@ class Coins(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
         query = coin_query(arguments)
-        total = count_rows(connected, query.chosen)
+        total = _count(connected, query)
         limit = query.chosen.limit or total
         pages = max(1, -(-total // limit))
         page = min(query.page, pages)
@@ -53,7 +57,7 @@ class Coins(DatabaseView):
             "coins.html",
             **known, query=query, columns=[COLUMNS[name] for name in query.columns],
             all_columns=COLUMNS, shown=SHOWN, sortable=SORTABLE, rows=rows, listed=LISTED,
-            currencies=list_values(connected, FullCoin, "vs_currency"), limits=_LIMITS,
+            currencies=_all_currencies(connected), limits=_LIMITS,
             total=total, page=page, pages=pages, first=(page - 1) * limit + 1,
             arguments=query.arguments,
         )  # fmt: skip
@@ -83,6 +87,18 @@ class Coin(DatabaseView):
             ("90d", "1y", "all") else "1h",
             arguments={"id": coin_id, "currency": currency} | kept,
         )  # fmt: skip
+
+
+def _count(connected: Connection, query: CoinQuery) -> int:
+    """Leafing and sorting leave it as it is, and counting 200,000 rows takes as long as a page."""
+    counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0)
+    return _counts.get((database_url(), repr(counted)), lambda: count_rows(connected, query.chosen))
+
+
+def _all_currencies(connected: Connection) -> list[str]:
+    return _known_currencies.get(
+        database_url(), lambda: list_values(connected, FullCoin, "vs_currency")
+    )
 
 
 def _rows(connected: Connection, query: CoinQuery) -> list[dict[str, Any]]:
