@@ -1,8 +1,15 @@
 """Secrets that come from files, as containers and systemd hand them out."""
 
 import os
+import re
+import stat
 import sys
 from pathlib import Path
+
+_SECRET = re.compile(
+    r"^\s*(?:export\s+)?(?:\w+_(?:KEY|TOKEN|PASSWORD)|DATABASE_URL|ALERT_URL)[ \t]*=[ \t]*\S",
+    re.MULTILINE,
+)
 
 
 def secret(name: str) -> str | None:
@@ -21,3 +28,17 @@ def secret(name: str) -> str | None:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         print(f"coinspider: {name}_FILE={path} can't be read: {reason}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
+
+
+def warn_of_open_file(path: Path) -> None:
+    """Say so, in one line on standard error, where others can read the secrets in ``.env``."""
+    try:
+        is_open = os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+        if is_open and _SECRET.search(path.read_text("utf-8", "replace")):
+            print(  # noqa: T201
+                f"coinspider: {path} holds secrets that other users of this machine can read:"
+                f" chmod 600 {path}",
+                file=sys.stderr,
+            )
+    except OSError:
+        return

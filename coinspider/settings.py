@@ -10,11 +10,13 @@ from dotenv import load_dotenv
 from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
-from coinspider.secret_files import secret
+from coinspider.secret_files import secret, warn_of_open_file
 
 # From an egg, in scrapyd, there is neither file.
 if _scrapy_cfg := closest_scrapy_cfg():
-    load_dotenv(Path(_scrapy_cfg).with_name(".env"))
+    _dotenv = Path(_scrapy_cfg).with_name(".env")
+    warn_of_open_file(_dotenv)
+    load_dotenv(_dotenv)
 
 BOT_NAME = "coinspider"
 SPIDER_MODULES = ["coinspider.spiders"]

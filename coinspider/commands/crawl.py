@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 
 from scrapy import signals
@@ -61,6 +62,7 @@ class Command(CrawlCommand):
         crawler = self._create_crawler(args[0])
         survive_full_disk()
         crawler.signals.connect(survive_full_disk, signals.engine_started)
+        _end_with_the_terminal()
         crawl = self.crawler_process.crawl(crawler, **opts.spargs)
         assert isinstance(crawl, asyncio.Task)
         self.crawler_process.start()
@@ -75,3 +77,10 @@ class Command(CrawlCommand):
             print(line, file=sys.stderr)
         print(f"coinspider: {outcome.message}", file=sys.stderr)
         self.exitcode = outcome.status
+
+
+def _end_with_the_terminal() -> None:
+    """A terminal that is closed ends the crawl in order, unless nohup keeps that from it."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup and signal.getsignal(hangup) == signal.SIG_DFL:
+        signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))

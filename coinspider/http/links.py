@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from scrapy import Request
 
 from coinspider.errors import LinkRefusedError
+from coinspider.text import visible
 
 # The key in a request's meta for the URL that the crawl began with.
 HOME_META = "home_url"
@@ -31,7 +32,12 @@ def check_link(
     ``rewrites`` takes the home host for any other that is not allowed. Raises
     :exc:`LinkRefusedError` for any other place that is not among the allowed hosts.
     """
-    parts, home_parts = urlsplit(link), urlsplit(home)
+    home_parts = urlsplit(home)
+    try:
+        parts = urlsplit(link)
+        parts.port  # noqa: B018 (it is read when it is asked for)
+    except ValueError as error:
+        raise LinkRefusedError(f"a link is no URL: {visible(link)[:200]} ({error})") from None
     if _is_behind_proxy(parts, home_parts):
         link = parts._replace(scheme="https", netloc=home_parts.netloc).geturl()
     if origin(link) == origin(home):

@@ -180,11 +180,12 @@ def test_unwritable_feed_fails_the_crawl(scrapy, sandbox):
     assert "feed" in last_line(done)
 
 
-def test_ctrl_c_stores_what_has_arrived(scrapy, sandbox, query):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
+def test_stop_stores_what_has_arrived(scrapy, sandbox, query, sign):
     api = sandbox("--coins", 5000, "--latency", "0.3")
     crawl = scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url)
     wait_until(lambda: len(api.calls()) >= 4)
-    crawl.send_signal(signal.SIGINT)
+    crawl.send_signal(sign)
     _, err = crawl.communicate(timeout=20)
     assert crawl.returncode == 130
     assert "the crawl was interrupted" in err.strip().splitlines()[-1]

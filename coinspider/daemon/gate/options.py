@@ -1,9 +1,10 @@
 """What ``scrapyd.conf`` and the environment say about who may come in."""
 
-import os
 from typing import NamedTuple
 
 from scrapyd import Config
+
+from coinspider.secret_files import secret
 
 BODY_MAX = 256 * 1024  # bytes
 EGG_MAX = 64 * 1024 * 1024  # bytes
@@ -27,7 +28,7 @@ class GateOptions(NamedTuple):
         """The environment comes first, as scrapyd has it."""
 
         def option(name: str, default: str = "") -> str:
-            value = os.getenv(f"SCRAPYD_{name.upper()}") or config.get(name, default)
+            value = secret(f"SCRAPYD_{name.upper()}") or config.get(name, default)
             return str(value).strip()
 
         return cls(

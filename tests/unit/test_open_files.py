@@ -1,0 +1,30 @@
+"""A ``.env`` with secrets that others can read."""
+
+import pytest
+
+from coinspider.secret_files import warn_of_open_file
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "warned"),
+    [
+        ("COINGECKO_API_KEY=abc", 0o644, True),
+        ("# mine\nexport DATABASE_URL = 'postgresql://u:p@h/d'", 0o640, True),
+        ("SCRAPYD_PASSWORD=x", 0o604, True),
+        ("SCRAPYD_PASSWORD=x", 0o600, False),
+        ("API_TOKEN=\nCOINGECKO_PLAN=demo\n", 0o644, False),
+    ],
+)
+def test_secrets_that_others_can_read_are_warned_of(tmp_path, capsys, text, mode, warned):
+    path = tmp_path / ".env"
+    path.write_text(text)
+    path.chmod(mode)
+    warn_of_open_file(path)
+    printed = capsys.readouterr().err
+    assert (f"chmod 600 {path}" in printed) is warned
+    assert "abc" not in printed
+
+
+def test_no_file_is_nothing_to_tell(tmp_path, capsys):
+    warn_of_open_file(tmp_path / ".env")
+    assert capsys.readouterr().err == ""
