@@ -5,14 +5,14 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.export.formats import WRITERS, Output
+from coinspider.export.formats import TABULAR, WRITERS, Output
 from coinspider.export.terminal import terminal_style
 
 if TYPE_CHECKING:
@@ -28,14 +28,20 @@ class Rows(NamedTuple):
     noun: str
     first: Sequence[str] = ()
     needed: int = 1
+    default: str = "table"
+    """The format where the output is a terminal."""
 
 
-def add_output_options(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+def add_output_options(
+    parser: argparse.ArgumentParser, title: str, formats: Iterable[str] = TABULAR,
+    default: str = "table",
+) -> argparse._ArgumentGroup:  # fmt: skip
     group = parser.add_argument_group(title)
     add = group.add_argument
     add("-n", "--limit", type=_limit, default=20, metavar="N",
         help="how many rows, or all (default: %(default)s)")  # fmt: skip
-    add("--format", choices=list(WRITERS), help="(default: table on a terminal, csv elsewhere)")
+    add("--format", choices=list(formats),
+        help=f"(default: {default} on a terminal, csv elsewhere)")  # fmt: skip
     add("--exact", action="store_true", help="all digits, in a table too")
     add("--no-color", dest="color", action="store_const", const=False, help="as NO_COLOR=1")
     add("--demo", action="store_true", help="from the database of scrapy demo")
@@ -63,7 +69,8 @@ def show(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> int:
             style, rows.noun, settings.getbool("CSV_FORMULAS_ESCAPED", True),
             settings.get("PARQUET_AMOUNTS", "auto"),
         )  # fmt: skip
-        return _write(listing, opts.format, output)
+        name = opts.format or (rows.default if sys.stdout.isatty() else "csv")
+        return _write(listing, name, output)
     except (ConfigurationError, DatabaseUnreachableError) as error:
         raise UsageError(str(error), print_help=False) from None
 
@@ -80,8 +87,8 @@ def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "List
         raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
 
 
-def _write(listing: "Listing", name: str | None, output: Output) -> int:
-    write = WRITERS[name or ("table" if sys.stdout.isatty() else "csv")]
+def _write(listing: "Listing", name: str, output: Output) -> int:
+    write = WRITERS[name]
     try:
         write(listing, output)
         sys.stdout.flush()

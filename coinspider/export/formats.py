@@ -11,12 +11,15 @@ from scrapy.exporters import BaseItemExporter
 
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
+from coinspider.export.chart import chart_lines
 from coinspider.export.table import list_lines, table_lines
 from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, without_formula
 
 if TYPE_CHECKING:
     from coinspider.store.queries import Listing
+
+CHART = "chart"
 
 
 class Output(NamedTuple):
@@ -34,6 +37,14 @@ def write_table(listing: "Listing", output: Output) -> None:
 
 def write_list(listing: "Listing", output: Output) -> None:
     _write_lines(list_lines(listing, output.style))
+
+
+def write_chart(listing: "Listing", output: Output) -> None:
+    """Of the price over time, in a listing of candles or of changes."""
+    price = "close" if "close" in listing.columns else "current_price"
+    time = "started_at" if "started_at" in listing.columns else "recorded_at"
+    points = [(row[time], row[price]) for row in listing.dicts() if row[price] is not None]
+    _write_lines(chart_lines(points, output.style))
 
 
 def write_csv(listing: "Listing", output: Output) -> None:
@@ -70,7 +81,10 @@ WRITERS = {
     "jsonl": write_json_lines,
     "xlsx": write_xlsx,
     "parquet": write_parquet,
+    CHART: write_chart,
 }
+# Those that any listing can have: a chart is of what has times.
+TABULAR = [name for name in WRITERS if name != CHART]
 
 
 def _as_utf8() -> None:

@@ -1,0 +1,60 @@
+"""A chart of numbers over time, of letters, for a terminal."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from coinspider.export.terminal import TableStyle
+from coinspider.text import short
+
+HEIGHT = 12  # lines
+WIDTH = 80  # cells, where nothing says how wide the terminal is
+LEAST = 20  # cells of the chart itself
+BLOCKS, HASHES = " ▁▂▃▄▅▆▇█", " #"
+
+
+def chart_lines(points: Sequence[tuple[datetime, Decimal]], style: TableStyle) -> list[str]:
+    """The points, the oldest first, as columns between the least and the greatest value."""
+    if len(points) < 2:
+        return ["too few points for a chart"]
+    least, most = min(value for _, value in points), max(value for _, value in points)
+    labels = [label if style.can_show(label) else f"{value:.6g}"
+              for value in (most, least) for label in [short(value)]]  # fmt: skip
+    indent = max(map(len, labels))
+    values = _columns(points, max((style.width or WIDTH) - indent - 1, LEAST))
+    blocks = BLOCKS if style.can_show(BLOCKS) else HASHES
+    lines = [f"{'':<{indent}} {line}".rstrip() for line in _lines(values, least, most, blocks)]
+    lines[0] = f"{labels[0]:>{indent}}{lines[0][indent:]}"
+    lines[-1] = f"{labels[1]:>{indent}}{lines[-1][indent:]}"
+    first, last = (
+        f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" for moment in (points[0][0], points[-1][0])
+    )
+    space = max(len(values) - len(first) - len(last), 1)
+    return [*lines, f"{'':<{indent}} {first}{'':<{space}}{last}"]
+
+
+def _columns(points: Sequence[tuple[datetime, Decimal]], width: int) -> list[Decimal]:
+    """The last value in each of ``width`` equal times, or before it."""
+    start, length = points[0][0], points[-1][0] - points[0][0]
+    values: list[Decimal | None] = [None] * width
+    for moment, value in points:
+        share = (moment - start) / length if length else 0.0
+        values[min(int(share * width), width - 1)] = value
+    found = [points[0][1]]
+    for column in values[1:]:
+        found.append(found[-1] if column is None else column)
+    return found
+
+
+def _lines(values: Sequence[Decimal], least: Decimal, most: Decimal, blocks: str) -> list[str]:
+    steps = len(blocks) - 1
+    span = most - least
+    # The least is one step high, so that it is seen.
+    heights = [
+        1 + int((value - least) / span * (HEIGHT * steps - 1)) if span else HEIGHT * steps // 2
+        for value in values
+    ]
+    return [
+        "".join(blocks[min(max(height - line * steps, 0), steps)] for height in heights)
+        for line in reversed(range(HEIGHT))
+    ]

@@ -1,0 +1,56 @@
+"""A chart of letters: as wide as the terminal, as high as the values go."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coinspider.export.chart import HEIGHT, chart_lines
+from coinspider.export.terminal import TableStyle
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def points(*values):
+    return [(START + timedelta(hours=n), Decimal(value)) for n, value in enumerate(values)]
+
+
+def test_rising_price_rises_from_the_least_to_the_greatest():
+    lines = chart_lines(points(*range(1, 61)), TableStyle(60))
+    *chart, times = lines
+    assert len(chart) == HEIGHT
+    assert chart[0].startswith("60 ")
+    assert chart[-1].startswith(" 1 ▁")
+    assert chart[0].endswith("█")
+    heights = [
+        sum(line[column : column + 1].strip() != "" for line in chart) for column in range(3, 60)
+    ]
+    assert heights == sorted(heights)
+    assert times.split() == ["2026-01-01", "00:00", "2026-01-03", "11:00"]
+
+
+def test_gap_has_the_value_before_it():
+    sparse = [
+        (START, Decimal(1)),
+        (START + timedelta(days=9), Decimal(5)),
+        (START + timedelta(days=10), Decimal(5)),
+    ]
+    last = chart_lines(sparse, TableStyle(40))[HEIGHT - 1]
+    assert set(last[2:36]) == {"▁"}
+
+
+@pytest.mark.parametrize("values", [[], ["1"]])
+def test_few_points_are_no_chart(values):
+    assert chart_lines(points(*values), TableStyle(60)) == ["too few points for a chart"]
+
+
+@settings(deadline=None, database=None)
+@given(st.lists(st.decimals(-(10**30), 10**30, allow_nan=False), min_size=2, max_size=90),
+       st.integers(60, 200), st.sampled_from(["utf-8", "ascii"]))  # fmt: skip
+def test_any_values_fit_the_width_and_the_encoding(values, width, encoding):
+    lines = chart_lines(points(*values), TableStyle(width, encoding=encoding))
+    assert len(lines) == HEIGHT + 1
+    assert max(map(len, lines)) <= width
+    "\n".join(lines).encode(encoding)
