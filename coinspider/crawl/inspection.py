@@ -9,7 +9,6 @@ from scrapy import Request
 
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
-from coinspider.http.pagination.detection import candidates
 from coinspider.http.pagination.registry import command_arguments
 from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME, ColumnType
 from coinspider.records.record import Page
@@ -44,9 +43,7 @@ class Inspection(PaginatedSpider):
         """The strategy that has brought a second page, or that the first page suggests."""
         if self.page is None or self.step is None:
             return None
-        if self.step.strategy:
-            return self.step.strategy
-        return next((found.strategy for found in candidates(self.page)), None)
+        return self.step.strategy
 
     def report(self) -> list[str]:
         """The lines to print; none where there was no page."""
@@ -73,7 +70,7 @@ class Inspection(PaginatedSpider):
         if step.note:
             return step.note
         if self.found:
-            return " ".join(command_arguments(self.found))
+            return f"likely {' '.join(command_arguments(self.found))}"
         reason = step.end or step.problem
         return reason or "by one of the usual parameters; the crawl finds out which"
 

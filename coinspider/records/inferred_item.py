@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from keyword import iskeyword
 from typing import Annotated, Any
+from unicodedata import normalize
 
 import msgspec
 from msgspec import Meta, Raw, defstruct
@@ -16,7 +17,13 @@ from coinspider.records.table_item import NULL, TableItem
 # A number in a string: of a field where others send theirs as numbers it is one, too.
 _NUMBER_AS_TEXT = TEXT._replace(is_number=True)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
-_RESERVED = {"table", "history_table", "source", "extra", "delisted_at"}
+# What the items, the tables and PostgreSQL itself have for themselves:
+# https://www.postgresql.org/docs/current/ddl-system-columns.html
+_RESERVED = {
+    *(name for name in dir(TableItem) if not name.startswith("__")),
+    "table", "delisted_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
+}  # fmt: skip
+_NAME_MAX = 63  # bytes: PostgreSQL cuts longer ones off
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -80,7 +87,10 @@ def _value(text: bytes | Raw) -> Any:
 
 
 def _is_column_name(name: str) -> bool:
-    return name.isidentifier() and not iskeyword(name) and len(name) < 64 and name not in _RESERVED
+    """Whether it is the same as a name in Python and in PostgreSQL; any other goes to extra."""
+    is_name = name.isidentifier() and not iskeyword(name) and not name.startswith("__")
+    is_same = is_name and normalize("NFKC", name) == name and len(name.encode()) <= _NAME_MAX
+    return is_same and name not in _RESERVED
 
 
 def _common_type(found: set[ColumnType]) -> ColumnType:

@@ -1,5 +1,6 @@
 """Columns found out from the first page."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -74,3 +75,31 @@ def test_columns_of_a_stored_table_make_the_same_class():
     assert [c.name for c in columns(item_class)] == ["id", "price", "tags", "extra"]
     assert [c.required for c in columns(item_class)] == [True, False, False, True]
     assert primary_key(item_class) == ["id"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["table", "extra", "source", "delisted_at", "ctid", "xmin", "__class__", "__dict__", "a b",
+     "a.b", "@id", "1st", "", "x" * 64, "é" * 40, "\ufb01", "class", "shown"],
+)  # fmt: skip
+def test_name_that_no_column_can_have_goes_to_extra(name):
+    text = Raw(json.dumps({"id": 1, name: "v"}).encode())
+    item_class = infer_item_class("things", ["id"], [text])
+    assert [column.name for column in columns(item_class)] == ["id", "extra"]
+    item = coerce(Record(text, Source("", item_class, {})))
+    assert json.loads(bytes(item.extra)) == {name: "v"}
+
+
+@pytest.mark.parametrize("name", ["position", "user", "select", "UPPER", "ünïcode", "items", "_x"])
+def test_any_other_name_is_a_column(name):
+    text = Raw(json.dumps({"id": 1, name: "v"}).encode())
+    assert name in [c.name for c in columns(infer_item_class("things", ["id"], [text]))]
+
+
+def test_record_that_can_not_be_decoded_as_a_whole_tells_what_it_can():
+    types = inferred('{"id": 1, "big": 1e400, "name": "x"}', '{"id": 2, "deep": %s}' % ("[" * 3000))
+    assert (types["big"], types["name"]) == ("numeric", "text")
+
+
+def test_key_of_numbers_and_texts_is_a_text():
+    assert inferred('{"id": "x3"}', '{"id": 1}')["id"] == "text"

@@ -77,7 +77,8 @@ class _Probe:
     def following(self, page: AnsweredPage) -> Step:
         if page.error or not _is_known(page.records, self.known):
             step = _Trial(self.known, self.guesses[:TRIES_MAX]).next_request()
-            return replace(step, is_repeat=True)
+            # All of them are guesses.
+            return replace(step, is_repeat=True, strategy=None)
         if self.says_more:
             return Step(problem=f"{self.says_more}, and none of the usual parameters brings it",
                         is_repeat=True)  # fmt: skip
@@ -103,7 +104,8 @@ class _Trial:
     def next_request(self) -> Step:
         if not self.candidates:
             return Step(problem="none of the usual parameters brings a second page")
-        return Step((replace(self.candidates[0].second, strategy=self),))
+        likely, *_ = self.candidates
+        return Step((replace(likely.second, strategy=self),), strategy=likely.strategy)
 
     def following(self, page: AnsweredPage) -> Step:
         candidate, *others = self.candidates

@@ -53,7 +53,7 @@ class Step:
     is_final: bool = False
     """Whether the rest of the list is not wanted."""
     strategy: Pagination | None = None
-    """What the crawl has found out that the list is paged by."""
+    """What the list is paged by, as far as is found out; with a ``note`` it is certain."""
     note: str | None = None
     """What the crawl has found out, for the log."""
 

@@ -1,0 +1,36 @@
+"""``scrapy inspect``: what it finds out is true, and what it prints can be run."""
+
+import shlex
+
+import pytest
+
+from tests.helpers.documented_apis import serve
+from tests.helpers.processes import last_line
+
+
+@pytest.fixture(scope="module")
+def apis():
+    with serve() as url:
+        yield url
+
+
+def test_printed_command_and_printed_spider_crawl_the_whole_list(scrapy, apis, query, tmp_path):
+    done = scrapy("inspect", f"{apis}/jira")
+    assert done.returncode == 0, done.stderr
+    assert "records     issues: 10 on the first page" in done.stdout
+    assert "key         id" in done.stdout
+    [command] = [line for line in done.stdout.splitlines() if line.startswith("scrapy crawl")]
+    assert "-a pagination=cursor -a path=nextPageToken" in command
+    crawl = scrapy(*shlex.split(command)[1:])
+    assert "25 new" in last_line(crawl)
+    spider = done.stdout[done.stdout.index("from typing") :]
+    (tmp_path / "printed.py").write_text(spider.replace('"jira"', '"printed"'))
+    crawl = scrapy("crawl", "printed", "-s", "SPIDER_MODULES=printed", PYTHONPATH=str(tmp_path))
+    assert "25 new" in last_line(crawl), crawl.stderr
+    assert query("SELECT count(*) FROM printed") == [(25,)]
+
+
+def test_no_page_is_one_line_and_a_status(scrapy, apis):
+    done = scrapy("inspect", f"{apis}/github")
+    assert (done.returncode, done.stdout.strip()) == (1, "")
+    assert "HTTP status 401, Authorization is missing or wrong" in last_line(done)
