@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from tests.helpers.processes import PROJECT
 
@@ -46,3 +47,16 @@ def test_help_lists_every_target(make):
     for target in (None, "help"):
         told = re.findall(r"^make (\S+)", make(target)[0].stdout, re.M)
         assert sorted(told) == sorted(targets)
+
+
+def test_continuous_integration_runs_what_there_is():
+    jobs = yaml.safe_load((PROJECT / ".github/workflows/test.yml").read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    text = "\n".join([*commands, (PROJECT / ".ci/run").read_text()])
+    for name in re.findall(r"test_\{([\w,]+)\}", text):
+        assert all((PROJECT / f"tests/integration/test_{n}.py").exists() for n in name.split(","))
+    for script in re.findall(r"(?:\.ci|deploy)/[\w-]+", text):
+        assert (PROJECT / script).stat().st_mode & 0o100
+    targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.M)
+    assert set(re.findall(r"\bmake ([\w-]+)", text)) <= set(targets)
+    assert "\nmake test\n" in text
