@@ -1,9 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each package by its hash; REQUIREMENTS=requirements.txt for the newest within the bounds.
+REQUIREMENTS ?= requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy test test-fast coverage lint format docs bench clean clean-data
+.PHONY: help demo serve deploy test test-fast coverage lint format docs lock audit licenses bench clean clean-data
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,22 @@ format: $(VENV)/ready-dev  ## let ruff repair what it can
 docs: $(VENV)/ready-dev  ## the site in build/site; a warning fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+lock: $(VENV)/ready-audit  ## requirements.lock from requirements.txt, with hashes
+	@{ sed -n '/^#/p;/^#/!q' requirements.lock; \
+	$(BIN)/uv pip compile requirements.txt --universal --python-version 3.11 --upgrade --quiet \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate; \
+	} > requirements.new && mv requirements.new requirements.lock
+
+# Without an answer of the index there is no file.
+audit: $(VENV)/ready-audit  ## known holes in what requirements.lock names, and a bill of materials
+	@mkdir -p build && rm -f build/sbom.json
+	@$(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.lock \
+	-f cyclonedx-json -o build/sbom.json || { test ! -s build/sbom.json \
+	&& echo 'The index can'"'"'t be asked for known holes.'; }
+
+licenses: $(VENV)/ready-audit  ## the licences of all packages that are installed
+	@$(BIN)/pip-licenses --order=license
+
 bench: $(VENV)/ready-bench  ## side by side with others, about half an hour: tables and a chart
 	$(BIN)/python -m benchmarks
 
@@ -52,12 +70,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "coinspider needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/ready: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/ready: $(REQUIREMENTS) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
 $(VENV)/ready-bench: requirements-bench.txt $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+$(VENV)/ready-audit: requirements-audit.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	@touch $@
 
 $(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
