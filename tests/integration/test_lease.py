@@ -10,7 +10,8 @@ from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import last_line, wait_until
 
 LEASE = 3.0  # seconds
-SETTINGS = ["-s", "LOOKAHEAD_PAGES=1", "-s", f"POSTGRES_LEASE_TIMEOUT={LEASE:g}"]
+LEASE_SETTING = f"POSTGRES_LEASE_TIMEOUT={LEASE:g}"
+SETTINGS = ["-s", "LOOKAHEAD_PAGES=1", "-s", LEASE_SETTING]
 OUTCOMES = "SELECT outcome FROM crawl ORDER BY id"
 COUNT = "SELECT count(*) FROM full_coin"
 ROWS = "SELECT xmin::text, * FROM full_coin ORDER BY coin_id"
@@ -62,7 +63,7 @@ def start(scrapy, api, query):
 
 @pytest.fixture
 def next_crawl(scrapy, api, crawl_url):
-    return lambda: scrapy("crawl", "coins", "-a", "pages=1", *SETTINGS,
+    return lambda: scrapy("crawl", "coins", "-s", LEASE_SETTING,
                           COINGECKO_BASE_URL=api.url, DATABASE_URL=crawl_url)  # fmt: skip
 
 

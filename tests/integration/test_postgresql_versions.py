@@ -45,7 +45,7 @@ def test_crawl_of_a_version(url_of_version, sandbox):
         wait_until(lambda: len(api.calls()) > 3)
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        again = scrapy("crawl", "coins", "-a", "pages=1", COINGECKO_BASE_URL=api.url)
+        again = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
         assert again.returncode == 0, last_line(again)
         assert connection.execute(FIGURES).fetchall()[2][0] == "died"
 
