@@ -139,7 +139,10 @@ class PostgresPipeline:
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
-        if not settings.getbool("POSTGRES_ENABLED"):
+        # A spider of another kind, as of scrapy shell or fetch, has nothing for the tables.
+        if not settings.getbool("POSTGRES_ENABLED") or not isinstance(
+            crawler.spider, PaginatedSpider
+        ):
             raise NotConfigured
         self.crawler = crawler
         self.batch_size = settings.getint("POSTGRES_BATCH_SIZE")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import CrawlState, crawl_state
 from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
 from coinspider.text import counted
@@ -48,12 +49,10 @@ def outcome_of(crawler: Crawler) -> Outcome:
     stats, state = crawler.stats, crawl_state(crawler)
     done = _done(stats)
     reason = stats.get_value("finish_reason", "it was killed")
-    if unmade := _unmade(state):
-        return unmade
-    if state.failure:
-        return Outcome("failed", f"the crawl failed: {state.failure} ({done})")
-    if reason == "shutdown":
-        return Outcome("interrupted", f"the crawl was interrupted ({done})")
+    if broken_off := _broken_off(state, reason, done):
+        return broken_off
+    if not isinstance(crawler.spider, PaginatedSpider):
+        return _outcome_of_other(crawler)
     if reason != "finished" or not state.end_reached:
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler) or _rejected_share(crawler):
@@ -62,13 +61,28 @@ def outcome_of(crawler: Crawler) -> Outcome:
     return Outcome("complete", f"the crawl is complete: {done}{remarks}")
 
 
-def _unmade(state: CrawlState) -> Outcome | None:
-    """Whether the crawl had to be left, without a fault of its own."""
+def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
+    """How the crawl ended before its time, if it did."""
     if state.skipped:
         return Outcome("skipped", state.skipped)
     if state.exhausted:
         return Outcome("exhausted", f"no calls are left for this crawl: {state.exhausted}")
+    if state.failure:
+        return Outcome("failed", f"the crawl failed: {state.failure} ({done})")
+    if reason == "shutdown":
+        return Outcome("interrupted", f"the crawl was interrupted ({done})")
     return None
+
+
+def _outcome_of_other(crawler: Crawler) -> Outcome:
+    """How a spider ended that walks no list of pages, and so may end where it wants."""
+    get = crawler.stats.get_value
+    reason, done = get("finish_reason"), counted(get("item_scraped_count", 0), "item")
+    if reason != "finished":
+        return Outcome("failed", f"the crawl ended early: {reason} ({done})")
+    if get("spider_exceptions/count"):
+        return Outcome("failed", f"the spider raised an exception, see the log ({done})")
+    return Outcome("complete", f"the crawl finished: {done}")
 
 
 def _problem(crawler: Crawler) -> str | None:

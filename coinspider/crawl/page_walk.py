@@ -183,5 +183,7 @@ class PageWalk(PageFailures):
         page = request.cb_kwargs.get("page")
         if page and (page.number in self.page_log.counts or page.number in self.page_log.ends):
             return  # a page that was asked for again has led to the same ones as before
+        if self.crawler.settings.get("JOBDIR") and not self.page_log.counts:
+            return  # the first page of a crawl that goes on where it was interrupted
         message = f"the link to {request.url} leads back to a page that was read already"
         fail_crawl(self.crawler, "pagination_circle", message)

@@ -170,7 +170,11 @@ class PaginatedSpider(LookupSpider):
             **options,
         )
 
-    def parse(self, response: Response, page: PageRequest) -> Iterator[Request | Page]:
+    def parse(
+        self, response: Response, page: PageRequest | None = None
+    ) -> Iterator[Request | Page]:
+        # scrapy parse asks for a page of its own.
+        page = page or PageRequest(response.url, cut=self.first_cut())
         try:
             answered = read_page(response, page, self.find_cut)
         except PageError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from uuid import uuid4
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -40,7 +41,18 @@ class MissingRecords:
             )
         self.calls_max = int(calls)
         self.search: asyncio.Task[None] | None = None
+        self.id = uuid4().hex
+        crawler.signals.connect(self.spider_opened, signals.spider_opened)
         crawler.signals.connect(self.spider_idle, signals.spider_idle)
+
+    def spider_opened(self) -> None:
+        """Of a crawl that goes on from its JOBDIR, what was seen before the interruption is lost.
+
+        https://docs.scrapy.org/en/latest/topics/jobs.html
+        """
+        kept = getattr(self.crawler.spider, "state", None)
+        if kept is not None and kept.setdefault("coinspider_process", self.id) != self.id:
+            crawl_state(self.crawler).seen.incomplete = "the crawl was resumed from its JOBDIR"
 
     def spider_idle(self) -> None:
         spider = self.crawler.spider

@@ -1,0 +1,43 @@
+"""``scrapy parse``: what a spider makes of one page."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from scrapy.commands.parse import Command as ParseCommand
+from scrapy.http import Response
+
+from coinspider.errors import CoercionError
+from coinspider.records.coercion import coerce
+from coinspider.records.record import Page, Record
+
+
+class Command(ParseCommand):
+    """Shows the items of a page's records, and stores nothing."""
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings
+        self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
+
+    def run_callback(
+        self, response: Response, callback: Any, cb_kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        def items(response: Response, **named: Any) -> Any:
+            found = callback(response, **named)
+            return _items(found) if isinstance(found, Iterable) else found
+
+        return super().run_callback(response, items, cb_kwargs)
+
+
+def _items(found: Iterable[Any]) -> Iterator[Any]:
+    """What a callback gave, with the items of each page in its place."""
+    for output in found:
+        if not isinstance(output, Page):
+            yield output
+            continue
+        for text in output.texts:
+            try:
+                yield coerce(Record(text, output.source), by_field=True)
+            except CoercionError as error:
+                yield {"rejected": str(error)}
