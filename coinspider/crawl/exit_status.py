@@ -57,8 +57,11 @@ def outcome_of(crawler: Crawler) -> Outcome:
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler) or _rejected_share(crawler):
         return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
-    remarks = "".join(f"; {remark}" for remark in state.remarks)
-    return Outcome("complete", f"the crawl is complete: {done}{remarks}")
+    return Outcome("complete", f"the crawl is complete: {done}{_remarks(state)}")
+
+
+def _remarks(state: CrawlState) -> str:
+    return "".join(f"; {remark}" for remark in state.remarks)
 
 
 def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
@@ -68,7 +71,7 @@ def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
     if state.exhausted:
         return Outcome("exhausted", f"no calls are left for this crawl: {state.exhausted}")
     if state.failure:
-        return Outcome("failed", f"the crawl failed: {state.failure} ({done})")
+        return Outcome("failed", f"the crawl failed: {state.failure}{_remarks(state)} ({done})")
     if reason == "shutdown":
         return Outcome("interrupted", f"the crawl was interrupted ({done})")
     return None
@@ -94,19 +97,13 @@ def _problem(crawler: Crawler) -> str | None:
         return f"{counted(lost, 'record')} {verb} lost on their way"
     if get("spider_exceptions/count"):
         return "the spider raised an exception"
-    if _is_empty(crawler):
+    if getattr(crawler.spider, "whole", False) and not get(RECORD_STAT):
         return "no page held any record"
     if crawl_state(crawler).place and (difference := _difference(crawler)):
         return difference
     if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):
         return "a feed could not be written"
     return None
-
-
-def _is_empty(crawler: Crawler) -> bool:
-    """Whether a list that is not known to be empty has nothing."""
-    state = crawl_state(crawler)
-    return not (figures(crawler.stats)["record_count"] or state.since or state.known_pages == 0)
 
 
 def _difference(crawler: Crawler) -> str | None:

@@ -24,7 +24,7 @@ from coinspider.sources.coingecko import (
     plan_from_settings,
     rate_limit_from_settings,
 )
-from coinspider.stats import PAGE_STAT, RECORD_STAT
+from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 Order = Annotated[
@@ -114,7 +114,7 @@ class CoinsSpider(PaginatedSpider):
     def closed(self, reason: str) -> None:
         """Say what was asked for and did not come."""
         state, stats = crawl_state(self.crawler), self.crawler.stats
-        if self.asked.ids and state.end_reached:
+        if self.asked.ids and (state.end_reached or stats.get_value(EMPTY_STAT)):
             ids = list(dict.fromkeys(self.asked.ids.split(",")))
             came = state.seen.repeated(ids)
             if missing := [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]:
