@@ -11,11 +11,11 @@ import psycopg
 from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.postgres import new_database
 from tests.helpers.processes import Scrapy, start_sandbox, wait_until
-from tests.helpers.scrapyd_process import SHIPPED, Scrapyd
+from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 COINS = 17_000
 DELISTED, CHARTED = coin_id(5), coin_id(7)
-SELDOM = SHIPPED.replace("every  = 3m", "every  = 30d")
+SELDOM = f"{CONFIGURATION}[schedule:coins]\nspider = coins\nevery = 30d\n"
 SCRIPT = "<script>document.title = 'hacked'</script>"
 HOSTILE = [
     {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>', "image": "javascript:alert(1)",

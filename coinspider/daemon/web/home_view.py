@@ -10,6 +10,7 @@ from coinspider.daemon.database import database_url
 from coinspider.daemon.web.crawl_views import describe_schedules, tell
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError
+from coinspider.store.api_usage import list_api_usage
 from coinspider.store.database_url import describe
 from coinspider.store.queries import list_crawls
 
@@ -46,6 +47,7 @@ class Home(DatabaseView):
             sources=[source | {"late": _is_late(source)} for source in sources], failed=failed,
             healed=bool(failed) and _is_healed(failed, sources), is_empty=not crawls,
             coming=_coming(known["schedules"]), database=describe(database_url()),
+            usage=list_api_usage(connected),
         )  # fmt: skip
 
 
