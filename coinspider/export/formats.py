@@ -7,7 +7,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
-from scrapy.exporters import BaseItemExporter
 
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
@@ -17,6 +16,8 @@ from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, without_formula
 
 if TYPE_CHECKING:
+    from scrapy.exporters import BaseItemExporter
+
     from coinspider.store.queries import Listing
 
 CHART = "chart"
@@ -101,7 +102,7 @@ def _csv_cell(value: Any, formulas_escaped: bool) -> str:
     return without_formula(text) if formulas_escaped and isinstance(value, str) else text
 
 
-def _write_file(listing: "Listing", make: Callable[[BytesIO], BaseItemExporter]) -> None:
+def _write_file(listing: "Listing", make: Callable[[BytesIO], "BaseItemExporter"]) -> None:
     if sys.stdout.isatty():
         raise ConfigurationError("a terminal can't show that: append > FILE to the command")
     exporter = make(file := BytesIO())

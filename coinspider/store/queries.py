@@ -9,6 +9,7 @@ from msgspec import Raw
 from psycopg import Connection, errors, sql
 from psycopg.types.json import set_json_loads
 
+from coinspider.crawl.program import program
 from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.unloadable import fetch_all
@@ -249,5 +250,5 @@ def _list(connection: Connection, query: sql.SQL | sql.Composed, values: dict[st
         return Listing(*fetch_all(connection, query, values))
     except errors.UndefinedTable:
         raise NothingCrawledError(
-            "nothing was crawled into this database yet: scrapy crawl coins"
+            f"nothing was crawled into this database yet: {program()} crawl coins"
         ) from None

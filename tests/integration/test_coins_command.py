@@ -83,7 +83,7 @@ def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
             "no column curent_price (did you mean current_price?)",
         ),
         (["crawls", "--format", "sheet"], "invalid choice: 'sheet' (choose from"),
-        ([], "nothing was crawled into this database yet: scrapy crawl coins"),
+        ([], "scrapy crawl coins"),
     ],
 )
 def test_wrong_option_is_named(scrapy, options, line):

@@ -119,6 +119,9 @@ def test_promtool_finds_nothing_to_mend(add, tmp_path):
         ["promtool", "check", "metrics"], input=told, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, b"")
-    families = text_string_to_metric_families(told.decode())
-    names = {sample.name for family in families for sample in family.samples}
+    # Some have no sample here, as of an account whose limit is not known.
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(told.decode())
+    }
     assert names == set(metric_names())
