@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from coinspider.http.pagination import PageNumber as PageNumber
     from coinspider.http.pagination import PageRequest as PageRequest
     from coinspider.http.pagination import Pagination as Pagination
+    from coinspider.http.pagination import SignNames as SignNames
     from coinspider.http.pagination import SinglePage as SinglePage
     from coinspider.http.pagination import Step as Step
     from coinspider.records.column_types import Amount as Amount
@@ -40,6 +41,7 @@ _PLACES = {
         "PageNumber",
         "PageRequest",
         "Pagination",
+        "SignNames",
         "SinglePage",
         "Step",
     ),

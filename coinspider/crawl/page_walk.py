@@ -20,6 +20,8 @@ from coinspider.records.table_item import TableItem
 
 # What APIs answer for a page past the end, or for parameters that they don't know.
 PAST_THE_END = (400, 404, 416, 422)
+# Pages without records in a row: some cursors lead over a few.
+EMPTY_PAGES_MAX = 100
 logger = logging.getLogger(__name__)
 
 
@@ -137,6 +139,8 @@ class PageWalk(PageFailures):
             raise self.lost(step.problem + self.hint(page))
         if step.end:
             self.note_end(page, step, request)
+        elif page.request.number - self.page_log.last > EMPTY_PAGES_MAX:
+            raise self.lost(f"the last {EMPTY_PAGES_MAX} pages have no records")
         elif self.pages_max and len(self.page_log.counts) >= self.pages_max:
             message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
             raise note_failure(self.crawler, "too_many_pages", message)

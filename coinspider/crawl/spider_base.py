@@ -29,6 +29,7 @@ from coinspider.http.pagination import (
     LookAhead,
     PageRequest,
     Pagination,
+    SignNames,
     Step,
 )
 from coinspider.records.cutting import Cut, parse_cut
@@ -54,6 +55,8 @@ class PaginatedSpider(LookupSpider):
     pagination: Pagination
     records = ""
     body = ""
+    sign_names = SignNames()
+    """Where a page has its total or its flag, where that has no usual name."""
     constants: Mapping[str, Any] = MappingProxyType({})
     whole = False
     """Whether a crawl reads all there is: then what it does not see is gone."""
@@ -146,7 +149,9 @@ class PaginatedSpider(LookupSpider):
         if self.since_parameter and since:
             url = add_or_replace_parameter(url, self.since_parameter, since)
         method = "POST" if self.body else "GET"
-        listed = PageRequest(url, method, body=self.body.encode(), cut=self.first_cut())
+        listed = PageRequest(
+            url, method, body=self.body.encode(), cut=self.first_cut(), names=self.sign_names
+        )
         yield self.page_request(self.pagination.first(listed))
 
     def first_cut(self) -> Cut | None:

@@ -12,7 +12,7 @@ from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
-from coinspider.http.pagination import AnsweredPage
+from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.http.pagination.registry import (
     STRATEGIES,
     make_strategy,
@@ -49,6 +49,9 @@ class NextArguments(Struct, kw_only=True):
     body: Annotated[Text, Meta(description="the JSON text that is sent by POST")] = ""
     headers: Annotated[Text, Meta(description="NAME=VALUE,NAME=VALUE, or a JSON object")] = ""
     parameters: Annotated[Text, Meta(description="NAME=VALUE,NAME=VALUE, or a JSON object")] = ""
+    total: Annotated[Text, Meta(description="a path, the name of a header, or none")] = ""
+    more: Annotated[Text, Meta(description="a path, or the name of a header")] = ""
+    last_flag: Annotated[Text, Meta(description="a path, or the name of a header")] = ""
     vs_currency: str = "usd"
 
 
@@ -79,6 +82,7 @@ class NextSpider(PaginatedSpider):
             spider.url = add_or_replace_parameter(spider.url, name, value)
         spider.headers = {**spider.headers, **parse_pairs("headers", arguments.headers)}
         spider.pagination = make_strategy(arguments.pagination, strategy)
+        spider.sign_names = SignNames(arguments.total, arguments.more, arguments.last_flag)
         spider.item_class = ITEM_CLASSES.get(arguments.table)
         if spider.item_class is FullCoin:
             spider.constants = {"vs_currency": arguments.vs_currency}

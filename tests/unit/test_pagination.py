@@ -18,6 +18,7 @@ from coinspider.http.pagination import (
     PageNumber,
     PageRequest,
     Pagination,
+    SignNames,
     SinglePage,
     Step,
 )
@@ -378,3 +379,23 @@ def test_strategy_of_ones_own_is_one_small_class():
     [second] = strategy.following(answered([1], strategy.first(LIST))).requests
     assert query(second)["day"] == "2"
     assert strategy.following(answered([1], second)).is_final
+
+
+@pytest.mark.parametrize(
+    ("names", "body", "says_more", "says_last"),
+    [
+        (SignNames(), {"open": True, "all": 50}, False, False),
+        (SignNames(more="open"), {"open": True}, True, False),
+        (SignNames(more="meta.open"), {"meta": {"open": False}}, False, True),
+        (SignNames(last="closed"), {"closed": 0}, True, False),
+        (SignNames(last="closed"), {"closed": True}, False, True),
+        (SignNames(total="all"), {"all": 50}, True, False),
+        (SignNames(total="X-All"), {}, True, False),
+        (SignNames(total="none"), {"total": 50, "count": 50}, False, False),
+    ],
+)
+def test_flag_and_total_may_have_any_name(names, body, says_more, says_last):
+    request = PageRequest(URL, names=names)
+    page = answered({"results": things(0, 9), **body}, request, path=["results"], X_All="50")
+    assert bool(page.signs.says_more(9)) is says_more
+    assert bool(page.signs.says_last) is says_last

@@ -8,7 +8,7 @@ from coinspider.http.pagination.links import LinkHeader, NextLink
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE, LookAhead
 from coinspider.http.pagination.numbered import Offset, PageNumber
 from coinspider.http.pagination.protocol import AnsweredPage, Pagination, Step
-from coinspider.http.pagination.request import PageRequest
+from coinspider.http.pagination.request import PageRequest, SignNames
 from coinspider.http.pagination.single import SinglePage
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "PageNumber",
     "PageRequest",
     "Pagination",
+    "SignNames",
     "SinglePage",
     "Step",
 ]

@@ -32,7 +32,7 @@ class AnsweredPage:
     def signs(self) -> Signs:
         """What the page itself says of other pages, by the names that APIs use for it."""
         cut = self.request.cut
-        return Signs(self.headers, self.body, cut.path if cut else None)
+        return Signs(self.headers, self.body, cut.path if cut else None, self.request.names)
 
 
 @dataclass(frozen=True)

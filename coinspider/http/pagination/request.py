@@ -19,6 +19,20 @@ Where = Literal["query", "body", "header"]
 
 
 @dataclass(frozen=True)
+class SignNames:
+    """Where a page says how much there is, where it is not to be found by the usual names.
+
+    Each is a path in the body or the name of a header: of the ``total`` of all records (``none``
+    where there is no such thing), of a flag that is true while there is ``more``, and of one that
+    is true on the ``last`` page.
+    """
+
+    total: str = ""
+    more: str = ""
+    last: str = ""
+
+
+@dataclass(frozen=True)
 class PageRequest:
     """What is asked for: a URL, by a method, with headers and, for ``POST``, a JSON body."""
 
@@ -32,6 +46,7 @@ class PageRequest:
     """Where the page begins, in the strategy's own words: a cursor, an offset."""
     look_ahead: LookAhead | None = None
     """How many pages are asked for at once, once that is decided."""
+    names: SignNames = SignNames()
     strategy: Pagination | None = None
     """Set where the crawl has found out by itself how this list is paged."""
     cut: Cut | None = None

@@ -10,8 +10,11 @@ from msgspec import Raw
 
 from coinspider.http.pagination import known_names
 from coinspider.http.pagination.known_names import Known
-from coinspider.records.json_path import Path, leaves, path_text
+from coinspider.http.pagination.request import SignNames
+from coinspider.records.json_path import Path, find_value, leaves, parse_path, path_text
 
+NO_NAMES = SignNames()
+_TOLD = Known((), (), "an argument")
 _NOISE = str.maketrans("", "", "_-$ ")
 _URL = re.compile(r"(https?://|/|\?|[^\s?]+\?[^\s=]+=)", re.IGNORECASE)
 _RANGE = re.compile(r"[^/]*/\s*(\d{1,12})\s*$")
@@ -29,8 +32,14 @@ class Sign(NamedTuple):
 class Signs:
     """Each sign is looked for when it is asked for, and once."""
 
-    def __init__(self, headers: Mapping[str, str], body: bytes, skip: Path | None = None):
-        self.headers, self.body, self.skip = headers, body, skip
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        skip: Path | None = None,
+        names: SignNames = NO_NAMES,
+    ):
+        self.headers, self.body, self.skip, self.names = headers, body, skip, names
 
     @cached_property
     def scalars(self) -> list[tuple[str, str, Any]]:
@@ -91,12 +100,18 @@ class Signs:
     @cached_property
     def more(self) -> Sign | None:
         """A flag that says that there is more."""
+        if self.names.more:
+            return self._told_flag(self.names.more, True)
+        if self.names.last:
+            return self._told_flag(self.names.last, False)
         wanted = {known_names.MORE_FLAGS: True, known_names.LAST_FLAGS: False}
         return self._flag(wanted | {known_names.WEAK_LAST_FLAGS: False})
 
     @cached_property
     def says_last(self) -> str | None:
         """That a flag says that there is no more."""
+        if name := self.names.more or self.names.last:
+            return None if self.more else f"{name} says so"
         flag = self._flag({known_names.MORE_FLAGS: False, known_names.LAST_FLAGS: True})
         return None if flag is None or self.more else f"{flag.name} is {str(flag.value).lower()}"
 
@@ -104,6 +119,16 @@ class Signs:
     def weakly_last(self) -> str | None:
         flag = self._flag({known_names.WEAK_LAST_FLAGS: True})
         return None if flag is None or self.more else f"{flag.name} is true"
+
+    def _told(self, name: str) -> Sign:
+        """The sign of a name that was given."""
+        value = self.headers.get(name.lower()) or find_value(self.body, parse_path(name))
+        return Sign(name, value, _TOLD)
+
+    def _told_flag(self, name: str, wanted: bool) -> Sign | None:
+        sign = self._told(name)
+        is_set = sign.value not in (None, False, 0, "", "false", "False", "0")
+        return sign._replace(value=is_set) if is_set is wanted else None
 
     def _flag(self, wanted: Mapping[tuple[Known, ...], bool]) -> Sign | None:
         for table, value in wanted.items():
@@ -115,6 +140,9 @@ class Signs:
     @cached_property
     def totals(self) -> list[Sign]:
         """How many records there are in all."""
+        if self.names.total:
+            told = self._told(self.names.total)
+            return [told._replace(value=int(told.value))] if _is_int(told.value) else []
         found = [*self._named(known_names.TOTALS), *self._headers(known_names.HEADER_TOTALS)]
         if content_range := _RANGE.match(self.headers.get("content-range", "")):
             found.append(Sign("Content-Range", content_range[1], known_names.HEADER_TOTALS[0]))
