@@ -4,7 +4,8 @@ The sandbox allows 30 calls in 6 seconds; a crawl needs 69 (68 pages and the emp
 early as a fixed window lets them, these take two windows: that is the ideal. Beside it, in the
 same run, Scrapy's own settings, and what look-ahead is worth with 200 ms of latency and no limit.
 
-Run by ``make bench``; takes about four minutes.
+With a database, what the first crawl learns and the second one makes of it, and three crawls at
+once. Run by ``make bench``; takes about seven minutes.
 """
 
 import json
@@ -14,8 +15,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.request import urlopen
+
+from coinspider.sandbox.limits import LIMITS
+from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
 CALLS, PERIOD, PAGES, PER_PAGE = 30, 6, 68, 10
 IDEAL = 2 * PERIOD
@@ -64,8 +70,7 @@ def crawl(url: str, limit: int, settings: dict[str, str]) -> Run:
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    with urlopen(url.replace("/api/v3", "/calls")) as answer:
-        calls = json.load(answer)
+    calls = calls_of(url)
     served = [moment for moment, status in calls if status == 200]
     return Run(served[-1] - served[0], len(served) - 1, len(calls) - len(served))
 
@@ -95,6 +100,69 @@ def look_ahead() -> None:
     print(f"\n200 ms of latency, no limit: look-ahead takes {ratio:.2f} of the sequential time.")
 
 
+def learned() -> None:
+    """The first and the second crawl with one database, nothing told but CoinGecko's public 10."""
+    print("\n| API's limit | period | first: time / ideal, refused | second |")
+    print("| --- | --- | --- | --- |")
+    for kind, period in product(LIMITS, (1, PERIOD)):
+        with (
+            database() as url,
+            sandbox("--calls", CALLS, "--period", period, "--limit", kind) as api,
+        ):
+            runs = [crawls_together(api, url, "auto", period, ["usd"]) for _ in range(2)]
+        cells = [f"{run.seconds / (2 * period):.2f}, {run.refused}" for run in runs]
+        print(f"| {kind} | {period} s | {' | '.join(cells)} |", flush=True)
+
+
+def shared() -> None:
+    """Three crawls at once of one limit, which is told right."""
+    calls = 3 * (PAGES + 1)
+    ideal = (calls - 1) // CALLS * PERIOD
+    with database() as url, sandbox("--calls", CALLS, "--period", PERIOD) as api:
+        run = crawls_together(api, url, str(CALLS), PERIOD, ["usd", "eur", "btc"])
+    ratio = f"{run.seconds / ideal:.2f}"
+    print(f"\nThree crawls at once: {ratio} of the shared ideal, {run.refused} refused.")
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    with TemporaryDirectory(prefix="coinspider-") as folder:
+        yield start_embedded_server(Path(folder) / "postgresql")
+        stop_embedded_servers()
+
+
+def crawls_together(
+    api: str, database_url: str, limit: str, period: int, currencies: list[str]
+) -> Run:
+    """What the API saw of crawls that began at once."""
+    before = len(calls_of(api))
+    command = [*SCRAPY, "crawl", "coins", "-L", "CRITICAL", "-a", f"per_page={PER_PAGE}"]
+    processes = [
+        subprocess.Popen(
+            [*command, "-s", f"RATELIMIT_PERIOD={period}", "-a", f"vs_currency={currency}"],
+            env=os.environ | {
+                "COINGECKO_BASE_URL": api, "COINGECKO_RATE_LIMIT": limit,
+                "DATABASE_URL": database_url,
+            },
+            stderr=subprocess.DEVNULL,
+        )
+        for currency in currencies
+    ]  # fmt: skip
+    for process in processes:
+        process.wait()
+    calls = calls_of(api)[before:]
+    served = [moment for moment, status in calls if status == 200]
+    return Run(served[-1] - served[0], len(served), len(calls) - len(served))
+
+
+def calls_of(api: str) -> list[tuple[float, int]]:
+    with urlopen(api.replace("/api/v3", "/calls")) as answer:
+        found: list[tuple[float, int]] = json.load(answer)
+    return found
+
+
 if __name__ == "__main__":
     under_a_limit()
+    learned()
+    shared()
     look_ahead()

@@ -14,6 +14,7 @@ from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.table_item import TableItem
 from coinspider.stats import figures
+from coinspider.text import counted
 
 INTERVAL = 0.25  # seconds
 
@@ -89,7 +90,7 @@ class Progress:
         if expected and done and done < expected:
             parts.append(f"{seconds * (expected - done) / done:.0f} s left")
         if wait := self._wait():
-            parts.append(f"waiting {wait:.0f} s for the limit")
+            parts.append(f"waiting {wait:.0f} s for the limit{self._others()}")
         return " · ".join(parts)
 
     @property
@@ -103,6 +104,12 @@ class Progress:
         done = int(figures(self.crawler.stats)["page_count"])
         expected = state.expected_pages or state.known_pages or 0
         return done, expected if done <= expected else None
+
+    def _others(self) -> str:
+        """Other crawls that the limit is shared with just now."""
+        limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
+        others = limiter.limit.state.others(limiter.limit.holder) if limiter else 0
+        return f", shared with {counted(others, 'other crawl')}" if others else ""
 
     def _wait(self) -> float:
         limit = self.crawler.get_downloader_middleware(RateLimitMiddleware)

@@ -100,6 +100,10 @@ class LimitState(Struct):
             return firm, told.period, 0.0
         return self.calls, self.period, self.rate
 
+    def others(self, holder: str) -> int:
+        """How many crawls wait or call beside this one."""
+        return sum(name != holder for name in self.holders)
+
     def is_careful(self) -> bool:
         """Whether the next call may well be refused: the first one after a refusal."""
         return self.in_a_row > 0
