@@ -41,7 +41,7 @@ class CoinsArguments(Struct, kw_only=True):
     vs_currency: Currency = "usd"
     per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
     order: Order | None = None
-    first_page: Annotated[int, Meta(ge=1, description="the number of a page from 1")] = 1
+    first_page: Annotated[int, Meta(ge=1, description="the number of a page from 1")] | None = None
     pages: Annotated[int, Meta(ge=1, description="a number of pages from 1")] | None = None
     ids: Annotated[str, Meta(min_length=1, description="coin ids with commas")] | None = None
     category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
@@ -53,7 +53,7 @@ class CoinsArguments(Struct, kw_only=True):
 
     def is_part(self) -> bool:
         """Whether they choose some pages of the ranking."""
-        return bool(self.pages) or self.first_page > 1
+        return bool(self.pages or self.first_page)
 
     def query(self) -> dict[str, Any]:
         """The parameters of ``/coins/markets`` but for ``page``.
@@ -93,11 +93,11 @@ class CoinsSpider(PaginatedSpider):
     def lock_name(self) -> str:
         """The API and the currency: whatever else is asked for, the rows are the same.
 
-        But parts of the pages don't keep each other out, nor the crawl of all of them: a row is
-        only ever replaced by a newer one.
+        But parts that begin at a ``first_page`` don't keep each other out, nor the crawl of all
+        pages: a row is only ever replaced by a newer one.
         """
         name = f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
-        if not self.asked.is_part():
+        if not self.asked.first_page:
             return name
         return f"{name} from page {self.asked.first_page}, {self.asked.pages or 'all'} pages"
 
@@ -149,7 +149,7 @@ class CoinsSpider(PaginatedSpider):
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers = api.headers
         spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
-        spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page)
+        spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page or 1)
         spider.whole = arguments.are_whole()
         spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}

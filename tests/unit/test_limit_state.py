@@ -146,3 +146,12 @@ def test_no_call_goes_until_the_month_ends_once_the_credits_are_used_up():
 def test_months_end_in_utc(day):
     moment = datetime(2026, 12, day, 23, 59, tzinfo=UTC)
     assert following_month(moment) == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_a_wait_names_the_other_crawls_of_the_key():
+    state, told = LimitState(), ToldLimit(2, 60)
+    take(state, "one", START, 1, told)
+    take(state, "two", START, 1, told)
+    grant = take(state, "one", START, 1, told)
+    assert grant.why == "2 calls in 60 s are used up, shared with 1 other crawl of this key"
+    assert state.others("one") == 1
