@@ -58,12 +58,13 @@ class LookupSpider(PageWalk):
             yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
         found = record_keys(page.records, self.item_class, self.constants)
-        if set(found).isdisjoint(witnesses):
+        is_ignored = not set(found).issubset([*keys, *witnesses])
+        if set(found).isdisjoint(witnesses) and not is_ignored:
             reason = "it has none of the records that were on the pages a moment ago"
             yield self.retry_or_fail(response.request, reason)
             return
         self.crawler.stats.inc_value(LOOKUP_STAT)
-        if not set(found).issubset([*keys, *witnesses]):
+        if is_ignored:
             crawl_state(self.crawler).lookup_ignored = True
         wanted = set(keys)
         texts = [text for text, key in zip(page.records, found, strict=True) if key in wanted]

@@ -7,9 +7,10 @@ from time import monotonic
 
 import pytest
 
+from benchmarks.churn import changes, listed_between
 from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.items import FullCoin
-from coinspider.sandbox.made_up_coins import coin_id
+from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.connect import connect
 from coinspider.store.crawl_row import Batch
@@ -147,3 +148,30 @@ def test_what_is_marked_is_not_marked_again(delisting):
         assert await delisting.mark(connection, second, 0.1) == Delisted(0, 19, 0)
 
     delisting(20, work)
+
+
+def test_list_that_moves_is_repaired_by_asking_for_what_did_not_come(scrapy, sandbox, query):
+    api = sandbox("--odd", "--coins", 400, "--churn", 1, "--seed", 5)
+    first = {coin_id(number) for number in range(400)}
+    for number in range(4):
+        start = len(api.calls())
+        done = scrapy("crawl", "coins", "-a", "per_page=20", COINGECKO_BASE_URL=api.url)
+        assert done.returncode == 0, done.stderr
+        always, ever = listed_between(first, changes(api), start, len(api.calls()))
+        rows = dict(query("SELECT coin_id, delisted_at IS NOT NULL FROM full_coin"))
+        assert not [id_ for id_ in always if rows.get(id_)], "none is marked that is listed"
+        assert not [id_ for id_, marked in rows.items() if not marked and id_ not in ever]
+        if number:
+            assert len([id_ for id_ in always if id_ not in rows]) <= 1
+
+
+def test_api_that_does_not_know_ids_has_none_delisted(scrapy, sandbox, query, tmp_path):
+    page = tmp_path / "page"
+    page.write_text(f"[{','.join(made_up_coin(number) for number in range(19))}]")
+    api = sandbox("--odd", "--coins", 20)
+    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url).returncode == 0
+    other = sandbox("--body", page)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=other.url)
+    assert done.returncode == 0, done.stderr
+    assert "asked for certain coins, the API answers others" in done.stderr
+    assert query(DELISTED) == []

@@ -100,6 +100,14 @@ def test_crawl_that_is_resumed_from_its_jobdir_delists_nothing(scrapy, sandbox, 
     assert len(api.calls()) < before + 30, "what was read before is not read again"
 
 
+def test_parse_shows_the_items_of_a_page_and_stores_nothing(scrapy, api, query):
+    page = f"{api.url}/coins/markets?vs_currency=usd&per_page=10&page=1"
+    done = scrapy("parse", "--nolog", "--nocolour", "--spider=coins", page,
+                  COINGECKO_BASE_URL=api.url)  # fmt: skip
+    assert done.stdout.count("'coin_id'") == 10, done.stdout + done.stderr
+    assert query("SELECT to_regclass('crawl')") == [(None,)]
+
+
 def test_bench_runs(scrapy):
     done = scrapy("bench", "-s", "CLOSESPIDER_TIMEOUT=1")
     assert done.returncode == 0, done.stderr
