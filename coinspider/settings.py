@@ -188,7 +188,6 @@ PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
 EXTENSIONS = {
     "coinspider.crawl.progress_bar.Progress": 500,
     "coinspider.crawl.log_lines.StatsLog": 500,
-    "coinspider.export.feed_exporter.FeedExporter": 0,
 }
 
 # Alerts by scrapyd: the address of a webhook, a token for the header "Authorization: Bearer", and
@@ -214,5 +213,6 @@ del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
 del EXTENSIONS_BASE["scrapy.extensions.telnet.TelnetConsole"]
 # Ours says when a feed is not whole.
 del EXTENSIONS_BASE["scrapy.extensions.feedexport.FeedExporter"]
+EXTENSIONS_BASE["coinspider.export.feed_exporter.FeedExporter"] = 0
 DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)
 del DOWNLOADER_MIDDLEWARES_BASE["scrapy.downloadermiddlewares.cookies.CookiesMiddleware"]
