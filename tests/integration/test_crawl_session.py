@@ -52,7 +52,7 @@ def test_row_holds_what_the_crawl_did(scrapy, sandbox, query, tmp_path):
 
 
 def test_second_crawl_of_the_same_leaves_at_once(running, scrapy, slow_api, query):
-    second = scrapy("crawl", "coins", "-a", "pages=1", "-a", "_job=second",
+    second = scrapy("crawl", "coins", "-a", "_job=second",
                     COINGECKO_BASE_URL=slow_api.url)  # fmt: skip
     assert second.returncode == 3
     assert f"the same crawl is running already: crawl 1, process {running.pid} on" in last_line(
@@ -78,7 +78,7 @@ def test_row_is_kept_current_and_a_killed_crawl_is_told_by_the_next(
     assert seen > began
     running.kill()
     running.communicate()
-    done = scrapy("crawl", "coins", "-a", "pages=1", COINGECKO_BASE_URL=slow_api.url)
+    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=slow_api.url)
     assert done.returncode == 0, done.stderr
     [line] = [line for line in done.stderr.splitlines() if "died" in line]
     assert "WARNING: " in line
@@ -90,7 +90,7 @@ def test_row_is_kept_current_and_a_killed_crawl_is_told_by_the_next(
 def test_interrupted_and_failed_crawls_say_so_in_their_rows(running, scrapy, query):
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=30)
-    scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01", "-O", "/proc/no/coins.json",
+    scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01",
            COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")  # fmt: skip
     rows = query("SELECT outcome, message, ended_at IS NOT NULL FROM crawl ORDER BY id")
     assert [(outcome, ended) for outcome, _, ended in rows] == [
