@@ -46,7 +46,7 @@ class Authority:
 
 @contextmanager
 def https_api(certificate: Path, body: bytes) -> Iterator[Any]:
-    """Answers each call with ``body``; ``headers`` has the headers of the calls that came in."""
+    """Answers the first page with ``body``, others with none; ``headers`` are the calls'."""
     headers: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -54,9 +54,10 @@ def https_api(certificate: Path, body: bytes) -> Iterator[Any]:
             headers.append(dict(self.headers))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            page = body if self.path.endswith("&page=1") else b"[]"
+            self.send_header("Content-Length", str(len(page)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(page)
 
         def log_message(self, *_: Any) -> None:
             pass

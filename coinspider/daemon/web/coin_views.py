@@ -135,7 +135,9 @@ def _history(
 
 def change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
     """In per cent."""
-    return (now / then - 1) * 100 if then and now is not None else None
+    if not then or now is None or not (now.is_finite() and then.is_finite()):
+        return None
+    return (now / then - 1) * 100
 
 
 def _find(connected: Connection, coin_id: str, currency: str) -> dict[str, Any]:
