@@ -32,6 +32,7 @@ from coinspider.stats import (
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
 from coinspider.store.delisting import Delisting, Unseen
+from coinspider.store.missed_keys import keep_missed_keys, last_missed_keys
 from coinspider.store.rejected_records import quarantine
 from coinspider.store.session import SESSION_ERRORS, CrawlSession
 from coinspider.store.upsert import upsert
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 # The last two are what a user's trigger raises, and a view's WITH CHECK OPTION.
 _ROW_AT_FAULT = ("22", "23", "54", "P0001", "44")
 _NAMED_PAGES = 5
+_MISSED_MAX = 10_000  # keys kept in a crawl's row
 # A row that the table did not take is sent again: another crawl may have written it meanwhile.
 _SENDINGS_MAX = 3
 _NOT_TAKEN = "the table {} did not take the row, for a trigger of its own"
@@ -207,6 +209,8 @@ class BatchWriter:
             return
         moment, share_max = datetime.now(UTC), self.delisted_share_max
         try:
+            if crawl_state(self.crawler).lookup_ignored and not await self._spare_first(delisting):
+                return
             delisted = await self.session.run(
                 lambda connection: delisting.mark(connection, moment, share_max)
             )
@@ -221,6 +225,22 @@ class BatchWriter:
                 " and none is marked as delisted"
             )
             note_failure(self.crawler, "coins_missing", message)
+
+    async def _spare_first(self, delisting: Delisting) -> bool:
+        """Leave alone what is missing for the first time: paging alone may have missed it.
+
+        Returns whether the others may be marked.
+        """
+        logger.warning(
+            "Asked for certain coins, the API answers others: only those that two whole crawls in a"
+            " row did not see are marked as delisted"
+        )
+        crawl_id = self.session.lease.crawl_id
+        missed, total = await self.unseen(_MISSED_MAX)
+        before = await self.session.run(lambda connection: last_missed_keys(connection, crawl_id))
+        await self.session.run(lambda connection: keep_missed_keys(connection, crawl_id, missed))
+        delisting.seen.add([key for key in missed if key not in before])
+        return total == len(missed)
 
     def _name_lost_pages(self) -> None:
         stats = self.crawler.stats

@@ -60,10 +60,6 @@ class MissingRecords:
             self.search = asyncio.create_task(self._search(spider))
         if self.search and not self.search.done():
             raise DontCloseSpider
-        if crawl_state(self.crawler).lookup_ignored and self.writer.marks:
-            self.writer.marks = False
-            logger.warning("No coin will be marked as delisted: asked for certain coins, the API"
-                           " answers others")  # fmt: skip
 
     def _is_wanted(self) -> bool:
         state = crawl_state(self.crawler)

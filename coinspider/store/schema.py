@@ -143,6 +143,7 @@ CRAWL = Table(
         "set_aside_count": COUNT,
         "future_count": COUNT,
         "delisted_count": COUNT,
+        "missed_keys": SqlColumn("jsonb"),
         "refused_count": COUNT,
         "wait_seconds": COUNT._replace(type="double precision"),
         "response_bytes": COUNT,

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import closing
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from time import monotonic
 
 import pytest
@@ -64,6 +66,50 @@ def test_too_many_missing_coins_are_a_fault_of_the_api(crawl, query):
     assert query("SELECT outcome FROM crawl ORDER BY id") == [("complete",), ("failed",)]
     crawl(17, "-s", "DELISTED_SHARE_MAX=0.15")
     assert query(DELISTED) == ids(17, 18, 19)
+
+
+@pytest.fixture
+def forgetful_api():
+    """An API that ignores ``ids=``; the coins of its numbers are on its first page."""
+    numbers = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            first = "&page=1" in self.path
+            texts = [made_up_coin(number) for number in numbers if first]
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"[{','.join(texts)}]".encode())
+
+        def log_message(self, *_):
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield numbers, f"http://127.0.0.1:{server.server_port}/api/v3"
+        server.shutdown()
+
+
+def test_api_that_ignores_ids_is_believed_when_two_crawls_miss_the_same(
+    scrapy, forgetful_api, query
+):
+    numbers, url = forgetful_api
+
+    def crawl(*missing):
+        numbers[:] = [number for number in range(40) if number not in missing]
+        done = scrapy("crawl", "coins", COINGECKO_BASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    crawl()
+    assert "the API answers others" in crawl(5, 7).stderr
+    assert query(DELISTED) == []
+    crawl(5, 9)
+    assert query(DELISTED) == ids(5), "coin 7 was there again, coin 9 is missing for the first time"
+    crawl(5, 9)
+    assert query(DELISTED) == ids(5, 9)
+    crawl(9)
+    assert query(DELISTED) == ids(9)
 
 
 @pytest.mark.parametrize(
@@ -173,5 +219,5 @@ def test_api_that_does_not_know_ids_has_none_delisted(scrapy, sandbox, query, tm
     other = sandbox("--body", page)
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=other.url)
     assert done.returncode == 0, done.stderr
-    assert "asked for certain coins, the API answers others" in done.stderr
+    assert "Asked for certain coins, the API answers others" in done.stderr
     assert query(DELISTED) == []
