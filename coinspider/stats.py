@@ -6,6 +6,7 @@ from coinspider.http.ratelimit import REFUSED_STAT, WAIT_STAT
 
 PAGE_STAT = "pagination/page_count"
 EMPTY_STAT = "pagination/empty_page_count"
+FOUND_STAT = "pagination/found_count"
 LOOKUP_STAT = "pagination/lookup_count"
 RECORD_STAT = "pagination/record_count"
 REJECTED_STAT = "coercion/rejected_count"

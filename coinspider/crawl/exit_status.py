@@ -8,7 +8,7 @@ from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import CrawlState, crawl_state
-from coinspider.stats import ITEM_STAT, RECORD_STAT, figures
+from coinspider.stats import FOUND_STAT, ITEM_STAT, RECORD_STAT, figures
 from coinspider.text import counted
 
 EXIT_STATUS = {
@@ -99,6 +99,9 @@ def _problem(crawler: Crawler) -> str | None:
         return "the spider raised an exception"
     if getattr(crawler.spider, "whole", False) and not get(RECORD_STAT):
         return "no page held any record"
+    found, share_max = get(FOUND_STAT, 0), crawler.settings.getfloat("DELISTED_SHARE_MAX")
+    if found > get(RECORD_STAT, 0) * share_max:
+        return f"the list did not come whole: {counted(found, 'record')} came only by their keys"
     if crawl_state(crawler).place and (difference := _difference(crawler)):
         return difference
     if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):

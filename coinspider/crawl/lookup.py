@@ -15,7 +15,7 @@ from coinspider.records.cutting import parse_cut
 from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
-from coinspider.stats import LOOKUP_STAT, RECORD_STAT
+from coinspider.stats import FOUND_STAT, LOOKUP_STAT, RECORD_STAT
 
 # Records that are there for certain are asked for with each call: an answer without them is none.
 WITNESSES = 3
@@ -69,4 +69,5 @@ class LookupSpider(PageWalk):
         wanted = set(keys)
         texts = [text for text, key in zip(page.records, found, strict=True) if key in wanted]
         self.crawler.stats.inc_value(RECORD_STAT, len(texts))
+        self.crawler.stats.inc_value(FOUND_STAT, len(texts))
         yield Page(texts, Source(response.url, self.item_class, self.constants))
