@@ -99,14 +99,20 @@ def _problem(crawler: Crawler) -> str | None:
         return "the spider raised an exception"
     if getattr(crawler.spider, "whole", False) and not get(RECORD_STAT):
         return "no page held any record"
-    found, share_max = get(FOUND_STAT, 0), crawler.settings.getfloat("DELISTED_SHARE_MAX")
-    if found > get(RECORD_STAT, 0) * share_max:
-        return f"the list did not come whole: {counted(found, 'record')} came only by their keys"
-    if crawl_state(crawler).place and (difference := _difference(crawler)):
-        return difference
+    if doubt := _shortage(crawler) or (crawl_state(crawler).place and _difference(crawler)):
+        return doubt
     if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):
         return "a feed could not be written"
     return None
+
+
+def _shortage(crawler: Crawler) -> str | None:
+    """Where too many known records came only when they were asked for by their keys."""
+    get, share_max = crawler.stats.get_value, crawler.settings.getfloat("DELISTED_SHARE_MAX")
+    found = get(FOUND_STAT, 0)
+    if found <= get(RECORD_STAT, 0) * share_max:
+        return None
+    return f"the list did not come whole: {counted(found, 'record')} came only by their keys"
 
 
 def _difference(crawler: Crawler) -> str | None:
