@@ -27,7 +27,7 @@ from coinspider.store.session import CrawlSession
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import visible
 
-# So many different ones are told at the end of a crawl.
+# How many different ones are shown at the end of a crawl.
 REASONS_MAX = 3
 REJECTED_MIN = 1000  # fewer may be all that are bad
 TEXT_SHOWN = 100  # bytes

@@ -56,7 +56,7 @@ DOWNLOAD_CA_FILE = os.environ.get("DOWNLOAD_CA_FILE")
 
 # Links that an API sends lead to its own host, or to these, without credentials.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
-# Where they name another host, as that behind a proxy, the same path of the own host is asked for.
+# Where they name another host, such as the one behind a proxy, ask the API's own host instead.
 PAGINATION_REWRITE_ENABLED = os.environ.get("PAGINATION_REWRITE_ENABLED", "0")
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
 
@@ -69,14 +69,14 @@ POSTGRES_SCHEMA = os.environ.get("POSTGRES_SCHEMA")  # where the tables are, if 
 POSTGRES_STATEMENT_TIMEOUT = 60  # seconds
 POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for what another session holds
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
-# Without a sign of life for so many seconds a crawl is taken for dead, and another may take over.
+# A crawl without a sign of life for this many seconds is taken for dead; another may take over.
 POSTGRES_LEASE_TIMEOUT = 25
 CRAWL_LOG_INTERVAL = 5  # seconds
 # Set by scrapyd for a run of a schedule: the node it belongs to, and the schedule's period. Where
 # another node has crawled the same within most of it, the run does not begin.
 SCHEDULE_NODE = None
 SCHEDULE_PERIOD = 0  # seconds
-# So many rejected records are kept per crawl; more than this share of all fail it.
+# How many rejected records are kept per crawl; the share of all records above which it fails
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1
 # A field that does not fit its column costs its record only that column, or with 1 the record.
@@ -86,8 +86,8 @@ DELISTED_SHARE_MAX = 0.1
 # Known coins that a whole crawl did not see are asked for by their ids before they are marked.
 DELISTING_CHECK_CALLS_MAX = 10  # calls, of some 250 coins each; 0 to look for none and mark none
 
-# Each change of a coin, in coin_history for so many days at the least; from then on candles: of an
-# hour for so many days, of a day for ever (0 days are for ever, too)
+# The history of a coin's prices: each change for at least this many days, then candles of an hour
+# for this many days, and candles of a day for ever (0 is for ever, too)
 HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "1")
 HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "2")
 HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", "365")
@@ -113,7 +113,7 @@ SPIDER_MIDDLEWARES = {
     "coinspider.crawl.item_dispatch.PageMiddleware": 2000,
     "coinspider.store.credits.CreditsMiddleware": 1900,
 }
-# Scrapy starts so many tasks a page, for what else a spider yields: here requests only.
+# Scrapy starts this many tasks a page for what else a spider yields: here requests only.
 CONCURRENT_ITEMS = 2
 
 # Feeds: Scrapy's own exporters write a Decimal as a string, or round it.
@@ -152,11 +152,11 @@ AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_START_DELAY = 0.0
 AUTOTHROTTLE_TARGET_CONCURRENCY = 8.0
 DOWNLOAD_DELAY_JITTER = 0
-# How many pages PaginatedSpider may ask for at once, where one takes at least so long.
+# How many pages PaginatedSpider may ask for at once, where a page takes at least this long
 LOOKAHEAD_PAGES = 8
 LOOKAHEAD_LATENCY = 0.02  # seconds
 CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
-# While so many bytes of pages wait for the database no more are asked for. A look-ahead fits in.
+# While this many bytes of pages wait for the database, no more are asked for. A look-ahead fits in.
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 2_000_000
 
 DOWNLOADER_MIDDLEWARES = {

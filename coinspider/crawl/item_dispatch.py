@@ -25,7 +25,7 @@ from coinspider.stats import DROPPED_STAT
 
 logger = logging.getLogger(__name__)
 
-# After so many records the event loop has its turn, above all to send the next page's request.
+# After this many records the event loop has its turn, above all to send the next page's request.
 TURN = 25
 # None is what a pipeline without a return gives.
 _NONE_LEFT = object()

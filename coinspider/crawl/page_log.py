@@ -10,7 +10,7 @@ from scrapy import Request
 from coinspider.http.pagination import AnsweredPage
 from coinspider.records.keys import Key
 
-# The contents of so many records are remembered, at some 100 bytes each.
+# How many records' contents are remembered, at some 100 bytes each.
 KEYS_MAX = 1_000_000
 
 

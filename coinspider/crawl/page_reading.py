@@ -51,7 +51,7 @@ def _with_words(error: PageError, body: bytes) -> PageError:
         return PageError(f"{error}: it says {words}", 0)
     if start in (b"{", b"["):
         return error  # cut short, and whole the next time
-    return PageError(f"it is no JSON but says: {words}", TEXT_RETRY_TIMES)
+    return PageError(f"it is not JSON but says: {words}", TEXT_RETRY_TIMES)
 
 
 def _is_json(body: bytes) -> bool:

@@ -75,7 +75,7 @@ class SeenKeys:
         return found
 
     def sample(self, count: int) -> list[Key]:
-        """Up to so many keys, of pages that are far from each other."""
+        """Up to ``count`` keys, of pages that are far from each other."""
         if not self.lines:
             return []
         step = max(1, len(self.lines) // count)

@@ -46,7 +46,7 @@ class CrawlState:
     set_aside_reasons: tuple[str, ...] = ()
     """The first different ones of fields that cost the record only their column."""
     remarks: tuple[str, ...] = ()
-    """What is to be said of a crawl that is complete all the same."""
+    """What to say of a crawl that is complete all the same."""
     foreign_items: tuple[str, ...] = ()
     """The types of what came to the database from the pipelines and can't be stored."""
     lookup_ignored: bool = False

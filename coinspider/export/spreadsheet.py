@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters, of which the last say what is missing."""
+    """The text, cut to the limit; its last characters then say how much is missing."""
     if len(text) <= most:
         return text
     mark = f"... (cut: {len(text)} characters)"

@@ -26,7 +26,7 @@ def explain_body(body: bytes) -> str:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _short(text)
     if not _is_text(body):
-        return f"bytes that are no text ({body[:8].hex(' ')} ...)"
+        return f"bytes that are not text ({body[:8].hex(' ')} ...)"
     if title := _TITLE.search(text):
         return _short(unescape(title[1]))
     return _short(unescape(_MARKUP.sub(" ", text)))

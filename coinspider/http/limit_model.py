@@ -43,7 +43,7 @@ def passed(state: LimitState, now: float, age: float = 0.0) -> None:
 
 
 class Refusal(NamedTuple):
-    """A call that began ``age`` seconds ago is to wait so many seconds, if the API tells it."""
+    """How many seconds to wait after a call that began ``age`` seconds ago, if the API says so."""
 
     age: float
     wait: float | None

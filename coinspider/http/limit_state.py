@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-# A crawl that has not ended a call for so long does not run any more.
+# A crawl that has not ended a call for this long no longer runs.
 GRANT_SECONDS = 20.0
 # How exactly the ends of calls are kept: a share of the period.
 RESOLUTION = 0.01
@@ -50,7 +50,7 @@ class Holder(Struct):
 
 
 class Grant(NamedTuple):
-    """So many calls may go; or none, for ``wait`` seconds, and ``why`` not."""
+    """How many calls may go; where none may, for how many seconds, and why."""
 
     calls: int
     wait: float = 0.0

@@ -72,7 +72,7 @@ class PrivateAddressMiddleware:
         if await _is_private(request.url) and not await _is_private(home):
             host = urlsplit(request.url).hostname
             raise LinkRefusedError(f"a link leads from {urlsplit(home).hostname} to {host}, which"
-                                   " is an address of the own network")  # fmt: skip
+                                   " is an address in the crawl's own network")  # fmt: skip
 
 
 async def _is_private(url: str) -> bool:

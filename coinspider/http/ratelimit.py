@@ -11,9 +11,9 @@ and set
 ``RATELIMIT_ENABLED``
     ``True`` by default.
 ``RATELIMIT_CALLS``, ``RATELIMIT_PERIOD``
-    At most so many calls in any such number of seconds; 0 calls (the default) for no limit,
+    At most this many calls in any period of this many seconds; 0 calls (the default) for no limit,
     ``auto`` for one to be learned; 60 seconds by default. The first calls go out as fast as they
-    can: no server that lets so many through in a period minds, and even spacing would only take
+    can: no server that lets this many through in a period minds, and even spacing would only take
     longer.
 ``RATELIMIT_FIRM``
     ``False`` where these calls are only what learning begins with (``True``).

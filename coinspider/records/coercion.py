@@ -132,7 +132,7 @@ def _decode_all(text: bytes, shape: _Shape) -> TableItem:
 
 
 def _is_too_long(size: int, amounts: list[Decimal], digits_max: int) -> bool:
-    """A few characters, as 1e131000, are so many digits wherever they are shown."""
+    """A few characters, such as 1e131000, become 131,001 digits wherever they are shown."""
     longest = max(map(abs, map(_adjusted, amounts)))
     if longest <= digits_max < size:
         longest = max(len(amount.as_tuple().digits) for amount in amounts)

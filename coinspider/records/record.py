@@ -76,7 +76,7 @@ def _check_count(body: bytes) -> None:
 
 
 def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
-    """Cut a JSON object into the texts of its fields; ``None`` where it is no object."""
+    """Cut a JSON object into the texts of its fields; ``None`` where it is not an object."""
     try:
         return _decode_object(body)
     except (msgspec.DecodeError, RecursionError):

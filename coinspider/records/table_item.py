@@ -48,7 +48,7 @@ class TableItem(Struct, kw_only=True, dict=True):
     searched: ClassVar[tuple[str, ...]] = ()
     """The columns, beside the first of the key, in which a listing looks for a text."""
     source: ClassVar[Any] = None
-    """Of an item that was made of a record: that record's. It is no field, so none of the row."""
+    """The source of the record that an item was made of. It is not a field, and not in the row."""
     set_aside: ClassVar[tuple[Any, ...]] = ()
     """Fields of the record that could not be coerced, as ``FieldSetAside``; their columns are null.
     """

@@ -6,7 +6,7 @@ from random import Random
 
 from coinspider.sandbox.coins import Coins
 
-# Of the coins that are listed, so many were delisted earlier.
+# How many of the coins that are listed were delisted earlier.
 RETURNING_SHARE = 0.2
 
 

@@ -62,7 +62,7 @@ class Usage(NamedTuple):
     """Seconds since the API itself told what is left."""
 
     def left(self, monthly: int | None) -> int | None:
-        """Credits that are left: as the API told it, or of so many a month; ``None`` for any."""
+        """Credits that are left, by the API or of the month's; ``None`` for any number."""
         if self.told_left is not None:
             return max(0, self.told_left - (self.calls - (self.told_calls or 0)))
         most = monthly if monthly is not None else self.credits

@@ -38,7 +38,7 @@ VALUES (%(spider)s, %(job)s, %(arguments)s, %(url)s, %(vs_currency)s, %(lock_nam
         %(host)s, %(process_id)s, %(node)s, now(), NULL, 0, 0)
 RETURNING id
 """
-# The lease lasts for so many seconds after the end of a statement, not its start.
+# The lease lasts this many seconds from the end of a statement, not from its start.
 _ALIVE = "updated_at = {0}, lease_until = {0} + %(lease)s * interval '1 s'"
 _UPDATE = f"""
 UPDATE crawl SET {_ALIVE.format("clock_timestamp()")}, {_SET_FIGURES} WHERE id = %(id)s

@@ -50,7 +50,7 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """
-# So many pages' keys are sent together.
+# How many pages' keys are sent together.
 _PAGES = 40
 # What is best for a table that was never analysed would here compare each key with each other.
 _PLANS = "SET LOCAL enable_nestloop = off"

@@ -32,7 +32,7 @@ class HistorySettings(NamedTuple):
 
     @property
     def lateness(self) -> timedelta:
-        """How late a change may come: for so long no candle is made of its day."""
+        """How late a change may come: until then no candle is made of its day."""
         return min(_LATENESS, self.retention_days or _LATENESS) * DAY
 
     @classmethod

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 # The server itself ends a statement that takes too long; what is silent beyond that is cut off.
 _GRACE = 5.0  # seconds
-# A crawl that is told to end has so many seconds for what it has in hand. psycopg then takes up to
+# How many seconds a crawl that is told to end has for what it has in hand. psycopg then takes up to
 # ten more to cancel what runs; scrapyd kills after thirty (stop_timeout).
 _STOP = 10.0
 

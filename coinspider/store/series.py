@@ -20,7 +20,7 @@ from coinspider.store.candle_sql import (
 from coinspider.store.queries import Listing
 
 STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
-# A chart of so many days is of all changes, of hours, or else of days.
+# Up to how many days a chart is of all changes, or of hours; else it is of days.
 _DAYS_OF_CHANGES, _DAYS_OF_HOURS = 2, 92
 # With fewer points a finer resolution is looked at: a history that has just begun has one day.
 _FEW_POINTS = 24
@@ -188,7 +188,7 @@ def earlier_prices(
     connection: Connection, chosen: ChosenRows, ages: Iterable[timedelta],
     now: datetime | None = None,
 ) -> dict[str, dict[timedelta, Decimal]]:  # fmt: skip
-    """What the price of each row was so long ago, by its key, where the history knows."""
+    """What the price of each row was then, by its key, where the history knows."""
     now = now or datetime.now(UTC)
     moments = {now - age: age for age in ages}
     query = sql.SQL(_EARLIER).format(

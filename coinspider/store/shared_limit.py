@@ -17,7 +17,7 @@ from coinspider.store.session import SESSION_ERRORS, CrawlSession
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-# Where so many others were quicker, the server has better things to do.
+# How often others may be quicker before the server has better things to do.
 _TRIES = 20
 
 

@@ -30,7 +30,7 @@ class Authority:
         self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
     def issue(self, host: str = "127.0.0.1", days: int = 1, self_signed: bool = False) -> Path:
-        """A key and a certificate for a host, that ends in so many days."""
+        """A key and a certificate for a host, which ends in ``days`` days."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(host)
         builder = _builder(name, key, days).add_extension(

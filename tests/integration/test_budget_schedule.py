@@ -10,7 +10,7 @@ AUTO = CONFIGURATION + "[schedule:coins]\nspider = coins\nbudget = auto\n"
 def test_budget_is_spent_on_a_whole_pass_and_then_on_parts(scrapyd, scrapy, sandbox, query,
                                                            database_url):  # fmt: skip
     api = sandbox("--coins", 600, "--plan", "demo", "--key", "CG-secret")
-    # So many that the next part is due after the least time between two.
+    # Enough for the next part to be due after the least time between two.
     daemon = scrapyd(AUTO, COINGECKO_BASE_URL=api.url, DATABASE_URL=database_url,
                      COINGECKO_MONTHLY_CREDITS="20000", **KEY)  # fmt: skip
     wait_until(lambda: query("SELECT to_regclass('crawl')") != [(None,)])

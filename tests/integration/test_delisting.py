@@ -28,7 +28,7 @@ BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RE
 
 @pytest.fixture
 def crawl(scrapy, sandbox):
-    """Crawls a sandbox of so many coins, and expects this exit status."""
+    """Crawls a sandbox of ``coins`` coins, and expects this exit status."""
 
     def run(coins, *arguments, status=0):
         api = sandbox("--coins", coins)
@@ -129,7 +129,7 @@ def test_only_all_coins_in_an_order_that_stands_still_are_whole(arguments, whole
 
 @pytest.fixture
 def delisting(database_url):
-    """Runs ``work(connection, delisting)`` where so many coins are stored in dollars and euros."""
+    """Runs ``work(connection, delisting)`` on a table of ``coins`` coins in dollars and euros."""
 
     def run(coins, work):
         async def prepared():

@@ -112,7 +112,7 @@ def test_body_that_is_no_page_is_retried_and_then_fails_the_crawl(scrapy, sandbo
     done = scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.2", "-s", "RETRY_TIMES=2",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 1
-    assert "page=1 could not be had: it is no JSON but says: maintenance" in last_line(done)
+    assert "page=1 could not be had: it is not JSON but says: maintenance" in last_line(done)
     times = [moment for moment, _ in api.calls()]
     gaps = [later - sooner for sooner, later in pairwise(times)]
     assert len(gaps) == 2

@@ -35,7 +35,7 @@ def test_words(body, words):
 
 
 def test_bytes_are_no_words():
-    assert explain_body(gzip.compress(b"[]")).startswith("bytes that are no text (1f 8b 08")
+    assert explain_body(gzip.compress(b"[]")).startswith("bytes that are not text (1f 8b 08")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_anything_else_is_refused(expression):
         pytest.param(b'{"@odata.nextLink": "x"}', "@odata.nextLink", b'"x"', id="a dot in a name"),
         pytest.param(b'{"a": {"b.c": {"d": 1}}}', "a.b.c.d", b"1", id="a dot in a name below"),
         pytest.param(b"<html>", "a", None, id="no JSON"),
-        pytest.param(b'{"a": NaN, "b": [NaN, 1]}', "b", b"[NaN, 1]", id="a neighbour is no JSON"),
+        pytest.param(b'{"a": NaN, "b": [NaN, 1]}', "b", b"[NaN, 1]", id="a neighbour is not JSON"),
         pytest.param(b'{"a":"},{", "b": [NaN]}', "b", b"[NaN]", id="brackets in a string"),
     ],
 )

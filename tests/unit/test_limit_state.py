@@ -73,7 +73,7 @@ def test_calls_under_way_count():
 
 
 def shares(number: int, limit: int, seconds: float, wants: dict[str, float]) -> Counter:
-    """How many calls each crawl makes in a time, with so many seconds between two of its calls."""
+    """How many calls each crawl makes in a time, at a fixed time between two of its calls."""
     state, told = LimitState(), ToldLimit(limit, 60)
     names = [f"crawl {n}" for n in range(number)]
     at, made = dict.fromkeys(names, START), Counter()

@@ -85,7 +85,7 @@ def test_number_of_pages_in_a_header_is_the_end(headers):
 
 
 def walk(look_ahead: LookAhead, pages: int) -> list[int]:
-    """The pages asked for, each in the order of its answer, given a list of so many pages."""
+    """The pages asked for, each in the order of its answer, given a list of ``pages`` pages."""
     asked, waiting = [], [1]
     while waiting:
         page = waiting.pop(0)

@@ -43,7 +43,7 @@ class Credentials:
         return True
 
     def check(self, txrequest: Any, username: bytes, password: bytes) -> None:
-        """Raises :exc:`RequestRefusedError` for wrong ones, and for who has to wait."""
+        """Raises :exc:`RequestRefusedError` for wrong ones, and for a client that has to wait."""
         digest = hmac.digest(self._key, username + b":" + password, sha256)
         if hmac.compare_digest(digest, self._right):
             return

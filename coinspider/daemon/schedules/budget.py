@@ -112,7 +112,7 @@ class Budget(NamedTuple):
 
 
 def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
-    """What is to be read next; after the month's end it is to be planned anew."""
+    """What to read next. After the month's end a new plan is needed."""
     if reads.whole_at is None:
         chosen = PlannedRun(now, budget.whole)
     else:

@@ -17,7 +17,7 @@ from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 log = Logger()
 TICK = 0.25  # seconds
 NAME = "schedules"
-# For so long no other scrapyd begins a run of the same budget.
+# How long no other scrapyd begins a run of the same budget.
 CLAIMED = timedelta(seconds=5)
 
 

@@ -1,4 +1,4 @@
-"""What is to be known of the schedules after a restart of scrapyd, beside its queues."""
+"""What scrapyd must remember of the schedules across a restart, beside its queues."""
 
 import socket
 import sqlite3

@@ -15,7 +15,7 @@ from coinspider.text import readable, readable_number
 
 SIZE = 1000
 _GAP = 0.2  # of a bar's place
-_PLACES = 20  # at the least, so that few bars are not blocks
+_PLACES = 20  # at least, so that a few bars do not look like blocks
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 30
 
 

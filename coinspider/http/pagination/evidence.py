@@ -30,5 +30,5 @@ def repeated(page: AnsweredPage, what: str) -> Step:
 
 
 def is_round(count: int) -> bool:
-    """Whether so many records may be a page's size."""
+    """Whether this number of records may be a page's size."""
     return count % ROUND == 0
