@@ -33,7 +33,7 @@ RECORDS = {
     b'{"id":"big","symbol":"x","name":"%s"}' % LONG.encode(): "more than the 1048576 of a record",
     # Valid JSON, and yet no jsonb or no numeric: only the server finds out.
     b'{"id":"jsonb","symbol":"x","name":"y","roi":1e400000}': "PostgreSQL",
-    b'{"id":"numeric","symbol":"x","name":"y","ath":1e200000}': "PostgreSQL",
+    b'{"id":"numeric","symbol":"x","name":"y","ath":1e200000}': "more than 1000 digits",
     b'{"id":"1e400","symbol":"x","name":"y","ath":1e400}': None,
     b'{"id":"old","id":"twice","symbol":"x","name":"y","name":"last"}': None,
 }

@@ -113,7 +113,7 @@ def test_unreachable_database_fails_before_the_first_request(scrapy, sandbox):
 def test_malformed_database_url_is_told_without_its_password(scrapy):
     done = scrapy("crawl", "coins", DATABASE_URL="postgres//someone:topsecret@host")
     assert done.returncode != 0
-    assert "DATABASE_URL is not a PostgreSQL URL" in last_line(done)
+    assert "DATABASE_URL can't be read: it is neither a URL" in last_line(done)
     assert "topsecret" not in done.stderr
     assert "Traceback" not in done.stderr
 
