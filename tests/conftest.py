@@ -19,8 +19,8 @@ from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """A worker per core, and two at the least: most tests wait for other processes."""
-    return max(2, os.cpu_count() or 1)
+    """More workers than cores: most tests wait for other processes."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session")

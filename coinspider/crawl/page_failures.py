@@ -107,7 +107,9 @@ class PageFailures(Spider):
     ) -> Request:
         """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``)."""
         assert request
-        retry = get_retry_request(request, spider=self, reason=reason, max_retry_times=times)
+        # Scrapy logs it, and names a stat after it, as it is.
+        shown = visible(reason)
+        retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
         if retry is None:
             raise self.page_failure(request, reason)
         return retry

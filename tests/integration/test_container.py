@@ -50,7 +50,7 @@ mount --rbind /dev dev
 mount --rbind /proc proc
 mkdir -p ".$PYTHON_HOME"
 mount --rbind "$PYTHON_HOME" ".$PYTHON_HOME"
-# What "COPY --from=build" brings: an environment with the packages of requirements.txt.
+# What "COPY --from=build" brings: an environment with the packages of requirements.lock.
 chroot . "$PYTHON" -m venv --without-pip /opt/venv
 mount --rbind "$SITE_PACKAGES" ".$(chroot . /opt/venv/bin/python -c \
     'import sysconfig; print(sysconfig.get_path("purelib"))')"
@@ -168,9 +168,9 @@ def test_image_crawls_with_a_read_only_root_and_secrets_from_files(container):
 
 
 def test_image_installs_what_the_project_requires():
-    assert "COPY requirements.txt /tmp/" in CONTAINERFILE
+    assert "COPY requirements.lock /tmp/" in CONTAINERFILE
     assert "/opt/venv/bin/pip install" in CONTAINERFILE
-    assert "-r /tmp/requirements.txt" in CONTAINERFILE
+    assert "-r /tmp/requirements.lock" in CONTAINERFILE
     bases = re.findall(r"^FROM (\S+)", CONTAINERFILE, re.M)
     assert bases == ["python:3.13-slim"] * 2
 

@@ -42,8 +42,9 @@ def test_three_crawls_at_once_share_one_limit(scrapy, sandbox, query):
     ]
     logs = [ended(process) for process in running]
     assert statuses(api) == [200] * 90
-    # Two whole periods, and what three processes need on a machine that does other things as well.
-    assert 2 * PERIOD <= seconds(api) < 2 * PERIOD + 4
+    # Two whole periods are the ideal (python -m benchmarks.ratelimit measures how near it comes); a
+    # crawl that waited for the other two would need more than twice as many.
+    assert 2 * PERIOD <= seconds(api) < 4 * PERIOD
     assert query("SELECT sum(calls) FROM api_usage") == [(90,)]
     assert any("of this key" in log for log in logs)
 
