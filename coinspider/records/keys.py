@@ -1,8 +1,9 @@
 """Whose each record of a page is, before anything else is made of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +20,8 @@ class _Reader(NamedTuple):
 
     fields: tuple[str, ...]
     json_keys: tuple[str, ...]
+    values: Callable[[Any], Any]
+    """The value of the one field, or a tuple of those of several."""
     decode: Any
 
 
@@ -36,7 +39,13 @@ def record_keys(
         found = reader.decode(b"[" + b",".join(texts) + b"]")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [_spoiled_key(text, reader.json_keys) for text in texts]
-    return [_key(tuple(getattr(record, name) for name in reader.fields)) for record in found]
+    if len(reader.fields) > 1:
+        return [_key(reader.values(record)) for record in found]
+    return [
+        # Nearly all keys are of this kind: the call would take three times as long.
+        key if type(key) is str and key.isascii() and key.isprintable() else _key((key,))
+        for key in map(reader.values, found)
+    ]
 
 
 @cache
@@ -47,6 +56,7 @@ def _reader(item_class: type[TableItem], constants: frozenset[str]) -> _Reader:
     return _Reader(
         fields=tuple(c.name for c in own),
         json_keys=tuple(c.json_key for c in own),
+        values=attrgetter(*(c.name for c in own)),
         decode=msgspec.json.Decoder(list[struct]).decode,
     )
 

@@ -167,6 +167,8 @@ class ApiError(NamedTuple):
 
 def _error(response: Response) -> ApiError:
     """The error in a body of the API; an empty message where there is none."""
+    if response.body.startswith(b"["):
+        return ApiError(None, "")  # a page of coins, which would take long to decode
     try:
         body = msgspec.json.decode(response.body)
         status = body.get("status", body)
