@@ -155,9 +155,7 @@ def is_refusal(response: Response) -> bool:
 
 def is_exhausted(response: Response) -> bool:
     """Whether the API says that the credits of the month are used up; not that a key is wrong."""
-    if _error(response).code in _HINTS:
-        return False
-    return refusal.is_exhausted(response)
+    return refusal.is_exhausted(response) and _error(response).code not in _HINTS
 
 
 class ApiError(NamedTuple):
@@ -167,8 +165,6 @@ class ApiError(NamedTuple):
 
 def _error(response: Response) -> ApiError:
     """The error in a body of the API; an empty message where there is none."""
-    if response.body.startswith(b"["):
-        return ApiError(None, "")  # a page of coins, which would take long to decode
     try:
         body = msgspec.json.decode(response.body)
         status = body.get("status", body)
