@@ -1,6 +1,7 @@
 """The sections ``[schedule:NAME]``, and when their runs are due."""
 
 from configparser import ConfigParser
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -118,10 +119,14 @@ class Runs(ScheduleService):
 
 @pytest.fixture
 def service(tmp_path):
-    def start(file="schedules.db", **options):
-        return Runs(schedule(**options), tmp_path / file)
+    with ExitStack() as started:
 
-    return start
+        def start(file="schedules.db", **options):
+            runs = Runs(schedule(**options), tmp_path / file)
+            started.callback(runs.states.close)
+            return runs
+
+        yield start
 
 
 def test_first_run_of_an_interval_is_at_once_and_the_others_do_not_drift(service):
