@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS ?= requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy test test-fast coverage lint format docs lock audit licenses bench clean clean-data
+.PHONY: help demo serve deploy test test-fast coverage lint format docs lock audit licenses bench dbt clean clean-data
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,8 @@ licenses: $(VENV)/ready-audit  ## the licences of all packages that are installe
 bench: $(VENV)/ready-bench  ## side by side with others, about half an hour: tables and a chart
 	$(BIN)/python -m benchmarks
 
+dbt: build/dbt/ready  ## dbt in build/dbt, an environment of its own, for deploy/dbt
+
 clean:  ## remove .venv and what was built; the database and the logs stay
 	rm -rf $(VENV) build
 
@@ -84,4 +86,9 @@ $(VENV)/ready-audit: requirements-audit.txt $(VENV)/ready
 
 $(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+build/dbt/ready: requirements-dbt.txt
+	$(PYTHON) -m venv build/dbt
+	build/dbt/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dbt.txt
 	@touch $@
