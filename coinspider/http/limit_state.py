@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-# A crawl that has not ended a call for this long no longer runs.
-GRANT_SECONDS = 20.0
+# How long a call may begin after it was granted. One of a crawl that died then counts for a period.
+GRANT_SECONDS = 2.0
+# For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
+_ACTIVE_SHARE = 1 / 3
 # How exactly the ends of calls are kept: a share of the period.
 RESOLUTION = 0.01
 NEVER = 1e12
@@ -44,6 +46,7 @@ class Holder(Struct):
 
     open: int = 0
     until: float = 0.0
+    """When the last of them has begun, at the latest."""
     active_until: float = 0.0
     waits: bool = False
     wanted: int = 1
@@ -118,6 +121,8 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     _forget(state, now, period)
     me = state.holders.setdefault(holder, Holder())
     me.wanted, me.waits = wanted, False
+    if me.open:  # a call that takes long may not have come to the API yet
+        me.until = max(me.until, now)
     if state.exhausted_until > now:
         return Grant(0, exhausted=_exhausted(state))
     if state.blocked_until > now:
@@ -203,20 +208,21 @@ def _add(state: LimitState, holder: str, at: float) -> None:
 
 
 def _forget(state: LimitState, now: float, period: float) -> None:
-    """Drop what counts no more, and close what a crawl that died has left open."""
-    for name, holder in list(state.holders.items()):
-        if holder.until < now and holder.active_until < now:
-            if holder.open:
-                state.ended.append(Ended(name, holder.open, holder.until, holder.until))
-            del state.holders[name]
+    """Drop what counts no more: also what a crawl that died has left open, a period later."""
     horizon = now - max(period, state.period)
+    for name, holder in list(state.holders.items()):
+        counts = holder.open and holder.until > horizon
+        if not counts and holder.active_until < now:
+            del state.holders[name]
     state.ended = [ended for ended in state.ended if ended.at > horizon]
 
 
 def _used(state: LimitState, since: float, holder: str | None = None) -> int:
     """The calls, of one crawl or of all, that are under way or have ended since then."""
     ended = sum(e.count for e in state.ended if e.at > since and holder in (None, e.holder))
-    return ended + sum(h.open for name, h in state.holders.items() if holder in (None, name))
+    return ended + sum(
+        h.open for name, h in state.holders.items() if h.until > since and holder in (None, name)
+    )
 
 
 def _active(state: LimitState, now: float) -> list[str]:
@@ -231,13 +237,13 @@ def _reserve(state: LimitState, name: str, share: int, since: float) -> int:
 
 
 def _next_free(state: LimitState, now: float, period: float, needed: int) -> float:
-    """Seconds until ``needed`` of the calls count no more; soon where they are still under way."""
-    for ended in sorted(state.ended, key=lambda ended: ended.at):
-        if ended.at <= now - period:
-            continue
-        needed -= ended.count
+    """Seconds until ``needed`` of the calls count no more; soon where one may be given back."""
+    over = [(ended.at, ended.count) for ended in state.ended]
+    over += [(h.until, h.open) for h in state.holders.values() if h.until <= now]
+    for at, count in sorted(over):
+        needed -= count if at > now - period else 0
         if needed <= 0:
-            return max(_POLL / 10, ended.at + period - now)
+            return max(_POLL / 10, at + period - now)
     return _POLL
 
 
@@ -262,7 +268,8 @@ def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
 def _grant(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
     me.open += grant.calls
     state.made += grant.calls
-    me.until = me.active_until = now + GRANT_SECONDS
+    me.until = now + GRANT_SECONDS
+    me.active_until = max(me.until, now + state.period * _ACTIVE_SHARE)
     return grant
 
 

@@ -41,6 +41,7 @@ class SharedLimit:
         self.holder = uuid4().hex[:8]
         self.state = LimitState(period=told.period)
         self.changes: list[tuple[Change, float]] = []
+        self.clock_ahead = 0.0  # of the server's clock against monotonic()
         self.alone: CallLimit | None = None
 
     def note(self, change: Change) -> None:
@@ -84,11 +85,15 @@ class SharedLimit:
         changes = len(self.changes)
 
         async def once(connection: AsyncConnection) -> int | None:
+            # Whenever the server looked at its clock, it was after this: so nothing that happened
+            # is taken to be earlier than it was, however long the answer takes.
+            asked_at = monotonic()
             account = await read_account(connection, self.account)
-            state, now, made = account.state, account.now, account.state.made
+            state, made = account.state, account.state.made
+            self.clock_ahead = account.now - asked_at
             for change, moment in self.changes[:changes]:
-                change(state, now - (monotonic() - moment))
-            last(state, now)
+                change(state, moment + self.clock_ahead)
+            last(state, account.now)
             self.state = state
             return await replace_account(connection, self.account, account, state.made - made)
 
@@ -105,5 +110,8 @@ class SharedLimit:
 
     def _go_on_alone(self) -> None:
         logger.warning("Calls are no longer shared with other crawls of this key")
-        self.alone = LocalLimit(self.told)
-        self.alone.state, self.alone.holder = self.state, self.holder
+        alone = LocalLimit(self.told, lambda: monotonic() + self.clock_ahead)
+        alone.state, alone.holder = self.state, self.holder
+        for change, moment in self.changes:
+            change(alone.state, moment + self.clock_ahead)
+        self.alone = alone

@@ -1,0 +1,129 @@
+"""The limit that crawls share, against a real PostgreSQL and through a pooler; no crawl beside."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import wraps
+from time import monotonic, time
+
+import psycopg
+import pytest
+
+from coinspider.http.limit_state import GRANT_SECONDS, ToldLimit, end
+from coinspider.store.migration import migrate
+from coinspider.store.shared_limit import SharedLimit
+from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+
+CALLS, PERIOD = 12, 1.0
+TOLD = ToldLimit(CALLS, PERIOD)
+ACCOUNT = "api.example key 12345678"
+
+
+def run(test):
+    """Run an asynchronous test."""
+    return wraps(test)(lambda **fixtures: asyncio.run(test(**fixtures)))
+
+
+class Session:
+    """What a crawl's session is to its limit; ``pause`` is before an answer reaches the crawl."""
+
+    def __init__(self, connection):
+        self.connection, self.pause = connection, 0.0
+
+    async def run(self, work):
+        async with self.connection.transaction():
+            return await work(self)
+
+    async def execute(self, *statement):
+        cursor = await self.connection.execute(*statement)
+        await asyncio.sleep(self.pause)
+        return cursor
+
+
+@asynccontextmanager
+async def crawls(url, number):
+    """The limits of crawls of one key."""
+    connections = [
+        await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=None)
+        for _ in range(number)
+    ]
+    try:
+        await migrate(connections[0], None)
+        yield [SharedLimit(Session(connection), ACCOUNT, TOLD) for connection in connections]
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def call(limit, calls):
+    """Make a number of calls as early as they may go; when the API can have got each of them."""
+    spans = []
+    while len(spans) < calls:
+        grant = await limit.take(1)
+        for _ in range(grant.calls):
+            began = monotonic()
+            await asyncio.sleep(0.001)
+            limit.note(lambda state, at: end(state, limit.holder, at))
+            spans.append((began, monotonic()))
+        await asyncio.sleep(grant.wait)
+    await limit.leave()
+    return spans
+
+
+@pytest.fixture(params=["direct", "PgBouncer"])
+def url(request, database_url):
+    if request.param == "direct":
+        yield database_url
+        return
+    if not PGBOUNCER:
+        pytest.skip("no PgBouncer")
+    with pgbouncer(database_url) as pooled:
+        yield pooled
+
+
+@run
+async def test_crawls_of_one_key_never_exceed_it_and_each_has_its_share(url):
+    async with crawls(url, 3) as limits:
+        spans = await asyncio.gather(*(call(limit, CALLS) for limit in limits))
+    every = sorted(span for of_one in spans for span in of_one)
+    for (_, ended), (began, _) in zip(every, every[CALLS:], strict=False):
+        assert began >= ended + PERIOD
+    # Three periods have calls for all of them: none is through before the second one.
+    assert all(of_one[-1][0] >= every[0][0] + PERIOD for of_one in spans)
+
+
+@run
+async def test_call_is_not_taken_to_be_earlier_than_it_was_where_the_answer_is_late(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        assert (await limit.take(1)).calls == 1
+        limit.note(lambda state, at: end(state, limit.holder, at))
+        ended_at = time()
+        limit.session.pause = 0.5
+        await limit.take(1)
+        assert limit.state.ended[0].at == pytest.approx(ended_at, abs=0.4)
+        assert limit.state.ended[0].at >= ended_at - 0.01
+
+
+@run
+async def test_crawl_that_dies_frees_what_it_held_in_a_period(database_url):
+    async with crawls(database_url, 2) as [dead, alive]:
+        await dead.take(1)
+        for _ in range(CALLS - 1):
+            await dead.take(1)
+        died_at = monotonic()
+        assert (await alive.take(1)).calls == 0
+        spans = await call(alive, CALLS)
+    assert spans[-1][0] >= died_at + PERIOD
+    assert spans[-1][0] < died_at + PERIOD + GRANT_SECONDS + 10
+    assert alive.state.made == 2 * CALLS
+
+
+@run
+async def test_crawl_whose_database_is_gone_counts_on_by_the_same_clock(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        for _ in range(CALLS):
+            await limit.take(1)
+            limit.note(lambda state, at: end(state, limit.holder, at))
+        await limit.session.connection.close()
+        grant = await limit.take(1)
+        assert grant.calls == 0
+        assert 0 < grant.wait <= PERIOD
