@@ -2,16 +2,13 @@
 
 import argparse
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import PlainCommand, one_line_errors
 
-class Command(ScrapyCommand):
+
+class Command(PlainCommand):
     """Sends one alert, as scrapyd does when crawls fail."""
-
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
 
     def short_desc(self) -> str:
         return "Send a test alert to ALERT_URL"
@@ -19,13 +16,11 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from coinspider.daemon.alerts.alert import Alert
         from coinspider.daemon.alerts.webhook import Webhook
-        from coinspider.errors import ConfigurationError
 
+        self.refuse(args)
         assert self.settings
-        try:
+        with one_line_errors():
             webhook = Webhook.from_settings(self.settings)
-        except ConfigurationError as error:
-            raise UsageError(str(error), print_help=False) from None
         if webhook is None:
             raise UsageError("ALERT_URL is not set: the address to send to", print_help=False)
         problem = webhook.send(Alert("test", "test", "nothing is wrong, this is a test").fields())

@@ -5,10 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
-
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.crawl.command import PlainCommand, one_line_errors
 
 if TYPE_CHECKING:
     from coinspider.daemon.schedules.budget import PlannedRun
@@ -18,11 +15,8 @@ SHOWN = 12  # runs
 A_MONTH = timedelta(days=31)
 
 
-class Command(ScrapyCommand):
+class Command(PlainCommand):
     """Shows the plan of the next day, and what each of CoinGecko's plans gives."""
-
-    requires_project = True
-    requires_crawler_process = False
 
     def syntax(self) -> str:
         return "[options]"
@@ -43,13 +37,10 @@ class Command(ScrapyCommand):
         group.add_argument("--currency", default="usd", help="whose coins (default: %(default)s)")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if args:
-            raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
-        try:
+        self.refuse(args)
+        with one_line_errors():
             for line in _lines(opts.currency):
                 print(line)
-        except (ConfigurationError, DatabaseUnreachableError) as error:
-            raise UsageError(str(error), print_help=False) from None
 
 
 def _lines(currency: str) -> Iterator[str]:

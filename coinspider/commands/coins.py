@@ -4,13 +4,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.commands.crawls import crawl_rows
-from coinspider.commands.rejected import rejected_rows
+from coinspider.commands import crawls, rejected
 from coinspider.crawl.program import program
-from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
+from coinspider.export.listing_command import ListingCommand, Rows
 from coinspider.text import visible
 
 if TYPE_CHECKING:
@@ -21,15 +19,13 @@ if TYPE_CHECKING:
 # Of the columns shown, those that stay longest as a terminal gets narrower.
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
 # Subcommands, each a command of its own too; once they were options.
-OTHERS = {"crawls": crawl_rows, "rejected": rejected_rows}
+OTHERS = {"crawls": crawls.Command(), "rejected": rejected.Command()}
 
 
-class Command(ScrapyCommand):
+class Command(ListingCommand):
     """A table on a terminal, CSV with all digits where its output goes elsewhere."""
 
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    title = "Coins"
 
     def syntax(self) -> str:
         return f"[{' | '.join(OTHERS)}] [options]"
@@ -39,8 +35,7 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        self.parser = parser
-        add = add_output_options(parser, "Coins").add_argument
+        add = self.group.add_argument
         add("--search", metavar="TEXT", help="in the symbol or the name, or a coin's id")
         add("--sort", default="market_cap_rank", metavar="COLUMN",
             help="the column to sort by; --sort=-COLUMN for the greatest first")  # fmt: skip
@@ -50,21 +45,20 @@ class Command(ScrapyCommand):
             add(f"--{name}", action="store_true", help=f"the same as scrapy {name}")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings
-        for name, make_rows in OTHERS.items():
+        for name, other in OTHERS.items():
             if getattr(opts, name) or args == [name]:
-                self.exitcode = show(self.settings, opts, make_rows(opts))
+                self.exitcode = self.show(opts, other.rows(opts))
                 return
         if args and not args[0].startswith("-"):
             raise UsageError(
                 f"no {args[0]}: there are {', '.join(OTHERS)}; for a coin --search {args[0]}",
                 print_help=False,
             )
-        refuse_arguments(args, self.parser)
+        self.refuse(args)
         columns = _columns(opts.columns)
         first = columns if opts.columns else FIRST
         rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)
-        self.exitcode = show(self.settings, opts, rows)
+        self.exitcode = self.show(opts, rows)
 
 
 def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str]) -> "Listing":

@@ -2,36 +2,21 @@
 
 import argparse
 
-from scrapy.commands import ScrapyCommand
-
-from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
+from coinspider.export.listing_command import ListingCommand, Rows
 
 
-def crawl_rows(opts: argparse.Namespace) -> Rows:
-    from coinspider.store import queries
+class Command(ListingCommand):
+    """The table ``crawl``; its outcome and its message are shown however narrow the terminal is."""
 
-    return Rows(
-        lambda connection: queries.list_crawls(connection, opts.limit),
-        "crawl", first=("id", "outcome", "message", "started_at", "spider"), needed=3,
-    )  # fmt: skip
-
-
-class Command(ScrapyCommand):
-    """The table ``crawl``; its outcome and its message are there however narrow the terminal."""
-
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    title = "Crawls"
 
     def short_desc(self) -> str:
         return "Show what became of each crawl"
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        super().add_options(parser)
-        self.parser = parser
-        add_output_options(parser, "Crawls")
+    def rows(self, opts: argparse.Namespace) -> Rows:
+        from coinspider.store import queries
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings
-        refuse_arguments(args, self.parser)
-        self.exitcode = show(self.settings, opts, crawl_rows(opts))
+        return Rows(
+            lambda connection: queries.list_crawls(connection, opts.limit),
+            "crawl", first=("id", "outcome", "message", "started_at", "spider"), needed=3,
+        )  # fmt: skip

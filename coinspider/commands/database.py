@@ -7,21 +7,17 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.errors import CoinspiderError, ConfigurationError
+from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from coinspider.store.database_settings import DatabaseSettings
 
 
-class Command(ScrapyCommand):
+class Command(PlainCommand):
     """Each of its actions reads ``DATABASE_URL``, or the embedded server without one."""
-
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
 
     def syntax(self) -> str:
         return "url | dump FILE | restore FILE | move URL"
@@ -51,10 +47,8 @@ class Command(ScrapyCommand):
         if action is None:
             raise UsageError(f"give one of: {self.syntax()}", print_help=False)
         assert self.settings
-        try:
+        with one_line_errors():
             action(database_settings(self.settings, opts.demo), *args[1:])
-        except CoinspiderError as error:
-            raise UsageError(str(error), print_help=False) from None
 
 
 def _show(database: "DatabaseSettings") -> None:

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
+from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.crawl.program import program
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+
+if TYPE_CHECKING:
+    from coinspider.sandbox.plausible_coins import Coin
 
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds, in which a third of the coins changes while the pages are served
@@ -39,11 +41,8 @@ What you may type next:
   {scrapy} crawl coins                        the real coins, which needs no key"""
 
 
-class Command(ScrapyCommand):
+class Command(PlainCommand):
     """Crawls the sandbox into the embedded PostgreSQL and shows what arrived."""
-
-    requires_project = True
-    requires_crawler_process = False
 
     def short_desc(self) -> str:
         return "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
@@ -52,21 +51,21 @@ class Command(ScrapyCommand):
         super().add_options(parser)
         add = parser.add_argument
         add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
+        add("--seed", type=int, default=0, metavar="N", help="other prices for each number")
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
+        self.refuse(args)
+        with one_line_errors():
             database_url = _demo_database()
-        except (ConfigurationError, DatabaseUnreachableError) as error:
-            raise UsageError(str(error), print_help=False) from None
-        with _sandbox(opts.coins, ("--tick", str(TICK)) if opts.serve else ()) as base_url:
+        with _sandbox(opts) as base_url:
             environment = _environment(base_url, database_url)
             print(f"The sandbox serves {opts.coins} made-up coins at {base_url}")
             print("scrapy crawl coins", flush=True)
             command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
             self.exitcode = subprocess.run(command, env=environment, check=False).returncode
             if self.exitcode == 0:
-                fill_history(database_url, opts.coins)
+                fill_history(database_url, opts.coins, opts.seed)
                 self.exitcode = _serve(environment) if opts.serve else _show()
 
 
@@ -94,8 +93,10 @@ def _demo_database() -> str:
 
 
 @contextmanager
-def _sandbox(coins: int, options: tuple[str, ...]) -> Iterator[str]:
-    command = [*SCRAPY, "sandbox", "--port", "0", "--coins", str(coins), *options]
+def _sandbox(opts: argparse.Namespace) -> Iterator[str]:
+    command = [*SCRAPY, "sandbox", "--port", "0"]
+    command += [f"--coins={opts.coins}", f"--seed={opts.seed}"]
+    command += [f"--tick={TICK}"] if opts.serve else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
         assert sandbox.stdout
         try:
@@ -131,17 +132,21 @@ def _serve(environment: dict[str, str]) -> int:
         return 0
 
 
-def fill_history(database_url: str, coins: int) -> None:
+def fill_history(database_url: str, coins: int, seed: int = 0) -> None:
     """Once, after the first crawl has made the tables."""
     import psycopg
+
+    from coinspider.sandbox.plausible_coins import coin
 
     with psycopg.connect(database_url) as connection:
         begun = connection.execute(_BEGUN).fetchone()
     if not (begun and begun[0]):
-        asyncio.run(_fill(database_url, min(coins, COINS)))
+        asyncio.run(
+            _fill(database_url, [coin(number, seed) for number in range(min(coins, COINS))])
+        )
 
 
-async def _fill(database_url: str, coins: int) -> None:
+async def _fill(database_url: str, coins: "list[Coin]") -> None:
     import psycopg
 
     from coinspider.items import FullCoin
@@ -155,9 +160,9 @@ async def _fill(database_url: str, coins: int) -> None:
         for days in range(DAYS, 0, -_DAYS_A_CALL):
             await keep_partitions(connection, table, now=now - timedelta(days=days))
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for number in range(coins):
+            for told in coins:
                 for moment in _moments(now):
-                    await copy.write_row(_change(number, moment))
+                    await copy.write_row(_change(told, moment))
         await keep_history(connection, FullCoin, HistorySettings(True, 2), now)
 
 
@@ -166,10 +171,7 @@ def _moments(now: datetime) -> list[datetime]:
     return [*hours, *(now - timedelta(minutes=n) for n in range(_LATEST * 60, 5, -10))]
 
 
-def _change(number: int, moment: datetime) -> tuple[object, ...]:
-    from coinspider.sandbox.plausible_coins import coin
-
-    told, time = coin(number), moment.timestamp()
-    price = told.price_at(time)
+def _change(told: "Coin", moment: datetime) -> tuple[object, ...]:
+    price = told.price_at(moment.timestamp())
     cap = round(price * told.circulating)
     return told.id, "usd", moment, f"{price:.7g}", cap, round(cap * told.turnover)

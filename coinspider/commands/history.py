@@ -4,11 +4,10 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
 from coinspider.export.formats import CHART, TABULAR
+from coinspider.export.listing_command import ListingCommand, Rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -20,12 +19,12 @@ CHANGES = "changes"
 DAYS_OF_HOURS = 92
 
 
-class Command(ScrapyCommand):
+class Command(ListingCommand):
     """Candles of an hour or of a day, or each change that is still kept; the oldest first."""
 
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    title = "History"
+    formats = (CHART, *TABULAR)
+    terminal_format = CHART
 
     def syntax(self) -> str:
         return "COIN [options]"
@@ -35,8 +34,7 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        self.parser = parser
-        add = add_output_options(parser, "History", [CHART, *TABULAR], CHART).add_argument
+        add = self.group.add_argument
         parser.set_defaults(limit=None)
         add("--days", type=_days, default=30.0, metavar="N", help="the last N days, or all")
         add("--resolution", choices=("1h", "1d", CHANGES),
@@ -45,16 +43,15 @@ class Command(ScrapyCommand):
         add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings
         if not args or args[0].startswith("-"):
-            refuse_arguments(args, self.parser)
+            self.refuse(args)
             raise UsageError("name a coin: scrapy history bitcoin", print_help=False)
-        refuse_arguments(args[1:], self.parser)
+        self.refuse(args[1:])
         rows = Rows(
             lambda connection: _history(connection, args[0], opts), "candle",
-            first=("started_at", "recorded_at", "close", "current_price"), default=CHART,
+            first=("started_at", "recorded_at", "close", "current_price"),
         )  # fmt: skip
-        self.exitcode = show(self.settings, opts, rows)
+        self.exitcode = self.show(opts, rows)
 
 
 def _history(connection: "Connection", coin: str, opts: argparse.Namespace) -> "Listing":

@@ -5,15 +5,11 @@ import os
 import re
 import subprocess
 
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
+from coinspider.crawl.command import PlainCommand, one_line_errors
 
 
-class Command(ScrapyCommand):
+class Command(PlainCommand):
     """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if need be."""
-
-    requires_project = True
-    requires_crawler_process = False
 
     def syntax(self) -> str:
         return "[-c SQL] [--url] [--demo]"
@@ -28,20 +24,16 @@ class Command(ScrapyCommand):
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if args:
-            raise UsageError(f"unknown arguments: {' '.join(args)}", print_help=False)
+        self.refuse(args)
 
         from psycopg.conninfo import conninfo_to_dict
 
-        from coinspider.errors import ConfigurationError, DatabaseUnreachableError
         from coinspider.store.connect import database_settings
         from coinspider.store.embedded_server import bundled_program
 
         assert self.settings
-        try:
+        with one_line_errors():
             database = database_settings(self.settings, opts.demo)
-        except (ConfigurationError, DatabaseUnreachableError) as error:
-            raise UsageError(str(error), print_help=False) from None
         url = str(database.url)
         if opts.url:
             print(url)

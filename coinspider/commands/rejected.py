@@ -1,37 +1,22 @@
-"""``scrapy rejected``: the records that were set aside, the newest first."""
+"""``scrapy rejected``: the records that could not be stored, the newest first."""
 
 import argparse
 
-from scrapy.commands import ScrapyCommand
-
-from coinspider.export.command_options import Rows, add_output_options, refuse_arguments, show
+from coinspider.export.listing_command import ListingCommand, Rows
 
 
-def rejected_rows(opts: argparse.Namespace) -> Rows:
-    from coinspider.store import queries
-
-    return Rows(
-        lambda connection: queries.list_rejected_records(connection, opts.limit),
-        "record", first=("id", "reason", "text"), needed=2,
-    )  # fmt: skip
-
-
-class Command(ScrapyCommand):
+class Command(ListingCommand):
     """The table ``rejected_record``."""
 
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    title = "Rejected records"
 
     def short_desc(self) -> str:
-        return "Show the records that were set aside, each with its reason"
+        return "Show the records that could not be stored, each with its reason"
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        super().add_options(parser)
-        self.parser = parser
-        add_output_options(parser, "Rejected records")
+    def rows(self, opts: argparse.Namespace) -> Rows:
+        from coinspider.store import queries
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings
-        refuse_arguments(args, self.parser)
-        self.exitcode = show(self.settings, opts, rejected_rows(opts))
+        return Rows(
+            lambda connection: queries.list_rejected_records(connection, opts.limit),
+            "record", first=("id", "reason", "text"), needed=2,
+        )  # fmt: skip

@@ -9,6 +9,7 @@ from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.page_log import PageLog
 from coinspider.crawl.seen_keys import SeenKeys
+from coinspider.crawl.target import Place
 from coinspider.stats import STATE_STATS
 
 
@@ -33,8 +34,8 @@ class CrawlState:
     """What an incremental source asks with in this crawl."""
     next_since: str | None = None
     """What it is to ask with in the next one."""
-    place: str | None = None
-    """Where the rows go, in words; ``None`` while nothing is stored."""
+    place: Place | None = None
+    """Where the rows go; ``None`` while nothing is stored."""
     failure: str | None = None
     """Why the crawl fails: the first reason, from which later ones often follow."""
     exhausted: str | None = None

@@ -46,18 +46,21 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     yield "limit", _limit(stats, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
     if table := spider.item_class.table if spider.item_class else spider.table:
         place = crawl_state(crawler).place
-        yield "rows", f"{table} in {place}: {_looks(table)}" if place else NOT_STORED
+        yield (
+            "rows",
+            f"{table} in {place.text}: {_looks(table, place.options)}" if place else NOT_STORED,
+        )
     if feeds := settings.getdict("FEEDS"):
         yield "feed", ", ".join(map(without_password, map(str, feeds)))
 
 
-def _looks(table: str) -> str:
+def _looks(table: str, options: str) -> str:
     """The commands that show the rows, as they work from here."""
     scrapy = program()
     if table == COINS_TABLE:
-        return f"{scrapy} coins, {scrapy} psql"
+        return f"{scrapy} coins{options}, {scrapy} psql{options}"
     select = f'SELECT * FROM "{table}" LIMIT 20'  # noqa: S608 (to be shown)
-    return f"{scrapy} psql -c {shlex.quote(select)}"
+    return f"{scrapy} psql{options} -c {shlex.quote(select)}"
 
 
 def _limit(stats: StatsCollector, calls: float, seconds: float) -> str:

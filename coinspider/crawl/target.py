@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from coinspider.records.table_item import TableItem
 
@@ -31,6 +31,15 @@ class CrawlTarget:
     """For how many seconds that run is to do."""
 
 
+class Place(NamedTuple):
+    """Where the rows go."""
+
+    text: str
+    """In words."""
+    options: str = ""
+    """What ``scrapy coins`` and ``scrapy psql`` need in order to look there."""
+
+
 @dataclass(frozen=True)
 class CrawlStart:
     """What the store knows of earlier crawls of the same target."""
@@ -38,5 +47,4 @@ class CrawlStart:
     item_class: type[TableItem] | None
     since: str | None
     known_pages: int | None
-    place: str
-    """Where the rows go, in words."""
+    place: Place

@@ -25,13 +25,14 @@ class Coins(Protocol):
 
 
 class PlausibleCoins:
-    """``count`` coins whose ranks follow their market caps; a third of them changes each tick.
+    """``count`` coins whose ranks follow their market caps.
 
-    ``moment`` tells the Unix time of the tick, and of the one before it.
+    ``moments`` gives the Unix times at which each part of the coins changed last. Another ``seed``
+    makes other prices.
     """
 
-    def __init__(self, count: int, moments: Callable[[], Sequence[float]]):
-        self.moments = moments
+    def __init__(self, count: int, moments: Callable[[], Sequence[float]], seed: int = 0):
+        self.moments, self.seed = moments, seed
         self.numbers = {coin(number).id: number for number in range(count)}
         self.ids = sorted(self.numbers)
         self.made = lru_cache(CACHED_COINS)(plausible_coin)
@@ -43,18 +44,18 @@ class PlausibleCoins:
             return self.ids if direction == "asc" else self.ids[::-1]
         ranks = self.ranked(*self.moments())
         if key == "volume":
-            by = {id_: coin(n).turnover / ranks[id_] for id_, n in self.numbers.items()}
+            by = {id_: coin(n, self.seed).turnover / ranks[id_] for id_, n in self.numbers.items()}
             return sorted(by, key=by.__getitem__, reverse=direction == "desc")
         return list(ranks) if direction == "desc" else list(ranks)[::-1]
 
     def text(self, coin_id: str, vs_currency: str) -> str:
         number, moments = self.numbers[coin_id], self.moments()
         rank = self.ranked(*moments)[coin_id]
-        return self.made(number, vs_currency, moments[number % len(moments)], rank)
+        return self.made(number, vs_currency, moments[number % len(moments)], rank, self.seed)
 
     def _ranked(self, *moments: float) -> dict[str, int]:
         caps = {
-            id_: coin(number).cap_at(moments[number % len(moments)])
+            id_: coin(number, self.seed).cap_at(moments[number % len(moments)])
             for id_, number in self.numbers.items()
         }
         by_cap = sorted(caps, key=caps.__getitem__, reverse=True)

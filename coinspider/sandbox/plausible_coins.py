@@ -12,6 +12,7 @@ from coinspider.sandbox.price_walk import DAY, walk
 _GREATEST_CAP, _FALL = 1.9e12, 1.55  # US dollars; by the rank to the power of this
 _STABLE_SHARE = 0.01
 _SAMPLES = 4  # of the last 24 hours
+_PATHS = 1_000_003  # that a seed has, which is more than there are coins
 _PER_DOLLAR = {"usd": 1.0, "eur": 0.92, "gbp": 0.79, "jpy": 155.0, "cny": 7.2, "inr": 84.0,
                "btc": 1 / 96_000, "eth": 1 / 3_400}  # fmt: skip
 
@@ -19,7 +20,7 @@ _PER_DOLLAR = {"usd": 1.0, "eur": 0.92, "gbp": 0.79, "jpy": 155.0, "cny": 7.2, "
 class Coin(NamedTuple):
     """What a coin is, whatever its price does."""
 
-    number: int
+    path: int  # the seed of how its price goes
     id: str
     symbol: str
     name: str
@@ -33,7 +34,7 @@ class Coin(NamedTuple):
 
     def price_at(self, moment: float) -> float:
         """In US dollars."""
-        return self.price * walk(self.number + 1, moment, self.volatility)
+        return self.price * walk(self.path, moment, self.volatility)
 
     def cap_at(self, moment: float) -> float:
         return self.price_at(moment) * self.circulating
@@ -49,7 +50,8 @@ def coin(number: int, seed: int = 0) -> Coin:
     supply = cap if stable else _supply(chance, number)
     total = supply * chance.choice([1, 1, 1.04, 1.25, 2])
     return Coin(
-        number=number, id=name.lower().replace(" ", "-"), symbol=coin_symbol(name), name=name,
+        path=number + 1 + seed * _PATHS,
+        id=name.lower().replace(" ", "-"), symbol=coin_symbol(name), name=name,
         volatility=0.0004 if stable else min(0.012 * (1 + number / 40) ** 0.3, 0.08),
         price=cap / supply, circulating=supply, total=total,
         maximum=None if stable or chance.random() < 0.3 else total * chance.choice([1, 1, 1.5]),
@@ -58,9 +60,9 @@ def coin(number: int, seed: int = 0) -> Coin:
     )  # fmt: skip
 
 
-def plausible_coin(number: int, vs_currency: str, moment: float, rank: int) -> str:
+def plausible_coin(number: int, vs_currency: str, moment: float, rank: int, seed: int = 0) -> str:
     """The JSON text of a coin as it is at a moment (Unix time)."""
-    told, rate = coin(number), _PER_DOLLAR.get(vs_currency, 1.0)
+    told, rate = coin(number, seed), _PER_DOLLAR.get(vs_currency, 1.0)
     before, *past, price = (
         told.price_at(moment - DAY * (_SAMPLES - step) / _SAMPLES) * rate
         for step in range(_SAMPLES + 1)
@@ -68,7 +70,7 @@ def plausible_coin(number: int, vs_currency: str, moment: float, rank: int) -> s
     margin = 1 + told.volatility / 20
     high, low = max(before, *past, price) * margin, min(before, *past, price) / margin
     change, cap = price - before, price * told.circulating
-    chance = Random(number)
+    chance = Random(told.path)
     mean, highest = told.price * rate, 1.9 if number < 20 else 30
     ath = max(mean * chance.uniform(1.2, highest), high)
     atl = min(mean * chance.uniform(0.002, 0.1), low)
@@ -78,7 +80,7 @@ def plausible_coin(number: int, vs_currency: str, moment: float, rank: int) -> s
         "image": f"https://coin-images.coingecko.com/coins/images/{number + 1}/large/coin.png",
         "current_price": _rounded(price), "market_cap": round(cap), "market_cap_rank": rank,
         "fully_diluted_valuation": round(price * (told.maximum or told.total)),
-        "total_volume": round(cap * told.turnover * walk(-number - 1, moment, 0.2)),
+        "total_volume": round(cap * told.turnover * walk(-told.path, moment, 0.2)),
         "high_24h": _rounded(high), "low_24h": _rounded(low),
         "price_change_24h": _rounded(change),
         "price_change_percentage_24h": round(change / before * 100, 5),

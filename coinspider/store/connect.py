@@ -15,6 +15,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
 
+from coinspider.crawl.target import Place
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.clear_text import warn_of_clear_text
 from coinspider.store.database_settings import DatabaseSettings
@@ -193,9 +194,17 @@ def _data_directory() -> Path:
         return Path(".scrapy", "postgresql")
 
 
-def place(database: DatabaseSettings) -> str:
-    """Where the rows are, in words."""
+def place(database: DatabaseSettings) -> Place:
+    """Where the rows are."""
     if not database.url:
-        return "the embedded PostgreSQL"
+        return Place("the embedded PostgreSQL")
     schema = f", schema {database.schema}" if database.schema else ""
-    return f"database {describe(database.url)}{schema}"
+    options = " --demo" if _is_demo(database.url) else ""
+    return Place(f"database {describe(database.url)}{schema}", options)
+
+
+def _is_demo(url: str) -> bool:
+    """Whether it is the database of ``scrapy demo`` in this project's embedded server."""
+    parts = conninfo_to_dict(url)
+    host = str(_data_directory().absolute())
+    return (parts.get("dbname"), parts.get("host")) == (DEMO_DATABASE, host)

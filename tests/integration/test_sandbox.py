@@ -399,7 +399,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, capsys, option
     ("options", "message"),
     [
         pytest.param(["--key", "x"], "--key needs --plan demo or --plan pro", id="no plan"),
-        pytest.param(["--call5", "3"], "unknown arguments: --call5 3", id="unknown option"),
+        pytest.param(["--call5", "3"], "no option --call5: there are --calls", id="unknown option"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

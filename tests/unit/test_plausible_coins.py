@@ -129,3 +129,13 @@ def test_a_third_of_the_coins_changes_with_a_tick():
 
 def test_stable_coins_are_stable():
     assert abs(coin(2).price_at(NOW) - 1) < 0.01
+
+
+def test_seed_makes_other_prices_of_the_same_coins():
+    told = [plausible_coin(7, "usd", NOW, 8, seed) for seed in (0, 0, 1)]
+    first, again, other = map(json.loads, told)
+    assert first == again
+    assert (first["id"], first["name"]) == (other["id"], other["name"])
+    assert first["current_price"] != other["current_price"]
+    found = PlausibleCoins(20, lambda: [NOW], seed=1)
+    assert json.loads(found.text(other["id"], "usd"))["current_price"] == other["current_price"]

@@ -1,0 +1,47 @@
+"""What the project's own commands have in common."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from coinspider.errors import CoinspiderError
+
+
+class PlainCommand(ScrapyCommand):
+    """A command that runs no spider in its own process."""
+
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        self.parser = parser
+
+    def refuse(self, args: Sequence[str]) -> None:
+        """Raise :exc:`UsageError` for any: Scrapy leaves an unknown option among the arguments."""
+        for argument in args:
+            if argument.startswith("-"):
+                options = list(
+                    dict.fromkeys(re.findall(r"--[a-z][\w-]*", self.parser.format_help()))
+                )
+                near = difflib.get_close_matches(argument, options, n=3) or options
+                raise UsageError(
+                    f"no option {argument}: there are {', '.join(near)}", print_help=False
+                )
+        if args:
+            raise UsageError(f"it takes options only, not {' '.join(args)}", print_help=False)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the project's own errors into one line and exit status 2."""
+    try:
+        yield
+    except CoinspiderError as error:
+        raise UsageError(str(error), print_help=False) from None

@@ -1,0 +1,105 @@
+"""What the commands that show rows have in common: their options, the database, the output."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from scrapy.settings import BaseSettings
+
+from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.errors import DatabaseUnreachableError
+from coinspider.export.formats import TABULAR, WRITERS, Output
+from coinspider.export.terminal import terminal_style
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from coinspider.store.queries import Listing
+
+
+class Rows(NamedTuple):
+    """What a command shows: how to read it, what a row is called, which columns matter most."""
+
+    read: Callable[["Connection"], "Listing"]
+    noun: str
+    first: Sequence[str] = ()
+    needed: int = 1
+
+
+class ListingCommand(PlainCommand):
+    """A command that shows rows; a subclass gives the title of its options, and its rows."""
+
+    title = ""
+    formats: Sequence[str] = TABULAR
+    terminal_format = "table"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        self.group = parser.add_argument_group(self.title)
+        add = self.group.add_argument
+        add("-n", "--limit", type=_limit, default=20, metavar="N",
+            help="how many rows, or all (default: %(default)s)")  # fmt: skip
+        add("--format", choices=self.formats,
+            help=f"(default: {self.terminal_format} on a terminal, csv elsewhere)")  # fmt: skip
+        add("--exact", action="store_true", help="all digits, in a table too")
+        add("--no-color", dest="color", action="store_const", const=False, help="as NO_COLOR=1")
+        add("--demo", action="store_true", help="from the database of scrapy demo")
+
+    def rows(self, opts: argparse.Namespace) -> Rows:
+        raise NotImplementedError
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        self.refuse(args)
+        self.exitcode = self.show(opts, self.rows(opts))
+
+    def show(self, opts: argparse.Namespace, rows: Rows) -> int:
+        """Write the rows to standard output; give the exit status."""
+        assert self.settings
+        with one_line_errors():
+            listing = _read(self.settings, opts, rows)
+            style = terminal_style(opts.color, opts.exact)
+            style = style._replace(first=rows.first, needed=rows.needed)
+            output = Output(
+                style, rows.noun, self.settings.getbool("CSV_FORMULAS_ESCAPED", True),
+                self.settings.get("PARQUET_AMOUNTS", "auto"),
+            )  # fmt: skip
+            name = opts.format or (self.terminal_format if sys.stdout.isatty() else "csv")
+            return _write(listing, name, output)
+
+
+def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "Listing":
+    import psycopg
+
+    from coinspider.store.connect import database_settings, one_line, transaction
+
+    try:
+        with transaction(database_settings(settings, opts.demo)) as connection:
+            return rows.read(connection)
+    except psycopg.Error as error:
+        raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
+
+
+def _write(listing: "Listing", name: str, output: Output) -> int:
+    write = WRITERS[name]
+    try:
+        write(listing, output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has had enough, as head. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.stderr.write(f"the output could not be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _limit(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor all")
+    # PostgreSQL's limit is a bigint.
+    return min(int(text), 2**63 - 1)
