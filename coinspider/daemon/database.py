@@ -21,6 +21,8 @@ from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
+# Its locks would else last as long as the server believes in the client: two hours.
+_BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _starting = Lock()
 
 
@@ -45,6 +47,14 @@ def database_url() -> str:
 def connection() -> Iterator[psycopg.Connection]:
     """A transaction, for threads: nobody who asks for a view waits for minutes."""
     with transaction(database()) as connected:
+        yield connected
+
+
+@contextmanager
+def brief_transaction() -> Iterator[psycopg.Connection]:
+    """As :func:`connection`, for rows that others wait for: who is cut off does not keep them."""
+    with connection() as connected:
+        connected.execute(_BRIEF)
         yield connected
 
 

@@ -37,7 +37,7 @@ class PostgresSpiderQueue:
         fleet().client.add(self.project, spider_args | {"name": name}, priority)
 
     def pop(self) -> dict[str, Any] | None:
-        message = fleet().fetch([self.project])
+        message = fleet().jobs.fetch([self.project])
         if message:
             del message["_project"]
             message["name"] = message.pop("_spider")
@@ -65,10 +65,10 @@ class FleetPoller(QueuePoller):
         self.asking = False
 
     def poll(self) -> Deferred[None]:
-        if self.asking or not self.dq.waiting:
+        if self.asking or not self.dq.waiting or fleet().leaving:
             return succeed(None)
         self.asking = True
-        asked: Deferred[Any] = deferToThread(fleet().fetch, list(self.queues))
+        asked: Deferred[Any] = deferToThread(fleet().jobs.fetch, list(self.queues))
         return asked.addCallbacks(self._fetched, self._failed)
 
     def _fetched(self, message: dict[str, Any] | None) -> Any:
@@ -92,7 +92,9 @@ class PostgresJobStorage:
         self.finished_to_keep = config.getint("finished_to_keep", 100)
 
     def add(self, job: Any) -> None:
-        deferToThread(fleet().end, job).addErrback(
+        jobs = fleet().jobs
+        jobs.end(job)
+        deferToThread(jobs.note_ends).addErrback(
             lambda failure: log.failure("The end of job {job}", failure, job=job.job)
         )
 

@@ -2,18 +2,23 @@
 
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon import database
-from coinspider.daemon.failed_jobs import FailedJobs
+from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.fleet.egg_storage import PostgresEggStorage
 from coinspider.daemon.fleet.failed_jobs import FleetFailedJobs
 from coinspider.daemon.fleet.fleet import fleet
 from coinspider.daemon.fleet.runs import running_runs
 from coinspider.daemon.launcher import GracefulLauncher
+from coinspider.daemon.schedules.service import service_named
 
 log = Logger()
+# Or ended by a signal.
+_INTERRUPTED = (EXIT_STATUS["interrupted"], None)
 
 
 class FleetLauncher(GracefulLauncher):
@@ -31,12 +36,25 @@ class FleetLauncher(GracefulLauncher):
         return prepared.addBoth(self._spawn, message, slot)
 
     def _spawn(self, _: Any, message: dict[str, Any], slot: int) -> None:
+        if fleet().leaving:
+            return  # which hands the job back
         super()._spawn_process(message, slot)
         try:
-            fleet().begin(self.processes[slot])
+            fleet().jobs.begin(self.processes[slot])
         except Exception:
             # The crawl goes on: its own row says what becomes of it.
             log.failure("The run of job {job} can't be noted", job=message["_job"])
+
+    def _note(self, job: FailedJob) -> None:
+        jobs = fleet().jobs
+        if fleet().leaving and job.exit_status in _INTERRUPTED and job.job not in jobs.cancelled:
+            jobs.interrupted.add(job.job)
+        super()._note(job)
+
+    def stopService(self) -> Any:
+        """The node leaves the fleet after its last crawl has ended."""
+        ended = maybeDeferred(super().stopService)
+        return ended.addCallback(lambda _: service_named("fleet", self.app).leave())
 
     def _failed_jobs(self, config: Any) -> FailedJobs:
         return FleetFailedJobs()

@@ -16,6 +16,8 @@ from coinspider.daemon.fleet.fleet import Fleet
 
 log = Logger()
 BEAT = 2.0  # seconds
+# So many signs of life in the time in which a node may be silent, at the least.
+_BEATS = 5
 
 
 class NodeService(Service):
@@ -27,16 +29,20 @@ class NodeService(Service):
         self.fleet, self.storage = fleet, PostgresEggStorage(config)
         self.eggs: dict[str, tuple[str, ...]] = {}
         self.beating: Any = LoopingCall(self.beat)
-        self.told_to_end: set[str] = set()
 
     def startService(self) -> None:
         super().startService()
-        self.beating.start(BEAT)
+        self.stopped = self.beating.start(min(BEAT, self.fleet.timeout / _BEATS))
 
-    def stopService(self) -> Any:
+    def stopService(self) -> None:
+        """Take no more jobs. The launcher says when the last one has ended."""
         super().stopService()
+        self.fleet.leaving = True
+
+    def leave(self) -> Any:
+        """Give no more signs of life, and tell the others: until then its jobs are its own."""
         self.beating.stop()
-        return deferToThread(self.fleet.leave)
+        return self.stopped.addCallback(lambda _: deferToThread(self.fleet.leave))
 
     def beat(self) -> Any:
         return deferToThread(self._beat).addCallbacks(self._act, self._failed)
@@ -62,14 +68,12 @@ class NodeService(Service):
 
     def _end(self, processes: list[Any]) -> None:
         for process in processes:
-            if process.job in self.told_to_end:
-                continue  # a second signal would end it without its last rows
-            self.told_to_end.add(process.job)
+            # A second signal would end it without its last rows.
+            self.fleet.jobs.cancelled.add(process.job)
             try:
                 process.transport.signalProcess("INT")
             except ProcessExitedAlready:
                 continue
-        self.told_to_end &= self.fleet.processes.keys()
 
     def _failed(self, failure: Any) -> None:
         log.emit(

@@ -21,7 +21,7 @@ TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
 _PRIORITY_UNITS = 1000
 _PRIORITY_MAX = 2**31 - 1
 # A job whose node died is run once more, elsewhere.
-RUNS_MAX = 2
+DEATHS_MAX = 2
 # Past by the clock of any server, whatever this machine's own says.
 _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -76,10 +76,6 @@ class QueueClient:
         jobs = self._run(self.manager.list_jobs_async(queue=project, status="todo"))
         return sorted(jobs, key=lambda job: (-job.priority, job.id))
 
-    def running(self) -> list[Job]:
-        """The jobs that some node runs."""
-        return list(self._run(self.manager.list_jobs_async(task=TASK, status="doing")))
-
     def remove(self, project: str, unwanted: Callable[[dict[str, Any]], bool]) -> int:
         """Take jobs that wait out of the queue; how many there were."""
         ids = [job.id for job in self.pending(project) if unwanted(dict(job.task_kwargs))]
@@ -90,9 +86,17 @@ class QueueClient:
         ]
         return sum(removed)
 
-    def request_abort(self, queue_id: int) -> None:
-        """Ask the node that runs a job to end it."""
-        self._run(self.manager.cancel_job_by_id_async(queue_id, abort=True))
+    def abort(self, project: str, name: str) -> bool:
+        """Ask the node that has taken a job to end it. ``False`` where no node has it."""
+        listed = self.manager.list_jobs_async(queue=project, task=TASK, status="doing")
+        ids = [job.id for job in self._run(listed) if job.task_kwargs["_job"] == name]
+        aborted = [
+            # Where its node has just handed it back, it is taken out of the queue.
+            self._run(self.manager.cancel_job_by_id_async(id_, abort=True, delete_job=True))
+            for id_ in ids
+            if id_ is not None
+        ]
+        return any(aborted)
 
     def aborts(self) -> set[int]:
         """The jobs that somebody asked to end."""
@@ -107,6 +111,13 @@ class QueueClient:
         """Take a job that has been run off the queue; what became of it stands elsewhere."""
         if self.holds(queue_id):
             self._finish(queue_id, Status.SUCCEEDED)
+
+    def hand_back(self, queue_id: int) -> None:
+        """Let another node run a job that this one has taken, unless somebody has cancelled it."""
+        if queue_id in self.aborts():
+            self.finish(queue_id)
+        elif self.holds(queue_id):
+            self._run(self.manager.retry_job_by_id_async(queue_id, _AT_ONCE))
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -125,17 +136,21 @@ class QueueClient:
         found = self.manager.get_stalled_jobs(task_name=TASK, seconds_since_heartbeat=silence)
         return list(self._run(found))
 
-    def rescue(self, job: Job, has_ended: bool) -> str | None:
+    def rescue(self, job: Job, has_ended: bool, deaths: int) -> str | None:
         """Queue a stalled job again, once, unless its crawl has ended all the same.
 
-        Returns what was done with it; ``None`` where another node was quicker.
+        ``deaths`` is how many nodes died while they ran it. Returns what was done with it;
+        ``None`` where another node was quicker.
         """
         assert job.id is not None
         try:
             if has_ended:
                 self._finish(job.id, Status.SUCCEEDED)
                 return "had ended before its node did"
-            if job.attempts + 1 < RUNS_MAX:
+            if job.id in self.aborts():
+                self._finish(job.id, Status.ABORTED)
+                return "was cancelled before its node ended"
+            if deaths < DEATHS_MAX:
                 self._run(self.manager.retry_job_by_id_async(job.id, _AT_ONCE))
                 return "is queued again: its node is gone"
             self._finish(job.id, Status.FAILED)

@@ -26,6 +26,10 @@ UPDATE fleet_run SET ended_at = now(), outcome = 'lost' WHERE ended_at IS NULL A
     SELECT name FROM fleet_node
 )
 """
+_LOST_OF = (
+    "UPDATE fleet_run SET ended_at = now(), outcome = 'lost' WHERE ended_at IS NULL AND node = %s"
+)
+_COUNT_LOST = "SELECT count(*) FROM fleet_run WHERE queue_id = %s AND outcome = 'lost'"
 _HAS_ENDED = """
 SELECT EXISTS (SELECT FROM crawl WHERE job = %s AND outcome NOT IN ('died', 'interrupted'))
 """
@@ -34,10 +38,11 @@ _FINISHED = f"""
 SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
 """  # noqa: S608
 _COUNT = "SELECT count(*) FROM fleet_run WHERE ended_at IS NOT NULL"
+# How often a job was lost is asked for as long as it is in the queue.
 _FORGET = """
 DELETE FROM fleet_run WHERE id IN (
     SELECT id FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC OFFSET %s
-)
+) AND NOT EXISTS (SELECT FROM procrastinate_jobs WHERE procrastinate_jobs.id = queue_id)
 """
 _FIND_TAIL = """
 SELECT node, log_tail FROM fleet_run WHERE project = %s AND spider = %s AND job = %s
@@ -90,6 +95,17 @@ def end_run(connection: psycopg.Connection, run_id: int, outcome: str, tail: str
 def end_lost_runs(connection: psycopg.Connection) -> int:
     """Close the runs of nodes that are gone; how many there were."""
     return connection.execute(_LOST).rowcount
+
+
+def end_lost_runs_of(connection: psycopg.Connection, node: str) -> None:
+    """Close the runs of a node that was killed, and begins anew."""
+    connection.execute(_LOST_OF, [node])
+
+
+def count_lost(connection: psycopg.Connection, queue_id: int | None) -> int:
+    """How many nodes died while they ran a job."""
+    row = connection.execute(_COUNT_LOST, [queue_id]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def has_ended(connection: psycopg.Connection, job: str) -> bool:

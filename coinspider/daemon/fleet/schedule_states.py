@@ -1,18 +1,17 @@
 """The table ``fleet_schedule``: where each schedule stands, for all nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import psycopg
-from psycopg.rows import class_row
 
 from coinspider.daemon import database
 from coinspider.daemon.schedules.state import ScheduleState
 
 REFRESH = 1.0  # seconds
 _FIELDS = "definition, next_time, last_time, last_job, run_count, skipped_count, paused"
-_READ = f"SELECT {_FIELDS} FROM fleet_schedule WHERE name = %s"  # noqa: S608
+_READ = f"SELECT name, {_FIELDS} FROM fleet_schedule WHERE name = ANY(%s)"  # noqa: S608
 _BEGIN = """
 INSERT INTO fleet_schedule (name, definition, next_time) VALUES (%s, %s, %s)
 ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, next_time = excluded.next_time
@@ -47,9 +46,9 @@ class FleetScheduleStates:
 
     def begin(self, name: str, first: ScheduleState) -> ScheduleState:
         """The state of a schedule; ``first`` for one that is new, or defined differently now."""
-        with database.connection() as connection:
+        with database.brief_transaction() as connection:
             connection.execute(_BEGIN, [name, first.definition, first.next_time])
-            return self._read(connection, name) or first
+            return self._read(connection, [name]).get(name, first)
 
     def refresh(self, states: Mapping[str, ScheduleState]) -> None:
         """Bring the states up to date with what other nodes did, once a second."""
@@ -58,13 +57,13 @@ class FleetScheduleStates:
         self.read_at = monotonic()
         with database.connection() as connection:
             self._read_clock(connection)
-            for name, state in states.items():
-                if found := self._read(connection, name):
-                    vars(state).update(vars(found))
+            found = self._read(connection, states)
+        for name, state in found.items():
+            vars(states[name]).update(vars(state))
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
         """Move a due time on. ``False`` where another node has done so."""
-        with database.connection() as connection:
+        with database.brief_transaction() as connection:
             claimed = connection.execute(_CLAIM, [next_time, name, state.next_time]).rowcount == 1
         if claimed:
             state.next_time = next_time
@@ -74,19 +73,21 @@ class FleetScheduleStates:
 
     def write(self, name: str, state: ScheduleState) -> None:
         counts = [state.run_count, state.skipped_count]
-        with database.connection() as connection:
+        with database.brief_transaction() as connection:
             connection.execute(_WRITE, [state.last_time, state.last_job, *counts, name])
 
     def write_paused(self, name: str, state: ScheduleState) -> None:
-        with database.connection() as connection:
+        with database.brief_transaction() as connection:
             connection.execute(_PAUSE, [state.paused, name])
 
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _read(self, connection: psycopg.Connection, name: str) -> ScheduleState | None:
-        cursor = connection.cursor(row_factory=class_row(ScheduleState))
-        return cursor.execute(_READ, [name]).fetchone()
+    def _read(
+        self, connection: psycopg.Connection, names: Iterable[str]
+    ) -> dict[str, ScheduleState]:
+        rows = connection.execute(_READ, [list(names)]).fetchall()
+        return {name: ScheduleState(*fields) for name, *fields in rows}
 
     def _read_clock(self, connection: psycopg.Connection) -> None:
         row = connection.execute("SELECT clock_timestamp()").fetchone()

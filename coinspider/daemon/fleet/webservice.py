@@ -62,12 +62,11 @@ class Cancel(webservice.Cancel):
     def render_POST(self, txrequest: Any, project: str, job: str) -> dict[str, Any]:
         txrequest.args |= _encoded({"job": job, "project": project})
         answer: dict[str, Any] = super().render_POST(txrequest)
-        if answer["prevstate"]:
-            return answer
-        elsewhere = [run for run in _running(project) if run.job == job and run.queue_id]
-        for run in elsewhere:
-            fleet().client.request_abort(run.queue_id or 0)
-        return {"prevstate": "running" if elsewhere else None}
+        if answer["prevstate"] == "running":
+            fleet().jobs.cancelled.add(job)
+        elif not answer["prevstate"] and fleet().client.abort(project, job):
+            return {"prevstate": "running"}
+        return answer
 
 
 class DaemonStatus(webservice.DaemonStatus):
