@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.helpers.forked import PROJECT, Forked
+
 DATA = PROJECT / "tests/data"
 SCRAPY = [sys.executable, "-m", "scrapy"]
+# What the interpreter reads where it starts.
+READ_AT_START = {"LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONIOENCODING"}
 # What the machine or a .env file says must not decide what the tests see.
 CLEAN = {
     "COINGECKO_API_KEY": "",
@@ -41,12 +44,9 @@ class Sandbox:
 
 def start_sandbox(stack: ExitStack, *options: object, odd: bool = True) -> Sandbox:
     """Of awkward coins, unless told otherwise. It ends with the stack."""
-    command = [*SCRAPY, "sandbox", "--port", "0", *map(str, options), *(["--odd"] if odd else [])]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    stack.callback(process.wait)
+    arguments = ["sandbox", "--port", "0", *map(str, options), *(["--odd"] if odd else [])]
+    process = stack.enter_context(Forked(arguments, PROJECT, dict(os.environ), shares_stderr=True))
     stack.callback(process.terminate)
-    assert process.stdout
-    stack.enter_context(process.stdout)
     return Sandbox(process.stdout.readline().strip())
 
 
@@ -56,23 +56,28 @@ class Scrapy:
     def __init__(self, environment: dict[str, str], directory: Path = PROJECT):
         self.environment, self.directory = environment, directory
 
-    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **environment: str) -> Forked | subprocess.Popen[str]:
+        words = [*map(str, arguments)]
+        variables = os.environ | CLEAN | self.environment | environment
+        if not environment.keys() & READ_AT_START:
+            return Forked(words, self.directory, variables)
         return subprocess.Popen(
-            [*SCRAPY, *map(str, arguments)],
-            cwd=self.directory,
-            env=os.environ | CLEAN | self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+            [*SCRAPY, *words], cwd=self.directory, env=variables,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
     def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=120)
+            try:
+                out, err = process.communicate(timeout=300)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait for what comes in a moment, on a machine that may be busy with other tests."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -49,7 +49,7 @@ def start_site(stack: ExitStack, server_url: str) -> Site:
     daemon = Scrapyd(directory, SELDOM, COINGECKO_BASE_URL=api, **environment)
     stack.callback(daemon.start().end)
     # The schedule's first run; the second one never comes.
-    wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"], 120)
+    wait_until(lambda: daemon.crawl(daemon.schedule()["last_job"])["outcome"])
     body = Path(directory) / "page"
     body.write_text(json.dumps(HOSTILE))
     crawl(environment, start_sandbox(stack, "--body", body).url, "-a", "vs_currency=eur")

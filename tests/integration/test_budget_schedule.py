@@ -77,7 +77,7 @@ def test_crawls_of_two_scrapyd_share_one_limit(scrapyd, sandbox, tmp_path, datab
             for daemon, currency in ((one, "usd"), (other, "eur"))
         ]
         for daemon, job in jobs:
-            wait_until(lambda daemon=daemon, job=job: daemon.crawl(job)["outcome"], 60)
+            wait_until(lambda daemon=daemon, job=job: daemon.crawl(job)["outcome"])
             assert daemon.crawl(job)["outcome"] == "complete"
     finally:
         other.end()

@@ -1,0 +1,107 @@
+"""``scrapy`` as a process that :mod:`tests.helpers.fork_server` forks into."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import IO, Self
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+class Forked:
+    """What the tests use of ``subprocess.Popen``; stdout and stderr are text from pipes.
+
+    With ``shares_stderr`` this process and that one have the same.
+    """
+
+    def __init__(
+        self, arguments: list[str], directory: Path, environment: dict[str, str],
+        shares_stderr: bool = False,
+    ):  # fmt: skip
+        self.args, self.returncode = arguments, None
+        job = {"arguments": arguments, "directory": str(directory), "environment": environment}
+        with ExitStack() as stack:
+            self._link, link = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            stack.enter_context(link)
+            self.stdout, stdout = _pipe(stack)
+            self.stderr, stderr = (None, 2) if shares_stderr else _pipe(stack)
+            files = [link.fileno(), stdout, stderr]
+            socket.send_fds(_server()[0], [json.dumps(job).encode()], files)
+        self.pid = int(self._link.recv(32))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self.wait()
+
+    def _close(self) -> None:
+        for file in filter(None, (self.stdout, self.stderr)):
+            file.close()
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._link.settimeout(timeout)
+            try:
+                status = int(self._link.recv(32))
+            except (BlockingIOError, TimeoutError):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+            self._link.close()
+            self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        texts = {}
+        files = (self.stdout, self.stderr)
+        readers = [
+            Thread(target=lambda file=file: texts.update({file: file.read()}), daemon=True)
+            for file in files
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(timeout)
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        self.wait(timeout)
+        self._close()
+        return texts[self.stdout], texts[self.stderr]
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _pipe(stack: ExitStack) -> tuple[IO[str], int]:
+    """What is read here is written there."""
+    ours, its = os.pipe()
+    stack.callback(os.close, its)
+    return open(ours), its  # noqa: PTH123
+
+
+@cache
+def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "tests.helpers.fork_server"]
+    with its:
+        return ours, subprocess.Popen(command, cwd=PROJECT, stdin=its)
