@@ -139,12 +139,17 @@ CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
 PARQUET_AMOUNTS = os.environ.get("PARQUET_AMOUNTS", "auto")
 
 # The API's limit (see ratelimit.py; CoinsSpider takes its own from COINGECKO_RATE_LIMIT)
+RATELIMIT_ENABLED = True
 RATELIMIT_PERIOD = 60  # seconds
 RATELIMIT_FIRM = True  # False: RATELIMIT_CALLS is where learning begins, and may be exceeded
 RATELIMIT_PAGE_TIMEOUT = 900  # seconds without a page before the crawl fails
 RATELIMIT_RETRY_AFTER_MAX = 600  # seconds
 RATELIMIT_BACKOFF_MAX = 600  # seconds
 RATELIMIT_RETRY_TIMES = 100
+# The functions that tell from a response whether it is a refusal, and one until the month ends;
+# CoinsSpider has its own
+RATELIMIT_REFUSAL = "coinspider.http.refusal.is_refusal"
+RATELIMIT_EXHAUSTED = "coinspider.http.refusal.is_exhausted"
 USER_AGENT = "coinspider"
 # AutoThrottle looks after the server where latency grows. It starts with no delay, because the
 # limit says how fast one may be; jitter would only hide a crawler, which this one need not.

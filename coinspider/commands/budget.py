@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from scrapy.exceptions import UsageError
+from scrapy.utils.project import get_project_settings
+
 from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.text import visible
 
 if TYPE_CHECKING:
     from coinspider.daemon.schedules.budget import PlannedRun
@@ -35,10 +39,18 @@ class Command(PlainCommand):
         super().add_options(parser)
         group = parser.add_argument_group("Budget")
         group.add_argument("--currency", default="usd", help="whose coins (default: %(default)s)")
+        group.add_argument(
+            "--resume", metavar="ACCOUNT", nargs="?", const="",
+            help="make calls again although the API has said that the month's credits are used up;"
+            " of the key in the settings, or of an account as the pages name it",
+        )  # fmt: skip
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.refuse(args)
         with one_line_errors():
+            if opts.resume is not None:
+                print(_resume(opts.resume))
+                return
             for line in _lines(opts.currency):
                 print(line)
 
@@ -61,10 +73,26 @@ def _lines(currency: str) -> Iterator[str]:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
     else:
         yield f"{known.left:,} calls are left until {budget.month_end:%Y-%m-%d %H:%M} UTC"
-        runs = plan(budget, read_reads(currency, None), now, now + timedelta(days=1))
+        runs = list(plan(budget, read_reads(currency, None), now, now + timedelta(days=1)))
         yield from _plan_lines(runs)
     yield ""
     yield from _table(budget.weights if budget else None)
+
+
+def _resume(account: str) -> str:
+    from coinspider.daemon.database import connection
+    from coinspider.daemon.schedules.budget_facts import read_credits
+    from coinspider.store.api_usage import list_api_usage, resume
+
+    account = account or read_credits(get_project_settings()).account
+    with connection() as connected:
+        known = [one.account for one in list_api_usage(connected)]
+        if account not in known:
+            there = f": there are {', '.join(known)}" if known else ": no call was made yet"
+            raise UsageError(f"no account {visible(account)} is known{there}", print_help=False)
+        if resume(connected, account):
+            return f"{account}: calls are made again"
+    return f"{account}: nothing to resume, its credits are not used up"
 
 
 def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
@@ -91,7 +119,7 @@ def _table(weights: Sequence[float] | None) -> Iterator[str]:
     yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
     for name, of_plan in PLANS.items():
         if of_plan.credits:
-            runs = plan(Budget(of_plan.credits, month, weights), Reads(None), start, end)
+            runs = list(plan(Budget(of_plan.credits, month, weights), Reads(None), start, end))
             share = int(of_plan.credits * ((end - start) / A_MONTH))
             ours = freshness(runs, weights, start, end)
             naive = freshness(whole_passes(len(weights), share, start, end), weights, start, end)

@@ -19,6 +19,13 @@ ORDER BY account.updated_at DESC
 """
 
 
+# A crawl that has read the state before reads it once more.
+_RESUME = """
+UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words', version = version + 1
+WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
+"""
+
+
 class ApiUsage(NamedTuple):
     """What is known of one API and key; calls are those of all crawls.
 
@@ -36,6 +43,8 @@ class ApiUsage(NamedTuple):
     waiting_crawls: int
     wait_reason: str
     """Why the crawls wait just now; empty where none does."""
+    refused_wait: float
+    """For how many more seconds no call goes, as the API has refused one."""
     credits_left: int | None
     credits_until: datetime
     """When new ones come."""
@@ -49,12 +58,17 @@ def list_api_usage(connection: Connection) -> list[ApiUsage]:
     """The account that was used last comes first."""
     try:
         rows = connection.execute(_ACCOUNTS).fetchall()
-    except errors.UndefinedTable:
+    except (errors.UndefinedTable, errors.UndefinedColumn):
         return []
     return [
         _usage(name, msgspec.json.decode(state, type=LimitState), now, Usage(*usage))
         for name, state, now, *usage in rows
     ]
+
+
+def resume(connection: Connection, account: str) -> bool:
+    """Let calls of a key go again that the API says has no credits left; whether it had said so."""
+    return bool(connection.execute(_RESUME, [account]).rowcount)
 
 
 def _usage(name: str, state: LimitState, now: float, usage: Usage) -> ApiUsage:
@@ -72,6 +86,7 @@ def _usage(name: str, state: LimitState, now: float, usage: Usage) -> ApiUsage:
         learned_period=state.calls / state.rate if state.rate else state.period,
         waiting_crawls=waiting,
         wait_reason=_reason(state, now) if waiting else "",
+        refused_wait=max(0.0, state.blocked_until - now),
         credits_left=0 if is_exhausted else left,
         credits_until=following_month(moment),
         credits_last_until=_last_until(moment, usage.calls, left),

@@ -43,20 +43,33 @@ def test_plan_of_the_next_day_is_shown(scrapy, sandbox):
     assert "This plan counts no calls" in unlimited.stdout
 
 
-def test_metrics_tell_calls_limits_and_credits_of_each_key(scrapyd, scrapy, sandbox, database_url):
+def test_pages_and_metrics_tell_calls_limits_credits_and_plans(scrapyd, scrapy, sandbox,
+                                                               database_url):  # fmt: skip
     api = sandbox("--coins", 600, "--plan", "demo", "--key", "CG-secret")
-    environment = {"COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": "100"} | KEY
+    environment = {"COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": "100",
+                   "COINGECKO_MONTHLY_CREDITS": "100"} | KEY  # fmt: skip
     assert scrapy("crawl", "coins", **environment).returncode == 0
-    daemon = scrapyd(DATABASE_URL=database_url)
-    lines = [line for line in daemon.open("metrics").splitlines() if "coinspider_api_" in line]
+    daily = "[schedule:daily]\nspider = coins\ncron = 59 23 * * *\n"
+    daemon = scrapyd(AUTO + daily, DATABASE_URL=database_url, **environment)
+    found = daemon.open("metrics")
     figures = {line.partition("{")[0]: float(line.rpartition(" ")[2])
-               for line in lines if not line.startswith("#")}  # fmt: skip
+               for line in found.splitlines() if not line.startswith("#")}  # fmt: skip
     assert figures["coinspider_api_calls_this_month"] == 4
     assert figures["coinspider_api_calls_this_minute"] <= 4
     assert figures["coinspider_api_told_limit_calls"] == 100
-    assert figures["coinspider_api_credits_left"] == 9996
+    assert figures["coinspider_api_credits_left"] == 96
+    assert figures["coinspider_api_refused_wait_seconds"] == 0
     assert figures["coinspider_api_exhausted"] == 0
-    assert not [line for line in lines if "CG-secret" in line]
+    assert figures["coinspider_schedule_needed_calls"] == 31 * 71
+    assert figures["coinspider_schedule_used_up_timestamp_seconds"] > 1e9
+    home, crawls = daemon.open(""), daemon.open("crawls")
+    for page in (home, crawls):
+        assert "needs 2,201 calls a month, the plan has 100: used up on the 2nd at" in page
+    assert "4 calls this month, 96 credits left until" in home
+    assert "limit told: 100 in" in home
+    assert "The next day of coins: about" in crawls
+    assert "UTC, page 1</li>" in crawls
+    assert "CG-secret" not in found + home + crawls
 
 
 def test_crawls_of_two_scrapyd_share_one_limit(scrapyd, sandbox, tmp_path, database_url):

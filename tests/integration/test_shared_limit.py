@@ -110,6 +110,11 @@ def test_used_up_credits_end_all_calls_until_the_month_ends(scrapy, sandbox, que
     assert len(api.calls()) == 6
     assert query("SELECT outcome FROM crawl") == [("exhausted",)] * 2
     assert query("SELECT count(*) FROM full_coin") == [(50,)]
+    resumed = scrapy("budget", "--resume", **environment)
+    assert resumed.stdout.endswith(": calls are made again\n"), resumed.stderr
+    assert "CG-secret" not in resumed.stdout
+    assert scrapy(*crawl(), **environment).returncode == 4
+    assert len(api.calls()) == 7
 
 
 def test_crawl_without_a_page_for_too_long_fails_with_the_apis_words(scrapy, sandbox):

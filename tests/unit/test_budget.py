@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
-from coinspider.daemon.schedules.forecast import warning
+from coinspider.daemon.schedules.forecast import forecasts
 from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
 from coinspider.daemon.schedules.schedule import Schedule
 
@@ -19,7 +19,7 @@ DEMO = 10_000
 @pytest.fixture(scope="module")
 def month():
     """A month of a Demo key that nobody else uses, with the shipped reserve."""
-    return plan(Budget(DEMO * 0.98, END, WEIGHTS), Reads(None), START, END)
+    return list(plan(Budget(DEMO * 0.98, END, WEIGHTS), Reads(None), START, END))
 
 
 def test_never_a_call_over_the_budget(month):
@@ -55,29 +55,54 @@ def test_coins_are_much_fresher_than_by_whole_passes(month):
 
 
 def test_many_calls_all_go_into_whole_passes():
-    runs = plan(Budget(16_000, START + timedelta(days=1), WEIGHTS), Reads(None), START, END)
+    runs = list(plan(Budget(16_000, START + timedelta(days=1), WEIGHTS), Reads(None), START, END))
     assert {run.part.is_whole for run in runs} == {True}
     gaps = {later.at - sooner.at for sooner, later in pairwise(runs)}
     assert max(gaps) < timedelta(minutes=7)
 
 
+EVERY = Schedule(
+    "coins", "coins", every=timedelta(minutes=3), settings={"COINGECKO_MONTHLY_CREDITS": "10000"}
+)
+
+
+def warnings(*schedules):
+    return [found.warning(START) for found in forecasts(schedules).values()]
+
+
 def test_what_does_not_suffice_is_told():
-    every = Schedule("coins", "coins", every=timedelta(minutes=3))
-    credits_of_month = {"COINGECKO_MONTHLY_CREDITS": "10000"}
-    text = warning(every._replace(settings=credits_of_month), START)
-    assert text == (
-        "every 0:03:00 needs 1,056,480 calls a month, the plan has 10,000: used up on day 1 at"
-        " 07:02 UTC. budget = auto makes them last"
-    )
-    assert warning(every._replace(arguments={"pages": "1"}, settings=credits_of_month), START)
-    for fitting in (
-        every._replace(settings={"COINGECKO_MONTHLY_CREDITS": "2000000"}),
-        every._replace(settings=credits_of_month, every=timedelta(hours=12)),
-        every._replace(settings=credits_of_month, budget="auto"),
-        every._replace(settings=credits_of_month, enabled=False),
-        every._replace(settings=credits_of_month, spider="next"),
-    ):
-        assert warning(fitting, START) is None
+    assert warnings(EVERY) == [
+        "every 3m needs 1,056,480 calls a month, the plan has 10,000: used up on the 1st at 07:02"
+        " UTC. budget = auto makes them last"
+    ]
+
+
+def test_schedules_of_one_key_use_up_its_credits_together():
+    half = EVERY._replace(every=timedelta(hours=6))
+    assert warnings(half) == [None]
+    [usd, eur] = warnings(half, half._replace(name="eur"))
+    assert usd == eur
+    assert "every 6h needs 8,804 calls a month, 17,608 with the other schedules of this key" in usd
+    assert "used up on the 18th at" in usd
+    key = {"COINGECKO_API_KEY": "CG-other", "COINGECKO_PLAN": "demo"}
+    assert warnings(half, half._replace(name="eur", settings=key)) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"settings": {"COINGECKO_MONTHLY_CREDITS": "2000000"}}, id="enough credits"),
+        pytest.param({"settings": {"COINGECKO_MONTHLY_CREDITS": "0"}}, id="none are counted"),
+        pytest.param({"every": timedelta(hours=12)}, id="seldom"),
+        pytest.param({"arguments": {"pages": "1"}, "every": timedelta(hours=1)}, id="a page"),
+        pytest.param({"budget": "auto"}, id="budget"),
+        pytest.param({"enabled": False}, id="off"),
+        pytest.param({"spider": "next"}, id="another API"),
+        pytest.param({"settings": {"COINGECKO_PLAN": "none"}}, id="wrong plan"),
+    ],
+)
+def test_what_suffices_is_not_told(changes):
+    assert [text for text in warnings(EVERY._replace(**changes)) if text] == []
 
 
 def test_first_run_is_a_whole_pass_at_once():
@@ -113,7 +138,7 @@ def test_part_is_asked_for_by_its_pages():
 @pytest.mark.parametrize("coins", [1, 250, 251, 600])
 def test_few_coins_have_a_plan_too(coins):
     weights = volume_by_rank(coins)
-    runs = plan(Budget(300, END, weights), Reads(None), START, START + timedelta(days=3))
+    runs = list(plan(Budget(300, END, weights), Reads(None), START, START + timedelta(days=3)))
     assert runs
     assert {page for run in runs for page in run.part.numbers()} == set(range(1, len(weights) + 1))
 

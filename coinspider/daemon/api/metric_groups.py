@@ -106,43 +106,4 @@ SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(host, '') AS n
 FROM crawl WHERE ended_at IS NOT NULL GROUP BY 1, 2, 3, 4
 """,
 )
-# Each call that has ended within a minute is in the state of the limit.
-API_USAGE = MetricGroup(
-    "api_",
-    ("account",),
-    (
-        Metric("calls_this_minute", "Calls of this key in the last minute"),
-        Metric("calls_this_month", "Calls of this key in this month (UTC)"),
-        Metric("told_limit_calls", "Calls that the settings or the plan allow in a period"),
-        Metric("told_limit_period_seconds", "That period"),
-        Metric("known_limit_calls", "Calls that the API allows in a period, as was learned"),
-        Metric("known_limit_period_seconds", "That period"),
-        Metric("waiting_crawls", "Crawls that wait for this limit"),
-        Metric("credits_left", "Calls that are left in this month"),
-        Metric("exhausted", "Whether the API says that the month's calls are used up"),
-    ),
-    """
-WITH now AS (SELECT extract(epoch FROM clock_timestamp())::float8 AS now)
-SELECT name AS account, coalesce(calls, 0) AS calls_this_month,
-       (SELECT coalesce(sum((ended->>'count')::int), 0) FROM jsonb_array_elements(state->'ended')
-            AS ended WHERE (ended->>'at')::float8 > now - 60) AS calls_this_minute,
-       nullif((state#>>'{told,calls}')::float8, 0) AS told_limit_calls,
-       (state#>>'{told,period}')::float8 AS told_limit_period_seconds,
-       nullif((state->>'calls')::float8, 0) AS known_limit_calls,
-       CASE WHEN (state->>'rate')::float8 > 0
-            THEN (state->>'calls')::float8 / (state->>'rate')::float8
-            WHEN (state->>'calls')::float8 > 0 THEN (state->>'period')::float8
-       END AS known_limit_period_seconds,
-       (SELECT count(*) FROM jsonb_each(state->'holders') AS holder
-            WHERE (value->>'waits')::bool AND (value->>'active_until')::float8 > now)
-            AS waiting_crawls,
-       (coalesce((state->>'exhausted_until')::float8, 0) > now)::int AS exhausted,
-       CASE WHEN coalesce((state->>'exhausted_until')::float8, 0) > now THEN 0
-            ELSE greatest(0, coalesce(told_left + told_calls, credits) - calls)
-       END AS credits_left
-FROM now, api_account LEFT JOIN api_usage ON account = name
-    AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
-ORDER BY name
-""",
-)
-GROUPS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS, API_USAGE)
+GROUPS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS)

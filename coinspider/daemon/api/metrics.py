@@ -15,10 +15,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.alerts.schedule_runs import read_runs
-from coinspider.daemon.api import schedule_metrics
+from coinspider.daemon.api import schedule_metrics, usage_metrics
 from coinspider.daemon.api.failed_job_metrics import DATABASE_UP, NAMES, FailedJobCollector
 from coinspider.daemon.api.metric_groups import COUNTER, GAUGE, GROUPS, MetricGroup
 from coinspider.daemon.api.schedule_metrics import ScheduleCollector, WatchedSchedule
+from coinspider.daemon.api.usage_metrics import UsageCollector
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import schedule_service, service_named
@@ -32,14 +33,16 @@ _FAMILIES = {GAUGE: GaugeMetricFamily, COUNTER: CounterMetricFamily}
 def metric_names() -> list[str]:
     """The names of all metrics, as Prometheus reads them."""
     crawls = [group.full_name(metric) for group in GROUPS for metric in group.metrics]
-    return [*crawls, *NAMES, *schedule_metrics.NAMES]
+    return [*crawls, *usage_metrics.NAMES, *NAMES, *schedule_metrics.NAMES]
 
 
 def metric_labels() -> dict[str, tuple[str, ...]]:
     """The labels of each metric, by its name."""
     crawls = {group.full_name(m): group.labels for group in GROUPS for m in group.metrics}
     failed = {name: () if name == DATABASE_UP else ("spider",) for name in NAMES}
-    return crawls | failed | dict.fromkeys(schedule_metrics.NAMES, schedule_metrics.LABELS)
+    usage = dict.fromkeys(usage_metrics.NAMES, usage_metrics.LABELS)
+    schedules = dict.fromkeys(schedule_metrics.NAMES, schedule_metrics.LABELS)
+    return crawls | usage | failed | schedules
 
 
 class CrawlCollector(Collector):
@@ -73,9 +76,9 @@ def metrics(
     Where the database can't be asked, there are those alone that scrapyd keeps itself.
     """
     try:
-        crawls = _text(CrawlCollector(schedules))
+        crawls = _text(CrawlCollector(schedules)) + _text(UsageCollector())
         failed = failed_jobs.without_row() if failed_jobs else []
-        runs = read_runs([schedule for schedule, _ in watched], failed)
+        runs = read_runs([one.schedule for one in watched], failed)
         told = crawls + _text(ScheduleCollector(watched, runs))
         return told + _text(FailedJobCollector(failed, database_up=True))
     except (psycopg.Error, DatabaseUnreachableError):
@@ -101,8 +104,8 @@ class Metrics(Resource):
     def render_GET(self, txrequest: Any) -> int:
         service = schedule_service(self.root.app)
         watched = [
-            WatchedSchedule(schedule, service.runs(schedule))
-            for schedule in service.schedules.values()
+            WatchedSchedule(schedule, service.runs(schedule), service.forecasts.get(name))
+            for name, schedule in service.schedules.items()
         ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
         asked = metrics, list(service.schedules), failed_jobs, watched

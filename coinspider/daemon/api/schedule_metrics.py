@@ -10,20 +10,24 @@ from prometheus_client.registry import Collector
 
 from coinspider.daemon.alerts.health import missed_runs
 from coinspider.daemon.alerts.schedule_runs import ScheduleRuns
+from coinspider.daemon.schedules.forecast import Forecast
 from coinspider.daemon.schedules.schedule import Schedule
 
 ENABLED = "coinspider_schedule_enabled"
 FAILURES = "coinspider_schedule_failures"
 MISSED = "coinspider_schedule_missed_runs"
-NAMES = (ENABLED, FAILURES, MISSED)
+NEEDED = "coinspider_schedule_needed_calls"
+USED_UP = "coinspider_schedule_used_up_timestamp_seconds"
+NAMES = (ENABLED, FAILURES, MISSED, NEEDED, USED_UP)
 LABELS = ("schedule",)
 
 
 class WatchedSchedule(NamedTuple):
-    """A schedule, and whether it runs: it may be paused."""
+    """A schedule, whether it runs (it may be paused), and the calls that it needs in a month."""
 
     schedule: Schedule
     enabled: bool = True
+    forecast: Forecast | None = None
 
 
 class ScheduleCollector(Collector):
@@ -40,8 +44,14 @@ class ScheduleCollector(Collector):
         missed = GaugeMetricFamily(
             MISSED, "Times it was due since the last complete crawl of its data", labels=LABELS
         )
+        needed = GaugeMetricFamily(
+            NEEDED, "Calls that it needs in a month at its fixed times", labels=LABELS
+        )
+        used_up = GaugeMetricFamily(
+            USED_UP, "When its key's credits of this month do not last: their end", labels=LABELS
+        )
         now = datetime.now(UTC)
-        for schedule, is_enabled in self.watched:
+        for schedule, is_enabled, forecast in self.watched:
             labels, found = [schedule.name], self.runs.get(schedule.name, ScheduleRuns())
             enabled.add_metric(labels, is_enabled)
             if not is_enabled:
@@ -49,4 +59,8 @@ class ScheduleCollector(Collector):
             failures.add_metric(labels, found.failures)
             if found.last_success:
                 missed.add_metric(labels, missed_runs(schedule, found.last_success, now))
-        yield from (enabled, failures, missed)
+            if forecast:
+                needed.add_metric(labels, forecast.needed)
+                if end := forecast.used_up_at(now):
+                    used_up.add_metric(labels, end.timestamp())
+        yield from (enabled, failures, missed, needed, used_up)

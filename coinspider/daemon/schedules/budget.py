@@ -9,7 +9,7 @@ time. Once a day a whole pass proves what was delisted, and finds what is new.
 Pure functions of time; nothing here asks the database or the clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import NamedTuple
@@ -93,6 +93,10 @@ class Budget(NamedTuple):
         seconds = (self.month_end - now).total_seconds()
         return max(self.calls, 0.0) / max(seconds, 1.0)
 
+    def calls_in(self, time: timedelta, now: datetime) -> float:
+        """About as many calls are spent from now on, at most until the month ends."""
+        return self.rate(now) * min(time, self.month_end - now).total_seconds()
+
     def whole_every(self, now: datetime) -> timedelta:
         """The time between two whole passes; all calls go into them where that is short."""
         alone = self._time_for(self.whole.calls, self.rate(now))
@@ -143,15 +147,13 @@ def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None
     return PlannedRun(at, max(budget.parts(now), key=of_part))
 
 
-def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> list[PlannedRun]:
+def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> Iterator[PlannedRun]:
     """All runs from now on, as they come if each one takes no time and nothing changes."""
-    runs: list[PlannedRun] = []
     while (run := next_run(budget, reads, now)).at < min(until, budget.month_end):
-        runs.append(run)
+        yield run
         now, budget = run.at, budget._replace(calls=budget.calls - run.part.calls)
         if run.part.is_whole:
             reads = reads._replace(whole_at=now, page_at={})
         else:
             page_at = {**reads.page_at, **dict.fromkeys(run.part.numbers(), now)}
             reads = Reads(reads.whole_at, page_at, now, run.part.calls)
-    return runs

@@ -1,22 +1,25 @@
 """What the database and the settings know of a schedule with ``budget``."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from scrapy.settings import BaseSettings, Settings
 from scrapy.utils.project import get_project_settings
 
 from coinspider.daemon.database import query
-from coinspider.daemon.schedules.budget import Budget, PlannedRun, Reads, next_run
+from coinspider.daemon.schedules.budget import Budget, PlannedRun, Reads, next_run, plan
 from coinspider.daemon.schedules.freshness import PAGE_SIZE, volume_by_rank
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
+from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
 from coinspider.http.limit_state import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.store.api_account import Usage
 
 USUAL_COINS = 17_500
+_A_DAY = timedelta(days=1)
 # Reported volumes are not all true; no page is without any weight.
 _SPREAD_EVENLY = 0.01
 _VOLUMES = f"""
@@ -49,6 +52,10 @@ SELECT calls, credits, told_left, told_calls,
 FROM api_usage
 WHERE account = %s AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
 """
+_EXHAUSTED = """
+SELECT 1 FROM api_account
+WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now())
+"""
 
 
 class Credits(NamedTuple):
@@ -73,7 +80,8 @@ def read_credits(settings: BaseSettings) -> Credits:
     account, monthly = account_name(base_url, key), monthly_credits(settings)
     found = query(_USAGE, [account])
     usage = Usage(**found[0]) if found else Usage()
-    return Credits(account, monthly or usage.credits, usage.left(monthly), usage.calls)
+    left = 0 if query(_EXHAUSTED, [account]) else usage.left(monthly)
+    return Credits(account, monthly or usage.credits, left, usage.calls)
 
 
 def read_weights(vs_currency: str) -> list[float]:
@@ -130,6 +138,28 @@ def read_next_run(schedule: Schedule, number: int, last_at: datetime | None) -> 
         assert schedule.every
         return PlannedRun(max(now, last_at + schedule.every) if last_at else now, whole)
     return next_run(budget, reads, now)
+
+
+class DayPlan(NamedTuple):
+    """What a schedule with a budget reads in the next day: the first runs, about how many calls."""
+
+    schedule: str
+    runs: list[PlannedRun]
+    calls: int
+
+
+def read_plan(schedule: Schedule, number: int, last_at: datetime | None, shown: int) -> DayPlan:
+    """For threads. No runs where no calls are counted, or where the settings don't fit together."""
+    now = datetime.now(UTC)
+    try:
+        budget = read_budget(schedule, number, now)
+    except ConfigurationError:  # its jobs will say so
+        budget = None
+    if budget is None:
+        return DayPlan(schedule.name, [], 0)
+    reads = read_reads(_currency(schedule.arguments), last_at)
+    runs = plan(budget, reads, now, now + _A_DAY)
+    return DayPlan(schedule.name, list(islice(runs, shown)), round(budget.calls_in(_A_DAY, now)))
 
 
 def _currency(arguments: Mapping[str, Any]) -> str:

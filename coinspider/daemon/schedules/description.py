@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from coinspider.daemon.schedules.forecast import warning
 from coinspider.daemon.schedules.service import ScheduleService
 
 
@@ -18,11 +17,12 @@ def describe(service: ScheduleService, name: str) -> dict[str, Any]:
         "args": dict(schedule.arguments),
         "settings": dict(schedule.settings),
         "when": schedule.when,
-        "warning": warning(schedule, service.now()),
+        "warning": service.warning(schedule),
         "overlap": schedule.overlap,
         "enabled": schedule.enabled,
         "paused": state.paused,
         "next_time": _text(service.next_time(schedule)) if going else None,
+        "next_part": service.next_part(schedule) if going else None,
         "last_time": _text(state.last_time),
         "last_job": state.last_job,
         "active": service.active_job(schedule),

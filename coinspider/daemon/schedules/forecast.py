@@ -1,53 +1,85 @@
-"""Whether a schedule can last: the calls that it needs in a month, and those that there are."""
+"""Whether schedules can last: the calls that they need in a month, and those that there are."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from coinspider.daemon.schedules.budget_facts import USUAL_COINS, settings_of
 from coinspider.daemon.schedules.freshness import PAGE_SIZE
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
+from coinspider.http.account import account_name
 from coinspider.http.limit_state import following_month
-from coinspider.sources.coingecko import monthly_credits
+from coinspider.sources.coingecko import api_from_settings, monthly_credits
 
 A_MONTH = timedelta(days=31)
+_ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
 class Forecast(NamedTuple):
-    """Calls that a schedule needs in a month, and the credits; ``None`` where none are counted."""
+    """What a schedule at fixed times needs of the calls that its key has in a month."""
 
-    needed: int
+    schedule: Schedule
+    account: str
     credits: int | None
+    """``None`` where none are counted."""
+    needed: int
+    together: int
+    """What all such schedules of this key need."""
 
-    def warning(self, schedule: Schedule, now: datetime) -> str | None:
-        """What becomes of a schedule that can't last, beginning with the month."""
-        if self.credits is None or self.needed <= self.credits:
+    def used_up_at(self, now: datetime) -> datetime | None:
+        """When none is left, counted from the month's beginning; ``None`` where they last."""
+        if self.credits is None or self.together <= self.credits:
             return None
-        first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        month = following_month(now) - first
-        end = first + month * (self.credits / self.needed)
+        first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return first + (following_month(now) - first) * (self.credits / self.together)
+
+    def warning(self, now: datetime) -> str | None:
+        """One line on a schedule that can't last."""
+        end = self.used_up_at(now)
+        if end is None:
+            return None
+        every = self.schedule.every
+        when = f"every {_short(every)}" if every else self.schedule.when
+        day = f"{end.day}{_ORDINALS.get(end.day, 'th')}"
+        others = self.together - self.needed
+        also = f", {self.together:,} with the other schedules of this key" if others else ""
         return (
-            f"{schedule.when} needs {self.needed:,} calls a month, the plan has"
-            f" {self.credits:,}: used up on day {end.day} at {end:%H:%M} UTC."
-            " budget = auto makes them last"
+            f"{when} needs {self.needed:,} calls a month{also}, the plan has {self.credits:,}:"
+            f" used up on the {day} at {end:%H:%M} UTC. budget = auto makes them last"
         )
 
 
-def forecast(schedule: Schedule) -> Forecast | None:
-    """For schedules of ``coins`` at fixed times; as many coins are assumed as there usually are."""
+def forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
+    """By name, for the enabled ones of ``coins`` at fixed times."""
+    alone = [found for schedule in schedules if (found := _forecast(schedule))]
+    together = {of.account: sum(f.needed for f in alone if f.account == of.account) for of in alone}
+    return {of.schedule.name: of._replace(together=together[of.account]) for of in alone}
+
+
+def _forecast(schedule: Schedule) -> Forecast | None:
+    """As many coins are assumed as there usually are."""
     if schedule.spider != "coins" or schedule.budget or not schedule.enabled:
         return None
+    settings = settings_of(schedule)
     try:
-        available = monthly_credits(settings_of(schedule))
+        account = account_name(
+            api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
+        )
+        available = monthly_credits(settings)
     except ConfigurationError:
         return None  # its jobs will say so
     pages = int(schedule.arguments.get("pages", 0))
     per_page = int(schedule.arguments.get("per_page", PAGE_SIZE))
     calls = pages or -(-USUAL_COINS // per_page) + 1
-    return Forecast(int(calls * (A_MONTH / schedule.period)), available)
+    needed = int(calls * (A_MONTH / schedule.period))
+    return Forecast(schedule, account, available, needed, needed)
 
 
-def warning(schedule: Schedule, now: datetime) -> str | None:
-    """One line on a schedule that can't last."""
-    found = forecast(schedule)
-    return found.warning(schedule, now) if found else None
+def _short(period: timedelta) -> str:
+    """As a section tells it: ``3m``."""
+    for letter, unit in _UNITS.items():
+        if not period % unit:
+            return f"{period // unit}{letter}"
+    return f"{period.total_seconds():g}s"

@@ -10,7 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
 from coinspider.daemon.schedules.budget_runs import BudgetRuns
-from coinspider.daemon.schedules.forecast import warning
+from coinspider.daemon.schedules.forecast import forecasts
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 
@@ -45,13 +45,14 @@ class ScheduleService(Service):
         self.schedules = {schedule.name: schedule for schedule in schedules}
         self.state: dict[str, ScheduleState] = {}
         self.budgets = BudgetRuns(self.schedules.values())
+        self.forecasts = forecasts(self.schedules.values())
         self.ticking: Any = LoopingCall(self.tick)
 
     def startService(self) -> None:
         super().startService()
         for schedule in self.schedules.values():
             self.state[schedule.name] = self._resume(schedule)
-            if text := warning(schedule, self.now()):
+            if text := self.warning(schedule):
                 log.emit(LogLevel.warn, "Schedule {name}: {text}", name=schedule.name, text=text)
         self.ticking.start(TICK)
 
@@ -132,6 +133,16 @@ class ScheduleService(Service):
             run = self.budgets.found.get(schedule.name)
             return run.at if run else None
         return self.state[schedule.name].next_time
+
+    def next_part(self, schedule: Schedule) -> str | None:
+        """Which pages a schedule with a budget reads next."""
+        run = self.budgets.found.get(schedule.name)
+        return str(run.part) if run else None
+
+    def warning(self, schedule: Schedule) -> str | None:
+        """One line on a schedule that can't last to the month's end."""
+        found = self.forecasts.get(schedule.name)
+        return found.warning(self.now()) if found else None
 
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``."""

@@ -1,6 +1,7 @@
 """``/crawls`` and ``/rejected``: the runs, the schedules, the records that were set aside."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from coinspider.daemon.schedules.budget_facts import read_plan
 from coinspider.daemon.schedules.description import describe
+from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.daemon.web.actions import act, possible_actions
 from coinspider.daemon.web.charts import Bar, BarChart, bar_chart
@@ -24,6 +27,7 @@ from coinspider.store.queries import (
 
 LIMIT = 50
 FAILED_JOBS = 20
+PLANNED = 20
 TEXT_MAX = 2000  # characters
 OUTCOMES = ("running", "complete", "failed", "interrupted", "skipped", "died")
 _BAD = ("failed", "died")
@@ -40,6 +44,7 @@ class Crawls(DatabaseView):
         return describe_schedules(self.root) | {
             "actions": possible_actions(self.root),
             "failed_jobs": service_named("launcher", self.root.app).failed_jobs,
+            "budgets": _budgets(self.root),
         }
 
     def answer_error(self, error: ViewError) -> Body:
@@ -51,6 +56,7 @@ class Crawls(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
         known["failed_jobs"] = known["failed_jobs"].without_row(FAILED_JOBS)
+        plans = [read_plan(*budget) for budget in known.pop("budgets")]
         page = number(arguments, "page", 1)
         kept = {name: arguments[name] for name in ("schedule", "outcome") if arguments.get(name)}
         if kept.get("outcome", "failed") not in OUTCOMES:
@@ -65,7 +71,7 @@ class Crawls(DatabaseView):
         return render(
             "crawls.html",
             **known, crawls=crawls[:LIMIT], charts=_charts(crawls[:LIMIT]), sent=sent,
-            page=page, more=more, arguments=kept, outcomes=OUTCOMES,
+            page=page, more=more, arguments=kept, outcomes=OUTCOMES, plans=plans,
         )  # fmt: skip
 
     def render_POST(self, txrequest: Any) -> bytes:
@@ -101,6 +107,14 @@ def describe_schedules(root: Any) -> dict[str, Any]:
             name: schedule.period.total_seconds() for name, schedule in service.schedules.items()
         },
     }
+
+
+def _budgets(root: Any) -> list[tuple[Schedule, int, datetime | None, int]]:
+    """What :func:`read_plan` is to be asked, for each schedule with a budget that runs."""
+    service = schedule_service(root.app)
+    running = [one for one in service.schedules.values() if one.budget and service.runs(one)]
+    number, states = service.budgets.number, service.state
+    return [(one, number, states[one.name].last_time, PLANNED) for one in running]
 
 
 def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, float]) -> None:
