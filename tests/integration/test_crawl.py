@@ -269,10 +269,14 @@ def test_settings_may_stand_in_a_dot_env_file(empty_project, sandbox):
 
 
 def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
-    for _ in range(2):
-        done = empty_project("demo", "--coins", 300)
+    for options, result in (
+        (["--coins", 300], "2 pages, 300 records, 300 new"),
+        (["--coins", 100, "--seed", 1], "1 page, 100 records, 0 new, 100 changed"),
+    ):
+        done = empty_project("demo", *options)
         assert done.returncode == 0, done.stderr
-        assert "2 pages, 300 records" in done.stderr
+        assert result in done.stderr
+        assert "scrapy coins --demo" in done.stderr
         assert "Aurel" in done.stdout
     following = [
         shlex.split(line.partition("   ")[0])
