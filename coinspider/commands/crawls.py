@@ -2,6 +2,7 @@
 
 import argparse
 
+from coinspider.crawl.program import program
 from coinspider.export.listing_command import ListingCommand, Rows
 
 
@@ -19,4 +20,5 @@ class Command(ListingCommand):
         return Rows(
             lambda connection: queries.list_crawls(connection, opts.limit),
             "crawl", first=("id", "outcome", "message", "started_at", "spider"), needed=3,
+            empty=f"there is no crawl yet: {program()} crawl coins",
         )  # fmt: skip

@@ -50,6 +50,7 @@ class Command(ListingCommand):
         rows = Rows(
             lambda connection: _history(connection, args[0], opts), "candle",
             first=("started_at", "recorded_at", "close", "current_price"),
+            empty=f"nothing is kept of {args[0]} in that time: --days all shows what there is",
         )  # fmt: skip
         self.exitcode = self.show(opts, rows)
 

@@ -19,4 +19,5 @@ class Command(ListingCommand):
         return Rows(
             lambda connection: queries.list_rejected_records(connection, opts.limit),
             "record", first=("id", "reason", "text"), needed=2,
+            empty="no record is kept as rejected",
         )  # fmt: skip

@@ -86,6 +86,7 @@ WRITERS = {
 }
 # Those that any listing can have: a chart is of what has times.
 TABULAR = [name for name in WRITERS if name != CHART]
+FOR_PEOPLE = ("table", "list", CHART)
 
 
 def _as_utf8() -> None:

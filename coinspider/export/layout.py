@@ -17,17 +17,19 @@ class ColumnSize(NamedTuple):
 def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
     """The widths of those that fit into ``width`` cells, by name: the first have the first say.
 
-    The ``needed`` first are there even where they don't fit. No column is narrower than its least
-    width; room that is left goes to those that could use it, in their order.
+    The ``needed`` first are there even where they don't fit, and none stands in the place of one
+    that comes before it. No column is narrower than its least width; room that is left goes to
+    those that could use it, in their order.
     """
     if width is None:
         return {column.name: column.natural for column in columns}
     chosen: list[ColumnSize] = []
     room = width + GAP
     for number, column in enumerate(columns):
-        if number < needed or column.least + GAP <= room:
-            chosen.append(column)
-            room -= column.least + GAP
+        if number >= needed and column.least + GAP > room:
+            break
+        chosen.append(column)
+        room -= column.least + GAP
     widths = {column.name: column.least for column in chosen}
     for column in chosen:
         more = min(max(room, 0), column.natural - column.least)

@@ -10,7 +10,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.errors import DatabaseUnreachableError
-from coinspider.export.formats import TABULAR, WRITERS, Output
+from coinspider.export.formats import FOR_PEOPLE, TABULAR, WRITERS, Output
 from coinspider.export.terminal import terminal_style
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Rows(NamedTuple):
     noun: str
     first: Sequence[str] = ()
     needed: int = 1
+    empty: str = ""
+    """What to say where there are none."""
 
 
 class ListingCommand(PlainCommand):
@@ -66,6 +68,10 @@ class ListingCommand(PlainCommand):
                 self.settings.get("PARQUET_AMOUNTS", "auto"),
             )  # fmt: skip
             name = opts.format or (self.terminal_format if sys.stdout.isatty() else "csv")
+            if rows.empty and not listing.rows and opts.limit != 0:
+                sys.stderr.write(f"{rows.empty}\n")
+                if name in FOR_PEOPLE:
+                    return 0
             return _write(listing, name, output)
 
 

@@ -48,6 +48,8 @@ def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox):
         assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
     for rejected in (("rejected",), ("coins", "rejected"), ("coins", "--rejected")):
         assert records(scrapy(*rejected)) == []
+    shown = scrapy("rejected", "--format", "table")
+    assert (shown.stdout, shown.stderr) == ("", "no record is kept as rejected\n")
     unknown = scrapy("coins", "--currency", "eur")
     assert unknown.returncode == 2
     assert "no coins in eur: there are usd" in unknown.stderr
