@@ -140,16 +140,23 @@ def transaction(database: DatabaseSettings) -> Iterator[psycopg.Connection]:
 
     Raises :exc:`DatabaseUnreachableError`.
     """
+    with open_connection(database) as connection:
+        pin_transaction(connection, database)
+        yield connection
+
+
+def open_connection(database: DatabaseSettings) -> psycopg.Connection:
+    """One that is the caller's to close. Raises :exc:`DatabaseUnreachableError`."""
     url = database.url or embedded_url()
     try:
-        connection = psycopg.connect(
-            prepare_threshold=None, **_parameters(url, database.connect_timeout)
-        )
+        return psycopg.connect(prepare_threshold=None, **_parameters(url, database.connect_timeout))
     except psycopg.Error as error:
         raise _unreachable(url, error) from None
-    with connection:
-        connection.execute(_PIN, [True, json.dumps(database.pinned())])
-        yield connection
+
+
+def pin_transaction(connection: psycopg.Connection, database: DatabaseSettings) -> None:
+    """Begin a transaction with the parameters that the statements rely on."""
+    connection.execute(_PIN, [True, json.dumps(database.pinned())])
 
 
 def _parameters(url: str, connect_timeout: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from coinspider.daemon.database import connection
+from coinspider.daemon.page_connections import page_connection
 from coinspider.daemon.gate.sessions import form_token
 from coinspider.daemon.threads import page_workers
 from coinspider.daemon.web.templating import POLICY, Arguments, link, render
@@ -77,7 +77,7 @@ class DatabaseView(Resource):
         try:
             if below:
                 raise ViewError(404, "There is no such page.")
-            with connection() as connected:
+            with page_connection() as connected:
                 return 200, self.answer(connected, arguments, **known)
         except Exception as error:
             reason = _view_error(error)
