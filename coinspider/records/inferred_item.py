@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _RESERVED = {
     *(name for name in dir(TableItem) if not name.startswith("__")),
-    "table", "delisted_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
+    "table", "delisted_at", "first_crawled_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 }  # fmt: skip
 _NAME_MAX = 63  # bytes: PostgreSQL cuts longer ones off
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode

@@ -120,7 +120,7 @@ def candle_values(item_class: type[TableItem]) -> list[str]:
 
 def stored_columns(item_class: type[TableItem]) -> list[str]:
     """The names of all columns of the table, in their order."""
-    return [*(column.name for column in columns(item_class)), "delisted_at"]
+    return [*(column.name for column in columns(item_class)), "delisted_at", "first_crawled_at"]
 
 
 @cache

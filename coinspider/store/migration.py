@@ -138,6 +138,13 @@ async def _add_columns(
         if name not in found
     ]
     changes += [
+        sql.SQL("ALTER COLUMN {} SET DEFAULT {}").format(
+            sql.Identifier(name), sql.SQL(column.default)
+        )
+        for name, column in table.columns.items()
+        if column.since_added and column.default and name not in found
+    ]
+    changes += [
         sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(name))
         for name, column in table.columns.items()
         if column.nullable

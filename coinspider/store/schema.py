@@ -22,6 +22,8 @@ class SqlColumn(NamedTuple):
     default: LiteralString | None = None
     is_identity: bool = False
     references: LiteralString | None = None
+    since_added: bool = False
+    """Whether the default is for rows to come alone: of those that were there it is not known."""
 
     def definition(self) -> sql.SQL:
         """What follows the name in ``CREATE TABLE``."""
@@ -38,6 +40,8 @@ class SqlColumn(NamedTuple):
 
     def for_old_rows(self) -> "SqlColumn":
         """The same as rows that are there already meet it: the next crawl fills it."""
+        if self.since_added:
+            return self._replace(nullable=True, default=None)
         return self if self.default is not None else self._replace(nullable=True)
 
 
@@ -71,6 +75,7 @@ TIME, NEEDED_TIME = (
     SqlColumn("timestamp with time zone", nullable=False),
 )
 NOW = NEEDED_TIME._replace(default="now()")
+FIRST_CRAWLED = TIME._replace(default="now()", since_added=True)
 COUNT = SqlColumn("bigint", nullable=False, default="0")
 IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
 
@@ -182,7 +187,7 @@ def item_table(item_class: type[TableItem]) -> Table:
     return Table(
         item_class.table,
         {column.name: _sql_column(column) for column in columns(item_class)}
-        | {"delisted_at": TIME},
+        | {"delisted_at": TIME, "first_crawled_at": FIRST_CRAWLED},
         primary_key(item_class),
         "WITH (fillfactor = 85)",
         made_with=frozenset([*primary_key(item_class), "extra"]),

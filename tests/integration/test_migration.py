@@ -94,6 +94,7 @@ def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
         ("changed_at", "timestamp with time zone", False),
         ("extra", "jsonb", True),
         ("delisted_at", "timestamp with time zone", False),
+        ("first_crawled_at", "timestamp with time zone", False),
         ("rank", "bigint", False),
         ("colour", "text", False),
     ]
@@ -158,7 +159,7 @@ def test_several_may_migrate_at_once(run, query):
     run(Thing)
     with ThreadPoolExecutor() as pool:
         list(pool.map(run, [NewerThing] * 4))
-    assert len(query(COLUMNS)) == 7
+    assert len(query(COLUMNS)) == 8
 
 
 def test_tables_of_the_first_version_are_brought_up_to_date(scrapy, sandbox, query):

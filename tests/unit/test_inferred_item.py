@@ -69,7 +69,8 @@ def test_records_become_items_of_the_class():
 
 def test_columns_of_a_stored_table_make_the_same_class():
     stored = {"id": "numeric", "price": "numeric", "tags": "jsonb", "extra": "jsonb",
-              "delisted_at": "timestamp with time zone"}  # fmt: skip
+              "delisted_at": "timestamp with time zone",
+              "first_crawled_at": "timestamp with time zone"}  # fmt: skip
     types = {name: stored_type(sql) for name, sql in stored.items()}
     item_class = make_item_class("things", ["id"], types)
     assert [c.name for c in columns(item_class)] == ["id", "price", "tags", "extra"]
@@ -79,8 +80,8 @@ def test_columns_of_a_stored_table_make_the_same_class():
 
 @pytest.mark.parametrize(
     "name",
-    ["table", "extra", "source", "delisted_at", "ctid", "xmin", "__class__", "__dict__", "a b",
-     "a.b", "@id", "1st", "", "x" * 64, "é" * 40, "\ufb01", "class", "shown"],
+    ["table", "extra", "source", "delisted_at", "first_crawled_at", "ctid", "xmin", "__class__",
+     "__dict__", "a b", "a.b", "@id", "1st", "", "x" * 64, "é" * 40, "\ufb01", "class", "shown"],
 )  # fmt: skip
 def test_name_that_no_column_can_have_goes_to_extra(name):
     text = Raw(json.dumps({"id": 1, name: "v"}).encode())
