@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -14,6 +15,9 @@ from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.unloadable import fetch_all
 
+SEARCHED = "searched"
+"""The column of a listing in which texts are looked for: those of the item, in small letters."""
+
 LISTED = {
     "all": sql.SQL("true"),
     "listed": sql.SQL("delisted_at IS NULL"),
@@ -23,9 +27,16 @@ _COMPARISONS = {
     ">=": sql.SQL("{} >= {}"),
     "<=": sql.SQL("{} <= {}"),
     "IN": sql.SQL("{} = ANY ({})"),
+    # Before the first whole crawl was over, nothing was known to be new.
+    "NEW": sql.SQL("{} >= greatest({}, (SELECT coalesce(({first}), 'infinity')))"),
 }
+_FIRST = sql.SQL("""
+SELECT ended_at FROM crawl
+WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole IS NOT FALSE
+ORDER BY id LIMIT 1
+""")
 _MATCHING = """
-FROM {table} WHERE {constants} AND {listed} AND {conditions}
+FROM {looked_in} WHERE {constants} AND {listed} AND {conditions}
     AND (%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})
 """
 _ROWS = f"""
@@ -33,16 +44,18 @@ SELECT {{columns}} {_MATCHING}
 ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
 """
 # Sorted are the keys alone, and only the rows of the page are read whole: 200,000 wide rows would
-# not fit in memory.
+# not fit in memory. The rows of a page are in the order of what it shows of them.
 _PAGE = f"""
-SELECT {{columns}} FROM {{table}} JOIN (
-    SELECT {{primary_key}} {_MATCHING}
-    ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
+SELECT {{columns}} FROM {{table}} AS stored JOIN (
+    SELECT {{found_columns}} {_MATCHING}
+    ORDER BY {{found_sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
 ) AS page USING ({{primary_key}})
-ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}}
+ORDER BY {{shown_sort}} {{direction}} NULLS LAST, {{key}}
 """  # noqa: S608
 _COUNT = f"SELECT count(*) {_MATCHING}"
 _FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
+# As :data:`SEARCHED` has it.
+_FOUND_LISTED = "strpos({}, lower(%(search)s)) > 0"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
 _KEYS = "SELECT {key} FROM {table} WHERE {constants}"
 _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
@@ -83,7 +96,9 @@ class Listing(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What a column must be: ``>=`` or ``<=`` a value, or one ``IN`` some."""
+    """What a column must be: ``>=`` or ``<=`` a value, one ``IN`` some, or the time at which a row
+    was first crawled, since this time and as a ``NEW`` one.
+    """
 
     column: str
     operator: str
@@ -91,14 +106,16 @@ class Condition(NamedTuple):
 
     def sql(self, parameter: str) -> sql.Composed:
         column, value = sql.Identifier(self.column), sql.Placeholder(parameter)
-        return _COMPARISONS[self.operator].format(column, value)
+        return _COMPARISONS[self.operator].format(column, value, first=_FIRST)
 
 
 class RowFilter(NamedTuple):
     """Which rows of an item's table, in what order.
 
     ``constants`` are values of key columns; ``sort`` is a column, ``-`` before it for the greatest
-    first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows.
+    first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows. With a
+    ``listing`` they are looked for in that narrow copy of the table (see ``store/listing.py``), of
+    which ``listed_columns`` are shown, too: changes in per cent.
     """
 
     item_class: type[TableItem]
@@ -110,6 +127,8 @@ class RowFilter(NamedTuple):
     offset: int = 0
     listed: str = "all"
     conditions: Sequence[Condition] = ()
+    listing: str | None = None
+    listed_columns: Sequence[str] = ()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -120,10 +139,13 @@ class RowFilter(NamedTuple):
 
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""
+        template = _FOUND_LISTED if self.listing else _FOUND
+        searched = [SEARCHED] if self.listing else self.item_class.searched
         found = sql.SQL(" OR ").join(
-            sql.SQL(_FOUND).format(sql.Identifier(name)) for name in self.item_class.searched
+            sql.SQL(template).format(sql.Identifier(name)) for name in searched
         )
         return _parts(self.item_class, self.constants) | {
+            "looked_in": sql.Identifier(self.listing or self.item_class.table),
             "listed": LISTED[self.listed],
             "conditions": sql.SQL(" AND ").join(
                 each.sql(f"condition_{n}") for n, each in enumerate(self.conditions)
@@ -138,12 +160,18 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     """Raises :exc:`ConfigurationError` for a column that there is not."""
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
-    _check_columns(chosen.item_class, sort, *chosen.columns, *wanted)
-    statement = _ROWS if chosen.limit is None else _PAGE
-    query = sql.SQL(statement).format(
-        primary_key=_names(primary_key(chosen.item_class)),
-        columns=_names(chosen.columns),
+    _check_columns(chosen, sort, *chosen.columns, *wanted)
+    paged = chosen.limit is not None or chosen.listing
+    keys = primary_key(chosen.item_class)
+    stored = [_of_table(n) if paged else sql.Identifier(n) for n in chosen.columns]
+    query = sql.SQL(_PAGE if paged else _ROWS).format(
+        primary_key=_names(keys),
+        found_columns=_names([*keys, *chosen.listed_columns]),
+        columns=sql.SQL(", ").join([*stored, *map(_rounded, chosen.listed_columns)]),
+        # Where all rows are wanted, they are sorted once.
+        found_sort=sql.Identifier(sort if chosen.limit is not None else keys[0]),
         sort=sql.Identifier(sort),
+        shown_sort=_of_page(sort) if sort in chosen.listed_columns else _of_table(sort),
         direction=sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC"),
         **chosen.parts(),
     )
@@ -155,6 +183,12 @@ def count_rows(connection: Connection, chosen: RowFilter) -> int:
     query = sql.SQL(_COUNT).format(**chosen.parts())
     [[count]] = _list(connection, query, chosen.values).rows
     return int(count)
+
+
+def first_complete_crawl(connection: Connection, currency: str) -> datetime | None:
+    """When the first whole crawl of a currency was over: what came later, is new."""
+    rows = _list(connection, _FIRST, {"constant_vs_currency": currency}).rows
+    return rows[0][0] if rows else None
 
 
 def find_row(
@@ -213,6 +247,12 @@ def count_rejected_reasons(connection: Connection, crawl: int | None = None) -> 
     return dict(rows)
 
 
+def nothing_crawled() -> NothingCrawledError:
+    return NothingCrawledError(
+        f"nothing was crawled into this database yet: {program()} crawl coins"
+    )
+
+
 def _parts(item_class: type[TableItem], constants: Mapping[str, str]) -> dict[str, sql.Composable]:
     conditions = [
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"constant_{name}"))
@@ -230,8 +270,20 @@ def _constant_values(constants: Mapping[str, str]) -> dict[str, str]:
     return {f"constant_{name}": value for name, value in constants.items()}
 
 
-def _check_columns(item_class: type[TableItem], *names: str) -> None:
-    known = stored_columns(item_class)
+def _of_page(name: str) -> sql.Identifier:
+    return sql.Identifier("page", name)
+
+
+def _rounded(name: str) -> sql.Composed:
+    return sql.SQL("round({}::numeric, 5) AS {}").format(_of_page(name), sql.Identifier(name))
+
+
+def _of_table(name: str) -> sql.Identifier:
+    return sql.Identifier("stored", name)
+
+
+def _check_columns(chosen: RowFilter, *names: str) -> None:
+    known = [*stored_columns(chosen.item_class), *chosen.listed_columns]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -249,6 +301,9 @@ def _list(connection: Connection, query: sql.SQL | sql.Composed, values: dict[st
     try:
         return Listing(*fetch_all(connection, query, values))
     except errors.UndefinedTable:
+        raise nothing_crawled() from None
+    except errors.UndefinedColumn:
         raise NothingCrawledError(
-            f"nothing was crawled into this database yet: {program()} crawl coins"
+            "the tables are of an earlier version, and the next crawl adds what they lack:"
+            f" {program()} crawl coins"
         ) from None

@@ -37,18 +37,23 @@ WHERE {same_key} AND recorded_at <= asked.moment AND recorded_at > {oldest}
     AND recorded_at >= %(rolled_up_to)s AND {price} IS NOT NULL
 ORDER BY recorded_at DESC LIMIT 1
 """
-_LAST_CANDLE = """
-SELECT day + make_interval(hours => candle.hour + 1) AS moment, candle.close AS price
-FROM {hours}, unnest(hour, close) AS candle (hour, close)
-WHERE {same_key} AND day > asked.moment - interval '2 days' AND day <= asked.moment
-    AND day + make_interval(hours => candle.hour + 1) <= asked.moment
-ORDER BY day DESC, candle.hour DESC LIMIT 1
+# A change that is still there is newer than each candle, which is then not looked at.
+_PRICE_THEN = """
+coalesce(
+    (SELECT {price} FROM {history} AS kept
+     WHERE {same_key} AND recorded_at <= {moment} AND recorded_at >= {rolled_up_to}
+         AND {price} IS NOT NULL
+     ORDER BY recorded_at DESC LIMIT 1),
+    (SELECT candle.close FROM {hours} AS kept, unnest(hour, close) AS candle (hour, close)
+     WHERE {same_key} AND day > {moment} - interval '2 days' AND day <= {moment}
+         AND day + make_interval(hours => candle.hour + 1) <= {moment}
+     ORDER BY day DESC, candle.hour DESC LIMIT 1)
+)
 """
 _EARLIER = """
-SELECT asked.key, asked.moment, found.price
+SELECT asked.key, asked.moment, {price_then} AS price
 FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, unnest(%(moments)s::timestamptz[]) AS moment)
-     AS asked,
-     LATERAL (({last_change}) UNION ALL ({last_candle}) ORDER BY moment DESC LIMIT 1) AS found
+     AS asked
 """
 _SPARKLINES = """
 SELECT asked.key, asked.moment, found.price
@@ -191,16 +196,36 @@ def earlier_prices(
     """What the price of each row was then, by its key, where the history knows."""
     now = now or datetime.now(UTC)
     moments = {now - age: age for age in ages}
-    query = sql.SQL(_EARLIER).format(
-        last_change=_last_change(chosen, sql.SQL("'-infinity'")),
-        last_candle=sql.SQL(_LAST_CANDLE).format(
-            hours=candle_table(chosen.item_class, "1h"), same_key=chosen.same_as_asked
-        ),
-    )
+    price_then = _price_then(
+        chosen.item_class, chosen.same_as_asked, sql.SQL("asked.moment"),
+        sql.SQL("%(rolled_up_to)s"),
+    )  # fmt: skip
+    query = sql.SQL(_EARLIER).format(price_then=price_then)
     found: dict[str, dict[timedelta, Decimal]] = {}
     for key, moment, price in _probe(connection, chosen, query, {"moments": list(moments)}):
-        found.setdefault(key, {})[moments[moment]] = price
+        if price is not None:
+            found.setdefault(key, {})[moments[moment]] = price
     return found
+
+
+def earlier_price(
+    connection: Connection, item_class: type[TableItem], moment: sql.Composable
+) -> sql.Composable | None:
+    """What the price of the row ``asked`` was at a moment, as an expression.
+
+    ``None`` where there is no history.
+    """
+    rows = connection.execute(
+        "SELECT to_regclass(quote_ident(%s)) IS NOT NULL", [item_class.history_table or ""]
+    ).fetchall()
+    if not (rows[0][0] and item_class.candle_table):
+        return None
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("kept.{0} = asked.{0}").format(sql.Identifier(name))
+        for name in primary_key(item_class)
+    )
+    since = sql.Literal(_rolled_up_to(connection, item_class))
+    return _price_then(item_class, same_key, moment, since)
 
 
 def sparklines(
@@ -244,6 +269,20 @@ def _last_change(chosen: ChosenRows, oldest: sql.Composable) -> sql.Composed:
     )
 
 
+def _price_then(
+    item_class: type[TableItem], same_key: sql.Composable, moment: sql.Composable,
+    rolled_up_to: sql.Composable,
+) -> sql.Composed:  # fmt: skip
+    return sql.SQL(_PRICE_THEN).format(
+        price=sql.Identifier(item_class.candle_price or ""),
+        history=sql.Identifier(item_class.history_table or ""),
+        hours=candle_table(item_class, "1h"),
+        same_key=same_key,
+        moment=moment,
+        rolled_up_to=rolled_up_to,
+    )
+
+
 def _same_key(item_class: type[TableItem]) -> sql.Composed:
     return sql.SQL(" AND ").join(
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
@@ -255,9 +294,14 @@ def _probe(
     connection: Connection, chosen: ChosenRows, query: sql.Composed, values: dict[str, Any]
 ) -> list[Any]:
     """The rows of a query that looks at changes only from when they are not rolled up."""
-    state = _rows(connection, sql.SQL(_STATE), {"table": chosen.item_class.history_table})
-    rolled_up_to = state[0][0] if state else datetime.min.replace(tzinfo=UTC)
-    return _rows(connection, query, {**chosen.values, **values, "rolled_up_to": rolled_up_to})
+    since = _rolled_up_to(connection, chosen.item_class)
+    return _rows(connection, query, {**chosen.values, **values, "rolled_up_to": since})
+
+
+def _rolled_up_to(connection: Connection, item_class: type[TableItem]) -> datetime:
+    state = _rows(connection, sql.SQL(_STATE), {"table": item_class.history_table})
+    found: datetime = state[0][0] if state else datetime.min.replace(tzinfo=UTC)
+    return found
 
 
 def _rows(

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from coinspider.daemon.web.cells import age, direction, per_cent
 from coinspider.daemon.web.remedies import remedy
-from coinspider.daemon.web.templating import age, direction, hue, link, per_cent
+from coinspider.daemon.web.templating import hue, link
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 

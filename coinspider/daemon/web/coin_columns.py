@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from coinspider.items import FullCoin
-from coinspider.records.table_item import columns
+from coinspider.records.table_item import columns, stored_columns
 
 NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"
 SPARKLINE = "sparkline"
@@ -14,7 +14,7 @@ SPARKLINE = "sparkline"
 class CoinColumn(NamedTuple):
     """``kind`` says how a value is shown; ``phone`` whether a telephone shows it unasked.
 
-    A column that is ``made`` is none of the table, so that nothing can be sorted by it.
+    A column that is ``made`` is none of the table.
     """
 
     name: str
@@ -32,6 +32,11 @@ class CoinColumn(NamedTuple):
     @property
     def is_number(self) -> bool:
         return self.kind in (NUMBER, PRICE, AMOUNT, CHANGE)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether its values end at the right."""
+        return self.is_number or self.kind in (SPARKLINE, TIME)
 
 
 # What is made of the history, by how long ago the price was that it is compared with.
@@ -71,6 +76,7 @@ _ALL = [
     CoinColumn("atl", "All-time low", PRICE),
     CoinColumn("atl_change_percentage", "Since all-time low", CHANGE),
     CoinColumn("atl_date", "All-time low on", TIME),
+    CoinColumn("first_crawled_at", "First crawled", TIME),
     CoinColumn("delisted_at", "Delisted", TIME),
     CoinColumn("image", "Logo", TEXT),
     CoinColumn("extra", "Other fields", TEXT),
@@ -83,6 +89,8 @@ _ALL += [
     if c.name not in _KNOWN
 ]
 COLUMNS = {column.name: column for column in _ALL}
+STORED = stored_columns(FullCoin)
+SORTABLE = [*STORED, *CHANGES]
 SHOWN = [column.name for column in _ALL[: list(COLUMNS).index("symbol")]]
 GROUPS = {
     "Market": ["market_cap_rank", "market_cap", "fully_diluted_valuation", "total_volume",
@@ -90,7 +98,8 @@ GROUPS = {
     "Price": ["price_change_24h", "price_change_percentage_24h", "low_24h", "high_24h", "ath",
               "ath_change_percentage", "ath_date", "atl", "atl_change_percentage", "atl_date"],
     "Supply": ["circulating_supply", "total_supply", "max_supply"],
-    "About": ["coin_id", "symbol", "vs_currency", "image", "last_updated", "delisted_at", "extra"],
+    "About": ["coin_id", "symbol", "vs_currency", "image", "last_updated",
+              "first_crawled_at", "delisted_at", "extra"],
 }  # fmt: skip
 _GROUPED = {name for names in GROUPS.values() for name in names} | {"name", "current_price"}
 GROUPS["About"] += [c.name for c in _ALL if not c.made and c.name not in _GROUPED]

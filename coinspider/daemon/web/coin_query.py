@@ -9,7 +9,6 @@ from coinspider.daemon.web.coin_columns import COLUMNS, SHOWN, stored
 from coinspider.daemon.web.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
-from coinspider.records.table_item import stored_columns
 from coinspider.store.queries import LISTED, Condition, RowFilter
 
 LIMIT, LIMIT_MAX = 50, 1000
@@ -39,6 +38,11 @@ class CoinQuery(NamedTuple):
     @property
     def currency(self) -> str:
         return self.chosen.constants["vs_currency"]
+
+    @property
+    def sort(self) -> str:
+        """The column, whichever way."""
+        return self.chosen.sort.removeprefix("-")
 
     @property
     def filters(self) -> dict[str, str]:
@@ -102,9 +106,8 @@ def _conditions(arguments: Arguments, watch: Sequence[str]) -> list[Condition]:
         if arguments.get(name)
     ]
     if days := arguments.get("new") and number(arguments, "new", 7, 3650):
-        # The price of a coin that is older was higher, or lower, before.
         since = datetime.now(UTC) - timedelta(days=days)
-        found += [Condition(name, ">=", since) for name in ("ath_date", "atl_date")]
+        found.append(Condition("first_crawled_at", "NEW", since))
     if arguments.get("watched"):
         found.append(Condition("coin_id", "IN", list(watch)))
     return found
@@ -122,6 +125,3 @@ def _amount(name: str, text: str) -> Decimal:
 
 def _begins_with_greatest(column: str) -> bool:
     return COLUMNS[column].is_number and column != _DEFAULT_SORT
-
-
-SORTABLE = stored_columns(FullCoin)

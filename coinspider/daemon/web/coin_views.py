@@ -2,37 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, sparkline
-from coinspider.daemon.web.coin_columns import CHANGES, COLUMNS, GROUPS, LAST_7_DAYS, SHOWN
-from coinspider.daemon.web.coin_query import SORTABLE, CoinQuery, coin_query
+from coinspider.daemon.web.charts import Chart, candle_chart, line_chart
+from coinspider.daemon.web.coin_columns import COLUMNS, GROUPS, LAST_7_DAYS, SHOWN, SORTABLE
+from coinspider.daemon.web.coin_query import CoinQuery, coin_query
+from coinspider.daemon.web.coin_rows import add_sparklines, count, look_up, read_rows
 from coinspider.daemon.web.memory import Memory
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.queries import LISTED, count_rows, find_row, list_rows, list_values
-from coinspider.store.series import (
-    ChosenRows,
-    Point,
-    Span,
-    earlier_prices,
-    list_candles,
-    price_points,
-    sparklines,
-)
+from coinspider.store.queries import LISTED, find_row, first_complete_crawl, list_values
+from coinspider.store.series import Point, Span, list_candles, price_points
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 DAYS_MAX = 36_500
 _HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
 _CANDLES_MAX = 400
-_counts: Memory[int] = Memory(5.0)  # seconds
-_known_currencies: Memory[list[str]] = Memory(5.0)
+_known_currencies: Memory[list[str]] = Memory(5.0)  # seconds
 _LIMITS = (25, 50, 100, 250, 1000)
 # What the rows are asked for beside the columns that are shown.
 _NEEDED = ("coin_id", "name", "symbol", "image", "current_price", "last_updated", "delisted_at")
@@ -44,8 +35,8 @@ class Coins(DatabaseView):
     section = "coins"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        query = coin_query(arguments)
-        total = _count(connected, query)
+        query = look_up(connected, coin_query(arguments))
+        total = count(connected, query)
         limit = query.chosen.limit or total
         pages = max(1, -(-total // limit))
         page = min(query.page, pages)
@@ -58,6 +49,8 @@ class Coins(DatabaseView):
             **known, query=query, columns=[COLUMNS[name] for name in query.columns],
             all_columns=COLUMNS, shown=SHOWN, sortable=SORTABLE, rows=rows, listed=LISTED,
             currencies=_all_currencies(connected), limits=_LIMITS,
+            new_since=first_complete_crawl(connected, query.currency)
+            if "new" in query.filters else None,
             total=total, page=page, pages=pages, first=(page - 1) * limit + 1,
             arguments=query.arguments,
         )  # fmt: skip
@@ -89,12 +82,6 @@ class Coin(DatabaseView):
         )  # fmt: skip
 
 
-def _count(connected: Connection, query: CoinQuery) -> int:
-    """Leafing and sorting leave it as it is, and counting 200,000 rows takes as long as a page."""
-    counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0)
-    return _counts.get((database_url(), repr(counted)), lambda: count_rows(connected, query.chosen))
-
-
 def _all_currencies(connected: Connection) -> list[str]:
     return _known_currencies.get(
         database_url(), lambda: list_values(connected, FullCoin, "vs_currency")
@@ -102,42 +89,12 @@ def _all_currencies(connected: Connection) -> list[str]:
 
 
 def _rows(connected: Connection, query: CoinQuery) -> list[dict[str, Any]]:
-    chosen = query.chosen
-    names = dict.fromkeys([*_NEEDED, *chosen.columns])
-    rows = list_rows(connected, chosen._replace(columns=list(names))).dicts()
-    history = _history(connected, query, [row["coin_id"] for row in rows])
+    rows = read_rows(connected, query, [*_NEEDED, *query.chosen.columns])
+    if LAST_7_DAYS in query.columns and rows:
+        add_sparklines(connected, query, rows)
     for row in rows:
-        then = history.get(row["coin_id"], {})
-        row |= {name: change(row["current_price"], then.get(name)) for name in CHANGES}
-        row[LAST_7_DAYS] = then.get(LAST_7_DAYS)
         row["logo"] = web_address(row["image"])
     return rows
-
-
-def _history(
-    connected: Connection, query: CoinQuery, ids: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Earlier prices and sparklines by the coin's id, where they are shown and known."""
-    chosen = ChosenRows(FullCoin, ids, query.chosen.constants)
-    found: dict[str, dict[str, Any]] = {id_: {} for id_ in ids}
-    ages = {age: name for name, age in CHANGES.items() if name in query.columns}
-    try:
-        if ages and ids:
-            for id_, prices in earlier_prices(connected, chosen, ages).items():
-                found[id_] |= {ages[age]: price for age, price in prices.items()}
-        if LAST_7_DAYS in query.columns and ids:
-            for id_, points in sparklines(connected, chosen).items():
-                found[id_][LAST_7_DAYS] = sparkline(points)
-    except NoHistoryError:
-        connected.rollback()
-    return found
-
-
-def change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    """In per cent."""
-    if not then or now is None or not (now.is_finite() and then.is_finite()):
-        return None
-    return (now / then - 1) * 100
 
 
 def _find(connected: Connection, coin_id: str, currency: str) -> dict[str, Any]:
@@ -154,12 +111,12 @@ def _chart(
     key = {name: coin[name] for name in ("coin_id", "vs_currency")}
     is_log = bool(options.get("log"))
     try:
-        if options.get("candles"):
-            chart = candle_chart(_candles(connected, key, days), is_log)
-        else:
-            chart = line_chart(_series(connected, key, days, options.get("compare")), is_log)
+        with connected.transaction():
+            if options.get("candles"):
+                chart = candle_chart(_candles(connected, key, days), is_log)
+            else:
+                chart = line_chart(_series(connected, key, days, options.get("compare")), is_log)
     except NoHistoryError as error:
-        connected.rollback()
         return None, f"{error}."
     return chart, "Its price has not changed twice in this time, as far as the history goes."
 

@@ -7,12 +7,14 @@ from typing import Any
 from msgspec import Raw
 from psycopg import Connection
 
-from coinspider.daemon.web.coin_query import SORTABLE, coin_query
+from coinspider.daemon.web.coin_columns import COLUMNS, SORTABLE, SPARKLINE, STORED
+from coinspider.daemon.web.coin_query import coin_query
+from coinspider.daemon.web.coin_rows import count, look_up, read_rows
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView
 from coinspider.errors import ViewError
 from coinspider.exact_json import encode, encode_row
 from coinspider.items import FullCoin
-from coinspider.store.queries import Listing, count_rows, list_rows
+from coinspider.store.queries import Listing
 from coinspider.store.series import list_candles, list_changes
 from coinspider.text import exact, without_formula
 
@@ -32,12 +34,12 @@ class CoinsJson(JsonView):
     """A page of the coins with all columns and all digits."""
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        query = coin_query(arguments)
-        chosen = query.chosen._replace(columns=SORTABLE)
-        total = count_rows(connected, chosen)
-        assert chosen.limit
-        pages = -(-total // chosen.limit)
-        coins = _rows(list_rows(connected, chosen))
+        query = look_up(connected, coin_query(arguments))
+        query = query._replace(columns=SORTABLE)
+        total = count(connected, query)
+        assert query.chosen.limit
+        pages = -(-total // query.chosen.limit)
+        coins = [Raw(encode_row(row)) for row in read_rows(connected, query, STORED)]
         return as_json(status="ok", total=total, page=query.page, pages=pages, coins=coins)
 
 
@@ -85,16 +87,20 @@ class CoinHistoryJson(JsonView):
     """The same."""
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        return as_json(status="ok", history=_rows(history_of_coin(connected, arguments)))
+        history = history_of_coin(connected, arguments).dicts()
+        return as_json(status="ok", history=[Raw(encode_row(row)) for row in history])
 
 
 def listing_of_view(connected: Connection, arguments: Arguments) -> Listing:
     query = coin_query(arguments)
-    chosen = query.chosen
     if arguments.get("all"):
-        chosen = chosen._replace(limit=None, offset=0)
-    names = dict.fromkeys(["coin_id", *chosen.columns])
-    return list_rows(connected, chosen._replace(columns=list(names)))
+        query = query._replace(chosen=query.chosen._replace(limit=None, offset=0))
+    query = look_up(connected, query)
+    rows = read_rows(connected, query, query.chosen.columns)
+    # A line can't be in a cell.
+    shown = [name for name in query.columns if COLUMNS[name].kind != SPARKLINE]
+    names = list(dict.fromkeys(["coin_id", *shown]))
+    return Listing(names, [[row[name] for name in names] for row in rows])
 
 
 def history_of_coin(connected: Connection, arguments: Arguments) -> Listing:
@@ -117,10 +123,6 @@ def as_csv(listing: Listing) -> bytes:
 
 def as_json(**fields: Any) -> bytes:
     return encode(fields) + b"\n"
-
-
-def _rows(listing: Listing) -> list[Raw]:
-    return [Raw(encode_row(row)) for row in listing.dicts()]
 
 
 def _cell(value: Any) -> str:

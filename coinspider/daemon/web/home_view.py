@@ -30,9 +30,9 @@ class Home(DatabaseView):
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
         try:
-            crawls = list_crawls(connected, _LOOKED_AT).dicts()
+            with connected.transaction():
+                crawls = list_crawls(connected, _LOOKED_AT).dicts()
         except NothingCrawledError:
-            connected.rollback()
             crawls = []
         for crawl in crawls:
             crawl["ended_at"] = datetime.fromtimestamp(

@@ -1,0 +1,109 @@
+"""A value as HTML, with all its digits to hover and for assistive technology.
+
+In Python, not as macros of the templates, because a page has thousands of them.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from coinspider.daemon.web.coin_columns import (
+    AMOUNT,
+    CHANGE,
+    NUMBER,
+    PRICE,
+    SPARKLINE,
+    TIME,
+    CoinColumn,
+)
+from coinspider.text import exact, readable, short
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+# Nothing in these needs to be escaped: digits, signs, letters of ours.
+_AMOUNT = '<data value="{0}" title="{0}">{1}</data>'
+_CHANGE = '<data class="{0}" value="{1}" title="{1} %">{2}</data>'
+_TIME = '<time datetime="{}" title="{} UTC">{}</time>'
+_SPARKLINE = (
+    '<svg class="spark {0}" viewBox="0 0 100 30" preserveAspectRatio="none" role="img"'
+    ' aria-label="{0} in the last 7 days"><polyline points="{1}"></polyline></svg>'
+)
+
+
+def cell(column: CoinColumn, value: Any) -> Markup:
+    """A value as its column shows it."""
+    return Markup() if value is None else _CELLS.get(column.kind, text)(value)
+
+
+def text(value: Any) -> Markup:
+    return escape(readable(value))
+
+
+def number(value: Any) -> Markup:
+    return amount(value, readable(value))
+
+
+def short_amount(value: Any) -> Markup:
+    return amount(value, short(value))
+
+
+def sparkline(drawn: tuple[str, str]) -> Markup:
+    points, direction_ = drawn
+    return Markup(_SPARKLINE.format(direction_, points))  # noqa: S704
+
+
+def amount(value: Any, text: str) -> Markup:
+    return Markup(_AMOUNT.format(exact(value), text))  # noqa: S704
+
+
+def change(value: Decimal | None) -> Markup:
+    if value is None:
+        return Markup()
+    return Markup(_CHANGE.format(direction(value), exact(value), per_cent(value)))  # noqa: S704
+
+
+def time(value: datetime | str | None) -> Markup:
+    """How long ago; others may have stored infinity, or a time that Python does not have."""
+    if value is None or isinstance(value, str):
+        return escape(value or "")
+    return Markup(_TIME.format(value.isoformat(), readable(value), age(value)))  # noqa: S704
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> str:
+    """``12 s ago``, ``3 min ago``, ``2 h ago``, ``5 d ago``."""
+    if moment is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    if seconds < 0:
+        return "just now"
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def per_cent(value: Decimal | None) -> str:
+    """With a sign, and as many digits as say something: ``+2.41 %``, ``-0.03 %``, ``+1,204 %``."""
+    if value is None:
+        return ""
+    if not value.is_finite():
+        return str(value)
+    places = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
+    if value.adjusted() >= 12:
+        return f"{'+' if value > 0 else ''}{short(value)} %"
+    rounded = round(value, places)
+    return f"{rounded:+,.{places}f} %" if rounded else f"{abs(rounded):.{places}f} %"
+
+
+def direction(value: Decimal | None) -> str:
+    """``up`` or ``down`` as the sign that is shown: for its colour."""
+    text = per_cent(value)
+    return {"+": "up", "-": "down"}.get(text[:1], "")
+
+
+_CELLS: dict[str, Callable[[Any], Markup]] = {
+    NUMBER: number, PRICE: number, AMOUNT: short_amount, CHANGE: change, TIME: time,
+    SPARKLINE: sparkline,
+}  # fmt: skip

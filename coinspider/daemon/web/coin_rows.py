@@ -1,0 +1,115 @@
+"""The coins that are asked for: looked for in the listing, or in the table; with their history."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from psycopg import Connection
+
+from coinspider.daemon.database import database_url
+from coinspider.daemon.web.charts import sparkline
+from coinspider.daemon.web.coin_columns import CHANGES, LAST_7_DAYS
+from coinspider.daemon.web.coin_listing import coin_listing
+from coinspider.daemon.web.coin_query import CoinQuery
+from coinspider.daemon.web.memory import Memory
+from coinspider.errors import NoHistoryError, NothingCrawledError, ViewError
+from coinspider.items import FullCoin
+from coinspider.store.listing import listed_columns
+from coinspider.store.queries import RowFilter, count_rows, list_rows
+from coinspider.store.series import ChosenRows, earlier_prices, sparklines
+
+_counts: Memory[int] = Memory(5.0)  # seconds
+_LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}
+# A change is made of this.
+_NEEDED = ("coin_id", "current_price")
+
+
+def look_up(connected: Connection, query: CoinQuery) -> CoinQuery:
+    """The query as it is best answered: by the listing of the coins, where that can be."""
+    chosen = query.chosen
+    by_change = query.sort in CHANGES
+    all_changes = chosen.limit is None and CHANGES.keys() & set(query.columns)
+    if by_change or all_changes:
+        listing = coin_listing.needed(connected)
+        if by_change and not listing:
+            raise ViewError(
+                503, "The changes of all coins can't be told yet: try again in some seconds."
+            )
+    else:
+        listing = coin_listing.current(connected)
+    return query._replace(chosen=chosen._replace(listing=listing))
+
+
+def count(connected: Connection, query: CoinQuery) -> int:
+    """Leafing and sorting leave it as it is, and counting takes as long as a page."""
+    counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0, listing=None)
+    return _counts.get(
+        (database_url(), repr(counted)), lambda: count_rows(connected, query.chosen)
+    )  # fmt: skip
+
+
+def read_rows(
+    connected: Connection, query: CoinQuery, names: Sequence[str]
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The rows with these columns of the table, and with those of the view that are made."""
+    columns = list(dict.fromkeys([*names, *_NEEDED]))
+    chosen = _listed(query.chosen._replace(columns=columns))
+    try:
+        with connected.transaction():
+            rows = list_rows(connected, chosen).dicts()
+    except NothingCrawledError:
+        if not chosen.listing:
+            raise
+        coin_listing.forget()  # somebody has dropped it
+        chosen = chosen._replace(listing=None, listed_columns=())
+        rows = list_rows(connected, chosen).dicts()
+    if not chosen.listing:
+        _add_changes(connected, query, rows)
+    return rows
+
+
+def add_sparklines(
+    connected: Connection, query: CoinQuery, rows: Sequence[dict[str, Any]]
+) -> None:  # fmt: skip
+    ids = [row["coin_id"] for row in rows]
+    try:
+        with connected.transaction():
+            found = sparklines(connected, ChosenRows(FullCoin, ids, query.chosen.constants))
+    except NoHistoryError:
+        found = {}
+    for row in rows:
+        row[LAST_7_DAYS] = sparkline(found.get(row["coin_id"], ()))
+
+
+def _listed(chosen: RowFilter) -> RowFilter:
+    """Without the listing where the rows are sorted by what it does not have."""
+    if not chosen.listing or (
+        chosen.limit is not None and chosen.sort.removeprefix("-") not in _LISTED
+    ):
+        return chosen._replace(listing=None)
+    return chosen._replace(listed_columns=tuple(CHANGES))
+
+
+def _add_changes(
+    connected: Connection, query: CoinQuery, rows: Sequence[dict[str, Any]]
+) -> None:  # fmt: skip
+    ages = {age: name for name, age in CHANGES.items() if name in query.columns}
+    ids = [row["coin_id"] for row in rows]
+    found: Mapping[str, Mapping[Any, Decimal]] = {}
+    if ages and ids:
+        try:
+            with connected.transaction():
+                chosen = ChosenRows(FullCoin, ids, query.chosen.constants)
+                found = earlier_prices(connected, chosen, ages)
+        except NoHistoryError:
+            pass
+    for row in rows:
+        then = found.get(row["coin_id"], {})
+        row |= {name: change(row["current_price"], then.get(age)) for name, age in CHANGES.items()}
+
+
+def change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
+    """In per cent, as the listing has it."""
+    if not then or now is None or not (now.is_finite() and then.is_finite()):
+        return None
+    return round((now / then - 1) * 100, 5)

@@ -1,0 +1,137 @@
+"""A narrow copy of an item's table, in which pages look for their rows.
+
+It has what rows are searched, filtered and sorted by, beside their keys; what a page shows is read
+from the table itself. No index could do that: one on a column that each crawl changes would cost
+every crawl more than it saves a page. It can be dropped at any time, and is made anew.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg import Connection, errors, sql
+
+from coinspider.records.table_item import Column, TableItem, columns, primary_key
+from coinspider.store.queries import SEARCHED, nothing_crawled
+from coinspider.store.series import earlier_price
+
+TABLE = "coinspider_listing"
+NOTED = ("delisted_at", "first_crawled_at")
+# Two that are made at once would wait for each other.
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider listing'))"
+_PATIENCE = "SET LOCAL lock_timeout = '2s'"
+_MARK = "made by coinspider for its pages, from time to time anew"
+_OWNER = "SELECT obj_description(to_regclass(%s), 'pg_class')"
+# It is as good as its table: a crash of the server may empty it.
+# OFFSET 0 lets each change be worked out once.
+_MAKE = """
+CREATE UNLOGGED TABLE {new} AS
+SELECT {columns} FROM (SELECT asked.* {changes} FROM {table} AS asked OFFSET 0) AS asked
+"""
+_REPLACE = "DROP TABLE IF EXISTS {old}; ALTER TABLE {new} RENAME TO {old}"
+# A float sorts in a quarter of the time of a numeric; what it can't hold is still in its place.
+_FLOAT = """
+CASE WHEN abs({0}) >= 1e300 THEN sign({0}) * 1e300 WHEN abs({0}) < 1e-300 THEN 0 ELSE {0} END
+::float8
+"""
+_CHANGE = ", (asked.{price} / nullif({then}, 0) - 1) * 100 AS {name}"
+_UNKNOWN = ", NULL::numeric AS {name}"
+_TEXT = "lower(coalesce(asked.{}, ''))"
+_VERSION = """
+SELECT (SELECT max(ended_at) FROM (SELECT ended_at FROM crawl ORDER BY id DESC LIMIT 50) AS latest),
+       pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
+           + pg_stat_get_tuples_deleted(oid)
+FROM (SELECT to_regclass(quote_ident(%s))::oid AS oid) AS item
+"""
+
+
+class Version(NamedTuple):
+    """When a crawl last ended, and how many rows were written up to now."""
+
+    ended_at: datetime | None
+    written: int | None
+
+
+def listed_columns(item_class: type[TableItem]) -> list[str]:
+    """The columns of the table that are in the listing, beside the key."""
+    return [*(c.name for c in _listed(item_class)), *NOTED]
+
+
+def listing_version(connection: Connection, item_class: type[TableItem]) -> Version:
+    """What a listing that is made now is of; cheap. Raises :exc:`NothingCrawledError`."""
+    try:
+        row = connection.execute(_VERSION, [item_class.table]).fetchone()
+    except errors.UndefinedTable:
+        raise nothing_crawled() from None
+    assert row
+    return Version(*row)
+
+
+def make_listing(
+    connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta]
+) -> bool:
+    """Make it in the place of the one there is; false where another does so at this moment.
+
+    ``ages`` are columns with the change of the price, in per cent, since so long ago.
+    """
+    [locked] = connection.execute(_LOCK).fetchone() or [False]
+    if not locked or not _is_ours(connection):
+        return False
+    new, old = sql.Identifier(f"{TABLE}_new"), sql.Identifier(TABLE)
+    found: dict[str, sql.Composable] = {
+        name: sql.Identifier("asked", name) for name in (*primary_key(item_class), *NOTED)
+    }
+    found[SEARCHED] = _searched(item_class)
+    found |= {column.name: _value(column) for column in _listed(item_class)}
+    found |= {name: _float(name) for name in ages}
+    shown = [sql.SQL("{} AS {}").format(value, sql.Identifier(n)) for n, value in found.items()]
+    make = sql.SQL(_MAKE).format(
+        new=new, columns=sql.SQL(", ").join(shown), table=sql.Identifier(item_class.table),
+        changes=_changes(connection, item_class, ages),
+    )  # fmt: skip
+    connection.execute(make)
+    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(new, sql.Literal(_MARK)))
+    connection.execute(_PATIENCE)
+    connection.execute(sql.SQL(_REPLACE).format(new=new, old=old))
+    return True
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Nobody else's table is dropped for it."""
+    row = connection.execute("SELECT to_regclass(%s) IS NULL", [TABLE]).fetchone()
+    marked = connection.execute(_OWNER, [TABLE]).fetchone()
+    return bool(row and row[0]) or bool(marked and marked[0] == _MARK)
+
+
+def _listed(item_class: type[TableItem]) -> list[Column]:
+    wanted = set(item_class.shown) - set(primary_key(item_class))
+    return [c for c in columns(item_class) if c.name in wanted or c.version]
+
+
+def _value(column: Column) -> sql.Composable:
+    return _float(column.name) if column.type.is_number else sql.Identifier("asked", column.name)
+
+
+def _float(name: str) -> sql.Composable:
+    return sql.SQL(_FLOAT).format(sql.Identifier("asked", name))
+
+
+def _searched(item_class: type[TableItem]) -> sql.Composable:
+    texts = [sql.SQL(_TEXT).format(sql.Identifier(name)) for name in item_class.searched]
+    # A line of its own for each, so that nothing is found across two.
+    return sql.SQL(" || chr(10) || ").join(texts) if texts else sql.SQL("''")
+
+
+def _changes(
+    connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta]
+) -> sql.Composed:  # fmt: skip
+    found: list[sql.Composable] = []
+    for name, age in ages.items():
+        moment = sql.SQL("(now() - {})").format(sql.Literal(age))
+        then = earlier_price(connection, item_class, moment)
+        parts = {
+            "name": sql.Identifier(name),
+            "price": sql.Identifier(item_class.candle_price or ""),
+        }
+        found.append(sql.SQL(_CHANGE if then else _UNKNOWN).format(then=then, **parts))
+    return sql.Composed(found)

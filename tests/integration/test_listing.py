@@ -1,0 +1,147 @@
+"""The listing in which pages look for coins finds what the table itself has."""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from itertools import product
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from coinspider.daemon.web.coin_columns import CHANGES
+from coinspider.items import FullCoin
+from coinspider.store.listing import TABLE, listing_version, make_listing
+from coinspider.store.migration import migrate
+from coinspider.store.queries import (
+    LISTED,
+    Condition,
+    RowFilter,
+    count_rows,
+    first_complete_crawl,
+    list_rows,
+)
+from tests.helpers.changes import NOW, History
+
+USD = {"vs_currency": "usd"}
+COINS = """
+INSERT INTO full_coin (coin_id, vs_currency, symbol, name, current_price, market_cap_rank,
+                       total_volume, last_updated, extra, delisted_at, first_crawled_at)
+SELECT key || '-' || n, key, chr(97 + mod(n, 20)), 'Coin ' || chr(65 + mod(n * 7, 26)) || n,
+       CASE WHEN mod(n, 9) > 0 THEN mod(n * 37, 50) / 1e3 END, nullif(mod(n * 11, 60), 7),
+       n * 1e20, %(now)s, '{}', CASE WHEN mod(n, 13) = 0 THEN %(now)s END,
+       %(now)s - make_interval(days => n)
+FROM unnest('{usd,eur}'::text[]) AS key, generate_series(1, 60) AS n
+"""
+CRAWL = """
+INSERT INTO crawl (spider, url, vs_currency, started_at, ended_at, outcome, whole)
+VALUES ('coins', 'u', 'usd', now(), %s, %s, true)
+"""
+CHANGED = """
+INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
+SELECT coin_id, 'usd', now() - make_interval(mins => %(minutes)s), current_price * %(factor)s
+FROM full_coin WHERE coin_id IN ('usd-1', 'usd-2')
+"""
+STRANGE = [Decimal("1e400"), Decimal("-1e400"), Decimal("1e-400"), Decimal("NaN"),
+           Decimal("Infinity"), Decimal(0)]  # fmt: skip
+
+
+@pytest.fixture
+def connection(database_url):
+    History(database_url).make(0)
+    with psycopg.connect(database_url) as connected:
+        connected.execute(COINS, {"now": NOW})
+        yield connected
+
+
+def usd(**parts):
+    return RowFilter(FullCoin, USD, ["coin_id"], **parts)
+
+
+def ids(connection, chosen):
+    return [row["coin_id"] for row in list_rows(connection, chosen).dicts()]
+
+
+SORTS = ("market_cap_rank", "current_price", "name", "coin_id", "total_volume", "last_updated")
+FILTERS = [
+    {"search": "N d"}, {"search": "USD-7"}, {"search": "%"}, {"offset": 30, "limit": 20},
+    {"conditions": [Condition("current_price", ">=", Decimal("0.01"))]},
+    {"conditions": [Condition("coin_id", "IN", ["usd-2", "usd-26"])]},
+]  # fmt: skip
+
+
+def test_listing_finds_the_same_rows_in_the_same_order(connection):
+    assert make_listing(connection, FullCoin, CHANGES)
+    wanted = [usd(sort=f"{direction}{sort}", listed=listed)
+              for sort, direction, listed in product(SORTS, ("", "-"), LISTED)]  # fmt: skip
+    wanted += [usd(sort="-current_price", listed="listed", **parts) for parts in FILTERS]
+    for chosen in wanted:
+        listing = chosen._replace(listing=TABLE)
+        assert ids(connection, listing) == ids(connection, chosen), chosen
+        assert count_rows(connection, listing) == count_rows(connection, chosen), chosen
+
+
+def test_what_a_float_does_not_hold_is_in_its_place(connection):
+    for n, price in enumerate(STRANGE, 1):
+        connection.execute("UPDATE full_coin SET current_price = %s WHERE coin_id = %s",
+                           [price, f"usd-{n}"])  # fmt: skip
+    assert make_listing(connection, FullCoin, CHANGES)
+    found = ids(connection, usd(sort="-current_price", listing=TABLE, limit=None))
+    assert found == ids(connection, usd(sort="-current_price", limit=None))
+
+
+def test_rows_are_sorted_by_the_change_of_their_price(connection):
+    connection.execute("CREATE TABLE coin_history_now PARTITION OF coin_history DEFAULT")
+    for minutes, factor in ((50, 3), (70, 2)):
+        connection.execute(CHANGED, {"minutes": minutes, "factor": factor})
+    connection.execute(
+        "UPDATE full_coin SET current_price = 8 * current_price WHERE coin_id = 'usd-2'"
+    )
+    assert make_listing(connection, FullCoin, CHANGES)
+    chosen = usd(sort="-change_1h", limit=3, listing=TABLE, listed_columns=list(CHANGES))
+    first, second, third = list_rows(connection, chosen).dicts()
+    assert first == {"coin_id": "usd-2", "change_1h": 300, "change_7d": None}
+    assert second == {"coin_id": "usd-1", "change_1h": -50, "change_7d": None}
+    assert third["change_1h"] is None
+
+
+def test_new_is_what_came_after_the_first_whole_crawl(connection):
+    month = [Condition("first_crawled_at", "NEW", NOW - timedelta(days=30))]
+    wanted = usd(sort="coin_id", limit=None, conditions=month)
+    assert (ids(connection, wanted), first_complete_crawl(connection, "usd")) == ([], None)
+    for days, outcome in ((40, "failed"), (5, "complete"), (1, "complete")):
+        connection.execute(CRAWL, [NOW - timedelta(days=days, hours=1), outcome])
+    assert ids(connection, wanted) == [f"usd-{n}" for n in range(1, 6)]
+    assert first_complete_crawl(connection, "usd") == NOW - timedelta(days=5, hours=1)
+    recent = [Condition("first_crawled_at", "NEW", NOW - timedelta(days=2))]
+    assert ids(connection, wanted._replace(conditions=recent)) == ["usd-1", "usd-2"]
+
+
+def test_version_tells_of_a_crawls_end(connection):
+    before = listing_version(connection, FullCoin)
+    connection.execute(CRAWL, [NOW, "complete"])
+    assert listing_version(connection, FullCoin).ended_at == NOW != before.ended_at
+
+
+def test_listing_is_replaced_and_a_table_of_somebody_else_is_not(connection):
+    assert make_listing(connection, FullCoin, CHANGES)
+    assert make_listing(connection, FullCoin, CHANGES)
+    connection.execute(f"DROP TABLE {TABLE}; CREATE TABLE {TABLE} (mine text)")
+    assert not make_listing(connection, FullCoin, CHANGES)
+    assert connection.execute(f"SELECT mine FROM {TABLE}").fetchall() == []  # noqa: S608
+
+
+def test_coins_of_an_earlier_version_are_not_new(database_url, query):
+    History(database_url).make(0)
+    query(COINS.replace("%(now)s", "now()"))
+    query("ALTER TABLE full_coin DROP first_crawled_at")
+
+    async def upgrade():
+        async with await AsyncConnection.connect(database_url, autocommit=True) as connected:
+            await migrate(connected, FullCoin)
+
+    asyncio.run(upgrade())
+    assert query("SELECT count(first_crawled_at) FROM full_coin") == [(0,)]
+    query("INSERT INTO full_coin (coin_id, vs_currency, symbol, name, extra)"
+          " VALUES ('new', 'usd', 'n', 'New', '{}')")  # fmt: skip
+    assert query("SELECT coin_id FROM full_coin WHERE first_crawled_at <= now()") == [("new",)]
