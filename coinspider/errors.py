@@ -14,12 +14,12 @@
     ├── PageError                   a page's body is not what was asked for (also a ValueError)
     ├── CoercionError               a record can't become an item (also a ValueError)
     ├── RejectedRecordError         what Scrapy is told of such a record (a DropItem)
-    ├── LinkRefusedError            a link leads where the crawl does not go (an IgnoreRequest)
-    ├── CertificateRefusedError     a server does not prove who it is (an IgnoreRequest)
+    ├── ForbiddenLinkError          a link leads where the crawl does not go (an IgnoreRequest)
+    ├── UntrustedCertificateError   a server does not prove who it is (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
     ├── CreditsExhaustedError       the month's calls of a key are used up (an IgnoreRequest)
     ├── NoPageError                 no page came for longer than the crawl waits (an IgnoreRequest)
-    ├── RequestRefusedError         the gate does not let a request in
+    ├── RequestDeniedError          the gate does not let a request in
     └── ViewError                   a request of the web has no view
 
 The message of each is one plain line without a password or a key in it.
@@ -83,11 +83,11 @@ class RejectedRecordError(CoinspiderError, DropItem):
     """A record can't become an item; the message is the reason."""
 
 
-class LinkRefusedError(CoinspiderError, IgnoreRequest):
+class ForbiddenLinkError(CoinspiderError, IgnoreRequest):
     """A link leads where the crawl does not go; the message says from where to where."""
 
 
-class CertificateRefusedError(CoinspiderError, IgnoreRequest):
+class UntrustedCertificateError(CoinspiderError, IgnoreRequest):
     """A server does not prove who it is; the message says what is wrong with its certificate."""
 
 
@@ -103,7 +103,7 @@ class NoPageError(CoinspiderError, IgnoreRequest):
     """No page came for longer than the crawl waits; the message says why."""
 
 
-class RequestRefusedError(CoinspiderError):
+class RequestDeniedError(CoinspiderError):
     """The gate does not let a request in: its HTTP status, and one line for the client.
 
     ``retry_after`` is in seconds.

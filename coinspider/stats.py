@@ -19,7 +19,7 @@ UNCHANGED_STAT = "postgres/unchanged_count"
 OLDER_STAT = "postgres/older_count"
 REPEATED_STAT = "postgres/repeated_count"
 FUTURE_STAT = "postgres/future_count"
-REFUSED_ROW_STAT = "postgres/refused_count"
+REJECTED_ROW_STAT = "postgres/rejected_count"
 LOST_STAT = "postgres/lost_count"
 RELISTED_STAT = "postgres/relisted_count"
 DELISTED_STAT = "postgres/delisted_count"
@@ -46,7 +46,7 @@ FIGURES = {
     "repeated_count": (REPEATED_STAT,),
     "future_count": (FUTURE_STAT,),
     # By coercion, and by PostgreSQL itself.
-    "rejected_count": (REJECTED_STAT, REFUSED_ROW_STAT),
+    "rejected_count": (REJECTED_STAT, REJECTED_ROW_STAT),
     "dropped_count": (DROPPED_STAT,),
     "set_aside_count": (SET_ASIDE_STAT,),
     "delisted_count": (DELISTED_STAT,),

@@ -17,7 +17,7 @@ class Command(PlainCommand):
         from coinspider.daemon.alerts.alert import Alert
         from coinspider.daemon.alerts.webhook import Webhook
 
-        self.refuse(args)
+        self.reject_arguments(args)
         assert self.settings
         with one_line_errors():
             webhook = Webhook.from_settings(self.settings)

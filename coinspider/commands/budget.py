@@ -46,7 +46,7 @@ class Command(PlainCommand):
         )  # fmt: skip
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.refuse(args)
+        self.reject_arguments(args)
         with one_line_errors():
             if opts.resume is not None:
                 print(_resume(opts.resume))

@@ -54,7 +54,7 @@ class Command(ListingCommand):
                 f"no {args[0]}: there are {', '.join(OTHERS)}; for a coin --search {args[0]}",
                 print_help=False,
             )
-        self.refuse(args)
+        self.reject_arguments(args)
         columns = _columns(opts.columns)
         first = columns if opts.columns else FIRST
         rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)

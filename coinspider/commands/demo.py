@@ -55,7 +55,7 @@ class Command(PlainCommand):
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.refuse(args)
+        self.reject_arguments(args)
         with one_line_errors():
             database_url = _demo_database()
         with _sandbox(opts) as base_url:

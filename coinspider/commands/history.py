@@ -44,9 +44,9 @@ class Command(ListingCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if not args or args[0].startswith("-"):
-            self.refuse(args)
+            self.reject_arguments(args)
             raise UsageError("name a coin: scrapy history bitcoin", print_help=False)
-        self.refuse(args[1:])
+        self.reject_arguments(args[1:])
         rows = Rows(
             lambda connection: _history(connection, args[0], opts), "candle",
             first=("started_at", "recorded_at", "close", "current_price"),

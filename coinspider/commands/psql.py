@@ -24,7 +24,7 @@ class Command(PlainCommand):
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.refuse(args)
+        self.reject_arguments(args)
 
         from psycopg.conninfo import conninfo_to_dict
 

@@ -38,7 +38,7 @@ class Command(PlainCommand):
         super().add_options(parser)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.refuse(args)
+        self.reject_arguments(args)
         if opts.key and opts.plan == "public":
             raise UsageError("--key needs --plan demo or --plan pro", print_help=False)
 

@@ -23,7 +23,7 @@ class PlainCommand(ScrapyCommand):
         super().add_options(parser)
         self.parser = parser
 
-    def refuse(self, args: Sequence[str]) -> None:
+    def reject_arguments(self, args: Sequence[str]) -> None:
         """Raise :exc:`UsageError` for any: Scrapy leaves an unknown option among the arguments."""
         for argument in args:
             if argument.startswith("-"):

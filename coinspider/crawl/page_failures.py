@@ -13,11 +13,11 @@ from w3lib.url import safe_url_string
 
 from coinspider.crawl.failure import note_exhausted, note_failure
 from coinspider.errors import (
-    CertificateRefusedError,
     CrawlEndingError,
     CreditsExhaustedError,
-    LinkRefusedError,
+    ForbiddenLinkError,
     NoPageError,
+    UntrustedCertificateError,
 )
 from coinspider.http.explanations import explain_body
 from coinspider.http.links import check_link
@@ -50,11 +50,11 @@ class PageFailures(Spider):
         error = download_failure.value
         if isinstance(error, CrawlEndingError):
             return None
-        if isinstance(error, LinkRefusedError):
-            raise note_failure(self.crawler, "link_refused", str(error))
+        if isinstance(error, ForbiddenLinkError):
+            raise note_failure(self.crawler, "forbidden_link", str(error))
         if isinstance(error, CreditsExhaustedError):
             raise note_exhausted(self.crawler, str(error))
-        if isinstance(error, (CertificateRefusedError, NoPageError)):
+        if isinstance(error, (UntrustedCertificateError, NoPageError)):
             raise self.page_failure(request, str(error))
         if not isinstance(error, HttpError):
             return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
@@ -75,7 +75,7 @@ class PageFailures(Spider):
         return self.walk_on(answered, request)
 
     def checked(self, link: str) -> str:
-        """The URL to follow for a link; raises :exc:`LinkRefusedError` where there is none."""
+        """The URL to follow for a link; raises :exc:`ForbiddenLinkError` where there is none."""
         return check_link(link, self.url, self.hosts_allowed, self.rewrites_links)
 
     def explain(self, response: Response) -> str:
@@ -93,8 +93,8 @@ class PageFailures(Spider):
         location = safe_url_string(response.headers["Location"] or b"")
         try:
             url = self.checked(response.urljoin(location))
-        except LinkRefusedError as error:
-            raise note_failure(self.crawler, "link_refused", str(error)) from None
+        except ForbiddenLinkError as error:
+            raise note_failure(self.crawler, "forbidden_link", str(error)) from None
         page = request.cb_kwargs.get("page")
         following = self.page_request(replace(page or PageRequest(url), url=url), dont_filter=True)
         following.meta["redirect_times"] = times

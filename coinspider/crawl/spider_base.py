@@ -16,7 +16,7 @@ from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
-from coinspider.errors import LinkRefusedError, PageError
+from coinspider.errors import ForbiddenLinkError, PageError
 from coinspider.http.account import account_name
 from coinspider.http.ca_file import check_ca_file
 from coinspider.http.call_limit import credits_from_settings, told_from_settings
@@ -213,8 +213,8 @@ class PaginatedSpider(LookupSpider):
             try:
                 url = self.checked(following.url)
                 yield self.page_request(replace(following, url=url))
-            except LinkRefusedError as error:
-                raise note_failure(self.crawler, "link_refused", str(error)) from None
+            except ForbiddenLinkError as error:
+                raise note_failure(self.crawler, "forbidden_link", str(error)) from None
 
     def look_ahead(self, latency: float) -> LookAhead:
         """How far to look ahead where a page takes ``latency`` seconds."""

@@ -53,7 +53,7 @@ class ListingCommand(PlainCommand):
         raise NotImplementedError
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.refuse(args)
+        self.reject_arguments(args)
         self.exitcode = self.show(opts, self.rows(opts))
 
     def show(self, opts: argparse.Namespace, rows: Rows) -> int:

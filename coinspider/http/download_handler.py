@@ -8,7 +8,7 @@ from scrapy.exceptions import DownloadFailedError
 from scrapy.http import Response
 
 from coinspider._compat import no_stack_search, replace_tls_policy
-from coinspider.errors import CertificateRefusedError
+from coinspider.errors import UntrustedCertificateError
 from coinspider.http.ca_file import check_ca_file
 
 # Without what takes longest in its import.
@@ -32,5 +32,5 @@ class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
             return await super().download_request(request)
         except DownloadFailedError as error:
             if problem := certificate_problem(error.__cause__):
-                raise CertificateRefusedError(problem) from None
+                raise UntrustedCertificateError(problem) from None
             raise

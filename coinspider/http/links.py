@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from scrapy import Request
 
-from coinspider.errors import LinkRefusedError
+from coinspider.errors import ForbiddenLinkError
 from coinspider.text import visible
 
 # The key in a request's meta for the URL that the crawl began with.
@@ -30,14 +30,14 @@ def check_link(
     A link to the same host that says ``http`` where the crawl began with ``https`` comes from an
     API that does not know of the TLS proxy before it: it is followed by ``https``. One that
     ``rewrites`` takes the home host for any other that is not allowed. Raises
-    :exc:`LinkRefusedError` for any other place that is not among the allowed hosts.
+    :exc:`ForbiddenLinkError` for any other place that is not among the allowed hosts.
     """
     home_parts = urlsplit(home)
     try:
         parts = urlsplit(link)
         parts.port  # noqa: B018 (it is read when it is asked for)
     except ValueError as error:
-        raise LinkRefusedError(f"a link is no URL: {visible(link)[:200]} ({error})") from None
+        raise ForbiddenLinkError(f"a link is no URL: {visible(link)[:200]} ({error})") from None
     if _is_behind_proxy(parts, home_parts):
         link = parts._replace(scheme="https", netloc=home_parts.netloc).geturl()
     if origin(link) == origin(home):
@@ -46,7 +46,7 @@ def check_link(
         return link
     if rewrites and parts.scheme in DEFAULT_PORTS:
         return parts._replace(scheme=home_parts.scheme, netloc=home_parts.netloc).geturl()
-    raise LinkRefusedError(
+    raise ForbiddenLinkError(
         f"a link leads from {home_parts.scheme}://{home_parts.netloc} to"
         f" {parts.scheme}://{parts.hostname or ''}, which PAGINATION_HOSTS_ALLOWED does not name;"
         " PAGINATION_REWRITE_ENABLED=1 asks the first host in its place"
@@ -71,7 +71,7 @@ class PrivateAddressMiddleware:
             return
         if await _is_private(request.url) and not await _is_private(home):
             host = urlsplit(request.url).hostname
-            raise LinkRefusedError(f"a link leads from {urlsplit(home).hostname} to {host}, which"
+            raise ForbiddenLinkError(f"a link leads from {urlsplit(home).hostname} to {host}, which"
                                    " is an address in the crawl's own network")  # fmt: skip
 
 

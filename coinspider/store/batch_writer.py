@@ -23,7 +23,7 @@ from coinspider.stats import (
     ITEM_STAT,
     LOST_STAT,
     OLDER_STAT,
-    REFUSED_ROW_STAT,
+    REJECTED_ROW_STAT,
     RELISTED_STAT,
     REPEATED_STAT,
     UNCHANGED_STAT,
@@ -110,11 +110,11 @@ class BatchWriter:
             await self.delisting.load(connection)
 
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
-        refused = []
+        failed = []
         for group in _groups(items):
             await self.session.prepare(type(group[0]))
-            refused += await self._upsert(group)
-        await self._quarantine([*rejected, *refused])
+            failed += await self._upsert(group)
+        await self._quarantine([*rejected, *failed])
         if self.delisting:
             await self._relist(self.delisting)
         self.crawler.stats.inc_value(ITEM_STAT, len(items))
@@ -145,10 +145,10 @@ class BatchWriter:
             if reason is None:
                 raise
             if len(items) == 1:
-                return [self._refused(items[0], reason)]
+                return [self._rejected(items[0], reason)]
             middle = len(items) // 2
             return [*await self._upsert(items[:middle]), *await self._upsert(items[middle:])]
-        return [self._refused(item, _NOT_TAKEN.format(type(item).table)) for item in left]
+        return [self._rejected(item, _NOT_TAKEN.format(type(item).table)) for item in left]
 
     async def _send(self, items: Sequence[TableItem]) -> Sequence[TableItem]:
         """Write items of one class, count what became of them, and give those not taken."""
@@ -181,8 +181,8 @@ class BatchWriter:
                 " clock. They are stored, and what comes later replaces them"
             )
 
-    def _refused(self, item: TableItem, reason: str) -> RejectedRecord:
-        self.crawler.stats.inc_value(REFUSED_ROW_STAT)
+    def _rejected(self, item: TableItem, reason: str) -> RejectedRecord:
+        self.crawler.stats.inc_value(REJECTED_ROW_STAT)
         try:
             text = encode(item)
         except (TypeError, ValueError):

@@ -11,7 +11,7 @@ from coinspider.daemon.gate.passwords import hashed, is_password
 from coinspider.daemon.gate.sessions import DURATION, Sessions, form_token
 from coinspider.daemon.gate.site import GateRequest
 from coinspider.daemon.gate.throttle import Throttle
-from coinspider.errors import RequestRefusedError
+from coinspider.errors import RequestDeniedError
 
 OWN = "127.0.0.1:6800"
 BROWSER = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -43,7 +43,7 @@ def status(gate, request):
     """200 where the gate lets it through."""
     try:
         gate.check(request)
-    except RequestRefusedError as refusal:
+    except RequestDeniedError as refusal:
         return refusal.status
     return 200
 
@@ -199,9 +199,9 @@ def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
     request = make_request(gate)
     credentials.check(request, b"me", b"secret")
     for _ in range(4):
-        with pytest.raises(RequestRefusedError, match="wrong name or password"):
+        with pytest.raises(RequestDeniedError, match="wrong name or password"):
             credentials.check(request, b"me", b"wrong")
-    with pytest.raises(RequestRefusedError, match="try again in 1 s") as caught:
+    with pytest.raises(RequestDeniedError, match="try again in 1 s") as caught:
         credentials.check(request, b"me", b"wrong")
     assert (caught.value.status, caught.value.retry_after) == (429, pytest.approx(0.1))
     credentials.check(request, b"me", b"secret")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from scrapy import Request
 
-from coinspider.errors import LinkRefusedError
+from coinspider.errors import ForbiddenLinkError
 from coinspider.http.links import HOME_META, PrivateAddressMiddleware, check_link
 
 HOME = "https://api.example/coins"
@@ -41,12 +41,12 @@ def test_followed(link, followed):
     ],
 )
 def test_refused(link):
-    with pytest.raises(LinkRefusedError, match=r"api\.example to"):
+    with pytest.raises(ForbiddenLinkError, match=r"api\.example to"):
         check_link(link, HOME, ["mirror.example"])
 
 
 def test_refusal_names_both_hosts_but_no_password():
-    with pytest.raises(LinkRefusedError) as refused:
+    with pytest.raises(ForbiddenLinkError) as refused:
         check_link("https://me:secret@evil.example/x?token=secret", HOME, [])
     assert "https://api.example" in str(refused.value)
     assert "https://evil.example" in str(refused.value)
@@ -71,7 +71,7 @@ async def _check(link, home):
 )
 def test_the_own_network_is_out_of_reach_of_a_public_api(link, home, refused):
     if refused:
-        with pytest.raises(LinkRefusedError, match="own network"):
+        with pytest.raises(ForbiddenLinkError, match="own network"):
             asyncio.run(_check(link, home))
     else:
         asyncio.run(_check(link, home))
@@ -80,6 +80,6 @@ def test_the_own_network_is_out_of_reach_of_a_public_api(link, home, refused):
 @pytest.mark.parametrize("link", ["https://host:99999/x", "https://host:x/", "https://[::1/",
                                   "https://host:1\u001b[2J/"])  # fmt: skip
 def test_link_that_is_no_url_is_refused_in_one_line(link):
-    with pytest.raises(LinkRefusedError, match="a link is no URL") as caught:
+    with pytest.raises(ForbiddenLinkError, match="a link is no URL") as caught:
         check_link(link, "https://host/", [])
     assert str(caught.value).isprintable()

@@ -19,7 +19,7 @@ def check_settings(given: Iterable[str]) -> None:
     for setting in given:
         name = setting.partition("=")[0]
         if "=" not in setting or name not in allowed:
-            raise refusal(
+            raise request_error(
                 f"setting {name} may not be given by HTTP: settings_allowed in scrapyd.conf"
                 f" has {', '.join(sorted(allowed)) or 'none'}"
             )
@@ -28,17 +28,17 @@ def check_settings(given: Iterable[str]) -> None:
 def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
     """Raise for an argument that the command line would refuse, or that names an address."""
     if refused := (_ADDRESSES & given.keys()) - _allowed("arguments_allowed"):
-        raise refusal(
+        raise request_error(
             f"argument {', '.join(refused)} may not be given by HTTP, unless arguments_allowed in"
             " scrapyd.conf names it"
         )
     try:
         check_spider_arguments(project, spider, given)
     except ConfigurationError as problem:
-        raise refusal(str(problem)) from None
+        raise request_error(str(problem)) from None
 
 
-def refusal(message: str) -> error.Error:
+def request_error(message: str) -> error.Error:
     # As scrapyd tells errors: with the status in the body.
     return error.Error(code=http.OK, message=message.encode())
 

@@ -6,7 +6,7 @@ from typing import Any
 from scrapyd import webservice
 from scrapyd.webservice import WsResource, param
 
-from coinspider.daemon.api.job_arguments import check_arguments, check_settings, refusal
+from coinspider.daemon.api.job_arguments import check_arguments, check_settings, request_error
 from coinspider.daemon.schedules.description import describe
 from coinspider.daemon.schedules.service import ScheduleService, schedule_service
 
@@ -28,7 +28,7 @@ class Schedule(webservice.Schedule):
         }
         settings, [job] = sent.pop("setting", []), sent.pop("jobid", ["job"])[:1]
         if not _JOB.fullmatch(job):
-            raise refusal("jobid is of letters, digits, '_', '-', '.' and ':'")
+            raise request_error("jobid is of letters, digits, '_', '-', '.' and ':'")
         check_settings(settings)
         self._check_queue()
         project, spider, *_ = (sent.pop(name, [""])[0] for name in _OWN)
@@ -38,7 +38,9 @@ class Schedule(webservice.Schedule):
     def _check_queue(self) -> None:
         pending = sum(queue.count() for queue in self.root.poller.queues.values())
         if pending >= PENDING_MAX:
-            raise refusal(f"{pending} jobs are pending already: cancel some, or try again later")
+            raise request_error(
+                f"{pending} jobs are pending already: cancel some, or try again later"
+            )
 
 
 class _ScheduleResource(WsResource):
@@ -50,7 +52,7 @@ class _ScheduleResource(WsResource):
         try:
             return self.service.schedules[name]
         except KeyError:
-            raise refusal(f"schedule '{name}' not found") from None
+            raise request_error(f"schedule '{name}' not found") from None
 
 
 class Schedules(_ScheduleResource):
@@ -86,5 +88,5 @@ class RunSchedule(_ScheduleResource):
         found = self.schedule(schedule)
         if active := self.service.active_job(found):
             job = self.service.state[schedule].last_job
-            raise refusal(f"job {job} of this schedule is {active}")
+            raise request_error(f"job {job} of this schedule is {active}")
         return {"jobid": self.service.run_now(found)}

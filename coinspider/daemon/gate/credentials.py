@@ -13,7 +13,7 @@ from twisted.logger import Logger, LogLevel
 from coinspider.daemon.gate.origins import header
 from coinspider.daemon.gate.passwords import is_password
 from coinspider.daemon.gate.throttle import Throttle
-from coinspider.errors import RequestRefusedError
+from coinspider.errors import RequestDeniedError
 from coinspider.text import visible
 
 log = Logger()
@@ -43,13 +43,13 @@ class Credentials:
         return True
 
     def check(self, txrequest: Any, username: bytes, password: bytes) -> None:
-        """Raises :exc:`RequestRefusedError` for wrong ones, and for a client that has to wait."""
+        """Raises :exc:`RequestDeniedError` for wrong ones, and for a client that has to wait."""
         digest = hmac.digest(self._key, username + b":" + password, sha256)
         if hmac.compare_digest(digest, self._right):
             return
         client = getattr(txrequest.getClientAddress(), "host", "unix socket")
         if wait := self._throttle.wait(client):
-            raise RequestRefusedError(
+            raise RequestDeniedError(
                 429, f"too many log-ins failed: try again in {ceil(wait)} s", wait
             )
         # Both are compared, so that the time does not tell which was wrong.
@@ -65,4 +65,4 @@ class Credentials:
             name=visible(username.decode("utf-8", "replace"))[:NAME_MAX], client=client,
             count=count,
         )  # fmt: skip
-        raise RequestRefusedError(401, "wrong name or password")
+        raise RequestDeniedError(401, "wrong name or password")

@@ -8,13 +8,13 @@ from coinspider.daemon.gate.hosts import AllowedHosts
 from coinspider.daemon.gate.options import GateOptions
 from coinspider.daemon.gate.origins import SAFE, Origins, is_of_browser
 from coinspider.daemon.gate.sessions import TOKEN, Sessions, session_id
-from coinspider.errors import RequestRefusedError
+from coinspider.errors import RequestDeniedError
 
 LOGIN = b"login"
 
 
 class Gate:
-    """Lets a request through to scrapyd's resources, or raises :exc:`RequestRefusedError`."""
+    """Lets a request through to scrapyd's resources, or raises :exc:`RequestDeniedError`."""
 
     def __init__(self, options: GateOptions):
         hosts = AllowedHosts(options.bind_address, options.hosts_allowed)
@@ -28,14 +28,14 @@ class Gate:
 
     def check(self, txrequest: Any) -> None:
         if not self.hosts.allows(txrequest):
-            raise RequestRefusedError(
+            raise RequestDeniedError(
                 400, "Host is no name of this scrapyd: hosts_allowed in scrapyd.conf lists them"
             )
         if self._is_preflight(txrequest):
             return
         self.origins.check(txrequest)
         if txrequest.postpath != [LOGIN] and not self.is_logged_in(txrequest):
-            raise RequestRefusedError(401, "a name and a password are asked for")
+            raise RequestDeniedError(401, "a name and a password are asked for")
         self._check_token(txrequest)
 
     def is_logged_in(self, txrequest: Any) -> bool:
@@ -50,7 +50,7 @@ class Gate:
         """How many bytes its body may have: what may be uploaded, only from who is logged in."""
         try:
             uploads = self.options.egg_upload and self.is_logged_in(txrequest)
-        except RequestRefusedError:
+        except RequestDeniedError:
             uploads = False
         return self.options.egg_max if uploads else self.options.body_max
 
@@ -69,4 +69,4 @@ class Gate:
         given = txrequest.args.pop(TOKEN.encode(), [b""])[0]
         wanted = self.sessions.token(session).encode()
         if not session or not hmac.compare_digest(given, wanted):
-            raise RequestRefusedError(403, "the form is of an earlier session: load its page again")
+            raise RequestDeniedError(403, "the form is of an earlier session: load its page again")

@@ -12,7 +12,7 @@ from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.origins import header, wants_html
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
 from coinspider.daemon.web.templating import POLICY, render
-from coinspider.errors import RequestRefusedError
+from coinspider.errors import RequestDeniedError
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
@@ -21,29 +21,29 @@ _PATH = re.compile(r"/(?![/\\])[!-~]*")
 _AGAIN = '<!DOCTYPE html><title>coinspider</title><meta http-equiv="refresh" content="0">'
 
 
-class Refusal(Resource):
+class Denial(Resource):
     """One line, as JSON where that is asked for; to a person who is to log in the page for it."""
 
     isLeaf = True
 
-    def __init__(self, refusal: RequestRefusedError):
+    def __init__(self, denial: RequestDeniedError):
         super().__init__()
-        self.refusal = refusal
+        self.denial = denial
 
     def render(self, txrequest: Any) -> bytes:
-        refusal = self.refusal
-        txrequest.setResponseCode(refusal.status)
-        if refusal.retry_after:
-            txrequest.setHeader("Retry-After", str(ceil(refusal.retry_after)))
-        if refusal.status == 401 and wants_html(txrequest):
+        denial = self.denial
+        txrequest.setResponseCode(denial.status)
+        if denial.retry_after:
+            txrequest.setHeader("Retry-After", str(ceil(denial.retry_after)))
+        if denial.status == 401 and wants_html(txrequest):
             return _page(txrequest, "")
-        if refusal.status == 401:
+        if denial.status == 401:
             txrequest.setHeader("WWW-Authenticate", 'Basic realm="Scrapyd", charset="UTF-8"')
         if txrequest.path.endswith(b".json"):
             txrequest.setHeader("Content-Type", "application/json")
-            return json.dumps({"status": "error", "message": str(refusal)}).encode() + b"\n"
+            return json.dumps({"status": "error", "message": str(denial)}).encode() + b"\n"
         txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
-        return f"{refusal}\n".encode()
+        return f"{denial}\n".encode()
 
 
 class Login(Resource):
@@ -65,9 +65,9 @@ class Login(Resource):
         assert self.gate.credentials
         try:
             self.gate.credentials.check(txrequest, username, password)
-        except RequestRefusedError as refusal:
-            txrequest.setResponseCode(refusal.status)
-            return _page(txrequest, str(refusal), target.decode("ascii", "replace"))
+        except RequestDeniedError as denial:
+            txrequest.setResponseCode(denial.status)
+            return _page(txrequest, str(denial), target.decode("ascii", "replace"))
         set_session(txrequest, self.gate.sessions.open())
         return _go(txrequest, target.decode("ascii", "replace"))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from coinspider.daemon.gate.hosts import AllowedHosts
-from coinspider.errors import RequestRefusedError
+from coinspider.errors import RequestDeniedError
 
 SAFE = (b"GET", b"HEAD", b"OPTIONS")
 _FOREIGN = ("cross-site", "same-site")
@@ -21,11 +21,11 @@ class Origins:
         self.hosts, self.named = hosts, frozenset(named)
 
     def check(self, txrequest: Any) -> None:
-        """Raises :exc:`RequestRefusedError` for what a foreign page sends."""
+        """Raises :exc:`RequestDeniedError` for what a foreign page sends."""
         if self.named_origin(txrequest) or not self._is_foreign(txrequest):
             return
         if not _is_followed_link(txrequest):
-            raise RequestRefusedError(403, "a page of another site may not ask for this")
+            raise RequestDeniedError(403, "a page of another site may not ask for this")
 
     def named_origin(self, txrequest: Any) -> str | None:
         origin = header(txrequest, "Origin")

@@ -9,8 +9,8 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from coinspider.daemon.gate.gate import LOGIN, Gate
 from coinspider.daemon.gate.headers import HEADERS, set_cors, set_headers
-from coinspider.daemon.gate.login import Login, Logout, Refusal
-from coinspider.errors import RequestRefusedError
+from coinspider.daemon.gate.login import Denial, Login, Logout
+from coinspider.errors import RequestDeniedError
 
 LINGER = 2.0  # seconds in which a client may read that its body is too large
 WAITING_MAX = 50  # requests
@@ -63,9 +63,9 @@ class GateRequest(Request):
         self.body_max = self._gate.body_max(self)
         if size > self.body_max:
             self.is_too_large = True
-            self._refuse_body()
+            self._deny_body()
 
-    def _refuse_body(self) -> None:
+    def _deny_body(self) -> None:
         # Nobody is to be told to go on.
         self.requestHeaders.removeHeader("Expect")
         line = f"a body may have {self.body_max} bytes\n".encode()
@@ -97,11 +97,11 @@ class GateSite(Site):
         set_headers(request)
         try:
             self.gate.check(request)
-        except RequestRefusedError as refusal:
+        except RequestDeniedError as denial:
             request.site = self
-            if refusal.retry_after and self.waiting < WAITING_MAX:
-                return Later(self, refusal.retry_after)
-            return Refusal(refusal)
+            if denial.retry_after and self.waiting < WAITING_MAX:
+                return Later(self, denial.retry_after)
+            return Denial(denial)
         return super().getResourceFor(request)
 
 

@@ -28,17 +28,17 @@ def act(root: Any, txrequest: Any, back: str) -> bytes:
     txrequest.args.pop(TOKEN.encode(), None)  # of a program, which the gate does not ask for it
     name = txrequest.args.pop(b"action", [b""])[0].decode("utf-8", "replace")
     if name not in possible_actions(root):
-        return _refuse(txrequest, f"there is no action {name[:40]}")
+        return _problem(txrequest, f"there is no action {name[:40]}")
     try:
         root.children[ENDPOINTS[name]].render_POST(txrequest)
-    except error.Error as refusal:
-        message = refusal.message or b""
-        return _refuse(txrequest, message.decode("utf-8", "replace"))
+    except error.Error as problem:
+        message = problem.message or b""
+        return _problem(txrequest, message.decode("utf-8", "replace"))
     txrequest.setResponseCode(303)
     txrequest.setHeader("Location", back)
     return b""
 
 
-def _refuse(txrequest: Any, message: str) -> bytes:
+def _problem(txrequest: Any, message: str) -> bytes:
     send_head(txrequest, 409)
     return render("error.html", section="crawls", status=409, message=message).encode()
