@@ -68,11 +68,16 @@ class PageFailures(Spider):
         said = f"{status}, {explanation}" if explanation else status
         page: PageRequest | None = request.cb_kwargs.get("page")
         if page is None or page.number == 1 or not self.may_be_past_the_end(page, response.status):
-            raise self.page_failure(request, said)
+            advice = self.advice(response.status) if page and page.number == 1 else ""
+            raise self.page_failure(request, said + advice)
         answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
         if page.look_ahead:
             answered = replace(answered, look_ahead=page.look_ahead)
         return self.walk_on(answered, request)
+
+    def advice(self, status: int) -> str:
+        """What may help against a first page's refusal, to follow it in the message."""
+        return ""
 
     def checked(self, link: str) -> str:
         """The URL to follow for a link; raises :exc:`ForbiddenLinkError` where there is none."""

@@ -46,13 +46,19 @@ class PageWalk(PageFailures):
     def hint(self, page: AnsweredPage) -> str:
         """What the page says of others, and how to read it, for a list that can't be followed."""
         # Only a crawl that fails needs them.
-        from coinspider.http.pagination.detection import candidates, read_candidates
+        from coinspider.http.pagination.detection import (
+            candidates,
+            read_candidates,
+            search_by_post,
+        )
         from coinspider.http.pagination.registry import command_arguments
 
         said = page.signs.says_more(len(page.records))
         read = candidates if page.request.number == 1 else read_candidates
         found = read(page) if page.records else []
         arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
+        if not arguments and search_by_post(page):
+            arguments = ["-a 'body={}', which is sent by POST"]
         hint = f"; the page says that {said}" if said else ""
         return f"{hint}; try {' '.join(arguments)}" if arguments else hint
 

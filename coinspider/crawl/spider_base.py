@@ -162,6 +162,8 @@ class PaginatedSpider(LookupSpider):
         """A request for a page; only at the API's own origin does it carry credentials."""
         at_home = origin(page.url) == origin(self.url)
         json = {"Content-Type": "application/json"} if page.body else {}
+        # Pages that differ in a header only are the same to Scrapy.
+        options.setdefault("dont_filter", bool(page.headers))
         return Request(
             page.url,
             method=page.method,

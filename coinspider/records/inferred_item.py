@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from keyword import iskeyword
 from typing import Annotated, Any
 from unicodedata import normalize
@@ -23,6 +24,7 @@ _RESERVED = {
     *(name for name in dir(TableItem) if not name.startswith("__")),
     "table", "delisted_at", "first_crawled_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 }  # fmt: skip
+PAIRED_MAX = 20  # fields that are tried in pairs
 _NAME_MAX = 63  # bytes: PostgreSQL cuts longer ones off
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -44,8 +46,19 @@ def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> t
         if types.get(key) is JSON and values[key] <= {TEXT, AMOUNT, _NUMBER_AS_TEXT}:
             types[key] = TEXT
         if types.get(key) not in (TEXT, AMOUNT):
-            raise ConfigurationError(f"the records have no key {key}: name it with -a key=NAME")
+            raise ConfigurationError(f"the records have no key {key}: {_key_advice(texts)}")
     return make_item_class(table, keys, types)
+
+
+def _key_advice(texts: Sequence[Raw]) -> str:
+    """Which two fields together identify these records, where there are such."""
+    records = list(_objects(texts))
+    names = [name for name, value in records[0].items() if isinstance(value, str | int)]
+    for pair in combinations(names[:PAIRED_MAX], 2):
+        values = [tuple(map(record.get, pair)) for record in records]
+        if not any(None in value for value in values) and len(set(map(str, values))) == len(values):
+            return f"name it with -a key=NAME, or several, as -a key={','.join(pair)}"
+    return "name it with -a key=NAME, or several with commas"
 
 
 def make_item_class(

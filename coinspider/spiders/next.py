@@ -92,6 +92,14 @@ class NextSpider(PaginatedSpider):
     def first_cut(self) -> Cut | None:
         return None
 
+    def advice(self, status: int) -> str:
+        if status in (401, 403):
+            names = "API_TOKEN_SCHEME, API_TOKEN_HEADER or API_TOKEN_PARAMETER"
+            return f"; credentials come from API_TOKEN, and {names} says how they go"
+        if status in (400, 404, 405, 422) and not self.body:
+            return "; -a parameters=NAME=VALUE adds to the URL, -a 'body={}' asks by POST"
+        return ""
+
     def find_cut(self, body: bytes) -> Cut:
         """Where the records are, by the arguments or by the first page itself."""
         chosen = self.chosen

@@ -14,6 +14,7 @@ from coinspider.http.pagination.request import PageRequest
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
+NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAME"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class Auto:
         if not found:
             probe = _Probe(known, tuple(guesses(page)), page.signs.says_more(len(page.records)))
             return Step((replace(all_guesses(page), strategy=probe),))
-        tried = tuple([*found, *guesses(page)][:TRIES_MAX])
-        return _Trial(known, tried).next_request()
+        return _Trial(known, _distinct([*found, *guesses(page)])).next_request()
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ class _Probe:
 
     def following(self, page: AnsweredPage) -> Step:
         if page.error or not _is_known(page.records, self.known):
-            step = _Trial(self.known, self.guesses[:TRIES_MAX]).next_request()
+            step = _Trial(self.known, _distinct(self.guesses)).next_request()
             # All of them are guesses.
             return replace(step, is_repeat=True, strategy=None)
         if self.says_more:
-            return Step(problem=f"{self.says_more}, and none of the usual parameters brings it",
-                        is_repeat=True)  # fmt: skip
+            problem = f"{self.says_more}, and none of the usual parameters brings it"
+            return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
         if is_round(len(self.known)):
             problem = f"the first page has {len(self.known)} records and says nothing of others"
-            hint = "-a pagination=none where these are all"
+            hint = f"-a pagination=none where these are all, else {NAME_IT}"
             return Step(problem=f"{problem}: {hint}", is_repeat=True)
         return Step(end="the list is one page: none of the usual parameters changes it",
                     is_repeat=True)  # fmt: skip
@@ -103,7 +103,7 @@ class _Trial:
 
     def next_request(self) -> Step:
         if not self.candidates:
-            return Step(problem="none of the usual parameters brings a second page")
+            return Step(problem=f"none of the usual parameters brings a second page: {NAME_IT}")
         likely, *_ = self.candidates
         return Step((replace(likely.second, strategy=self),), strategy=likely.strategy)
 
@@ -115,6 +115,15 @@ class _Trial:
         step = candidate.strategy.following(page)
         requests = tuple(replace(r, strategy=candidate.strategy) for r in step.requests)
         return replace(step, requests=requests, strategy=candidate.strategy, note=candidate.note())
+
+
+def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Those to try: of several that ask for the same, the likeliest."""
+    made: dict[tuple[str, bytes, object], Candidate] = {}
+    for candidate in candidates:
+        second = candidate.second
+        made.setdefault((second.url, second.body, second.headers), candidate)
+    return tuple(made.values())[:TRIES_MAX]
 
 
 def _is_known(records: Iterable[Raw], known: frozenset[bytes]) -> bool:

@@ -9,9 +9,12 @@ from coinspider.http.pagination.known_names import OFFSET_PARAMETERS, PAGE_PARAM
 from coinspider.http.pagination.links import LinkHeader, NextLink
 from coinspider.http.pagination.numbered import Offset, PageNumber
 from coinspider.http.pagination.protocol import AnsweredPage, Pagination
-from coinspider.http.pagination.request import PageRequest
+from coinspider.http.pagination.request import PageRequest, Where
 from coinspider.http.pagination.signs import Sign
-from coinspider.records.json_path import find
+from coinspider.records.json_path import find, find_value, parse_path
+
+# Marks that go back as a header: Heroku's, by ranges.
+HEADER_PARAMETERS = ("Range",)
 
 
 class Candidate(NamedTuple):
@@ -44,19 +47,24 @@ def read_candidates(page: AnsweredPage) -> list[Candidate]:
 def guesses(page: AnsweredPage) -> list[Candidate]:
     """The numbered strategies for which there are no signs, by the usual parameters."""
     names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
-    numbered = [c for name in names for c in _page_numbers(page, name, "a guess")]
-    offsets = [_offset(page, name, 0, "a guess") for name in OFFSET_PARAMETERS.names]
-    # page=1 before page=2: it tells from where pages count.
-    return [*numbered[:2], *offsets, *numbered[2:]]
+    found: list[Candidate] = []
+    for where in _places(page):
+        numbered = [c for name in names for c in _page_numbers(page, name, "a guess", where)]
+        offsets = [_offset(page, name, 0, "a guess", where) for name in OFFSET_PARAMETERS.names]
+        # page=1 before page=2: it tells from where pages count.
+        found += [*numbered[:2], *offsets, *numbered[2:]]
+    return found
 
 
 def all_guesses(page: AnsweredPage) -> PageRequest:
     """The first page's request with all the usual parameters at once."""
     request = page.request
-    for name in PAGE_PARAMETERS.names:
-        request = request.with_parameter(name, 2)
-    for name in OFFSET_PARAMETERS.names:
-        request = request.with_parameter(name, len(page.records))
+    for where in _places(page):
+        for name in PAGE_PARAMETERS.names:
+            request = request.with_parameter(_placed(page, name, where), 2, where)
+        for name in OFFSET_PARAMETERS.names:
+            place = _placed(page, name, where)
+            request = request.with_parameter(place, len(page.records), where)
     return replace(request, number=2)
 
 
@@ -69,12 +77,16 @@ def _links(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
-    signs, is_post = page.signs, bool(page.request.body)
+    signs = page.signs
+    goes_in: Where = "body" if page.request.body else "query"
+    if around := signs.cursor_object:
+        strategy = Cursor(around.name, parameter_in=goes_in)
+        yield from _made(page, strategy, f"{around.name} has the next page's parameters")
     for sign, path_in in ((signs.cursor, "body"), (signs.header_cursor, "header")):
-        for name in _parameters(sign) if sign else ():
+        for name in _parameters(sign, len(page.records)) if sign else ():
             assert sign
-            parameter = f"variables.{name}" if b'"variables"' in page.request.body else name
-            strategy = Cursor(sign.name, parameter, path_in, "body" if is_post else "query")  # type: ignore[arg-type]
+            where: Where = "header" if name in HEADER_PARAMETERS else goes_in
+            strategy = Cursor(sign.name, _in_body(page, name), path_in, where)  # type: ignore[arg-type]
             yield from _made(page, strategy, f"{sign.name} has the next page's mark")
 
 
@@ -88,13 +100,30 @@ def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
         yield from _made(page, strategy, f"{signs.more.name} is {signs.more.value}")
 
 
-def _parameters(sign: Sign) -> list[str]:
-    """The parameters that go with a cursor's name: first those in the API's own way of writing."""
+def search_by_post(page: AnsweredPage) -> bool:
+    """Whether the records look like the hits of a search that goes on by POST only."""
+    is_sorted = bool(page.records) and find(page.records[-1], ("sort",)) is not None
+    return is_sorted and not page.request.body
+
+
+def _in_body(page: AnsweredPage, name: str) -> str:
+    """Where a parameter goes in a query of GraphQL; itself elsewhere."""
+    return f"variables.{name}" if b'"variables"' in page.request.body else name
+
+
+def _parameters(sign: Sign, count: int) -> list[str]:
+    """The parameters that go with a cursor's name: first those in the API's own way of writing.
+
+    A number that is that of the records so far is an offset, and no page's.
+    """
     own = sign.name.rpartition(".")[2]
+    is_count, is_second = str(sign.value) == str(count), str(sign.value) == "2"
+    unlikely = None if is_count is is_second else "page" if is_count else "offset"
     is_camel, is_snake = own != own.lower(), "_" in own
     known = [own, *sign.known.parameters] if own[:1].isupper() else [*sign.known.parameters, own]
     other = [p for p in known if (is_camel and "_" in p) or (is_snake and p != p.lower())]
-    return list(dict.fromkeys([*(p for p in known if p not in other), *other]))
+    ordered = dict.fromkeys([*(p for p in known if p not in other), *other])
+    return [name for name in ordered if name != unlikely or name == own]
 
 
 def _made(page: AnsweredPage, strategy: Pagination, why: str) -> Iterator[Candidate]:
@@ -106,40 +135,60 @@ def _numbers(page: AnsweredPage) -> Iterator[Candidate]:
     signs, echo, start = page.signs, page.signs.page, page.signs.offset
     if signs.pages and signs.pages.value <= 1:
         return
-    yield from _named_in_url(page)
-    if echo and echo.value in (0, 1):
-        for name in echo.known.parameters:
-            yield _page_number(page, name, echo.value, f"{echo.name} says {echo.value}")
-    if start and start.value in (0, 1):
-        name = start.known.parameters[0]
-        yield _offset(page, name, start.value, f"{start.name} says {start.value}")
-    if signs.pages and not echo:
-        why = f"{signs.pages.name} says {signs.pages.value} pages"
-        yield from _page_numbers(page, "page", why)
+    yield from _named_in_request(page)
+    for where in _places(page):
+        if echo and echo.value in (0, 1):
+            for name in echo.known.parameters:
+                why = f"{echo.name} says {echo.value}"
+                yield _page_number(page, name, echo.value, why, where)
+        if start and start.value in (0, 1):
+            name = start.known.parameters[0]
+            yield _offset(page, name, start.value, f"{start.name} says {start.value}", where)
+        if signs.pages and not echo:
+            why = f"{signs.pages.name} says {signs.pages.value} pages"
+            yield from _page_numbers(page, "page", why, where)
 
 
-def _named_in_url(page: AnsweredPage) -> Iterator[Candidate]:
-    """Where the URL has the first page's number or offset."""
+def _named_in_request(page: AnsweredPage) -> Iterator[Candidate]:
+    """Where the URL or the body has the first page's number or offset."""
     for made, names in ((_page_number, PAGE_PARAMETERS.names), (_offset, OFFSET_PARAMETERS.names)):
         for name in names:
-            value = page.request.parameter(name)
-            if value is not None and value.isdecimal():
-                yield made(page, name, int(value), f"the URL has {name}={value}")
+            for where in _places(page):
+                value = _given(page, name, where)
+                if value is not None and value.isdecimal():
+                    yield made(page, name, int(value), f"it was asked for {name}={value}", where)
 
 
-def _page_numbers(page: AnsweredPage, name: str, why: str) -> Iterator[Candidate]:
+def _places(page: AnsweredPage) -> tuple[Where, ...]:
+    """Where parameters may go, the likeliest place first."""
+    return ("body", "query") if page.request.body else ("query",)
+
+
+def _placed(page: AnsweredPage, name: str, where: Where) -> str:
+    return _in_body(page, name) if where == "body" else name
+
+
+def _given(page: AnsweredPage, name: str, where: Where) -> str | None:
+    if where == "query":
+        return page.request.parameter(name)
+    value = find_value(page.request.body, parse_path(_in_body(page, name)))
+    return None if value is None else str(value)
+
+
+def _page_numbers(page: AnsweredPage, name: str, why: str, where: Where) -> Iterator[Candidate]:
     """Pages that count from 0 or from 1: ``page=1`` is then the second one, or the first again."""
-    yield _page_number(page, name, 0, why)
-    yield _page_number(page, name, 1, why)
+    yield _page_number(page, name, 0, why, where)
+    yield _page_number(page, name, 1, why, where)
 
 
-def _page_number(page: AnsweredPage, name: str, first: int, why: str) -> Candidate:
-    strategy = PageNumber(parameter=name, first_page=first)
+def _page_number(page: AnsweredPage, name: str, first: int, why: str, where: Where) -> Candidate:
+    parameter = _placed(page, name, where)
+    strategy = PageNumber(parameter=parameter, first_page=first, parameter_in=where)
     return Candidate(strategy, why, strategy.page(page.request, 2))
 
 
-def _offset(page: AnsweredPage, name: str, first: int, why: str) -> Candidate:
-    strategy = Offset(parameter=name, limit=0, first_record=first)
-    place = first + len(page.records)
-    second = page.request.with_parameter(name, place)
+def _offset(page: AnsweredPage, name: str, first: int, why: str, where: Where) -> Candidate:
+    parameter, place = _placed(page, name, where), first + len(page.records)
+    strategy = Offset(parameter=parameter, limit=0, first_record=first, parameter_in=where)
+    second = page.request.with_parameter(parameter, place, where)
     return Candidate(strategy, why, replace(second, number=2, place=str(place)))

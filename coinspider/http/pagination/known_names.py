@@ -26,13 +26,14 @@ LINKS = (
     Known(("@odata.nextlink",), (), "https://learn.microsoft.com/en-us/graph/paging"),
     Known(("nextlink", "odata.nextlink"), (), "https://github.com/microsoft/api-guidelines"),
     Known(("nextpage",), (), "https://developer.zendesk.com/api-reference/introduction/pagination/"),
+    Known(("nextpage.uri",), (), "https://developers.asana.com/docs/pagination"),
     Known(("nextpageurl",), (), "https://laravel.com/docs/pagination#converting-results-to-json"),
     Known(("nextrecordsurl",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
     Known(("afterurl",), (), "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"),
     Known(("nexthref",), (), "https://developers.soundcloud.com/docs/api/guide#pagination"),
-    Known(("nextpagelink", "nextpageuri", "nexturi"), (), "https://www.twilio.com/docs/usage/twilios-response#pagination"),
+    Known(("nextpageuri",), (), "https://www.twilio.com/docs/usage/twilios-response#pagination"),
+    Known(("nexturi",), (), "https://docs.cdp.coinbase.com/coinbase-app/api-architecture/pagination"),
     Known(("moretopicsurl",), (), "https://docs.discourse.org/#tag/Topics/operation/listLatestTopics"),
-    Known(("nextpath", "nextpagepath"), (), "https://developer.chargify.com"),
 )  # fmt: skip
 
 # A list of links, each an object with its rel and its href, by any name.
@@ -46,41 +47,60 @@ CURSORS = (
           "https://cloud.google.com/apis/design/design_patterns#list_pagination"),
     Known(("nexttoken",), ("pagination_token", "next_token", "nextToken", "NextToken"),
           "https://docs.x.com/x-api/fundamentals/pagination"),
-    Known(("next.after", "cursors.after", "data.after", "after"), ("after",),
+    Known(("next.startingafter",), ("starting_after", "pagination.starting_after"),
+          "https://developers.intercom.com/docs/build-an-integration/learn-more/rest-apis/pagination"),
+    Known(("nextpagecursor",), ("cursor",), "https://bybit-exchange.github.io/docs/v5/market/instrument"),
+    Known(("nextcursormark",), ("cursorMark",),
+          "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html"),
+    Known(("next.after", "cursors.after", "data.after", "after"),
+          ("after", "page[cursor]", "page[after]"),
           "https://developers.hubspot.com/docs/api-reference/pagination"),
     Known(("aftercursor",), ("page[after]", "cursor", "after"),
           "https://developer.zendesk.com/api-reference/introduction/pagination/"),
     Known(("endcursor",), ("after", "cursor"), "https://relay.dev/graphql/connections.htm"),
     Known(("nextmarker",), ("marker", "Marker", "nextMarker"),
-          "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html"),
+          "https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html"),
     Known(("nextcontinuationtoken", "continuationtoken"),
           ("continuationToken", "continuation-token", "continuation_token"),
-          "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html"),
+          "https://help.sonatype.com/en/pagination.html"),
     Known(("nextkey",), ("pagination.key", "next_key", "key"),
           "https://docs.cosmos.network/main/learn/advanced/grpc_rest"),
     Known(("metadata.continue",), ("continue",),
           "https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"),
     Known(("pagination.cursor", "cursor"), ("cursor", "after"),
           "https://dev.twitch.tv/docs/api/guide/#pagination"),
-    Known(("next",), ("next", "cursor", "page"), "https://docs.opensea.io/reference/api-overview"),
-    Known(("nextpage",), ("page", "page_token"), "https://docs.gitlab.com/api/rest/#pagination"),
-    Known(("nextoffset",), ("offset",), "https://developers.pipedrive.com/docs/api/v1"),
+    Known(("next",), ("next", "cursor", "offset", "page"), "https://docs.opensea.io/reference/api-overview"),
+    Known(("nextpage",), ("page", "page_token"), "https://www.rubydoc.info/gems/kaminari-api-meta-data"),
+    Known(("nextoffset",), ("offset",), "https://docs.dune.com/api-reference/executions/pagination"),
+    Known(("nextpagestart",), ("start",),
+          "https://docs.atlassian.com/bitbucket-server/rest/latest/bitbucket-rest.html"),
     Known(("nextstart",), ("start",), "https://pipedrive.readme.io/docs/core-api-concepts-pagination"),
-    Known(("nextskip",), ("skip", "$skip"), "https://www.odata.org/documentation/"),
     Known(("offset",), ("offset",), "https://airtable.com/developers/web/api/list-records"),
+    Known(("pagekey",), ("pageKey",), "https://www.alchemy.com/docs/reference/nft-api"),
+    Known(("continuation",), ("continuation",), "https://docs.deribit.com/"),
     Known(("bookmark",), ("bookmark",), "https://developers.pinterest.com/docs/reference/pagination/"),
     Known(("scrollid",), ("scroll_id", "scrollId"),
           "https://www.elastic.co/guide/en/elasticsearch/reference/current/scroll-api.html"),
-    Known(("continue.continue",), ("continue",), "https://www.mediawiki.org/wiki/API:Continue"),
-    Known(("nextpageid", "nextid"), ("page_id", "next_id", "from_id"), "https://dev.twitch.tv/docs"),
+    Known(("nextstartkey",), ("start_key",), "https://gist.github.com/jamesaimonetti/d3cfa1bf3d4e7809c433"),
     Known(("lastkey", "lastevaluatedkey"), ("lastKey", "ExclusiveStartKey", "start_key"),
           "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
 )  # fmt: skip
+# Those that may have other meanings: that one is empty says nothing.
+WEAK_NAMES = ("next", "after", "offset", "cursor", "continuation")
 HEADER_CURSORS = (
+    Known(("xmscontinuationtoken",), ("continuationToken",),
+          "https://learn.microsoft.com/en-us/rest/api/azure/devops/graph/users/list"),
+    Known(("nextrange",), ("Range",), "https://devcenter.heroku.com/articles/platform-api-reference#ranges"),
     Known(("xnextpage",), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
-    Known(("xnextcursor", "nextcursor", "xcursornext"), ("cursor",), "https://www.openapis.org"),
+    Known(("xpaginationnextcursor", "xnextcursor"), ("cursor",),
+          "https://www.npmjs.com/package/@lokalise/node-api"),
     Known(("cbafter",), ("after",), "https://docs.cdp.coinbase.com/exchange/rest-api/pagination"),
-    Known(("xnexttoken", "xnextpagetoken"), ("next_token", "page_token"), "https://www.openapis.org"),
+)  # fmt: skip
+
+# Objects of which each member is a parameter of the next page.
+CURSOR_OBJECTS = (
+    Known(("continue",), (), "https://www.mediawiki.org/wiki/API:Continue"),
+    Known(("nextpageparams",), (), "https://docs.blockscout.com/devs/apis/rest"),
 )  # fmt: skip
 
 # True while there is more.
@@ -88,13 +108,18 @@ MORE_FLAGS = (
     Known(("hasmore",), (), "https://docs.stripe.com/api/pagination"),
     Known(("hasnext", "hasnextpage"), (), "https://relay.dev/graphql/connections.htm"),
     Known(("more", "moreitemsincollection"), (), "https://pipedrive.readme.io/docs/core-api-concepts-pagination"),
+    Known(("morerecords",), (), "https://www.zoho.com/crm/developer/docs/api/v8/get-records.html"),
     Known(("istruncated",), (), "https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html"),
     Known(("exceededtransferlimit",), (), "https://developers.arcgis.com/rest/services-reference/enterprise/query-feature-service-layer/"),
-    Known(("hasmorepages", "morepages", "hasmoreitems", "hasmoreresults"), (), "https://laravel.com/docs/pagination"),
+    Known(("hasmorepages",), (), "https://lighthouse-php.com/master/api-reference/directives.html#paginate"),
+    Known(("hasmoreitems",), (), "https://docs.alfresco.com/content-services/latest/develop/rest-api-guide/"),
+    Known(("hasmoreresults",), (), "https://docs.aws.amazon.com/datapipeline/latest/APIReference/API_QueryObjects.html"),
+    Known(("truncated",), (), "https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html"),
 )  # fmt: skip
 # True on the last page.
 LAST_FLAGS = (
     Known(("islast", "islastpage"), (), "https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/"),
+    Known(("endofrecords",), (), "https://techdocs.gbif.org/en/openapi/"),
     Known(("endofstream",), (), "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"),
 )  # fmt: skip
 # The same, by names that may have other meanings: a link or a cursor beside them goes first.
@@ -109,6 +134,12 @@ TOTALS = (
     Known(("totalelements",), (), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Page.html"),
     Known(("totalresults", "totalitems", "totalrecords", "totalrows", "totalentries"), (), "https://developers.google.com/youtube/v3/docs/search/list"),
     Known(("nbhits",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
+    Known(("found",), (), "https://typesense.org/docs/latest/api/search.html"),
+    Known(("estimatedtotalhits",), (), "https://www.meilisearch.com/docs/reference/api/search"),
+    Known(("rowcount",), (), "https://developers.google.com/analytics/devguides/reporting/data/v1/rest/v1beta/RunReportResponse"),
+    Known(("hitcount",), (), "https://europepmc.org/RestfulWebService"),
+    Known(("totalnum",), (), "https://www.kucoin.com/docs-new/introduction"),
+    Known(("numresults",), (), "https://developers.hellosign.com/api/reference/"),
     Known(("numfound",), (), "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html"),
     Known(("hits.total.value", "total.value", "totalhits"), (), "https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results"),
     Known(("totalsize",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
@@ -120,36 +151,46 @@ HEADER_TOTALS = (
     Known(("xtotal",), (), "https://docs.gitlab.com/api/rest/#pagination"),
     Known(("total",), (), "https://docs.coingecko.com/reference/coins-markets"),
     Known(("xwptotal",), (), "https://developer.wordpress.org/rest-api/using-the-rest-api/pagination/"),
-    Known(("xtotalcount", "totalcount", "xpaginationtotalcount", "xtotalresults", "xcount"), (), "https://github.com/ddnexus/pagy"),
+    Known(("totalcount", "xtotalcount"), (), "https://www.rubydoc.info/gems/api_pagination_headers"),
+    Known(("xpaginationtotalcount",), (), "https://www.yiiframework.com/doc/api/2.0/yii-rest-serializer"),
 )  # fmt: skip
 
 # How many pages there are in all.
 PAGE_COUNTS = (
     Known(("totalpages", "totalpage", "pages", "pagecount", "numpages"), (), "https://datahelpdesk.worldbank.org/knowledgebase/articles/898581"),
+    Known(("maxpage",), (), "https://developers.silktide.com/Pagination-ec98030b70c54a7e88bd056212d832f7"),
     Known(("lastpage",), (), "https://laravel.com/docs/pagination#converting-results-to-json"),
     Known(("nbpages",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
 )  # fmt: skip
 HEADER_PAGE_COUNTS = (
     Known(("xtotalpages",), (), "https://docs.gitlab.com/api/rest/#pagination"),
     Known(("xwptotalpages",), (), "https://developer.wordpress.org/rest-api/using-the-rest-api/pagination/"),
-    Known(("totalpages", "xpagecount", "xpaginationpagecount"), (), "https://github.com/ddnexus/pagy"),
+    Known(("totalpages",), (), "https://ddnexus.github.io/pagy/docs/extras/headers/"),
+    Known(("xpaginationpagecount",), (), "https://www.yiiframework.com/doc/api/2.0/yii-rest-serializer"),
     Known(("xpages",), (), "https://developers.eveonline.com/docs/services/esi/pagination/x-pages/"),
 )  # fmt: skip
 
 # Which page this is; the parameter has the same name, or one of these.
 PAGE_ECHOES = (
+    Known(("pagination.page",), ("page", "pagination[page]"), "https://docs.strapi.io/cms/api/rest/sort-pagination"),
+    Known(("searchcriteria.currentpage",), ("searchCriteria[currentPage]",),
+          "https://developer.adobe.com/commerce/webapi/rest/use-rest/performing-searches/"),
+    Known(("page.number",), ("page", "page[number]"), "https://jsonapi.org/examples/#pagination"),
     Known(("page",), ("page",), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
     Known(("currentpage",), ("page", "currentPage"), "https://laravel.com/docs/pagination"),
-    Known(("number", "page.number"), ("page",), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
-    Known(("pagenumber",), ("pageNumber", "page_number", "page"), "https://github.com/microsoft/api-guidelines"),
-    Known(("pageno", "pageindex"), ("pageNo", "pageIndex", "page"), "https://www.okx.com/docs-v5/en/"),
+    Known(("number",), ("page",), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
+    Known(("pagenumber",), ("pageNumber", "page_number", "page", "page-number"), "https://www.quicknode.com/docs/ethereum/qn_fetchNFTsByCollection"),
+    Known(("pageno", "pageindex"), ("pageNo", "pageIndex", "page"), "https://www.data.go.kr"),
 )  # fmt: skip
 HEADER_PAGE_ECHOES = (
     Known(("xpage", "xcurrentpage"), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
-    Known(("currentpage", "xpaginationcurrentpage"), ("page",), "https://github.com/ddnexus/pagy"),
+    Known(("currentpage",), ("page",), "https://ddnexus.github.io/pagy/docs/extras/headers/"),
+    Known(("xpaginationcurrentpage",), ("page",), "https://www.yiiframework.com/doc/api/2.0/yii-rest-serializer"),
 )  # fmt: skip
 # Where this page begins, by the name of its parameter.
 OFFSET_ECHOES = (
+    Known(("pagination.start",), ("pagination[start]",), "https://docs.strapi.io/cms/api/rest/sort-pagination"),
+    Known(("skipcount",), ("skipCount",), "https://docs.alfresco.com/content-services/latest/develop/rest-api-guide/"),
     Known(("offset",), ("offset",), "https://www.django-rest-framework.org/api-guide/pagination/#limitoffsetpagination"),
     Known(("skip",), ("skip",), "https://dummyjson.com/docs"),
     Known(("start",), ("start",), "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html"),

@@ -69,14 +69,18 @@ def linked(links: list[Any], relation: str = "next") -> str | None:
 
 
 def parse_links(header: str) -> dict[str, str]:
-    """The URLs of a ``Link`` header by their relations; the first one where there are several."""
+    """The URLs of a ``Link`` header by their relations; the first one where there are several.
+
+    A link to a page without results is none: https://docs.sentry.io/api/pagination/.
+    """
     links: dict[str, str] = {}
     for url, parameters, *_ in _LINK.findall(header):
+        named: dict[str, str] = {}
         for name, quoted, plain in re.findall(_PARAMETER, parameters):
-            if name.lower() == "rel":
-                for relation in (quoted or plain).lower().split():
-                    links.setdefault(relation, url)
-                break
+            named.setdefault(name.lower(), (quoted or plain).lower())
+        if named.get("results") != "false":
+            for relation in named.get("rel", "").split():
+                links.setdefault(relation, url)
     return links
 
 

@@ -83,8 +83,17 @@ class Signs:
         for sign in self._named(known_names.CURSORS):
             is_echo = sign.known.names == ("offset",) and _is_int(sign.value)
             if _is_cursor(sign.value) and not is_echo:
-                # MediaWiki's is the object around it.
-                return sign._replace(name=sign.name.removesuffix(".continue"))
+                return sign
+        return None
+
+    @cached_property
+    def cursor_object(self) -> Sign | None:
+        """The object whose members are the next page's parameters."""
+        for name, plain, value in self.scalars:
+            for known in known_names.CURSOR_OBJECTS:
+                around, _, _ = plain.rpartition(".")
+                if value is not None and _is_known(around, known):
+                    return Sign(name.rpartition(".")[0], value, known)
         return None
 
     @cached_property
@@ -163,12 +172,25 @@ class Signs:
         """Where this page begins."""
         return self._number(known_names.OFFSET_ECHOES, ())
 
+    @cached_property
+    def no_cursor(self) -> str | None:
+        """That the place for the next page's mark is empty."""
+        if self.link or self.cursor or self.cursor_object:
+            return None
+        for sign in self._named(known_names.CURSORS):
+            is_weak = _plain((sign.name.rpartition(".")[2],)) in known_names.WEAK_NAMES
+            if sign.value in (None, "") and not is_weak:
+                return f"{sign.name} is empty"
+        return None
+
     def says_end(self, count: int) -> str | None:
         """That a first page with ``count`` records is all there is, where it says so."""
         if told := self.says_last or self.no_link or self.weakly_last:
             return told
         if self.pages and self.pages.value <= 1:
             return f"{self.pages.name} says {self.pages.value} pages"
+        if self.no_cursor and not self._counts_more(count):
+            return self.no_cursor
         # A count may be that of this page, and a round one that of any page.
         whole = [sign for sign in self.totals if sign.name.lower() not in ("count", "size")]
         if count % 10 and whole and all(sign.value == count for sign in whole):
@@ -185,7 +207,8 @@ class Signs:
         if self.says_last or self.weakly_last:
             return None
         first = number == 1
-        for sign in (self.link, *((self.cursor, self.header_cursor) if first else ())):
+        marks = (self.cursor, self.cursor_object, self.header_cursor)
+        for sign in (self.link, *(marks if first else ())):
             if sign:
                 return f"{sign.name} is {str(sign.value)[:100]}"
         if self.header_link:
