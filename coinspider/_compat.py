@@ -35,6 +35,13 @@ SERVER_PROCESS_FILE = "postmaster.pid"
 SERVER_USER = "pgserver"
 
 
+def use_process_class(process_class: type) -> None:
+    """Let scrapyd's launcher make its processes of this class, which its module names (1.6)."""
+    import scrapyd.launcher
+
+    scrapyd.launcher.ScrapyProcessProtocol = process_class
+
+
 def is_ending(crawler: "Crawler") -> bool:
     """Whether the engine has begun to end the crawl (Scrapy 2.19: ``ExecutionEngine._slot``).
 

@@ -5,7 +5,6 @@ import unicodedata
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Raw
 
@@ -20,6 +19,8 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# me@, or me:secret@ whatever the secret has in it, but no port
+_USER_OF_URL = re.compile(r"://(?:[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))\S*@|[^\s/@]+@)")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -107,12 +108,12 @@ def counted(number: float, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def without_password(uri: str) -> str:
-    """As people may see it: ``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def without_password(text: str) -> str:
+    """As people may see it: ``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``.
+
+    So in each URL of a text.
+    """
+    return _USER_OF_URL.sub("://", text) if "@" in text and "://" in text else text
 
 
 def in_utc(value: datetime) -> datetime | None:

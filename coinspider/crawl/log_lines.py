@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import storable
-from coinspider.text import visible
+from coinspider.text import visible, without_password
 
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
@@ -63,8 +63,8 @@ class PageLogFormatter(LogFormatter):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         formatter = cls()
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(escape_line)
+        # Scrapy sets up its handler anew once the spider is made.
+        crawler.signals.connect(escape_lines, signals.spider_opened)
         crawler.signals.connect(formatter.spider_closed, signals.spider_closed)
         return formatter
 
@@ -101,9 +101,21 @@ class PageLogFormatter(LogFormatter):
         return self.reasons[kind] == 1
 
 
+def escape_lines() -> None:
+    """Let every line that is logged from now on go through :func:`escape_line`."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(escape_line)
+
+
 def escape_line(record: logging.LogRecord) -> bool:
-    """Escape what a log's line would make a terminal do: any library may log foreign text."""
+    """Escape what a log's line would make a terminal do, and take out the passwords of its URLs.
+
+    Any library may log foreign text, and Scrapy logs where a feed goes.
+    """
     line = record.getMessage()
-    if _ACTING.search(line):
-        record.msg, record.args = "\n".join(map(visible, line.split("\n"))), ()
+    shown = without_password(line)
+    if _ACTING.search(shown):
+        shown = "\n".join(map(visible, shown.split("\n")))
+    if shown is not line:
+        record.msg, record.args = shown, ()
     return True

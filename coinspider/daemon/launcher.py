@@ -6,15 +6,29 @@ from typing import Any
 
 import psycopg
 from scrapyd import Config
-from scrapyd.launcher import Launcher
+from scrapyd.launcher import Launcher, ScrapyProcessProtocol
 from twisted.internet import defer, reactor
 from twisted.internet.error import ProcessExitedAlready
 from twisted.logger import Logger
 
+from coinspider._compat import use_process_class
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs, JobWatch, job_arguments
+from coinspider.text import without_password
 
 log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
+
+
+class QuietProcess(ScrapyProcessProtocol):
+    """A job's process, whose arguments are logged without the passwords of feeds."""
+
+    args: list[str]
+
+    def log(self, level: str, action: str) -> None:
+        given = self.args
+        self.args = [without_password(argument) for argument in given]
+        super().log(level, action)
+        self.args = given
 
 
 class GracefulLauncher(Launcher):
@@ -25,6 +39,7 @@ class GracefulLauncher(Launcher):
 
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
+        use_process_class(QuietProcess)
         self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
         self.stopping = False
         self.failed_jobs = self._failed_jobs(config)

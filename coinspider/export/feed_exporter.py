@@ -47,7 +47,8 @@ class FeedExporter(ScrapyFeedExporter):
                 needed(*PACKAGES[name], f"a feed in the format {name}")
             if name in NOT_APPENDABLE and not options.get("overwrite") and _has_bytes(uri):
                 raise ConfigurationError(
-                    f"nothing can be appended to {uri}: -O replaces it, and .jsonl and .csv grow"
+                    f"nothing can be appended to {without_password(uri)}:"
+                    " -O replaces it, and .jsonl and .csv grow"
                 )
 
     def open_spider(self, spider: Spider) -> None:
@@ -77,7 +78,7 @@ class FeedExporter(ScrapyFeedExporter):
 
     def _fail(self, slot: FeedSlot, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        message = f"the feed {without_password(slot.uri)} could not be written: {reason}"
+        message = without_password(f"the feed {slot.uri} could not be written: {reason}")
         if slot.file:
             with contextlib.suppress(OSError):
                 slot.file.close()

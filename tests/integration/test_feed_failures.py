@@ -42,6 +42,13 @@ def test_feed_that_can_not_be_opened_stops_the_crawl_in_one_line(crawl, tmp_path
     assert "Traceback" not in done.stderr
 
 
+def test_password_of_a_feed_is_in_no_line(crawl):
+    done = crawl("-O", "ftp://me:s3cret@127.0.0.1:9/coins.csv", "-a", "pages=1", "-L", "DEBUG")
+    assert done.returncode == 1
+    assert "Error storing csv feed (250 items) in: ftp://127.0.0.1:9/coins.csv" in done.stderr
+    assert "s3cret" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["json", "xlsx", "parquet"])
 def test_nothing_is_appended_to_what_can_not_grow(crawl, tmp_path, name):
     feed = tmp_path / f"coins.{name}"

@@ -167,7 +167,8 @@ def test_link_in_a_circle_fails_and_is_named(scrapy, sandbox, tmp_path):
     url = f"{sandbox('--body', page).url}/coins/markets?vs_currency=usd"
     done = scrapy("crawl", "next", "-a", f"url={url}", "-a", "table=mine")
     assert done.returncode == 1
-    assert "page=1 leads back to a page that was read already" in last_line(done)
+    assert "the list goes on: none of the usual parameters brings a second page" in last_line(done)
+    assert "try -a pagination=next" in last_line(done)
 
 
 def test_list_without_end_fails(scrapy, others):

@@ -35,10 +35,11 @@ class Auto:
         if not found and (told := page.signs.says_end(len(page.records))):
             return Step(end=told)
         known = frozenset(map(bytes, page.records))
+        said = page.signs.says_more(len(page.records))
         if not found:
-            probe = _Probe(known, tuple(guesses(page)), page.signs.says_more(len(page.records)))
+            probe = _Probe(known, tuple(guesses(page)), said)
             return Step((replace(all_guesses(page), strategy=probe),))
-        return _Trial(known, _distinct([*found, *guesses(page)])).next_request()
+        return _Trial(known, _distinct([*found, *guesses(page)]), said).next_request()
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class _Probe:
 
     def following(self, page: AnsweredPage) -> Step:
         if page.error or not _is_known(page.records, self.known):
-            step = _Trial(self.known, _distinct(self.guesses)).next_request()
+            step = _Trial(self.known, _distinct(self.guesses), self.says_more).next_request()
             # All of them are guesses.
             return replace(step, is_repeat=True, strategy=None)
         if self.says_more:
@@ -97,6 +98,8 @@ class _Trial:
     takes_errors: ClassVar[bool] = True
     known: frozenset[bytes]
     candidates: tuple[Candidate, ...]
+    says_more: str | None = None
+    """What the first page says of others: nothing that was guessed can take that back."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
@@ -109,8 +112,10 @@ class _Trial:
 
     def following(self, page: AnsweredPage) -> Step:
         candidate, *others = self.candidates
-        if page.error or (page.records and _is_known(page.records, self.known)):
-            step = _Trial(self.known, tuple(others)).next_request()
+        is_nothing = not page.records and candidate.is_guess and self.says_more
+        is_same = page.records and _is_known(page.records, self.known)
+        if page.error or is_nothing or is_same:
+            step = _Trial(self.known, tuple(others), self.says_more).next_request()
             return replace(step, is_repeat=True)
         step = candidate.strategy.following(page)
         requests = tuple(replace(r, strategy=candidate.strategy) for r in step.requests)

@@ -23,6 +23,7 @@ class Candidate(NamedTuple):
     strategy: Pagination
     why: str
     second: PageRequest
+    is_guess: bool = False
 
     def note(self) -> str:
         """What was found out, for the log."""
@@ -48,12 +49,13 @@ def guesses(page: AnsweredPage) -> list[Candidate]:
     """The numbered strategies for which there are no signs, by the usual parameters."""
     names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
     found: list[Candidate] = []
+    why = "a guess"
     for where in _places(page):
-        numbered = [c for name in names for c in _page_numbers(page, name, "a guess", where)]
-        offsets = [_offset(page, name, 0, "a guess", where) for name in OFFSET_PARAMETERS.names]
+        numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
+        offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
         # page=1 before page=2: it tells from where pages count.
         found += [*numbered[:2], *offsets, *numbered[2:]]
-    return found
+    return [candidate._replace(is_guess=True) for candidate in found]
 
 
 def all_guesses(page: AnsweredPage) -> PageRequest:
