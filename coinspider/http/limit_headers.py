@@ -3,10 +3,13 @@
 ``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft in its old and new forms
 (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), ``RateLimit-*`` and
 ``X-RateLimit-*`` with ``Limit``, ``Remaining`` and ``Reset``: in seconds, or as a Unix time as
-GitHub has it (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+GitHub has it (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api); and
+``X-RateLimit-Limit-Minute`` and others of that kind, which the gateway Kong sends for many APIs
+(https://developer.konghq.com/plugins/rate-limiting/).
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -14,7 +17,8 @@ from typing import NamedTuple
 from scrapy.http import Response
 
 _PREFIXES = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
-_PAIR = re.compile(r'([a-z]+)="?([\w.]+)"?', re.I)
+_KONG = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86_400.0}
+_PAIR = re.compile(r'([a-z]+)="?([\w.-]+)"?', re.I)
 # 2001 as a Unix time in seconds, and the same in milliseconds: no wait is as long.
 _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
@@ -49,10 +53,16 @@ def _structured(response: Response) -> list[ToldLimit]:
     """``"name";r=29;t=31`` with the policy ``"name";q=30;w=60``; or ``limit=30, remaining=29``."""
     field, policy = _text(response, "RateLimit"), _text(response, "RateLimit-Policy")
     policies = {_name(item): _parameters(item) for item in policy.split(",")}
+    # A quota may be of other things than requests: of bytes.
+    others = {name for name, told in policies.items() if told.get("qu", "requests") != "requests"}
     if "remaining=" in field.lower():
         only = next(iter(policies.values()), {})
         return [_limit({"w": only.get("w", "")} | _parameters(field))]
-    return [_limit(policies.get(_name(item), {}) | _parameters(item)) for item in field.split(",")]
+    return [
+        _limit(policies.get(_name(item), {}) | _parameters(item))
+        for item in field.split(",")
+        if _name(item) not in others
+    ]
 
 
 def _name(item: str) -> str:
@@ -73,18 +83,46 @@ def _limit(values: dict[str, str]) -> ToldLimit:
 
 
 def _separate(response: Response, now: datetime) -> list[ToldLimit]:
-    policy = _parameters(_text(response, "RateLimit-Policy"))
-    return [
-        ToldLimit(
-            _count(_text(response, f"{prefix}-Limit").partition(",")[0]),
-            _count(_text(response, f"{prefix}-Remaining")),
-            _seconds(_text(response, f"{prefix}-Reset-After"))
-            or _until(_text(response, f"{prefix}-Reset"), now),
-            _seconds(policy.get("w")),
-        )
-        for prefix in _PREFIXES
-        if _text(response, f"{prefix}-Remaining") or _text(response, f"{prefix}-Limit")
-    ]
+    """A header for each value: one limit, or several that say of what seconds they are."""
+    policy = _by_window(_text(response, "RateLimit-Policy"))
+    return [limit for prefix in _PREFIXES for limit in _prefixed(response, prefix, policy, now)]
+
+
+def _prefixed(
+    response: Response, prefix: str, policy: Mapping[float | None, int], now: datetime
+) -> Iterator[ToldLimit]:
+    calls = _by_window(_text(response, f"{prefix}-Limit"))
+    remaining = _by_window(_text(response, f"{prefix}-Remaining"))
+    reset = _seconds(_text(response, f"{prefix}-Reset-After"))
+    if reset is None:
+        reset = _until(_text(response, f"{prefix}-Reset"), now)
+    if calls or remaining:
+        only = calls.get(None)
+        period = _window_of(only, {**policy, **calls})
+        yield ToldLimit(only, remaining.get(None), reset, period)
+    for window in filter(None, remaining):
+        yield ToldLimit(calls.get(window), remaining[window], None, window)
+    for name, seconds in _KONG.items():
+        if (of_name := _count(_text(response, f"{prefix}-Limit-{name}"))) is not None:
+            left = _count(_text(response, f"{prefix}-Remaining-{name}"))
+            yield ToldLimit(of_name, left, None, seconds)
+
+
+def _by_window(text: str) -> dict[float | None, int]:
+    """``100, 10;w=1``: calls by the seconds of their window, by ``None`` where none is said."""
+    found: dict[float | None, int] = {}
+    for item in text.split(","):
+        parameters = _parameters(item)
+        if (count := _count(item.partition(";")[0])) is not None:
+            found.setdefault(_seconds(parameters.get("w") or parameters.get("window")), count)
+    return found
+
+
+def _window_of(calls: int | None, windows: Mapping[float | None, int]) -> float | None:
+    """The window of that size; the only one there is where that one is not told."""
+    known = [window for window in windows if window]
+    same = [window for window in known if windows[window] == calls]
+    return same[0] if same else known[0] if len(known) == 1 else None
 
 
 def _text(response: Response, header: str) -> str:

@@ -11,23 +11,44 @@ from scrapy.http import Response
 from coinspider.http.limit_headers import told_limit
 
 WORDS_MAX = 200  # characters
-_MESSAGES = ("error_message", "message", "detail", "error_description", "error", "title", "reason")
+# A refusal only where a header says so. The first is of those who call on after many refusals:
+# https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
+_WITH_A_SIGN = (418, 403, 503)
+_MESSAGES = (
+    "error_message", "message", "detail", "error_description", "error", "title", "reason",
+    "info", "description", "msg",
+)  # fmt: skip
+_BELOW = ("status", "error", "errors", "err", "meta")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # some say fractions
+_LONGEST = 1e9  # seconds: whatever is beyond is as good
 _COMMENT = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>", re.S | re.I)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.S | re.I)
 _TAG = re.compile(r"<[^>]*>")
-# Of a limit that only time until the next month (or money) moves. A page about prices, which
-# CoinGecko names in each refusal, is not such a word.
-_MONTH = re.compile(r"\bmonth(ly|'s)?\b|\bcredits?\b", re.I)
-_QUOTA = re.compile(r"\bquota\b|(exceed|reach|used up|exhaust|limit\b)[^.]*\bplan\b", re.I)
-_SHORT = re.compile(r"(\b(per|every|an?) |/\s?)(s|sec|second|min|minute|h|hour)s?\b", re.I)
-_RATE = re.compile(r"\b(rate limit|too many requests)", re.I)
+# Of a limit that only time until the next month (or money) moves: a sentence that says that
+# something is used up, and what: of a month, or of no shorter time. A page about prices, which
+# CoinGecko names in each refusal, says neither.
+_SENTENCE = re.compile(r"[.!?;]+(?:\s|$)")
+_USED_UP = re.compile(
+    r"exceed|reach|us(ed|ing) up|used all|exhaust|deplet|consum|insufficient|not (enough|within)\b"
+    r"|(ran|run|are) out\b|out of\b|\bover\b|\bhit\b|\bno\b|\bleft\b|remain|limit\b",
+    re.I,
+)
+_TIME = re.compile(
+    r"(?P<month>\bmonth(ly|'s|s)?\b|/mo(nth)?\b|\bbilling (period|cycle)\b)"
+    r"|\b(hourly|daily|today|tomorrow)\b"
+    r"|(\b(per|every|each|an?|one|this|in)\s|/\s?)(\d+[ -]?)?"
+    r"(s|sec|second|m|min|minute|h|hr|hour|d|day)s?\b",
+    re.I,
+)
+_QUOTA = re.compile(r"\bcredits?\b|\bquota\b|\bplan\b", re.I)
+_RATE = re.compile(r"\brate[- ]?limit|too many (requests|calls)|throttl", re.I)
 
 
 def is_refusal(response: Response) -> bool:
     """Whether a server says by its status and its headers that it was asked too often."""
     if response.status == 429:
         return True
-    if response.status not in (403, 503):
+    if response.status not in _WITH_A_SIGN:
         return False
     told = told_limit(response, datetime.now(UTC))
     return "Retry-After" in response.headers or bool(told and told.remaining == 0)
@@ -37,10 +58,15 @@ def is_exhausted(response: Response) -> bool:
     """Whether the words of a refusal (401, 402, 403, 429) are of what a month or a plan allows."""
     if response.status not in (401, 402, 403, 429):
         return False
-    words = refusal_words(response)
-    if _SHORT.search(words):
+    return any(map(_is_of_the_month, _SENTENCE.split(refusal_words(response))))
+
+
+def _is_of_the_month(sentence: str) -> bool:
+    if not _USED_UP.search(sentence):
         return False
-    return bool(_MONTH.search(words) or (_QUOTA.search(words) and not _RATE.search(words)))
+    if time := _TIME.search(sentence):  # of several, the first says what the sentence is about
+        return bool(time["month"])
+    return bool(_QUOTA.search(sentence) and not _RATE.search(sentence))
 
 
 def retry_after(response: Response, now: datetime) -> float | None:
@@ -50,14 +76,15 @@ def retry_after(response: Response, now: datetime) -> float | None:
     """
     value = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
     try:
-        seconds = float(value) if value.isdecimal() else _until(value, now)
-    except (ValueError, TypeError):
+        said = float(value) if _NUMBER.fullmatch(value) else _until(value, now)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return seconds if seconds > 0 else None
+    return min(said, _LONGEST) if said > 0 else None
 
 
 def _until(http_date: str, now: datetime) -> float:
-    return (parsedate_to_datetime(http_date) - now).total_seconds()
+    moment = parsedate_to_datetime(http_date)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
 
 
 def refusal_words(response: Response) -> str:
@@ -80,6 +107,7 @@ def _message(body: Any) -> str:
         return next(filter(None, map(_message, body[:3])), "")
     if not isinstance(body, dict):
         return ""
-    own = (body[name] for name in _MESSAGES if isinstance(body.get(name), str))
-    below = (_message(body[n]) for n in ("status", "error", "errors", "meta") if n in body)
+    named = {str(name).lower(): value for name, value in body.items()}
+    own = (named[name] for name in _MESSAGES if isinstance(named.get(name), str))
+    below = (_message(named[name]) for name in _BELOW if name in named)
     return next(filter(None, [*own, *below]), "")

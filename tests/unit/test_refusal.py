@@ -32,6 +32,18 @@ def response(status: int = 429, body: object = b"", **headers: str) -> Response:
         pytest.param("119", 119.0, id="more than a minute"),
         pytest.param("Mon, 23 Nov 2026 12:00:30 GMT", 30.0, id="date"),
         pytest.param("Mon, 23 Nov 2026 11:59:00 GMT", None, id="past date"),
+        pytest.param("Monday, 23-Nov-26 12:00:30 GMT", 30.0, id="date of RFC 850"),
+        pytest.param("Mon Nov 23 12:00:30 2026", 30.0, id="date of asctime"),
+        pytest.param("Mon, 23 Nov 2026 14:00:30 +0200", 30.0, id="date elsewhere"),
+        pytest.param("Mon, 23 Nov 2026 12:00:30 -0000", 30.0, id="date without a zone"),
+        pytest.param("Sun, 23 Nov 9999 12:00:00 GMT", 1e9, id="far date"),
+        pytest.param("Mon, 23 Nov 99999 12:00:00 GMT", None, id="date that Python lacks"),
+        pytest.param("1.5", 1.5, id="fraction"),
+        pytest.param("86400", 86_400.0, id="a day"),
+        pytest.param("9" * 400, 1e9, id="huge"),
+        pytest.param("1e9", None, id="exponent"),
+        pytest.param("inf", None, id="infinity"),
+        pytest.param("٣٠", None, id="other digits"),
         pytest.param("0", None, id="zero"),
         pytest.param("-5", None, id="negative"),
         pytest.param("soon", None, id="nonsense"),
@@ -53,6 +65,8 @@ def test_retry_after_may_be_missing():
         pytest.param(response(503, Retry_After="3"), True, id="503 with Retry-After"),
         pytest.param(response(503), False, id="503 without"),
         pytest.param(response(403, Retry_After="3"), True, id="403 with Retry-After"),
+        pytest.param(response(418, Retry_After="3"), True, id="418 with Retry-After"),
+        pytest.param(response(418), False, id="418"),
         pytest.param(response(403, X_RateLimit_Remaining="0"), True, id="403 with no call left"),
         pytest.param(response(403, X_RateLimit_Remaining="7"), False, id="403 with calls left"),
         pytest.param(response(403, RateLimit='"a";r=0;t=9'), True, id="403 with the draft's r=0"),
@@ -73,6 +87,15 @@ def test_refusals_are_told_by_status_and_headers(given, refusal):
         pytest.param({"detail": "Request was throttled."}, "Request was throttled.", id="DRF"),
         pytest.param({"error": {"message": "Quota"}}, "Quota", id="nested"),
         pytest.param({"errors": [{"title": "Too many"}]}, "Too many", id="list"),
+        pytest.param({"Response": "Error", "Message": "Over the limit", "Type": 99},
+                     "Over the limit", id="CryptoCompare"),
+        pytest.param({"Data": {}, "Err": {"type": 99, "message": "Over it"}}, "Over it",
+                     id="CryptoCompare's newer API"),
+        pytest.param({"error": ["EAPI:Rate limit exceeded"]}, "EAPI:Rate limit exceeded",
+                     id="Kraken"),
+        pytest.param({"error": {"code": 104, "info": "Over"}}, "Over", id="info"),
+        pytest.param({"code": -1003, "msg": "Too much request weight used"},
+                     "Too much request weight used", id="Binance"),
         pytest.param({"code": 7}, "", id="no words"),
         pytest.param(b"<!-- a --><html><title>Access\n denied</title>x", "Access denied",
                      id="title"),
@@ -107,6 +130,84 @@ def test_words_are_one_short_line(body, words):
 )  # fmt: skip
 def test_the_end_of_the_months_calls_is_told_by_its_words(status, words, exhausted):
     assert is_exhausted(response(status, {"error": words})) is exhausted
+
+
+# The words of real APIs, and some that an API may well say.
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You've exceeded your monthly API call credits.",
+        "You have reached your monthly call credit limit. Please upgrade your plan.",
+        # https://coinmarketcap.com/api/documentation/v1/#section/Errors-and-Rate-Limits: 1010
+        "You've exceeded your API Key's monthly rate limit.",
+        "Monthly rate limit exceeded, please upgrade your account!",
+        "You have exceeded your monthly credit limit",
+        "Insufficient credits",
+        "Quota exceeded: Insufficient Usage Credits or Subscription",
+        "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC. Upgrade your"
+        " plan at https://rapidapi.com/",
+        "Your monthly usage limit has been reached. Please upgrade your Subscription Plan.",
+        "No API calls remaining this month",
+        "0 credits left",
+        "Not enough credits to make this call",
+        "Your credits are depleted",
+        "You are out of credits",
+        "The request quota of your API key is exhausted",
+        "You've used all credits of your plan",
+        "Usage limit of this billing period reached",
+        "You have reached the request limit of your current plan; please upgrade",
+        "You've exceeded the monthly quota of 10,000 calls (30 per minute are allowed).",
+        "Limit of 10000 calls/month reached",
+        "Too many requests: your plan's calls of this month are used up",
+        "The API key has hit its quota. Upgrade at https://example.com/plans",
+    ],
+)
+def test_words_of_a_month_of_a_quota_or_of_a_plan_are_understood(status, words):
+    assert is_exhausted(response(status, {"status": {"error_code": 1010, "error_message": words}}))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # https://coinmarketcap.com/api/documentation/v1/#section/Errors-and-Rate-Limits
+        pytest.param("You've exceeded your API Key's HTTP request rate limit. Rate limits reset"
+                     " every minute.", id="CoinMarketCap 1008"),
+        pytest.param("You've exceeded your API Key's daily rate limit.", id="CoinMarketCap 1009"),
+        pytest.param("You've hit an IP rate limit.", id="CoinMarketCap 1011"),
+        pytest.param("Your API Key subscription plan doesn't support this endpoint.",
+                     id="CoinMarketCap 1006"),
+        pytest.param("You are over your rate limit please upgrade your account!",
+                     id="CryptoCompare"),
+        pytest.param("This request is limited to PRO API subscribers", id="CoinGecko 10005"),
+        pytest.param("Your request exceeds the allowed time range. Public API users are limited to"
+                     " the past 365 days. Upgrade to a paid plan", id="CoinGecko 10012"),
+        pytest.param("You have exceeded the DAILY quota for Requests on your current plan, BASIC.",
+                     id="RapidAPI's day"),
+        pytest.param("You have exceeded the rate limit per minute for your plan, BASIC, by the API"
+                     " provider", id="RapidAPI's minute"),
+        pytest.param("EAPI:Rate limit exceeded", id="Kraken"),
+        pytest.param("Too much request weight used; current limit is 6000 request weight per 1"
+                     " MINUTE.", id="Binance"),
+        pytest.param("API rate limit exceeded for 203.0.113.7", id="Kong, GitHub"),
+        pytest.param("Request was throttled. Expected available in 31 seconds.", id="Django"),
+        pytest.param("Too Many Requests", id="nginx"),
+        pytest.param("Our standard API rate limit is 25 requests per day. Please subscribe to any"
+                     " of the premium plans", id="Alpha Vantage"),
+        pytest.param("Rate limit exceeded: 5 credits a call, 30 calls a minute",
+                     id="a call's price"),
+        pytest.param("You exceeded 30 calls/min of your monthly plan", id="minute before month"),
+        pytest.param("Slow down. Monthly plans allow more.", id="an offer"),
+        pytest.param("No more calls today; quota resets tomorrow", id="today"),
+        pytest.param("You have reached the hourly limit of your plan", id="hourly"),
+        pytest.param("Quota of 100 requests per 10 seconds exceeded", id="ten seconds"),
+        pytest.param("Invalid API key", id="wrong key"),
+        pytest.param("The plan of this key does not have this endpoint", id="another plan"),
+    ],
+)  # fmt: skip
+def test_words_of_a_shorter_time_or_of_something_else_are_no_used_up_month(words):
+    for status in (401, 402, 403, 429):
+        assert not is_exhausted(response(status, {"error": words}))
 
 
 def test_wrong_key_of_coingecko_is_no_used_up_credit():
