@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -12,15 +13,27 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import new_database, postmaster, server_directory
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
+# Hundreds of processes would compile the same modules again, and each worker the tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-def pytest_xdist_auto_num_workers() -> int:
-    """More workers than cores: most tests wait for other processes."""
-    return (os.cpu_count() or 1) + 2
+# A slow machine fails nothing, and nothing is kept from run to run.
+settings.register_profile(
+    "anywhere", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("anywhere")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More workers than cores: most tests wait for other processes, but for those in unit/."""
+    is_unit = all("unit" in Path(place).parts for place in config.args)
+    return (os.cpu_count() or 1) + (0 if is_unit else 2)
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def drawn_page():
     """Records of all kinds by their ids."""
     page = {}
 
-    @settings(deadline=None, database=None, max_examples=RECORD_COUNT)
+    @settings(max_examples=RECORD_COUNT)
     @given(records(), st.integers(0, 20))
     def draw(record, place):
         kind, texts = record

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coinspider.export.chart import HEIGHT, chart_lines
@@ -46,7 +46,6 @@ def test_few_points_are_no_chart(values):
     assert chart_lines(points(*values), TableStyle(60)) == ["too few points for a chart"]
 
 
-@settings(deadline=None, database=None)
 @given(st.lists(st.decimals(-(10**30), 10**30, allow_nan=False), min_size=2, max_size=90),
        st.integers(60, 200), st.sampled_from(["utf-8", "ascii"]))  # fmt: skip
 def test_any_values_fit_the_width_and_the_encoding(values, width, encoding):

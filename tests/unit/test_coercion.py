@@ -30,7 +30,7 @@ AMOUNTS = [
 TIMES = ["ath_date", "atl_date", "last_updated"]
 NULLABLE = [*AMOUNTS, *TIMES, "market_cap_rank", "image"]
 MOMENT = '"2025-01-20T07:16:25.271Z"'
-PROPERTY = settings(deadline=None, database=None, max_examples=150)
+PROPERTY = settings(max_examples=150)
 
 
 def record_text(**texts: str) -> str:

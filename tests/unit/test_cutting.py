@@ -148,7 +148,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, database=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         json_values.map(lambda value: json.dumps(value, ensure_ascii=False).encode()), max_size=4

@@ -31,7 +31,7 @@ COINS = st.builds(
     ath_date=st.none() | TIMES, extra=st.just(Raw(b'{"a":1.50}')),
 )  # fmt: skip
 LISTS = st.lists(COINS, min_size=1, max_size=5)
-each_list = settings(deadline=None, database=None, max_examples=30)
+each_list = settings(max_examples=30)
 
 
 def export(exporter_class, items):

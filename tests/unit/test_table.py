@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -129,7 +129,6 @@ def test_table_without_values_has_its_header(rows):
 SIZES = st.builds(lambda least, more: (least, least + more), st.integers(1, 60), st.integers(0, 60))
 
 
-@settings(deadline=None, database=None)
 @given(st.lists(SIZES, min_size=1, max_size=12), st.integers(1, 200), st.integers(1, 3))
 def test_columns_fit_or_are_needed(sizes, width, needed):
     columns = [ColumnSize(str(n), least, natural) for n, (least, natural) in enumerate(sizes)]

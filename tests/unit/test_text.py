@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coinspider.text import readable_number, visible, without_formula, without_password
@@ -34,7 +34,6 @@ def test_number_is_short_and_shows_its_magnitude(number, text):
     assert readable_number(Decimal(number)) == text
 
 
-@settings(deadline=None, database=None)
 @given(st.decimals(-(10**30), 10**30, allow_nan=False, allow_infinity=False))
 def test_text_stands_for_the_number_to_six_digits(number):
     def zeros(found):
@@ -64,7 +63,6 @@ def test_text_from_outside_has_nothing_hidden_in_it(text, seen):
     assert visible(text) == seen
 
 
-@settings(deadline=None, database=None)
 @given(st.text(st.characters(codec=None)))
 def test_any_text_can_be_written_on_one_line(text):
     assert len(visible(text).splitlines()) <= 1
