@@ -16,7 +16,7 @@ from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
-from coinspider.records.coercion import coerce
+from coinspider.records.coercion import coerce, prepare
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
@@ -52,6 +52,9 @@ class CoercePipeline:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         return cls(crawler)
+
+    def prepare_records(self, records: list[Record]) -> None:
+        prepare(records, self.digits_max)
 
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record):

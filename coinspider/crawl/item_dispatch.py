@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 from typing import Any, Self
 
+from msgspec import Raw
 from pydispatch.dispatcher import getAllReceivers, liveReceivers
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
@@ -20,13 +21,14 @@ from coinspider._compat import is_ending, pipeline_methods
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import RejectedRecordError
 from coinspider.records.keys import record_keys
-from coinspider.records.record import Page, Record
+from coinspider.records.record import Page, Record, Source
 from coinspider.stats import DROPPED_STAT
 
 logger = logging.getLogger(__name__)
 
-# After this many records the event loop has its turn, above all to send the next page's request.
-TURN = 25
+# So many records are prepared at once. After them the event loop has its turn, above all to send
+# the next page's request.
+TURN = 50
 # None is what a pipeline without a return gives.
 _NONE_LEFT = object()
 # A crawl that is to end does so with its page, unless more records than these are left of it.
@@ -51,10 +53,19 @@ class PageMiddleware:
         return pipeline_methods(self.crawler)
 
     @cached_property
+    def owners(self) -> list[Any]:
+        return [getattr(method, "__self__", None) for method in self.pipelines]
+
+    @cached_property
+    def preparing(self) -> list[Callable[[list[Record]], None]]:
+        """What a pipeline does with records of a page before each of them comes to it alone."""
+        return [owner.prepare_records for owner in self.owners if hasattr(owner, "prepare_records")]
+
+    @cached_property
     def storing(self) -> int:
         """The place of the pipeline that stores: what one behind it drops is stored already."""
-        owners = [getattr(method, "__self__", None) for method in self.pipelines]
-        return next((n for n, it in enumerate(owners) if getattr(it, "stores", False)), len(owners))
+        stores = (n for n, owner in enumerate(self.owners) if getattr(owner, "stores", False))
+        return next(stores, len(self.owners))
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -77,24 +88,33 @@ class PageMiddleware:
     async def _process_page(self, page: Page, response: Response) -> None:
         listened = self._is_listened_to(signals.item_scraped)
         scraped = 0
-        source = page.source
-        repeated = page.repeated
-        if repeated is None:
-            keys = record_keys(page.texts, source.item_class, source.constants)
-            repeated = crawl_state(self.crawler).seen.add(keys)
-        for number, text in enumerate(page.texts):
-            if number % TURN == 0:
-                await asyncio.sleep(0)
-                if len(page.texts) - number > LEFT_MAX and is_ending(self.crawler):
-                    break
-            item = await self._process_record(Record(text, source, repeated[number]), response)
-            if item is _NONE_LEFT:
-                continue
-            scraped += 1
-            if listened:
-                await self._send(signals.item_scraped, item, response)
+        repeated = self._repeated(page)
+        for start in range(0, len(page.texts), TURN):
+            await asyncio.sleep(0)
+            if len(page.texts) - start > LEFT_MAX and is_ending(self.crawler):
+                break
+            part = slice(start, start + TURN)
+            for record in self._prepared(page.source, page.texts[part], repeated[part]):
+                item = await self._process_record(record, response)
+                if item is _NONE_LEFT:
+                    continue
+                scraped += 1
+                if listened:
+                    await self._send(signals.item_scraped, item, response)
         if scraped and not listened:
             self.crawler.stats.inc_value("item_scraped_count", scraped)
+
+    def _repeated(self, page: Page) -> list[bool]:
+        if page.repeated is not None:
+            return page.repeated
+        keys = record_keys(page.texts, page.source.item_class, page.source.constants)
+        return crawl_state(self.crawler).seen.add(keys)
+
+    def _prepared(self, source: Source, texts: list[Raw], repeated: list[bool]) -> list[Record]:
+        records = [Record(text, source, came) for text, came in zip(texts, repeated, strict=True)]
+        for prepare in self.preparing:
+            prepare(records)
+        return records
 
     async def _process_record(self, record: Record, response: Response) -> Any:
         """What the last pipeline returns; ``_NONE_LEFT`` where one has dropped it or failed."""

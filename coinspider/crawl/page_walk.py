@@ -75,7 +75,7 @@ class PageWalk(PageFailures):
             logger.info("%s", step.note, extra={"spider": self})
         keys = [] if step.is_repeat else self.keys(page)
         seen = crawl_state(self.crawler).seen
-        if page.request.number > 1 and keys and all(seen.repeated(keys)):
+        if page.request.number > 1 and keys and seen.has_all(keys):
             reason = "it holds nothing that was not on an earlier page" + self.hint(page)
             yield self.retry_or_fail(request, reason, times=1)
             return

@@ -74,6 +74,10 @@ class SeenKeys:
             before.add(mark)
         return found
 
+    def has_all(self, keys: Sequence[Key | None]) -> bool:
+        """Whether a page holds nothing new; its first record nearly always says that it does."""
+        return all(self.repeated(keys[:1])) and all(self.repeated(keys))
+
     def sample(self, count: int) -> list[Key]:
         """Up to ``count`` keys, of pages that are far from each other."""
         if not self.lines:

@@ -34,6 +34,14 @@ class Source(Struct, frozen=True):
     """Fields of the item that the record itself does not carry, by name."""
 
 
+class Made(Struct):
+    """An item that was made at once with those of other records, and what it was made of."""
+
+    text: Raw
+    source: Source
+    item: TableItem
+
+
 class Record(Struct):
     """One record of a page, its text untouched."""
 
@@ -41,6 +49,7 @@ class Record(Struct):
     source: Source
     repeated: bool = False
     """Whether a record of the same key came earlier in the same crawl."""
+    made: Made | None = None
 
 
 class Page(Struct):
@@ -68,7 +77,7 @@ def split_page(body: bytes) -> list[Raw]:
 
 def _check_count(body: bytes) -> None:
     """64 MB of ``1,1,1`` would be gigabytes as a list."""
-    if body.count(b",") <= COMMAS_MAX:
+    if len(body) <= COMMAS_MAX or body.count(b",") <= COMMAS_MAX:
         return
     for number, _ in enumerate(_outer_cuts(body.strip())):
         if number > PAGE_RECORDS_MAX:
