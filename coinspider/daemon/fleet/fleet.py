@@ -20,6 +20,7 @@ from coinspider.errors import ConfigurationError
 
 log = Logger()
 NODE_TIMEOUT = 20.0  # seconds
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
 
 
 class Fleet:
@@ -124,7 +125,9 @@ def _default_name(config: Config) -> str:
 
 def _default_url(config: Config) -> str:
     address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    return f"http://{address}:{_port(config)}"
+    # Of an address that stands for all of a machine's, only the machine's name leads there.
+    host = socket.gethostname() if address in _ALL_ADDRESSES else address
+    return f"http://{host}:{_port(config)}"
 
 
 def _port(config: Config) -> str:

@@ -1,0 +1,74 @@
+"""``deploy/compose.fleet.yaml`` fits ``compose.yaml``, the image and the extra of the package.
+
+The file was also validated by the schema of the Compose Specification; that is no package.
+"""
+
+import configparser
+import tomllib
+
+import pytest
+import yaml
+
+from coinspider.daemon.fleet.setup import uses_fleet
+from tests.helpers.processes import PROJECT
+
+FLEET = yaml.safe_load((PROJECT / "deploy/compose.fleet.yaml").read_text())
+ONE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
+SERVICES = FLEET["services"]
+NODES = {name: service for name, service in SERVICES.items() if name != "postgresql"}
+OWN = {"hostname", "ports", "volumes"}
+# What may differ from the one scrapyd of compose.yaml.
+DIFFERENT = {*OWN, "build", "image", "configs"}
+
+
+def without(service, keys):
+    return {key: value for key, value in service.items() if key not in keys}
+
+
+def test_there_are_three_nodes_that_differ_in_name_port_and_volume_only():
+    assert len(NODES) == 3
+    first, *others = (without(node, OWN) for node in NODES.values())
+    assert all(other == first for other in others)
+    for key in OWN:
+        assert len({str(node[key]) for node in NODES.values()}) == 3
+
+
+def test_node_is_as_safe_as_the_one_of_compose_yaml():
+    [one] = [service for name, service in ONE["services"].items() if name != "postgresql"]
+    for node in NODES.values():
+        assert without(node, DIFFERENT) == without(one, DIFFERENT)
+    assert SERVICES["postgresql"] == ONE["services"]["postgresql"]
+
+
+@pytest.mark.parametrize("kind", ["secrets", "volumes", "configs"])
+def test_what_a_service_names_is_defined(kind):
+    used = set()
+    for service in SERVICES.values():
+        for entry in service.get(kind, []):
+            used.add(entry["source"] if isinstance(entry, dict) else entry.partition(":")[0])
+    assert used == FLEET[kind].keys()
+
+
+def test_nodes_are_of_a_fleet_and_know_its_names():
+    class Config:
+        cp = configparser.ConfigParser()
+
+        def get(self, option, default):
+            return self.cp.get("scrapyd", option, fallback=default)
+
+    config = Config()
+    config.cp.read_string(FLEET["configs"]["node"]["content"])
+    assert uses_fleet(config)
+    assert config.get("hosts_allowed", "").split() == [*NODES]
+
+
+def test_image_has_the_packages_of_the_extra():
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    [package] = pyproject["project"]["optional-dependencies"]["fleet"]
+    for node in NODES.values():
+        assert node["build"]["args"] == {"EXTRA_PACKAGES": package}
+    assert f"EXTRA_PACKAGES='{package}'" in (PROJECT / "deploy/kubernetes.yaml").read_text()
+    assert (
+        'pip install --disable-pip-version-check --no-cache-dir "$EXTRA_PACKAGES"'
+        in (PROJECT / "Containerfile").read_text()
+    )
