@@ -32,8 +32,11 @@ VERSIONS = {
 
 
 @contextmanager
-def server_of_version(version: str) -> Iterator[str]:
-    """A new server of that version, on a Unix socket; the URL of its first database."""
+def server_of_version(version: str, address: str = "") -> Iterator[str]:
+    """A new server of that version, on a Unix socket; the URL of its first database.
+
+    At ``address``, too, where one is given: everybody may connect.
+    """
     programs = VERSIONS[version]
     with TemporaryDirectory(prefix="coinspider-") as directory:
         Path(directory).chmod(0o777)
@@ -48,9 +51,12 @@ def server_of_version(version: str) -> Iterator[str]:
             )  # fmt: skip
 
         run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
+        if address:
+            with (data / "pg_hba.conf").open("a") as access:
+                access.write("host all all all trust\n")
+        places = f"-c listen_addresses={address} -c unix_socket_directories={directory}"
         control = [programs / "pg_ctl", "-D", data, "-w"]
-        run(*control, "start", "-l", Path(directory, "log"), "-o", options)
+        run(*control, "start", "-l", Path(directory, "log"), "-o", f"{places} -c fsync=off")
         try:
             yield f"postgresql://postgres@/postgres?host={directory}"
         finally:
