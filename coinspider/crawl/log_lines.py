@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from typing import Any, Self
 
-from scrapy import Spider, signals
+from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
+from coinspider.crawl.page_failures import PageFailures
 from coinspider.records.record import Record
 from coinspider.records.rejected_record import storable
 from coinspider.text import visible, without_password
@@ -90,6 +91,15 @@ class PageLogFormatter(LogFormatter):
                 "item": visible(storable(bytes(item.text)[:200])),
                 "url": item.source.url,
             }
+        return result
+
+    def download_error(
+        self, failure: Failure, request: Request, spider: Spider, errmsg: str | None = None
+    ) -> LogFormatterResult:
+        """What fails the crawl has its own line; Scrapy's has a traceback of other libraries."""
+        result = super().download_error(failure, request, spider, errmsg)
+        if isinstance(spider, PageFailures):
+            result["level"] = logging.DEBUG
         return result
 
     def _is_new(self, reason: str) -> bool:
