@@ -12,41 +12,57 @@ _PAST_THE_END = re.compile(r"page|offset|skip|range|past|beyond|exceed|too (larg
 
 
 class Doubt(NamedTuple):
-    """Why the end is not believed; what to ask for again, and how often, before that counts."""
+    """Why the end is not believed; what to ask for again, once or as often as a page that fails,
+    before that counts."""
 
     reason: str
     request: Request | None = None
-    times: int | None = None
+    once: bool = False
     fails: bool = True
 
 
-def doubt(log: PageLog, known_pages: int | None, may_be_empty: bool = False) -> Doubt | None:
+def doubt(
+    log: PageLog, known_pages: int | None, may_be_empty: bool = False, told: str | None = None
+) -> Doubt | None:
     """What speaks against the end; ``None`` where it is well seen.
 
-    ``known_pages`` is how many pages the last complete crawl of the same list had.
+    ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is what
+    tells that all came.
     """
     if (hole := log.hole()) is not None:
         end = log.ends[hole]
         again = None if end.is_error else end.request
         return Doubt(f"{end.evidence}, and yet page {log.last} has records", again)
-    end = log.ends[min(number for number in log.ends if number >= log.last)]
+    number = min(number for number in log.ends if number >= log.last)
+    end = log.ends[number]
     if end.is_final:
         return None
     if not log.record_count and not (may_be_empty or log.says_nothing):
-        return Doubt("the first page has no records", end.request, times=1)
-    return _doubt_of_end(end, log, known_pages) or _doubt_of_key(log)
+        return Doubt("the first page has no records", end.request, once=True)
+    found = _doubt_of_end(end, log) or _doubt_of_key(log)
+    return found or (None if told else _doubt_of_silence(end, log, known_pages))
 
 
-def _doubt_of_end(end: End, log: PageLog, known_pages: int | None) -> Doubt | None:
+def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
     again = end.request if end.is_empty else None
     if shortage := log.shortage(end.is_numbered):
         return Doubt(f"{shortage}; {end.evidence}", again)
     if end.is_error and not _is_past_the_end(end, log):
         return Doubt(end.evidence)
-    if again and not log.least_total and log.last < (known_pages or 0):
-        reason = f"the last complete crawl had {known_pages} pages, this one {log.last}"
-        return Doubt(reason, again, times=1, fails=False)
     return None
+
+
+def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt | None:
+    """An empty page is asked for once more; as often as one that fails, where more is known.
+
+    So is an error that says that there is no such page: others say it of a page that there is.
+    """
+    if not (end.is_empty and end.is_numbered) or end.is_told:
+        return None
+    if not end.is_error and log.last < (known_pages or 0):
+        reason = f"the last complete crawl had {known_pages} pages, this one {log.last}"
+        return Doubt(reason, end.request, fails=False)
+    return Doubt(end.evidence, end.request, once=True, fails=False)
 
 
 def _doubt_of_key(log: PageLog) -> Doubt | None:

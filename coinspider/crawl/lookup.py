@@ -1,27 +1,26 @@
 """Asking an API for records by their keys, to know whether it has them at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from scrapy import Request
 from scrapy.http import Response
 
 from coinspider.crawl.page_reading import read_page
-from coinspider.crawl.page_walk import PageWalk
+from coinspider.crawl.places import Places
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import PageError
-from coinspider.http.pagination import PageRequest
+from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.cutting import parse_cut
-from coinspider.records.keys import Key, record_keys
-from coinspider.records.record import Page, Source
-from coinspider.records.table_item import TableItem
-from coinspider.stats import FOUND_STAT, LOOKUP_STAT, RECORD_STAT
+from coinspider.records.keys import Key
+from coinspider.records.record import Page
+from coinspider.stats import LOOKUP_STAT
 
-# Records that are there for certain are asked for with each call: an answer without them is none.
+# Records that are there for certain are asked for with each call, one of them before and one after
+# the others: an answer without them is none, or was cut.
 WITNESSES = 3
 
 
-class LookupSpider(PageWalk):
+class LookupSpider(Places):
     """A spider whose API may be asked for a list of keys.
 
     Where it may, the spider sets :attr:`lookup_size` and has :meth:`lookup_url`.
@@ -30,8 +29,6 @@ class LookupSpider(PageWalk):
     lookup_size = 0
     """How many keys one call may name; 0 where the API can't be asked so."""
     records: str
-    item_class: type[TableItem] | None
-    constants: Mapping[str, Any]
 
     def lookup_url(self, keys: Sequence[Key]) -> str:
         """The URL that answers those of these records that there are, all on one page."""
@@ -41,33 +38,61 @@ class LookupSpider(PageWalk):
         """Whether the URL can name this key."""
         return True
 
-    def lookup_request(self, keys: Sequence[Key]) -> Request:
-        witnesses = crawl_state(self.crawler).seen.sample(WITNESSES)
+    def keys_a_call(self) -> int:
+        """How many keys to ask for at once, besides the witnesses."""
+        limit = self.page_log.chain and self.page_log.chain.limit
+        size = min(self.lookup_size, limit) if limit else self.lookup_size
+        return max(1, size - WITNESSES)
+
+    def lookup_request(self, keys: Sequence[Key], turn: int = 0) -> Request:
+        """A call for these keys; another ``turn`` has other witnesses."""
+        witnesses = crawl_state(self.crawler).seen.around(min(keys), max(keys), turn)
         request = self.page_request(PageRequest(self.lookup_url([*witnesses, *keys])))
         named = {"keys": keys, "witnesses": witnesses}
-        return request.replace(callback=self.looked_up, cb_kwargs=named)
+        meta = {**request.meta, "dont_cache": True}
+        return request.replace(callback=self.looked_up, cb_kwargs=named, meta=meta)
 
     def looked_up(
         self, response: Response, keys: Sequence[Key], witnesses: Sequence[Key]
     ) -> Iterator[Request | Page]:
         """Store what came; what did not come is not there, where the answer is to be believed."""
-        assert self.item_class
+        assert response.request
         try:
             page = read_page(response, PageRequest(response.url, cut=parse_cut(self.records)))
         except PageError as error:
             yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
-        found = record_keys(page.records, self.item_class, self.constants)
-        is_ignored = not set(found).issubset([*keys, *witnesses])
-        if set(found).isdisjoint(witnesses) and not is_ignored:
-            reason = "it has none of the records that were on the pages a moment ago"
-            yield self.retry_or_fail(response.request, reason)
+        found = self.keys(page)
+        if not set(found).issubset([*keys, *witnesses]):
+            yield from self._answered_others(response.request, keys)
+            return
+        if not set(found).issuperset(witnesses):
+            reason = "it does not have all records that were on the pages a moment ago"
+            yield self._with_other_witnesses(response.request, keys, reason)
             return
         self.crawler.stats.inc_value(LOOKUP_STAT)
-        if is_ignored:
-            crawl_state(self.crawler).lookup_ignored = True
-        wanted = set(keys)
-        texts = [text for text, key in zip(page.records, found, strict=True) if key in wanted]
-        self.crawler.stats.inc_value(RECORD_STAT, len(texts))
-        self.crawler.stats.inc_value(FOUND_STAT, len(texts))
-        yield Page(texts, Source(response.url, self.item_class, self.constants))
+        yield from self._believed(page, keys, found)
+
+    def _believed(
+        self, page: AnsweredPage, keys: Sequence[Key], found: Sequence[Key | None]
+    ) -> Iterator[Page]:
+        crawl_state(self.crawler).gone.update(set(keys).difference(found))
+        yield from self.unseen_records(page, found, found=True)
+
+    def _answered_others(self, request: Request, keys: Sequence[Key]) -> Iterator[Request]:
+        """Once it may be a page from a cache; twice the API does not know such a list of keys."""
+        reason = "it has records that were not asked for"
+        if not request.meta.get("answered_others"):
+            again = self._with_other_witnesses(request, keys, reason)
+            again.meta["answered_others"] = True
+            yield again
+            return
+        self.crawler.stats.inc_value(LOOKUP_STAT)
+        crawl_state(self.crawler).lookup_ignored = True
+        yield from self.place_requests(keys)
+
+    def _with_other_witnesses(self, request: Request, keys: Sequence[Key], reason: str) -> Request:
+        """The call once more: those that it was to have may be gone since."""
+        again = self.retry_or_fail(request, reason)
+        other = self.lookup_request(keys, again.meta["retry_times"])
+        return again.replace(url=other.url, cb_kwargs=other.cb_kwargs)

@@ -105,18 +105,25 @@ class PageFailures(Spider):
         following.meta["redirect_times"] = times
         if page is None:
             return following.replace(callback=request.callback, cb_kwargs=request.cb_kwargs)
-        return following
+        return following.replace(callback=request.callback)
 
     def retry_or_fail(
         self, request: Request | None, reason: str, times: int | None = None
     ) -> Request:
         """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``)."""
         assert request
-        # Scrapy logs it, and names a stat after it, as it is.
-        shown = visible(reason)
-        retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
+        retry = self.retry(request, reason, times)
         if retry is None:
             raise self.page_failure(request, reason)
+        return retry
+
+    def retry(self, request: Request, reason: str, times: int | None = None) -> Request | None:
+        """The same request once more, past Scrapy's cache: it has the answer that is in doubt."""
+        # Scrapy logs the reason, and names a stat after it, as it is.
+        shown = visible(reason)
+        retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
+        if retry:
+            retry.meta["dont_cache"] = True
         return retry
 
     def page_failure(self, request: Request, reason: str) -> Exception:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec import Raw
 from scrapy import Request
 
+from coinspider.crawl.page_chain import PageChain
 from coinspider.http.pagination import AnsweredPage
 from coinspider.records.keys import Key
 
@@ -25,6 +26,8 @@ class End(NamedTuple):
     """Whether the page's number tells how much of the list came before it."""
     is_final: bool
     """Whether the rest of the list is not wanted."""
+    is_told: bool = False
+    """Whether the page itself says that it is the last one."""
 
 
 @dataclass
@@ -42,6 +45,12 @@ class PageLog:
     least_total: int | None = None
     least_pages: int | None = None
     total_name: str = ""
+    chain: PageChain | None = None
+    """How the pages join, for a list in the order of its keys."""
+    asked_again: set[tuple[int, str]] = field(default_factory=set)
+    """The numbers of pages that were asked for once more, each with what for."""
+    is_cached: bool = False
+    """Whether pages come from Scrapy's cache: they come the same when they are asked for again."""
     says_nothing: bool = False
     """Whether a page says that there are no records at all."""
 
@@ -58,6 +67,8 @@ class PageLog:
         """Add a page that came; its keys, where they could be read."""
         self.counts[page.request.number] = len(page.records)
         self.ends.pop(page.request.number, None)
+        if self.chain:
+            self.chain.note(page.request.number, keys)
         if self.contents is not None and len(self.contents) < KEYS_MAX:
             self._note_contents(keys, page.records)
         self._note_totals(page)

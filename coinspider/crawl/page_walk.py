@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scrapy import Request
-from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 
-from coinspider.crawl.end_of_list import doubt
+from coinspider.crawl.end_of_list import Doubt, doubt
 from coinspider.crawl.failure import fail_crawl, note_failure
 from coinspider.crawl.page_failures import PageFailures
 from coinspider.crawl.page_log import End, PageLog
@@ -74,10 +73,8 @@ class PageWalk(PageFailures):
         if step.note:
             logger.info("%s", step.note, extra={"spider": self})
         keys = [] if step.is_repeat else self.keys(page)
-        seen = crawl_state(self.crawler).seen
-        if page.request.number > 1 and keys and seen.has_all(keys):
-            reason = "it holds nothing that was not on an earlier page" + self.hint(page)
-            yield self.retry_or_fail(request, reason, times=1)
+        if again := self.try_misfit_again(page, keys, request):
+            yield again
             return
         failure: CloseSpider | None = None
         try:
@@ -89,23 +86,59 @@ class PageWalk(PageFailures):
         except CloseSpider as error:
             failure = error
         if not step.is_repeat and (records := self.page_of_records(page)):
-            records.repeated = seen.add(keys)
+            records.repeated = crawl_state(self.crawler).seen.add(keys)
             yield records
         if failure:
             raise failure
+
+    def try_misfit_again(
+        self, page: AnsweredPage, keys: list[Key | None], request: Request
+    ) -> Request | None:
+        """A retry for a page that can't be right; raises what ends the crawl the second time."""
+        reason = self.misfit(page, keys)
+        if reason is None:
+            return None
+        again = self.once_more(request, reason, "misfit")
+        if again is None:
+            raise self.page_failure(request, reason)
+        return again
+
+    def misfit(self, page: AnsweredPage, keys: list[Key | None]) -> str | None:
+        """Why a page can't be the one that was asked for."""
+        number, chain = page.request.number, self.page_log.chain
+        if number > 1 and keys and crawl_state(self.crawler).seen.has_all(keys):
+            return "it holds nothing that was not on an earlier page" + self.hint(page)
+        fall = chain.fall(number, keys) if chain else None
+        return f"it is out of order: {fall}" if fall else None
+
+    def once_more(self, request: Request, reason: str, what: str) -> Request | None:
+        """A retry for a doubt, ``None`` where this page had one for the same already."""
+        asked = request.cb_kwargs["page"].number, what
+        if asked in self.page_log.asked_again:
+            return None
+        self.page_log.asked_again.add(asked)
+        return self.retry(request, reason, request.meta.get("retry_times", 0) + 1)
+
+    def came_all(self) -> str | None:
+        """That all came that there is, where something tells."""
+        return self.page_log.reached_total()
+
+    def second_reading(self) -> Request | None:
+        """A request for a page that is worth one, before the end is believed."""
+        return None
 
     def step_after(self, page: AnsweredPage) -> Step:
         """What the strategy says, unless a page without records comes after all that there are.
 
         CKAN's has a link to a next page without end.
         """
-        if page.request.number > 1 and not page.records and (told := self.page_log.reached_total()):
+        if page.request.number > 1 and not page.records and (told := self.came_all()):
             return Step(end=told)
         return self.strategy(page.request).following(page)
 
     def may_be_past_the_end(self, page: PageRequest, status: int) -> bool:
         """Whether an error of a second or later page may stand for the end of the list."""
-        if self.page_log.reached_total():
+        if self.came_all():
             return True
         return status in PAST_THE_END and self.takes_errors(page)
 
@@ -161,32 +194,44 @@ class PageWalk(PageFailures):
             request,
             step.end,
             is_empty=not page.records,
-            is_error=bool(page.error) and not self.page_log.reached_total(),
+            is_error=bool(page.error) and not self.came_all(),
             is_numbered=self.takes_errors(page.request),
             is_final=step.is_final,
+            is_told=bool(page.signs.says_last or page.signs.no_link),
         )
 
     def lost(self, message: str) -> CloseSpider:
         return note_failure(self.crawler, "pagination_unknown", f"the list goes on: {message}")
 
     def requests_done(self) -> None:
-        """Believe the end, or ask again for the page that it rests on."""
+        """Believe the end, or ask again for the pages that it rests on."""
         state, log = crawl_state(self.crawler), self.page_log
         if state.failure or state.end_reached or not log.ends:
             return
-        found = doubt(log, state.known_pages, may_be_empty=bool(state.since))
-        if found and found.request:
-            again = get_retry_request(
-                found.request, spider=self, reason=found.reason, max_retry_times=found.times
-            )
-            if again:
-                self.crawler.engine.crawl(again)
-                raise DontCloseSpider
+        may_be_empty, told = bool(state.since), self.came_all()
+        found = doubt(log, state.known_pages, may_be_empty=may_be_empty, told=told)
+        again = self.after_doubt(found) if found else None
+        if again is None and not (found and found.fails):
+            again = self.second_reading()
+        if again:
+            self.crawler.engine.crawl(again)
+            raise DontCloseSpider
         if found and found.fails:
             message = f"the list did not come whole: {found.reason}"
             note_failure(self.crawler, "end_in_doubt", message)
         else:
             state.end_reached = True
+
+    def after_doubt(self, found: Doubt) -> Request | None:
+        if not found.request:
+            return None
+        if found.once:
+            return (
+                None
+                if self.page_log.is_cached
+                else self.once_more(found.request, found.reason, "end")
+            )
+        return self.retry(found.request, found.reason)
 
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops what it has asked for already: a link that leads in a circle."""

@@ -1,6 +1,6 @@
 """Which records a crawl has seen: the keys of all of them, a page at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -18,10 +18,10 @@ _decode = msgspec.json.decode
 class _Line:
     """Where the keys of a page are in the file, and between which keys they lie."""
 
-    __slots__ = ("first", "last", "length", "offset")
+    __slots__ = ("count", "first", "last", "length", "offset")
 
     def __init__(self, marks: Sequence[str], offset: int, length: int):
-        self.first, self.last = min(marks), max(marks)
+        self.first, self.last, self.count = min(marks), max(marks), len(marks)
         self.offset, self.length = offset, length
 
     def may_hold(self, first: str, last: str) -> bool:
@@ -40,6 +40,8 @@ class SeenKeys:
         self.lines: list[_Line] = []
         self.greatest = ""
         self.size = 0
+        self.count = 0
+        """How many different ones there are."""
         self.numbers: set[int] | None = None
         self.incomplete: str | None = None
         """Why not all keys are here, if so."""
@@ -53,6 +55,7 @@ class SeenKeys:
         known = [key for key in keys if key is not None]
         if len(known) < len(keys):
             self._lose("one record does not say whose it is")
+        self.count += len(known) - sum(repeated)
         if known:
             self._keep(known)
             if self.awaited:
@@ -78,13 +81,27 @@ class SeenKeys:
         """Whether a page holds nothing new; its first record nearly always says that it does."""
         return all(self.repeated(keys[:1])) and all(self.repeated(keys))
 
-    def sample(self, count: int) -> list[Key]:
-        """Up to ``count`` keys, of pages that are far from each other."""
-        if not self.lines:
-            return []
-        step = max(1, len(self.lines) // count)
-        lines = self.lines[::-step][:count]
-        return list(dict.fromkeys(self._keys(line)[0] for line in lines))
+    def around(self, first: Key, last: Key, turn: int = 0) -> list[Key]:
+        """Keys before the first, between, and after the last, as far as there are such.
+
+        With another ``turn`` they are others, where there are.
+        """
+        low, high = _mark(first), _mark(last)
+        before = [line for line in self.lines if line.first < low]
+        after = [line for line in self.lines if line.last > high]
+        chosen = [
+            self._pick(before, turn, lambda mark: mark < low),
+            self._pick(self.lines, turn, lambda mark: low < mark < high),
+            self._pick(after, turn, lambda mark: mark > high),
+        ]
+        return [key for key in chosen if key is not None]
+
+    def place(self, key: Key) -> int:
+        """How many of the keys sort before this one."""
+        mark = _mark(key)
+        whole = sum(line.count for line in self.lines if line.last < mark)
+        near = [line for line in self.lines if line.may_hold(mark, mark)]
+        return whole + sum(each < mark for line in near for each in self._marks(line))
 
     def read(self) -> Iterator[bytes]:
         """The keys in their order: JSON values with commas between them, a line a page."""
@@ -106,6 +123,12 @@ class SeenKeys:
                 return {mark for line in near for mark in self._marks(line)}
             self.numbers = {hash(mark) for line in self.lines for mark in self._marks(line)}
         return {mark for mark in marks if hash(mark) in self.numbers}
+
+    def _pick(self, lines: Sequence[_Line], turn: int, fits: Callable[[str], bool]) -> Key | None:
+        if not lines:
+            return None
+        keys = [key for key in self._keys(lines[turn % len(lines)]) if fits(_mark(key))]
+        return keys[turn % len(keys)] if keys else None
 
     def _marks(self, line: _Line) -> list[str]:
         return list(map(_mark, self._keys(line)))

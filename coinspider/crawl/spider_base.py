@@ -13,6 +13,7 @@ from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.lookup import LookupSpider
+from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
@@ -144,7 +145,8 @@ class PaginatedSpider(LookupSpider):
 
     async def start(self) -> AsyncIterator[Request]:
         since = crawl_state(self.crawler).since
-        crawl_state(self.crawler).pages.contents = {} if self.checks_keys else None
+        self.page_log.contents = {} if self.checks_keys else None
+        self.page_log.chain = self.page_chain()
         url = self.url
         if self.since_parameter and since:
             url = add_or_replace_parameter(url, self.since_parameter, since)
@@ -153,6 +155,10 @@ class PaginatedSpider(LookupSpider):
             url, method, body=self.body.encode(), cut=self.first_cut(), names=self.sign_names
         )
         yield self.page_request(self.pagination.first(listed))
+
+    def page_chain(self) -> PageChain | None:
+        """What to hold the pages against, where the list is in the order of its keys."""
+        return None
 
     def first_cut(self) -> Cut | None:
         """Where the records of the first page are; ``None`` where that is to be found out."""
@@ -188,6 +194,7 @@ class PaginatedSpider(LookupSpider):
             yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
         assert response.request
+        self.page_log.is_cached |= "cached" in response.flags
         yield from self.walk_on(self.with_look_ahead(answered, response), response.request)
 
     def find_cut(self, body: bytes) -> Cut:

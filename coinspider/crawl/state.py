@@ -52,6 +52,10 @@ class CrawlState:
     """The types of what came to the database from the pipelines and can't be stored."""
     lookup_ignored: bool = False
     """Whether the API answered other records than those that were asked for by their keys."""
+    lookups_left: int = 0
+    """How many calls may still be made for records that did not come."""
+    gone: set[Any] = field(default_factory=set)
+    """The keys of known records of which a call has shown that the API does not have them."""
     seen: SeenKeys = field(default_factory=SeenKeys)
     """The keys of all records on the pages, whatever became of them."""
 

@@ -10,6 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
+from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.http.account import account_name
@@ -101,6 +102,19 @@ class CoinsSpider(PaginatedSpider):
             return name
         return f"{name} from page {self.asked.first_page}, {self.asked.pages or 'all'} pages"
 
+    def page_chain(self) -> PageChain | None:
+        """Of all coins, or those of a category, by id."""
+        order = self.asked.query()["order"]
+        if not order.startswith("id_") or self.asked.ids or self.asked.is_part():
+            return None
+        return PageChain(self.asked.per_page, descending=order == "id_desc")
+
+    def came_all(self) -> str | None:
+        """Also that each coin came that was asked for by its id."""
+        if self.asked.ids and not self._ids_missing():
+            return "all of the ids came"
+        return super().came_all()
+
     def lookup_url(self, keys: Sequence[Key]) -> str:
         home, _, query = self.url.partition("?")
         # https://docs.coingecko.com/reference/coins-markets: at most 250 ids a call
@@ -114,15 +128,19 @@ class CoinsSpider(PaginatedSpider):
     def closed(self, reason: str) -> None:
         """Say what was asked for and did not come."""
         state, stats = crawl_state(self.crawler), self.crawler.stats
-        if self.asked.ids and (state.end_reached or stats.get_value(EMPTY_STAT)):
-            ids = list(dict.fromkeys(self.asked.ids.split(",")))
-            came = state.seen.repeated(ids)
-            if missing := [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]:
-                self._remark(f"the API has no coin {', '.join(missing)}")
+        came = state.end_reached or stats.get_value(EMPTY_STAT)
+        if self.asked.ids and came and (missing := self._ids_missing()):
+            self._remark(f"the API has no coin {', '.join(missing)}")
         pages, count = self.asked.pages, stats.get_value(RECORD_STAT, 0)
         full = (pages or 0) * self.asked.per_page
         if count < full and stats.get_value(PAGE_STAT, 0) == pages:
             self._remark(f"the {pages} pages held {count} coins, not {full}: the API's are shorter")
+
+    def _ids_missing(self) -> list[str]:
+        """Those of ``ids`` that did not come up to now."""
+        ids = list(dict.fromkeys((self.asked.ids or "").split(",")))
+        came = crawl_state(self.crawler).seen.repeated(ids)
+        return [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]
 
     def _remark(self, text: str) -> None:
         self.logger.warning(text)

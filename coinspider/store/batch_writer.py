@@ -2,37 +2,31 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from operator import itemgetter
 
 import psycopg
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.arguments import share_setting
-from coinspider.crawl.exit_status import outcome_of
-from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.failure import fail_crawl
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
 from coinspider.records.rejected_record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import (
-    DELISTED_STAT,
     FUTURE_STAT,
     INSERTED_STAT,
     ITEM_STAT,
     LOST_STAT,
     OLDER_STAT,
     REJECTED_ROW_STAT,
-    RELISTED_STAT,
     REPEATED_STAT,
     UNCHANGED_STAT,
     UPDATED_STAT,
 )
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
-from coinspider.store.delisting import Delisting, Unseen
-from coinspider.store.missed_keys import keep_missed_keys, last_missed_keys
+from coinspider.store.marking import Marking
 from coinspider.store.rejected_records import quarantine
 from coinspider.store.session import SESSION_ERRORS, CrawlSession
 from coinspider.store.upsert import upsert
@@ -44,7 +38,6 @@ logger = logging.getLogger(__name__)
 # The last two are what a user's trigger raises, and a view's WITH CHECK OPTION.
 _ROW_AT_FAULT = ("22", "23", "54", "P0001", "44")
 _NAMED_PAGES = 5
-_MISSED_MAX = 10_000  # keys kept in a crawl's row
 # A row that the table did not take is sent again: another crawl may have written it meanwhile.
 _SENDINGS_MAX = 3
 _NOT_TAKEN = "the table {} did not take the row, for a trigger of its own"
@@ -65,26 +58,17 @@ class BatchWriter:
     What can't be written fails the crawl, with its pages named.
     """
 
-    # For a table whose columns are known.
-    delisting: Delisting | None = None
-    whole = False
-
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
-        self.delisted_share_max = share_setting(crawler.settings, "DELISTED_SHARE_MAX")
+        self.marking = Marking(crawler, session)
         self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
         self.rejected_count = 0
         self.told_of_future = False
-        self.marks = True
-        """Whether what a whole crawl does not see may be marked as delisted at its end."""
         self.lost_pages: dict[str | None, None] = {}
 
     async def open(self, target: CrawlTarget) -> CrawlStart:
-        if target.item_class:
-            seen = crawl_state(self.crawler).seen
-            self.delisting = Delisting(target.item_class, target.constants, seen)
-            self.whole = target.whole
-        return await self.session.open(target, self._load)
+        self.marking.begin(target)
+        return await self.session.open(target, self.marking.load)
 
     async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         try:
@@ -100,14 +84,10 @@ class BatchWriter:
         if self.session.is_open:
             if self.lost_pages:
                 self._name_lost_pages()
-            elif self.delisting and self.marks and outcome_of(self.crawler).name == "complete":
-                await self._mark_delisted(self.delisting)
+            else:
+                await self.marking.end()
             await self.session.close()
         crawl_state(self.crawler).seen.close()
-
-    async def _load(self, connection: CrawlConnection) -> None:
-        if self.delisting:
-            await self.delisting.load(connection)
 
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         failed = []
@@ -115,26 +95,8 @@ class BatchWriter:
             await self.session.prepare(type(group[0]))
             failed += await self._upsert(group)
         await self._quarantine([*rejected, *failed])
-        if self.delisting:
-            await self._relist(self.delisting)
+        await self.marking.relist()
         self.crawler.stats.inc_value(ITEM_STAT, len(items))
-
-    async def unseen(self, limit: int) -> Unseen:
-        """The first ``limit`` known records that a whole crawl has not seen up to now.
-
-        Raises one of ``SESSION_ERRORS``.
-        """
-        delisting = self.delisting
-        if not delisting or not self.whole:
-            return Unseen([], 0)
-        return await self.session.run(lambda connection: delisting.unseen(connection, limit))
-
-    async def _relist(self, delisting: Delisting) -> None:
-        if back := list(delisting.seen.returned):
-            await self.session.run(lambda connection: delisting.relist(connection, back))
-            delisting.seen.awaited.difference_update(back)
-            delisting.seen.returned.difference_update(back)
-            self.crawler.stats.inc_value(RELISTED_STAT, len(back))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
         """A batch that the server refuses is halved until the row at fault is found."""
@@ -200,47 +162,6 @@ class BatchWriter:
         self.rejected_count += len(records)
         if kept := records[:room]:
             await self.session.write(lambda connection, batch: quarantine(connection, batch, kept))
-
-    async def _mark_delisted(self, delisting: Delisting) -> None:
-        if not self.whole:
-            return
-        if reason := delisting.seen.incomplete:
-            logger.warning("No coin will be marked as delisted: %s", reason)
-            return
-        moment, share_max = datetime.now(UTC), self.delisted_share_max
-        try:
-            if crawl_state(self.crawler).lookup_ignored and not await self._spare_first(delisting):
-                return
-            delisted = await self.session.run(
-                lambda connection: delisting.mark(connection, moment, share_max)
-            )
-        except SESSION_ERRORS as error:
-            note_failure(self.crawler, "database_error", one_line(error))
-            return
-        self.crawler.stats.set_value(DELISTED_STAT, delisted.marked)
-        if delisted.missing and not delisted.marked:
-            message = (
-                f"{delisted.missing} of the {delisted.known} known coins are missing: more than"
-                f" DELISTED_SHARE_MAX={share_max:g} is taken for a fault of the API,"
-                " and none is marked as delisted"
-            )
-            note_failure(self.crawler, "coins_missing", message)
-
-    async def _spare_first(self, delisting: Delisting) -> bool:
-        """Leave alone what is missing for the first time: paging alone may have missed it.
-
-        Returns whether the others may be marked.
-        """
-        logger.warning(
-            "Asked for certain coins, the API answers others: only those that two whole crawls in a"
-            " row did not see are marked as delisted"
-        )
-        crawl_id = self.session.lease.crawl_id
-        missed, total = await self.unseen(_MISSED_MAX)
-        before = await self.session.run(lambda connection: last_missed_keys(connection, crawl_id))
-        await self.session.run(lambda connection: keep_missed_keys(connection, crawl_id, missed))
-        delisting.seen.add([key for key in missed if key not in before])
-        return total == len(missed)
 
     def _name_lost_pages(self) -> None:
         stats = self.crawler.stats

@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
 from coinspider.crawl.failure import note_failure
-from coinspider.crawl.lookup import WITNESSES, LookupSpider
+from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.records.keys import Key
@@ -33,7 +33,7 @@ class MissingRecords:
     """
 
     def __init__(self, crawler: Crawler, writer: BatchWriter):
-        self.crawler, self.writer = crawler, writer
+        self.crawler, self.writer, self.marking = crawler, writer, writer.marking
         calls = crawler.settings.get("DELISTING_CHECK_CALLS_MAX")
         if not str(calls).isdecimal():
             raise ConfigurationError(
@@ -64,7 +64,7 @@ class MissingRecords:
     def _is_wanted(self) -> bool:
         state = crawl_state(self.crawler)
         return (
-            self.writer.whole
+            self.marking.whole
             and state.end_reached
             and bool(state.seen.size)
             and not (state.failure or state.seen.incomplete or self.writer.lost_pages)
@@ -72,7 +72,7 @@ class MissingRecords:
 
     async def _search(self, spider: LookupSpider) -> None:
         if spider.lookup_size:
-            await self._look_up(spider, spider.lookup_size - WITNESSES)
+            await self._look_up(spider, spider.keys_a_call())
         engine = self.crawler.engine
         if engine.spider_is_idle():
             # Scrapy itself would look again in five seconds.
@@ -80,11 +80,11 @@ class MissingRecords:
 
     async def _look_up(self, spider: LookupSpider, size: int) -> None:
         try:
-            keys, count = await self.writer.unseen(self.calls_max * size + 1)
+            keys, count = await self.marking.unseen(self.calls_max * size + 1)
         except SESSION_ERRORS as error:
             note_failure(self.crawler, "database_error", one_line(error))
             return
-        self.writer.marks = bool(count)
+        self.marking.is_wanted = bool(count)
         calls = list(_calls([key for key in keys if spider.can_look_up(key)], size))
         if not self.calls_max:
             self._tell_unchecked(count)
@@ -96,12 +96,15 @@ class MissingRecords:
             note_failure(self.crawler, "coins_missing", message)
         else:
             # What can't be asked for stays as it is.
-            crawl_state(self.crawler).seen.add([k for k in keys if not spider.can_look_up(k)])
+            state = crawl_state(self.crawler)
+            state.seen.add([k for k in keys if not spider.can_look_up(k)])
+            self.marking.only_gone = True
+            state.lookups_left = self.calls_max - len(calls)
             for call in calls:
                 self.crawler.engine.crawl(spider.lookup_request(call))
 
     def _tell_unchecked(self, count: int) -> None:
-        self.writer.marks = False
+        self.marking.is_wanted = False
         if count:
             logger.info(
                 "%d known coins did not come; none is marked as delisted, for"

@@ -1,10 +1,12 @@
-"""Many crawls of ``next``, one after the other in one process: jobs come in, outcomes go out.
+"""Many crawls, one after the other in one process: jobs come in, outcomes go out.
 
-A job is a JSON object with ``arguments`` and ``settings``; a line comes out for each.
+A job is a JSON object with ``arguments``, ``settings`` and, unless it is ``next``, the ``spider``;
+a line that comes in is a list of them, and a line goes out for each.
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from scrapy.utils.project import get_project_settings
@@ -17,18 +19,18 @@ from twisted.internet.defer import Deferred  # noqa: E402
 from twisted.internet.task import react  # noqa: E402
 
 from coinspider.crawl.exit_status import outcome_of  # noqa: E402
-from coinspider.spiders.next import NextSpider  # noqa: E402
 
 
-async def crawl_all(jobs: list[dict[str, Any]]) -> None:
+async def crawl_all(jobs: Iterator[dict[str, Any]]) -> None:
     for job in jobs:
         settings = get_project_settings()
         settings.setdict({"RETRY_BACKOFF": 0.01, "LOG_ENABLED": False, **job["settings"]})
         runner = CrawlerRunner(settings)
-        crawler = runner.create_crawler(NextSpider)
+        crawler = runner.create_crawler(job.get("spider", "next"))
         await runner.crawl(crawler, **job["arguments"])
         sys.stdout.write(json.dumps(list(outcome_of(crawler))) + "\n")
         sys.stdout.flush()
 
 
-react(lambda _: Deferred.fromCoroutine(crawl_all(json.load(sys.stdin))), [])
+jobs = (job for line in iter(sys.stdin.readline, "") for job in json.loads(line))
+react(lambda _: Deferred.fromCoroutine(crawl_all(jobs)), [])

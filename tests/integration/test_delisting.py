@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import monotonic
@@ -90,19 +91,32 @@ def forgetful_api():
         server.shutdown()
 
 
-def test_api_that_ignores_ids_is_believed_when_two_crawls_miss_the_same(
-    scrapy, forgetful_api, query
-):
+@pytest.fixture
+def forgetful(scrapy, forgetful_api):
+    """Crawls that API, without the coins of these numbers."""
     numbers, url = forgetful_api
 
-    def crawl(*missing):
-        numbers[:] = [number for number in range(40) if number not in missing]
+    def crawl(*missing, order=range(40)):
+        numbers[:] = [number for number in order if number not in missing]
         done = scrapy("crawl", "coins", COINGECKO_BASE_URL=url)
         assert done.returncode == 0, done.stderr
         return done
 
+    return crawl
+
+
+def test_where_ids_are_ignored_the_list_is_read_where_a_coin_would_stand(forgetful, query):
+    forgetful()
+    assert "the API answers others: of the 2 that did not come, 0 are" in forgetful(0, 5).stderr
+    assert query(DELISTED) == ids(0, 5)
+    forgetful(20)
+    assert query(DELISTED) == ids(20)
+
+
+def test_where_there_is_no_order_either_two_crawls_must_miss_a_coin(forgetful, query):
+    crawl = partial(forgetful, order=[*range(20, 40), *range(20)][::-1])
     crawl()
-    assert "the API answers others" in crawl(5, 7).stderr
+    assert "the API answers others: of the 2 that did not come, 2 are" in crawl(5, 7).stderr
     assert query(DELISTED) == []
     crawl(5, 9)
     assert query(DELISTED) == ids(5), "coin 7 was there again, coin 9 is missing for the first time"

@@ -33,8 +33,9 @@ def end(evidence: str = "next is null", **options: bool) -> End:
 
 
 def reason(log: PageLog, known_pages: int | None = None) -> str | None:
+    """Why the end is not believed, also when all is asked for once more."""
     found = doubt(log, known_pages)
-    return found.reason if found else None
+    return found.reason if found and not found.once else None
 
 
 @pytest.mark.parametrize("counts", [(10, 10, 5, 0), (10, 3, 10, 0), (1, 0), (10, 0)])
@@ -79,7 +80,17 @@ def test_number_of_pages_is_compared():
 
 def test_fewer_pages_than_the_last_complete_crawl_had_are_asked_for_once_more():
     found = doubt(log_of(10, 0), 3)
-    assert (found.times, found.fails) == (1, False)
+    assert (found.once, found.fails) == (False, False)
+    assert doubt(log_of(10, 0), 3, told="all came") is None
+
+
+def test_empty_page_is_asked_for_once_more_unless_something_tells_that_all_came():
+    found = doubt(log_of(10, 0), None)
+    assert (found.reason, found.once, found.fails) == ("page 2 is empty", True, False)
+    assert doubt(log_of(10, 0), None, told="all came") is None
+    log = log_of(10, 0)
+    log.ends[2] = end("page 2 is empty", is_told=True)
+    assert doubt(log, None) is None
 
 
 @pytest.mark.parametrize(
@@ -100,9 +111,10 @@ def test_error_is_the_end_where_it_says_so_or_after_a_short_page(counts, words, 
 
 
 def test_first_page_without_records_is_no_end_unless_it_says_so():
-    assert reason(log_of(0)) == "the first page has no records"
+    found = doubt(log_of(0), None)
+    assert (found.reason, found.once, found.fails) == ("the first page has no records", True, True)
     assert reason(log_of(0, envelope={"count": 0})) is None
-    assert doubt(log_of(0), None, may_be_empty=True) is None
+    assert not doubt(log_of(0), None, may_be_empty=True).fails
 
 
 def test_rest_that_is_not_wanted_is_not_missed():

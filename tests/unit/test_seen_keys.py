@@ -40,7 +40,20 @@ def test_repeated_is_what_came_before(seen, order):
         assert seen.repeated(page) == expected, "asked, and nothing noted"
         assert seen.add(page) == expected
     assert {key for line in seen.read() for key in msgspec.json.decode(b"[" + line + b"]")} == came
-    assert set(seen.sample(3)) <= came
+    assert seen.count == len(came)
+    before, *_, after = seen.around("coin-0100", "coin-0200")
+    assert before < "coin-0100"
+    assert after > "coin-0200"
+    assert len({tuple(seen.around("coin-0100", "coin-0200", turn)) for turn in range(3)}) == 3
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "look-ahead", "none"])
+def test_place_of_a_key_is_how_many_are_before_it(seen, order):
+    for page in pages(order):
+        seen.add(page)
+    assert [seen.place(key) for key in ("coin", "coin-0100a", "coin-0200", "d")] == [
+        0, 101, 200, 400,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "look-ahead"])
@@ -58,7 +71,8 @@ def test_keys_of_other_types_are_told_apart(seen):
 def test_unknown_key_is_no_repetition_but_makes_the_keys_incomplete(seen):
     assert seen.add(["a", None, None]) == [False] * 3
     assert seen.incomplete == "one record does not say whose it is"
-    assert seen.sample(3) == ["a"]
+    assert seen.around("b", "c") == ["a"]
+    assert seen.around("a", "a") == []
 
 
 def test_without_room_for_a_file_the_keys_are_incomplete(monkeypatch, tmp_path):

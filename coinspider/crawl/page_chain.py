@@ -1,0 +1,134 @@
+"""How the pages of a list join that comes in the order of its keys."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from coinspider.crawl.key_order import falls, first_fall
+from coinspider.records.keys import Key
+
+# A first page with fewer keys than these tells nothing of the list's order.
+_WITNESSES = 3
+# So often a page is asked for again, unless it comes as it came before.
+_AGAIN_MAX = 2
+# An API of which so many short pages stayed as they were has such pages by its nature.
+_SHORT_MAX = 3
+
+
+class _Page(NamedTuple):
+    """What is remembered of a page's keys."""
+
+    size: int
+    first: Key | None
+    last: Key | None
+    content: int
+
+
+class PageChain:
+    """Which pages don't fit to their neighbours, so that they are worth a second reading.
+
+    A page that is short, though it is not the last; one that holds a key of its neighbour. Either
+    is what a spoiled page looks like, and also what a list does that moves: the second reading
+    tells.
+    """
+
+    def __init__(self, size: int, descending: bool = False):
+        self.size, self.descending = size, descending
+        self.pages: dict[int, _Page] = {}
+        self.in_order: bool | None = None
+        """Whether the API keeps to the order; ``None`` while nothing is known of it."""
+        self.joints: set[int] = set()
+        """Pages that hold a key of the page after them."""
+        self.again: Counter[int] = Counter()
+        self.settled: set[int] = set()
+        """Pages that came twice the same."""
+
+    @property
+    def full(self) -> int:
+        """How many records a full page has: what is asked for, unless the API has a limit."""
+        longest = max((page.size for page in self.pages.values()), default=0)
+        return longest if self.settled or self.size < longest else self.size
+
+    @property
+    def limit(self) -> int | None:
+        """How many records the API gives on a page, where that is less than was asked for."""
+        return self.full if self.full < self.size else None
+
+    @property
+    def first(self) -> Key | None:
+        """The first key of the list."""
+        return self.pages[1].first if 1 in self.pages else None
+
+    @property
+    def last(self) -> Key | None:
+        """The last key of the list."""
+        return self.pages[max(self.pages)].last if self.pages else None
+
+    def fall(self, number: int, keys: Sequence[Key | None]) -> str | None:
+        """Why a page is out of order; the first page shows whether the list has one."""
+        texts = self.rising(keys)
+        found = first_fall(texts)
+        if self.in_order is None and len(texts) >= _WITNESSES:
+            self.in_order = not found
+        if not (self.in_order and texts):
+            return None
+        if found:
+            return f"{found[1]} comes after {found[0]}, in a list by {self._order}"
+        return self._fall_from_neighbours(number, texts[-1 if self.descending else 0])
+
+    def note(self, number: int, keys: Sequence[Key | None]) -> None:
+        """Add a page, or what came when it was asked for again."""
+        if not keys:
+            return
+        page, before = (
+            _Page(len(keys), keys[0], keys[-1], hash(tuple(keys))),
+            self.pages.get(number),
+        )
+        if before and before.content == page.content:
+            self.settled.add(number)
+        self.pages[number] = page
+        self._join(number, set(keys))
+
+    def doubtful(self) -> int | None:
+        """The number of the next page to ask for again, which is then taken for asked for."""
+        if self.in_order is False or not self.pages:
+            return None
+        full, last = self.full, max(self.pages)
+        short = {number for number, page in self.pages.items() if page.size < full}
+        if len(short & self.settled - {last}) >= _SHORT_MAX:
+            short &= {last}
+        short |= self.joints | {number + 1 for number in self.joints}
+        wanted = [n for n in short - self.settled if self.again[n] < _AGAIN_MAX]
+        if not wanted:
+            return None
+        self.again[min(wanted)] += 1
+        return min(wanted)
+
+    def rising(self, keys: Sequence[Key | None]) -> list[str]:
+        """The keys that are texts, in the order in which they rise."""
+        texts = [key for key in keys if isinstance(key, str)]
+        return texts[::-1] if self.descending else texts
+
+    @property
+    def _order(self) -> str:
+        return "falling key" if self.descending else "key"
+
+    def _fall_from_neighbours(self, number: int, first: str) -> str | None:
+        """Pages may overlap where the list moves, but none begins before the one before it."""
+        for place, before in ((number - 1, True), (number + 1, False)):
+            other = self.pages[place].first if place in self.pages else None
+            if not isinstance(other, str):
+                continue
+            pair = (other, first) if before is not self.descending else (first, other)
+            if falls(*pair):
+                side = "before" if before else "after"
+                return f"it begins with {first}, and the page {side} it with {other}"
+        return None
+
+    def _join(self, number: int, keys: set[Key | None]) -> None:
+        before, after = self.pages.get(number - 1), self.pages.get(number + 1)
+        self.joints -= {number - 1, number}
+        if before and before.last in keys:
+            self.joints.add(number - 1)
+        if after and after.first in keys:
+            self.joints.add(number)

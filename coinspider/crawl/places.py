@@ -1,0 +1,110 @@
+"""Reading an ordered list where a record would stand, to know whether it is gone."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from scrapy import Request
+from scrapy.http import Response
+
+from coinspider.crawl.key_order import stands_inside
+from coinspider.crawl.page_reading import read_page
+from coinspider.crawl.second_reading import SecondReading
+from coinspider.crawl.state import crawl_state
+from coinspider.errors import PageError
+from coinspider.http.pagination import PageRequest
+from coinspider.records.keys import Key
+from coinspider.records.record import Page
+
+# A page that proves nothing, as one that was spoiled or has moved, is read again.
+_TIMES = 3
+
+# Among smaller pages there may be none with a record on either side of a place.
+_SIZE_MIN = 10
+
+
+class Window(NamedTuple):
+    """A page of the list, by the size that all pages have and its number."""
+
+    size: int
+    number: int
+
+    def margin(self, place: int) -> int:
+        """How many records of the page come before or after a place, whichever is less; none need
+        to come before at the list's beginning.
+        """
+        before = place - (self.number - 1) * self.size
+        after = self.size - before
+        return after if self.number == 1 else min(before, after)
+
+
+def window_around(place: int, longest: int) -> Window:
+    """The page in whose middle a place is, as far as sizes up to ``longest`` allow."""
+    longest = max(longest, _SIZE_MIN)
+    sizes = range(longest, longest // 2, -1)
+    windows = [Window(size, place // size + 1) for size in sizes]
+    return max(windows, key=lambda window: window.margin(place))
+
+
+class Places(SecondReading):
+    """A spider whose API can't be asked for records by their keys, but has them in their order.
+
+    Where a page holds the records before and after a missing one, but not that one, it is gone.
+    """
+
+    def place_requests(self, keys: Sequence[Key], times: int = 1) -> Iterator[Request]:
+        """Ask for the pages on which these would stand, as far as calls are left."""
+        state, chain = crawl_state(self.crawler), self.page_log.chain
+        if not (chain and chain.in_order):
+            return
+        places = {key: self._place(key) for key in keys}
+        left = sorted(keys, key=places.__getitem__)
+        windows: dict[Window, list[Key]] = {}
+        while left:
+            window = window_around(places[left[0]], chain.full)
+            reach = [key for key in left if window.margin(places[key]) > window.size // 8]
+            windows[window] = reach or left[:1]
+            left = [key for key in left if key not in windows[window]]
+        # Where they are too many, others have their turn in the next crawl.
+        chosen = random.sample(list(windows), min(len(windows), state.lookups_left))
+        state.lookups_left -= len(chosen)
+        for window in chosen:
+            named = {"missing": windows[window], "times": times}
+            yield self.reading_of(window.number, self.place_read, window.size, **named)
+
+    def place_read(
+        self, response: Response, page: PageRequest, missing: Sequence[Key], times: int
+    ) -> Iterator[Request | Page]:
+        try:
+            answered = read_page(response, page)
+        except PageError as error:
+            yield self.retry_or_fail(response.request, str(error), error.retry_times)
+            return
+        keys = self.keys(answered)
+        absent = set(missing).difference(keys)
+        gone = {key for key in absent if self._is_gone(key, keys, page)}
+        crawl_state(self.crawler).gone.update(gone)
+        if times < _TIMES and absent - gone:
+            yield from self.place_requests(list(absent - gone), times + 1)
+        yield from self.unseen_records(answered, keys, found=True)
+
+    def _place(self, key: Key) -> int:
+        """How many records come before it, as far as the keys' bytes tell."""
+        seen, chain = crawl_state(self.crawler).seen, self.page_log.chain
+        before = seen.place(key)
+        return seen.count - before if chain and chain.descending else before
+
+    def _is_gone(self, key: Key, keys: Sequence[Key | None], page: PageRequest) -> bool:
+        """Whether a page without a key proves that there is none.
+
+        The list's own beginning and end do for a neighbour.
+        """
+        chain = self.page_log.chain
+        assert chain
+        around = chain.rising(keys)
+        if not isinstance(key, str) or not around or len(around) < len(keys):
+            return False
+        begins = page.number == 1 and keys[0] == chain.first
+        ends = keys[-1] == chain.last and len(keys) < int(page.parameter("per_page") or 0)
+        below, above = (ends, begins) if chain.descending else (begins, ends)
+        return stands_inside(key, around, below=below, above=above)
