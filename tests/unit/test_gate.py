@@ -207,6 +207,33 @@ def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
     credentials.check(request, b"me", b"secret")
 
 
+@pytest.mark.parametrize(
+    ("peer", "told", "client"),
+    [
+        ("10.0.0.9", ["192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.9", ["198.51.100.7, 192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.9", ["198.51.100.7", "192.0.2.1, 10.0.0.8"], "192.0.2.1"),
+        ("::ffff:10.0.0.9", ["192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.9", [], "10.0.0.9"),
+        ("10.0.0.9", [""], "10.0.0.9"),
+        ("192.0.2.2", ["192.0.2.1"], "192.0.2.2"),
+    ],
+)
+def test_who_fails_is_whom_a_trusted_proxy_tells_and_nobody_else(peer, told, client):
+    throttle = Throttle(Clock())
+    credentials = Credentials("me", "secret", throttle, ["10.0.0.9", "10.0.0.8"])
+    for _ in range(4):
+        request = make_request(Gate(GateOptions()))
+        request.client = IPv4Address("TCP", peer, 1)
+        for value in told:
+            request.requestHeaders.addRawHeader("X-Forwarded-For", value)
+        with pytest.raises(RequestDeniedError):
+            credentials.check(request, b"me", b"wrong")
+    assert [name for name in ("192.0.2.1", "192.0.2.2", "10.0.0.9") if throttle.wait(name)] == [
+        client
+    ]
+
+
 def test_session_ends_at_its_time_and_by_logging_out():
     clock = Clock()
     sessions = Sessions(clock)

@@ -3,6 +3,7 @@
 import binascii
 import hmac
 from base64 import b64decode
+from collections.abc import Iterable
 from hashlib import sha256
 from math import ceil
 from secrets import token_bytes
@@ -10,6 +11,7 @@ from typing import Any
 
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.gate.hosts import normal
 from coinspider.daemon.gate.origins import header
 from coinspider.daemon.gate.passwords import is_password
 from coinspider.daemon.gate.throttle import Throttle
@@ -23,8 +25,15 @@ NAME_MAX = 100  # characters in the log
 class Credentials:
     """Compares them in constant time; slows down who fails, and logs it."""
 
-    def __init__(self, username: str, password: str, throttle: Throttle | None = None):
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        throttle: Throttle | None = None,
+        proxies_trusted: Iterable[str] = (),
+    ):
         self._username, self._password = username.encode(), password
+        self._proxies = frozenset(map(normal, proxies_trusted))
         self._throttle = throttle or Throttle()
         # What was right once is right without another hash, and whatever others do meanwhile.
         self._key = token_bytes(32)
@@ -47,7 +56,7 @@ class Credentials:
         digest = hmac.digest(self._key, username + b":" + password, sha256)
         if hmac.compare_digest(digest, self._right):
             return
-        client = getattr(txrequest.getClientAddress(), "host", "unix socket")
+        client = self._client(txrequest)
         if wait := self._throttle.wait(client):
             raise RequestDeniedError(
                 429, f"too many log-ins failed: try again in {ceil(wait)} s", wait
@@ -66,3 +75,14 @@ class Credentials:
             count=count,
         )  # fmt: skip
         raise RequestDeniedError(401, "wrong name or password")
+
+    def _client(self, txrequest: Any) -> str:
+        """Who asks: the last address that a trusted proxy tells and that is no such proxy itself.
+
+        What stands before it in the header is what the client has said.
+        """
+        client = normal(getattr(txrequest.getClientAddress(), "host", "unix socket"))
+        told = ",".join(txrequest.requestHeaders.getRawHeaders("X-Forwarded-For", [])).split(",")
+        while client in self._proxies and told:
+            client = normal(told.pop()) or client
+        return client

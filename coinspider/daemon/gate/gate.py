@@ -23,7 +23,9 @@ class Gate:
         self.origins = Origins(hosts, options.cors_origins)
         self.sessions = Sessions()
         self.credentials = (
-            Credentials(options.username, options.password) if options.password else None
+            Credentials(options.username, options.password, proxies_trusted=options.proxies_trusted)
+            if options.password
+            else None
         )
 
     def check(self, txrequest: Any) -> None:

@@ -22,6 +22,8 @@ class GateOptions(NamedTuple):
     body_max: int = BODY_MAX
     egg_max: int = EGG_MAX
     prefix_header: str = "x-forwarded-prefix"
+    proxies_trusted: tuple[str, ...] = ()
+    """Addresses of proxies that tell in ``X-Forwarded-For`` for whom they ask."""
 
     @classmethod
     def from_config(cls, config: Config) -> "GateOptions":
@@ -41,6 +43,7 @@ class GateOptions(NamedTuple):
             config.getint("body_max", BODY_MAX),
             config.getint("egg_max", EGG_MAX),
             config.get("prefix_header", "x-forwarded-prefix"),
+            _list(option("proxies_trusted")),
         )
 
 
