@@ -24,6 +24,9 @@ _RESERVED = {
     *(name for name in dir(TableItem) if not name.startswith("__")),
     "table", "delisted_at", "first_crawled_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 }  # fmt: skip
+# PostgreSQL has 1,600, of which a row of 8 kB holds a few hundred:
+# https://www.postgresql.org/docs/current/limits.html
+COLUMNS_MAX = 550
 PAIRED_MAX = 20  # fields that are tried in pairs
 _NAME_MAX = 63  # bytes: PostgreSQL cuts longer ones off
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -33,13 +36,16 @@ def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> t
     """An item class whose columns are the fields of these records.
 
     Numbers become ``numeric``, times with a zone ``timestamptz``, objects, arrays and what is not
-    of one type ``jsonb``. What is null throughout, or no name for a column, goes to ``extra``.
+    of one type ``jsonb``. What is null throughout, no name for a column, or more than a table has
+    room for, goes to ``extra``.
     Raises :exc:`ConfigurationError` where the records don't have the key.
     """
     values: dict[str, set[ColumnType]] = {}
     for record in _objects(texts):
         for name, value in record.items():
-            if value is not None and _is_column_name(name):
+            if value is None or not _is_column_name(name):
+                continue
+            if name in values or name in keys or len(values) < COLUMNS_MAX:
                 values.setdefault(name, set()).add(_type(value))
     types = {name: _common_type(found) for name, found in values.items()}
     for key in keys:

@@ -12,9 +12,7 @@ from msgspec import Raw, Struct
 from coinspider.errors import PageError
 from coinspider.records.table_item import TableItem
 
-PAGE_RECORDS_MAX = 100_000
-# With no more of them a page has no more elements either, and they fit into memory.
-COMMAS_MAX = 1_000_000
+PAGE_RECORDS_MAX = 1_000_000  # of which each takes some 100 bytes
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -77,7 +75,8 @@ def split_page(body: bytes) -> list[Raw]:
 
 def _check_count(body: bytes) -> None:
     """64 MB of ``1,1,1`` would be gigabytes as a list."""
-    if len(body) <= COMMAS_MAX or body.count(b",") <= COMMAS_MAX:
+    # With no more commas it has no more elements either.
+    if len(body) <= PAGE_RECORDS_MAX or body.count(b",") <= PAGE_RECORDS_MAX:
         return
     for number, _ in enumerate(_outer_cuts(body.strip())):
         if number > PAGE_RECORDS_MAX:

@@ -37,27 +37,30 @@ def server_of_version(version: str, address: str = "") -> Iterator[str]:
 
     At ``address``, too, where one is given: everybody may connect.
     """
-    programs = VERSIONS[version]
     with TemporaryDirectory(prefix="coinspider-") as directory:
         Path(directory).chmod(0o777)
-        data = Path(directory, "data")
-        # It refuses to run as root.
-        user = "nobody" if os.geteuid() == 0 else None
-
-        def run(*command: object) -> None:
-            subprocess.run(
-                [*map(str, command)], user=user, cwd=directory, check=True,
-                stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-
+        programs, data = VERSIONS[version], Path(directory, "data")
         run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
         if address:
             with (data / "pg_hba.conf").open("a") as access:
                 access.write("host all all all trust\n")
         places = f"-c listen_addresses={address} -c unix_socket_directories={directory}"
-        control = [programs / "pg_ctl", "-D", data, "-w"]
-        run(*control, "start", "-l", Path(directory, "log"), "-o", f"{places} -c fsync=off")
+        options = f"{places} -c fsync=off"
+        control(version, directory, "start", "-l", Path(directory, "log"), "-o", options)
         try:
             yield f"postgresql://postgres@/postgres?host={directory}"
         finally:
-            run(*control, "stop", "-m", "immediate")
+            control(version, directory, "stop", "-m", "immediate")
+
+
+def control(version: str, directory: str, *command: object) -> None:
+    """Start, stop or restart the server that is in this directory."""
+    run(VERSIONS[version] / "pg_ctl", "-D", Path(directory, "data"), "-w", *command)
+
+
+def run(*command: object) -> None:
+    """A program of PostgreSQL's, which refuses to run as root."""
+    user = "nobody" if os.geteuid() == 0 else None
+    subprocess.run(
+        [*map(str, command)], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL
+    )  # fmt: skip

@@ -29,7 +29,7 @@ def test_page_of_a_million_elements_fails_at_once(crawl_of):
     assert len(gzip.compress(body, 9)) < 10_000, "it is small where it comes from"
     done = crawl_of(body)
     assert done.returncode == 1
-    assert "more than 100000 records on one page" in last_line(done)
+    assert "more than 1000000 records on one page" in last_line(done)
     assert len(done.stderr) < 50_000
 
 

@@ -1,13 +1,24 @@
 """The crawl on each version of PostgreSQL that this machine has."""
 
+import asyncio
+import os
+import shutil
 import signal
+import socket
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.store.connect import connect
+from coinspider.store.database_settings import DatabaseSettings
 from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
-from tests.helpers.postgres_versions import VERSIONS, server_of_version
+from tests.helpers.postgres_versions import VERSIONS, control, server_of_version
 from tests.helpers.processes import Scrapy, last_line, wait_until
+from tests.helpers.tls_api import Authority
 
 FIGURES = """
 SELECT outcome, inserted_count, updated_count, unchanged_count, delisted_count
@@ -48,6 +59,72 @@ def test_crawl_of_a_version(url_of_version, sandbox):
         again = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
         assert again.returncode == 0, last_line(again)
         assert connection.execute(FIGURES).fetchall()[2][0] == "died"
+
+
+@contextmanager
+def tls_server(version, url, certificate):
+    """The server by TCP, with this certificate; its directory and its port."""
+    directory = conninfo_to_dict(url)["host"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    key = Path(directory, "server.pem")
+    shutil.copy(certificate, key)
+    if os.geteuid() == 0:
+        shutil.chown(key, "nobody")
+    key.chmod(0o600)
+    options = f"-c ssl=on -c ssl_cert_file={key} -c ssl_key_file={key} -c port={port}"
+    options += f" -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
+    control(version, directory, "restart", "-m", "fast", "-o", options)
+    yield directory, port
+    control(version, directory, "restart", "-m", "fast", "-o",
+            f"-c listen_addresses= -c unix_socket_directories={directory}")  # fmt: skip
+
+
+def attempt(url):
+    """Whether a crawl's connection is encrypted, or the line that it fails with."""
+
+    async def open_and_close():
+        try:
+            connection = await connect(DatabaseSettings(url, None, 5, 60, 10))
+        except (DatabaseUnreachableError, ConfigurationError) as error:
+            return str(error)
+        async with connection:
+            return connection.pgconn.ssl_in_use
+
+    return asyncio.run(open_and_close())
+
+
+@pytest.mark.skipif("15" not in VERSIONS, reason="no PostgreSQL with TLS")
+@pytest.mark.parametrize("url_of_version", ["15"], indirect=True)
+def test_sslmode_and_a_replica(url_of_version, tmp_path):
+    authority = Authority(tmp_path)
+    certificate = authority.issue("localhost")
+    with tls_server("15", url_of_version, certificate) as (directory, port):
+
+        def by(mode, host, ca=authority.file):
+            url = f"postgresql://postgres:s3cret@{host}:{port}/postgres"
+            return attempt(f"{url}?sslmode={mode}&sslrootcert={ca}")
+
+        assert by("verify-full", "localhost") is True
+        assert 'server certificate for "localhost"' in by("verify-full", "127.0.0.1")
+        assert "SSL error: " in by("verify-ca", "localhost", _other_ca(tmp_path))
+        assert by("require", "127.0.0.1", "") is True
+        assert by("disable", "127.0.0.1", "") is False
+        Path(directory, "data/standby.signal").touch()
+        control("15", directory, "restart", "-m", "fast", "-o",
+                f"-c listen_addresses= -c unix_socket_directories={directory}")  # fmt: skip
+        assert attempt(url_of_version) == (
+            "the database postgres is a replica, which can't be written to:"
+            " DATABASE_URL must lead to the primary server"
+        )
+        Path(directory, "data/standby.signal").unlink()
+
+
+def _other_ca(directory):
+    other = directory / "other"
+    other.mkdir()
+    return Authority(other).file
 
 
 @pytest.mark.skipif(not (PGBOUNCER and VERSIONS), reason="no PgBouncer")

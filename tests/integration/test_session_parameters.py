@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from msgspec import Raw
 
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.records.column_types import Amount, Time
 from coinspider.records.rejected_record import RejectedRecord
 from coinspider.records.table_item import Key, TableItem
@@ -151,6 +151,9 @@ def test_the_same_behind_a_pooler_whose_other_clients_see_nothing_of_it(
         assert other.execute(shown).fetchone() == before
         locks = other.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert locks.fetchone() == (0,)
+        told = settings(psycopg.conninfo.make_conninfo(url, options="-c geqo=off"))
+        with pytest.raises(DatabaseUnreachableError, match="in ignore_startup_parameters"):
+            asyncio.run(connect(told))
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])

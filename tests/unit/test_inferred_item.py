@@ -45,6 +45,12 @@ def test_what_is_no_name_for_a_column_goes_to_extra(name):
     assert list(inferred(f'{{"id": 7, "{name}": 1}}')) == ["id", "extra"]
 
 
+def test_what_a_table_has_no_room_for_goes_to_extra():
+    fields = "".join(f'"c{number}": 1, ' for number in range(2000))
+    names = list(inferred(f'{{{fields}"id": 7}}'))
+    assert names == [*(f"c{number}" for number in range(550)), "id", "extra"]
+
+
 def test_null_throughout_goes_to_extra():
     assert list(inferred('{"id": 7, "value": null}')) == ["id", "extra"]
 
@@ -52,6 +58,12 @@ def test_null_throughout_goes_to_extra():
 def test_missing_key_is_an_error_that_says_how_to_name_it():
     with pytest.raises(ConfigurationError, match="no key id: name it with -a key=NAME"):
         inferred('{"uuid": "x"}')
+
+
+def test_missing_key_names_two_fields_that_identify_together():
+    page = [f'{{"base": "{b}", "quote": "{q}", "price": 1}}' for b in "ab" for q in "xy"]
+    with pytest.raises(ConfigurationError, match="as -a key=base,quote"):
+        inferred(*page)
 
 
 def test_records_become_items_of_the_class():
