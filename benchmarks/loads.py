@@ -101,7 +101,7 @@ class Benchmark:
 def report(benchmark: Benchmark, names: list[str]) -> str:
     lines = [
         f"{benchmark.coins} coins | first load, s | CPU s | repeat, s | changed, s | MB | coins/s"
-        " | to coinspider | rows inexact",
+        " | ratio | rows inexact",
         "--- | --- | --- | --- | --- | --- | --- | --- | ---",
     ]
     ours = benchmark.median("coinspider", "first", "wall")

@@ -51,8 +51,8 @@ LAST_CRAWL = MetricGroup(
         Metric("older_records", "Records of the last crawl that were older than their row"),
         Metric("repeated_records", "Records of the last crawl that it had read before"),
         Metric("dropped_records", "Records of the last crawl that a pipeline dropped"),
-        Metric("rejected_records", "Records that the last crawl set aside"),
-        Metric("refused_calls", "Calls that the API refused to the last crawl"),
+        Metric("rejected_records", "Records of the last crawl that could not be stored"),
+        Metric("refused_calls", "Calls of the last crawl that the API refused"),
         Metric("wait_seconds", "How long the last crawl waited for the API's limit"),
     ),
     f"""
@@ -80,7 +80,7 @@ RUNNING_CRAWL = MetricGroup(
     (
         Metric("age_seconds", "How long ago the running crawl began"),
         Metric("pages", "Pages that the running crawl has read"),
-        Metric("refused_calls", "Calls that the API has refused to the running crawl"),
+        Metric("refused_calls", "Calls of the running crawl that the API refused"),
         Metric("wait_seconds", "How long the running crawl has waited for the API's limit"),
     ),
     """
@@ -96,7 +96,7 @@ ALL_CRAWLS = MetricGroup(
     (
         Metric("crawls", "Crawls that have ended", COUNTER),
         Metric("pages", "Pages with records that they read", COUNTER),
-        Metric("refused_calls", "Calls that the API refused to them", COUNTER),
+        Metric("refused_calls", "Calls of theirs that the API refused", COUNTER),
         Metric("stored_rows", "Rows that they inserted or updated", COUNTER),
     ),
     """
