@@ -64,7 +64,7 @@ class SeenKeys:
 
     def repeated(self, keys: Sequence[Key | None]) -> list[bool]:
         """Of each key of a page whether it came before, on this page or on an earlier one."""
-        marks = [_mark(key) for key in keys]
+        marks = _marks(keys)
         known = [mark for mark in marks if mark]
         if not known:
             return [False] * len(keys)
@@ -131,7 +131,7 @@ class SeenKeys:
         return keys[turn % len(keys)] if keys else None
 
     def _marks(self, line: _Line) -> list[str]:
-        return list(map(_mark, self._keys(line)))
+        return _marks(self._keys(line))
 
     def _keys(self, line: _Line) -> list[Key]:
         self.file.seek(line.offset)
@@ -140,7 +140,7 @@ class SeenKeys:
         return [tuple(key) if isinstance(key, list) else key for key in keys]
 
     def _keep(self, keys: Sequence[Key]) -> None:
-        marks = list(map(_mark, keys))
+        marks = _marks(keys)
         text = _encode(keys)[1:-1] + b"\n"
         try:
             self.file.write(text)
@@ -156,6 +156,12 @@ class SeenKeys:
 
     def _lose(self, reason: str) -> None:
         self.incomplete = self.incomplete or reason
+
+
+def _marks(keys: Sequence[Key | None]) -> list[str]:
+    """Nearly all keys are texts, which stand for themselves."""
+    is_plain = set(map(type, keys)) == {str}
+    return list(keys) if is_plain else list(map(_mark, keys))  # type: ignore[arg-type]
 
 
 def _mark(key: Key | None) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 WORDS_MAX = 200  # characters
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
+_TITLE = r"(?is)<title[^>]*>(.*?)</title>"
+_MARKUP = r"(?is)<!--.*?-->|<(script|style)\b.*?</\1>|<[^>]+>"
 # Where APIs put the sentence, the most telling first.
 _SENTENCES = (
     "error_message", "errorMessage", "message", "Message", "error_description", "detail", "msg",
@@ -27,9 +27,9 @@ def explain_body(body: bytes) -> str:
             return _short(text)
     if not _is_text(body):
         return f"bytes that are not text ({body[:8].hex(' ')} ...)"
-    if title := _TITLE.search(text):
+    if title := re.search(_TITLE, text):
         return _short(unescape(title[1]))
-    return _short(unescape(_MARKUP.sub(" ", text)))
+    return _short(unescape(re.sub(_MARKUP, " ", text)))
 
 
 def is_error_object(body: bytes) -> bool:

@@ -18,7 +18,7 @@ from scrapy.http import Response
 
 _PREFIXES = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
 _KONG = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86_400.0}
-_PAIR = re.compile(r'([a-z]+)="?([\w.-]+)"?', re.I)
+_PAIR = r'(?i)([a-z]+)="?([\w.-]+)"?'
 # 2001 as a Unix time in seconds, and the same in milliseconds: no wait is as long.
 _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
@@ -39,6 +39,9 @@ def told_limit(response: Response, now: datetime) -> ToldLimit | None:
 
     ``now`` is for servers that send no ``Date``; ``None`` where nothing is told.
     """
+    # Scrapy has each word of a header's name begin in upper case.
+    if not any(b"Rate" in name for name in response.headers):
+        return None
     told = [*_structured(response), *_separate(response, _date(response) or now)]
     told = [limit for limit in told if limit != ToldLimit()]
     return min(told, key=_urgency) if told else None
@@ -70,7 +73,7 @@ def _name(item: str) -> str:
 
 
 def _parameters(item: str) -> dict[str, str]:
-    return {name.lower(): value for name, value in _PAIR.findall(item)}
+    return {name.lower(): value for name, value in re.findall(_PAIR, item)}
 
 
 def _limit(values: dict[str, str]) -> ToldLimit:

@@ -19,29 +19,28 @@ _MESSAGES = (
     "info", "description", "msg",
 )  # fmt: skip
 _BELOW = ("status", "error", "errors", "err", "meta")
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # some say fractions
+_NUMBER = r"[0-9]+(\.[0-9]+)?"  # some say fractions
 _LONGEST = 1e9  # seconds: whatever is beyond is as good
-_COMMENT = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>", re.S | re.I)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.S | re.I)
-_TAG = re.compile(r"<[^>]*>")
+_COMMENT = r"(?si)<!--.*?-->|<(script|style)\b.*?</\1>"
+_TITLE = r"(?si)<title[^>]*>(.*?)</title>"
+_TAG = r"<[^>]*>"
 # Of a limit that only time until the next month (or money) moves: a sentence that says that
 # something is used up, and what: of a month, or of no shorter time. A page about prices, which
 # CoinGecko names in each refusal, says neither.
-_SENTENCE = re.compile(r"[.!?;]+(?:\s|$)")
-_USED_UP = re.compile(
-    r"exceed|reach|us(ed|ing) up|used all|exhaust|deplet|consum|insufficient|not (enough|within)\b"
-    r"|(ran|run|are) out\b|out of\b|\bover\b|\bhit\b|\bno\b|\bleft\b|remain|limit\b",
-    re.I,
+_SENTENCE = r"[.!?;]+(?:\s|$)"
+_USED_UP = (
+    r"(?i)exceed|reach|us(ed|ing) up|used all|exhaust|deplet|consum|insufficient"
+    r"|not (enough|within)\b"
+    r"|(ran|run|are) out\b|out of\b|\bover\b|\bhit\b|\bno\b|\bleft\b|remain|limit\b"
 )
-_TIME = re.compile(
-    r"(?P<month>\bmonth(ly|'s|s)?\b|/mo(nth)?\b|\bbilling (period|cycle)\b)"
+_TIME = (
+    r"(?i)(?P<month>\bmonth(ly|'s|s)?\b|/mo(nth)?\b|\bbilling (period|cycle)\b)"
     r"|\b(hourly|daily|today|tomorrow)\b"
     r"|(\b(per|every|each|an?|one|this|in)\s|/\s?)(\d+[ -]?)?"
-    r"(s|sec|second|m|min|minute|h|hr|hour|d|day)s?\b",
-    re.I,
+    r"(s|sec|second|m|min|minute|h|hr|hour|d|day)s?\b"
 )
-_QUOTA = re.compile(r"\bcredits?\b|\bquota\b|\bplan\b", re.I)
-_RATE = re.compile(r"\brate[- ]?limit|too many (requests|calls)|throttl", re.I)
+_QUOTA = r"(?i)\bcredits?\b|\bquota\b|\bplan\b"
+_RATE = r"(?i)\brate[- ]?limit|too many (requests|calls)|throttl"
 
 
 def is_refusal(response: Response) -> bool:
@@ -58,15 +57,15 @@ def is_exhausted(response: Response) -> bool:
     """Whether the words of a refusal (401, 402, 403, 429) are of what a month or a plan allows."""
     if response.status not in (401, 402, 403, 429):
         return False
-    return any(map(_is_of_the_month, _SENTENCE.split(refusal_words(response))))
+    return any(map(_is_of_the_month, re.split(_SENTENCE, refusal_words(response))))
 
 
 def _is_of_the_month(sentence: str) -> bool:
-    if not _USED_UP.search(sentence):
+    if not re.search(_USED_UP, sentence):
         return False
-    if time := _TIME.search(sentence):  # of several, the first says what the sentence is about
+    if time := re.search(_TIME, sentence):  # of several, the first says what the sentence is about
         return bool(time["month"])
-    return bool(_QUOTA.search(sentence) and not _RATE.search(sentence))
+    return bool(re.search(_QUOTA, sentence) and not re.search(_RATE, sentence))
 
 
 def retry_after(response: Response, now: datetime) -> float | None:
@@ -76,7 +75,7 @@ def retry_after(response: Response, now: datetime) -> float | None:
     """
     value = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
     try:
-        said = float(value) if _NUMBER.fullmatch(value) else _until(value, now)
+        said = float(value) if re.fullmatch(_NUMBER, value) else _until(value, now)
     except (ValueError, TypeError, OverflowError):
         return None
     return min(said, _LONGEST) if said > 0 else None
@@ -92,9 +91,9 @@ def refusal_words(response: Response) -> str:
     try:
         text = _message(msgspec.json.decode(response.body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        html = _COMMENT.sub(" ", response.body[:20_000].decode("utf-8", "replace"))
-        title = _TITLE.search(html)
-        text = title[1] if title else _TAG.sub(" ", html)
+        html = re.sub(_COMMENT, " ", response.body[:20_000].decode("utf-8", "replace"))
+        title = re.search(_TITLE, html)
+        text = title[1] if title else re.sub(_TAG, " ", html)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= WORDS_MAX else f"{text[: WORDS_MAX - 1]}…"
 

@@ -1,9 +1,10 @@
 """One record of JSON text to one typed item, or the reason why not."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, repeat
+from operator import ne
 from typing import Any
 
 import msgspec
@@ -15,9 +16,9 @@ from coinspider.records.record import RECORD_SIZE_MAX, Made, Record, Source, cut
 from coinspider.records.rejected_record import FieldSetAside
 from coinspider.records.table_item import TableItem
 
-_NUMBER = re.compile(rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1')
-_NOT_FINITE = re.compile(rb"-?(?:NaN|Infinity)")
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUMBER = rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1'
+_NOT_FINITE = rb"-?(?:NaN|Infinity)"
+_NUL = rb"(?<!\\)(?:\\\\)*\\u0000"
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 _is_finite = Decimal.is_finite
@@ -53,7 +54,8 @@ def prepare(records: Sequence[Record], digits_max: int = DIGITS_MAX) -> None:
     """
     source, texts = records[0].source, [record.text for record in records]
     shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
-    longest = max(len(memoryview(text)) for text in texts)
+    views: Iterable[memoryview] = map(memoryview, texts)
+    longest = max(map(len, views))
     items = _decode_plain(b"[" + b",".join(texts) + b"]", longest, shape)
     if len(items) != len(records):
         return
@@ -80,7 +82,7 @@ def _decode_plain(text: bytes, longest: int, shape: ItemShape) -> list[TableItem
         items = shape.decode_list(text)
     except (CoercionError, msgspec.DecodeError, RecursionError):
         return []
-    if any(unsent != shape.defaults for unsent in map(shape.unsent, items)):
+    if any(map(ne, map(shape.unsent, items), repeat(shape.defaults))):
         return []
     amounts = list(filter(None, chain.from_iterable(map(shape.amounts, items))))
     if not all(map(_is_finite, amounts)) or _is_too_long(longest, amounts, shape.digits_max):
@@ -167,7 +169,7 @@ def _cut(text: bytes) -> dict[str, Any]:
     try:
         fields = dict(cut_object(text) or {})
         for value in map(bytes, fields.values()):
-            if not _NOT_FINITE.fullmatch(value):
+            if not re.fullmatch(_NOT_FINITE, value):
                 msgspec.json.decode(value, type=Raw)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return {}
@@ -176,7 +178,7 @@ def _cut(text: bytes) -> dict[str, Any]:
 
 def _fault(key: str, text: bytes, shape: ItemShape) -> str | None:
     """Why a value does not fit its field."""
-    if _NOT_FINITE.fullmatch(text):
+    if re.fullmatch(_NOT_FINITE, text):
         return "not a finite number"
     whole = _as_integer(Raw(text)) if key in shape.integer_keys else text
     try:
@@ -192,7 +194,7 @@ def _fault(key: str, text: bytes, shape: ItemShape) -> str | None:
 
 def _as_json(text: bytes, is_number: bool) -> Raw:
     """As a string what JSON, or PostgreSQL, has no number for."""
-    return Raw(_encode(text.decode()) if is_number or _NOT_FINITE.fullmatch(text) else text)
+    return Raw(_encode(text.decode()) if is_number or re.fullmatch(_NOT_FINITE, text) else text)
 
 
 def _check_text(text: bytes) -> None:
@@ -202,7 +204,7 @@ def _check_text(text: bytes) -> None:
             text.decode()
         except UnicodeDecodeError as error:
             raise CoercionError(str(error)) from None
-    if b"\\" in text and b"\\u0000" in text and _NUL.search(text):
+    if b"\\" in text and b"\\u0000" in text and re.search(_NUL, text):
         raise CoercionError("a NUL character, which PostgreSQL can't store")
 
 
@@ -256,7 +258,7 @@ def _repaired(fields: dict[str, Raw], shape: ItemShape) -> dict[str, Raw | int]:
 
 def _as_integer(text: Raw) -> Raw | int:
     """The integer that ``21000000.0``, ``1e3`` or ``"7"`` stands for; anything else as it is."""
-    number = _NUMBER.fullmatch(bytes(text))
+    number = re.fullmatch(_NUMBER, bytes(text))
     if number is None:
         return text
     value = Decimal(number[2].decode())

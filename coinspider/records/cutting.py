@@ -16,8 +16,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEY_COLUMN = "key"
 _encode = msgspec.json.encode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
-_LINES = re.compile(rb"\}\r?\n\{")
-_EACH = re.compile(r"^(?P<list>.*?)(?P<kind>\[\]|\.?\*)(?:\.(?P<inside>.+))?$")
+_LINES = rb"\}\r?\n\{"
+_EACH = r"^(?P<list>.*?)(?P<kind>\[\]|\.?\*)(?:\.(?P<inside>.+))?$"
 _WORDS_OF_ERRORS = ("error", "errors", "message", "error_message", "detail", "Message")
 
 
@@ -55,7 +55,7 @@ class Cut(Struct, frozen=True):
 
 def parse_cut(expression: str) -> Cut:
     """``results``, ``data.children[].data`` (each one's ``data``), ``result.*`` (an object)."""
-    each = _EACH.match(expression)
+    each = re.match(_EACH, expression)
     if not each or re.fullmatch(r".*\[-?\d+\]", expression):
         return Cut(parse_path(expression))
     by_key = KEY_COLUMN if each["kind"] != "[]" else None
@@ -76,7 +76,7 @@ def as_one_text(body: bytes) -> bytes:
     https://www.rfc-editor.org/rfc/rfc8259#section-8.1, https://github.com/ndjson/ndjson-spec
     """
     text = _without_mark(body)
-    lines = text.splitlines() if text.startswith(b"{") and _LINES.search(text) else []
+    lines = text.splitlines() if text.startswith(b"{") and re.search(_LINES, text) else []
     lines = [line for line in lines if line.strip()]
     is_list = lines and all(line.startswith(b"{") for line in lines)
     return b"[" + b",".join(lines) + b"]" if is_list else text

@@ -16,8 +16,8 @@ PAGE_RECORDS_MAX = 1_000_000  # of which each takes some 100 bytes
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_FIELD = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*(.*)', re.DOTALL)
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+_FIELD = rb'(?s)("(?:[^"\\]|\\.)*")\s*:\s*(.*)'
+_STRUCTURE = rb'(?s)"(?:[^"\\]|\\.)*"|[\[\]{},"]'
 _CLOSING = {b"[": b"]", b"{": b"}"}
 # A bracket that closes none, or a string that has no end.
 _BROKEN = (b"]", b"}", b'"')
@@ -88,7 +88,7 @@ def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
     try:
         return _decode_object(body)
     except (msgspec.DecodeError, RecursionError):
-        fields = map(_FIELD.fullmatch, _elements(body.strip(), b"{"))
+        fields = (re.fullmatch(_FIELD, text) for text in _elements(body.strip(), b"{"))
         return {json.loads(field[1]): field[2] for field in fields if field} or None
 
 
@@ -115,7 +115,7 @@ def _elements(body: bytes, opening: bytes) -> list[bytes]:
 def _outer_cuts(body: bytes) -> Iterator[int]:
     """The positions of the outermost commas and of the end, as far as it is sound."""
     expected: list[bytes] = []
-    for token in _STRUCTURE.finditer(body):
+    for token in re.finditer(_STRUCTURE, body):
         character = token[0]
         if character in _CLOSING:
             expected.append(_CLOSING[character])

@@ -17,7 +17,7 @@ from coinspider.http.limit_state import ToldLimit
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
-_CDN_REFUSAL = re.compile(rb"error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied", re.I)
+_CDN_REFUSAL = rb"(?i)error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied"
 _HINTS = {
     10002: "COINGECKO_API_KEY is missing or wrong",
     10005: "the plan of this key does not have this endpoint",
@@ -150,7 +150,7 @@ def is_refusal(response: Response) -> bool:
         return True
     if response.status == 200:
         return response.body.startswith(b"{") and _error(response).code == 429
-    return response.status in (403, 503) and bool(_CDN_REFUSAL.search(response.body))
+    return response.status in (403, 503) and bool(re.search(_CDN_REFUSAL, response.body))
 
 
 def is_exhausted(response: Response) -> bool:

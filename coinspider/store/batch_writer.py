@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import psycopg
 from scrapy.crawler import Crawler
@@ -184,7 +184,10 @@ def _fault_of_row(error: Exception) -> str | None:
 
 def _groups(items: Sequence[TableItem]) -> Iterable[list[TableItem]]:
     """The items by what one statement can take: a class, and first those that repeat none."""
+    kinds = list(zip(map(attrgetter("repeated"), items), map(type, items), strict=True))
+    if len(set(kinds)) == 1:
+        return [list(items)]
     groups: dict[tuple[bool, type[TableItem]], list[TableItem]] = {}
-    for item in items:
-        groups.setdefault((item.repeated, type(item)), []).append(item)
+    for kind, item in zip(kinds, items, strict=True):
+        groups.setdefault(kind, []).append(item)
     return [groups[key] for key in sorted(groups, key=itemgetter(0))]

@@ -12,7 +12,7 @@ from coinspider.records.json_path import find, find_value, parse_path
 
 # One link of the header: its URL, then parameters, some of them in quotes that may hold anything.
 _PARAMETER = r""";\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",;]*)))?\s*"""
-_LINK = re.compile(rf"\s*<([^>]*)>\s*((?:{_PARAMETER})*)")
+_LINK = rf"\s*<([^>]*)>\s*((?:{_PARAMETER})*)"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def parse_links(header: str) -> dict[str, str]:
     A link to a page without results is none: https://docs.sentry.io/api/pagination/.
     """
     links: dict[str, str] = {}
-    for url, parameters, *_ in _LINK.findall(header):
+    for url, parameters, *_ in re.findall(_LINK, header):
         named: dict[str, str] = {}
         for name, quoted, plain in re.findall(_PARAMETER, parameters):
             named.setdefault(name.lower(), (quoted or plain).lower())

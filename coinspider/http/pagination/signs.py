@@ -16,8 +16,8 @@ from coinspider.records.json_path import Path, find_value, leaves, parse_path, p
 NO_NAMES = SignNames()
 _TOLD = Known((), (), "an argument")
 _NOISE = str.maketrans("", "", "_-$ ")
-_URL = re.compile(r"(https?://|/|\?|[^\s?]+\?[^\s=]+=)", re.IGNORECASE)
-_RANGE = re.compile(r"[^/]*/\s*(\d{1,12})\s*$")
+_URL = r"(?i)(https?://|/|\?|[^\s?]+\?[^\s=]+=)"
+_RANGE = r"[^/]*/\s*(\d{1,12})\s*$"
 _SCALAR_MAX = 10_000  # bytes: no cursor is longer
 
 
@@ -153,7 +153,7 @@ class Signs:
             told = self._told(self.names.total)
             return [told._replace(value=int(told.value))] if _is_int(told.value) else []
         found = [*self._named(known_names.TOTALS), *self._headers(known_names.HEADER_TOTALS)]
-        if content_range := _RANGE.match(self.headers.get("content-range", "")):
+        if content_range := re.match(_RANGE, self.headers.get("content-range", "")):
             found.append(Sign("Content-Range", content_range[1], known_names.HEADER_TOTALS[0]))
         return [s._replace(value=int(s.value)) for s in found if _is_int(s.value)]
 
@@ -257,7 +257,7 @@ def _value(text: Raw) -> Any:
 
 
 def _is_url(value: Any) -> bool:
-    return isinstance(value, str) and bool(_URL.match(value))
+    return isinstance(value, str) and bool(re.match(_URL, value))
 
 
 def _is_int(value: Any) -> bool:
