@@ -67,7 +67,7 @@ def _lines(currency: str) -> Iterator[str]:
 
     schedule = Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
     now = datetime.now(UTC)
-    known, budget = read_credits(settings_of(schedule)), read_budget(schedule, 1, now)
+    known, budget = read_credits(settings_of(schedule)), read_budget(schedule, [], now)
     yield f"{known.account}: {known.used:,} calls in this month"
     if budget is None:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
@@ -108,8 +108,8 @@ def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
 def _table(weights: Sequence[float] | None) -> Iterator[str]:
     """The age of a coin, weighted by its volume, by plan; of a plan without credits nothing."""
     from coinspider.daemon.schedules.budget import Budget, Reads, plan
-    from coinspider.daemon.schedules.budget_facts import USUAL_COINS
     from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+    from coinspider.daemon.schedules.page_weights import USUAL_COINS
     from coinspider.sources.coingecko import PLANS
 
     weights = weights or volume_by_rank(USUAL_COINS)

@@ -2,12 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
 from coinspider.daemon.schedules.forecast import forecasts
-from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+from coinspider.daemon.schedules.freshness import (
+    freshness,
+    stale_share,
+    volume_by_rank,
+    whole_passes,
+)
 from coinspider.daemon.schedules.schedule import Schedule
 
 START = datetime(2026, 12, 1, tzinfo=UTC)
@@ -141,6 +147,16 @@ def test_few_coins_have_a_plan_too(coins):
     runs = list(plan(Budget(300, END, weights), Reads(None), START, START + timedelta(days=3)))
     assert runs
     assert {page for run in runs for page in run.part.numbers()} == set(range(1, len(weights) + 1))
+
+
+@pytest.mark.parametrize("hours", [0.01, 1, 6, 72, 10_000])
+def test_a_coin_is_stale_from_its_first_change_on(hours):
+    random, every = Random(1), hours
+    stale = 0.0
+    for _ in range(20_000):
+        since = 6 - random.expovariate(1 / every)
+        stale += max(0.0, since) ** 2 / 2
+    assert stale_share(6, hours) == pytest.approx(stale / 20_000 / 18, rel=0.1, abs=1e-3)
 
 
 def test_ages_of_a_page_are_uniform_between_its_reads():

@@ -69,6 +69,9 @@ class Reads(NamedTuple):
     last_at: datetime | None = None
     """When a part, whichever, was begun last."""
     last_calls: int = 0
+    failed_at: datetime | None = None
+    """When a pass over all pages was begun that has failed since the last complete one."""
+    failed_calls: int = 0
 
 
 class Budget(NamedTuple):
@@ -99,9 +102,9 @@ class Budget(NamedTuple):
 
     def whole_every(self, now: datetime) -> timedelta:
         """The time between two whole passes; all calls go into them where that is short."""
-        alone = self._time_for(self.whole.calls, self.rate(now))
+        alone = self.time_for(self.whole.calls, now)
         if alone <= FREQUENT:
-            return max(alone, LEAST)
+            return alone
         return max(WHOLE_EVERY, self._time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
 
     def part_rate(self, now: datetime) -> float:
@@ -111,18 +114,23 @@ class Budget(NamedTuple):
             return 0.0
         return max(0.0, self.rate(now) - self.whole.calls / every.total_seconds())
 
+    def time_for(self, calls: int, now: datetime) -> timedelta:
+        """In which as many calls come together, a minute at least."""
+        return max(LEAST, self._time_for(calls, self.rate(now)))
+
     def _time_for(self, calls: int, rate: float) -> timedelta:
         return timedelta(seconds=min(calls / rate, 1e9)) if rate > 0 else timedelta(days=10_000)
 
 
 def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
     """What to read next. After the month's end a new plan is needed."""
-    if reads.whole_at is None:
-        chosen = PlannedRun(now, budget.whole)
-    else:
-        whole = PlannedRun(max(now, reads.whole_at + budget.whole_every(now)), budget.whole)
-        part = _next_part(budget, reads, now)
-        chosen = min((run for run in (whole, part) if run), key=lambda run: run.at)
+    due = now if reads.whole_at is None else reads.whole_at + budget.whole_every(now)
+    if reads.failed_at:
+        # What it has spent is saved up again: one that fails at once is not tried again at once.
+        due = max(due, reads.failed_at + budget.time_for(max(1, reads.failed_calls), now))
+    whole = PlannedRun(max(now, due), budget.whole)
+    part = _next_part(budget, reads, now) if reads.whole_at else None
+    chosen = min((run for run in (whole, part) if run), key=lambda run: run.at)
     if chosen.part.calls > budget.calls:
         return PlannedRun(budget.month_end, budget.whole)
     return chosen

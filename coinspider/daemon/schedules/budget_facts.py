@@ -1,6 +1,6 @@
 """What the database and the settings know of a schedule with ``budget``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from scrapy.utils.project import get_project_settings
 
 from coinspider.daemon.database import query
 from coinspider.daemon.schedules.budget import Budget, PlannedRun, Reads, next_run, plan
-from coinspider.daemon.schedules.freshness import PAGE_SIZE, volume_by_rank
+from coinspider.daemon.schedules.page_weights import read_weights
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
@@ -18,19 +18,7 @@ from coinspider.http.limit_state import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.store.api_account import Usage
 
-USUAL_COINS = 17_500
 _A_DAY = timedelta(days=1)
-# Reported volumes are not all true; no page is without any weight.
-_SPREAD_EVENLY = 0.01
-_VOLUMES = f"""
-SELECT page, coalesce(sum(total_volume) FILTER (WHERE moves), 0)::float8 AS volume FROM (
-    SELECT total_volume,
-           (row_number() OVER (ORDER BY market_cap DESC NULLS LAST, coin_id) - 1) / {PAGE_SIZE}
-               AS page,
-           last_updated > max(last_updated) OVER () - interval '2 days' AS moves
-    FROM full_coin WHERE vs_currency = %s AND delisted_at IS NULL
-) AS ranked GROUP BY page ORDER BY page
-"""  # noqa: S608
 _READS = """
 SELECT coalesce((arguments->>'first_page')::int, 1) AS first_page,
        (arguments->>'pages')::int AS pages, max(started_at) AS at
@@ -45,6 +33,12 @@ _LAST = """
 SELECT started_at, page_count FROM crawl
 WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
 ORDER BY id DESC LIMIT 1
+"""
+_FAILED = """
+SELECT started_at AS failed_at, page_count + coalesce(refused_count, 0) AS failed_calls FROM (
+    SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
+        AND ended_at IS NOT NULL AND outcome <> 'skipped' ORDER BY id DESC LIMIT 1
+) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
 """
 _USAGE = """
 SELECT calls, credits, told_left, told_calls,
@@ -84,16 +78,6 @@ def read_credits(settings: BaseSettings) -> Credits:
     return Credits(account, monthly or usage.credits, left, usage.calls)
 
 
-def read_weights(vs_currency: str) -> list[float]:
-    """The weight of each page of the ranking, all together 1; a guess before the first crawl."""
-    volumes = [row["volume"] for row in query(_VOLUMES, [vs_currency])]
-    whole = sum(volumes)
-    if not whole:
-        return volume_by_rank(len(volumes) * PAGE_SIZE or USUAL_COINS)
-    even = _SPREAD_EVENLY / len(volumes)
-    return [(1 - _SPREAD_EVENLY) * volume / whole + even for volume in volumes]
-
-
 def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
     """When the pages were read last, by whatever crawl; the schedule itself ran at ``last_at``."""
     whole_at: datetime | None = None
@@ -105,33 +89,54 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
             last = row["first_page"] + (row["pages"] or 0)
             for page in range(row["first_page"], last):
                 page_at[page] = max(row["at"], page_at.get(page, row["at"]))
+    reads = Reads(whole_at, page_at, last_at, 1)
     for row in query(_LAST, [vs_currency]):
         begun = max(row["started_at"], last_at or row["started_at"])
-        return Reads(whole_at, page_at, begun, row["page_count"])
-    return Reads(whole_at, page_at, last_at, 1)
+        reads = reads._replace(last_at=begun, last_calls=max(1, row["page_count"]))
+    for row in query(_FAILED, [vs_currency]):
+        reads = reads._replace(**row)
+    return reads
 
 
-def read_budget(schedule: Schedule, number: int, now: datetime) -> Budget | None:
-    """The share of one of a ``number`` of such schedules; ``None`` where no calls are counted."""
+def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> Budget | None:
+    """What a schedule may spend beside the others that run; ``None`` where no calls are counted."""
     settings = settings_of(schedule)
     known, month_end = read_credits(settings), following_month(now)
+    month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
+    share = (month_end - now) / month  # of the month
+    others = [
+        one for one in running if one.name != schedule.name and _account(one) == known.account
+    ]
     calls: float | None = None
     if known.left is not None:
         reserve = settings.getfloat("BUDGET_RESERVE_SHARE") * (known.monthly or known.left)
-        calls = (known.left - reserve) / number
+        owned = sum(share * int(one.budget or 0) for one in others if one.budget != AUTO)
+        autos = sum(one.budget == AUTO for one in others) if schedule.budget == AUTO else 0
+        calls = (known.left - reserve - owned) / (autos + 1)
     if schedule.budget != AUTO:
-        month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
-        own = int(schedule.budget or 0) * ((month_end - now) / month)
+        own = share * int(schedule.budget or 0)
         calls = own if calls is None else min(own, calls)
     if calls is None:
         return None
     return Budget(calls, month_end, read_weights(_currency(schedule.arguments)))
 
 
-def read_next_run(schedule: Schedule, number: int, last_at: datetime | None) -> PlannedRun:
+def _account(schedule: Schedule) -> str | None:
+    """Whose credits it spends; ``None`` where its settings don't fit each other."""
+    settings = settings_of(schedule)
+    try:
+        base_url = api_from_settings(settings).base_url
+    except ConfigurationError:
+        return None
+    return account_name(base_url, settings.get("COINGECKO_API_KEY"))
+
+
+def read_next_run(
+    schedule: Schedule, running: Iterable[Schedule], last_at: datetime | None
+) -> PlannedRun:
     """What the schedule reads next. For threads; raises what :func:`query` does."""
     now = datetime.now(UTC)
-    budget = read_budget(schedule, number, now)
+    budget = read_budget(schedule, running, now)
     reads = read_reads(_currency(schedule.arguments), last_at)
     if budget is None:
         whole = Budget(0, now, []).whole
@@ -148,11 +153,13 @@ class DayPlan(NamedTuple):
     calls: int
 
 
-def read_plan(schedule: Schedule, number: int, last_at: datetime | None, shown: int) -> DayPlan:
+def read_plan(
+    schedule: Schedule, running: Iterable[Schedule], last_at: datetime | None, shown: int
+) -> DayPlan:
     """For threads. No runs where no calls are counted, or where the settings don't fit together."""
     now = datetime.now(UTC)
     try:
-        budget = read_budget(schedule, number, now)
+        budget = read_budget(schedule, running, now)
     except ConfigurationError:  # its jobs will say so
         budget = None
     if budget is None:

@@ -1,6 +1,6 @@
 """The next run of each schedule with ``budget``, looked up beside the reactor."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,18 +20,22 @@ LOOKED_UP_EVERY = timedelta(minutes=1)
 class BudgetRuns:
     """Knows what is due next, as it was a minute ago at most; nothing while it is looked up."""
 
-    def __init__(self, schedules: Iterable[Schedule]):
-        self.number = sum(bool(s.budget and s.enabled) for s in schedules)
+    def __init__(self) -> None:
         self.found: dict[str, PlannedRun] = {}
         self.looked_up_at: dict[str, datetime] = {}
 
-    def next(self, schedule: Schedule, state: ScheduleState, now: datetime) -> PlannedRun | None:
+    def next(
+        self,
+        schedule: Schedule,
+        running: Sequence[Schedule],
+        state: ScheduleState,
+        now: datetime,
+    ) -> PlannedRun | None:
+        """``running`` are all schedules with a budget that are neither off nor paused."""
         looked_up_at = self.looked_up_at.get(schedule.name)
         if looked_up_at is None or abs(now - looked_up_at) >= LOOKED_UP_EVERY:
             self.looked_up_at[schedule.name] = now
-            looking: Any = deferToThread(
-                read_next_run, schedule, max(1, self.number), state.last_time
-            )
+            looking: Any = deferToThread(read_next_run, schedule, running, state.last_time)
             looking.addCallbacks(self._keep, self._failed, [schedule.name], {}, [schedule.name])
         return self.found.get(schedule.name)
 

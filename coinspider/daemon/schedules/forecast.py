@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from coinspider.daemon.schedules.budget_facts import USUAL_COINS, settings_of
+from coinspider.daemon.schedules.budget_facts import settings_of
 from coinspider.daemon.schedules.freshness import PAGE_SIZE
+from coinspider.daemon.schedules.page_weights import USUAL_COINS
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import exp
 from typing import NamedTuple
 
 from coinspider.daemon.schedules.budget import Part, PlannedRun
@@ -24,6 +25,18 @@ def volume_by_rank(coins: int) -> list[float]:
         for first in range(1, coins + 1, PAGE_SIZE)
     ]
     return [page / sum(pages) for page in pages]
+
+
+def stale_share(read_every: float, changes_every: float) -> float:
+    """How much of the age of a coin counts, from 0 to 1: only from its first change on is it stale.
+
+    Changes are taken to come by chance, so often on the average. With one every moment all of the
+    age counts, and for one that changes in a thousand reads once, a third of a thousandth.
+    """
+    changes = read_every / changes_every
+    if changes < 0.01:
+        return changes / 3
+    return 1 - 2 / changes + 2 * (1 - exp(-changes)) / changes**2
 
 
 def whole_passes(pages: int, calls: int, start: datetime, end: datetime) -> list[PlannedRun]:

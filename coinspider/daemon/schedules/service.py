@@ -44,7 +44,7 @@ class ScheduleService(Service):
         self.app, self.states, self.now = app, states, now or states.now
         self.schedules = {schedule.name: schedule for schedule in schedules}
         self.state: dict[str, ScheduleState] = {}
-        self.budgets = BudgetRuns(self.schedules.values())
+        self.budgets = BudgetRuns()
         self.forecasts = forecasts(self.schedules.values())
         self.ticking: Any = LoopingCall(self.tick)
 
@@ -119,8 +119,11 @@ class ScheduleService(Service):
         """A run that is due waits for the end of the last one."""
         if not schedule.enabled or state.paused:
             return
-        run = self.budgets.next(schedule, state, now)
+        run = self.budgets.next(schedule, self.budgeted(), state, now)
         if run is None or run.at > now or self.active_job(schedule):
+            return
+        # Another node has just begun one, which may not be seen in the database yet.
+        if now < state.next_time <= now + CLAIMED:
             return
         self.budgets.forget(schedule.name)
         if self.states.claim(schedule.name, state, now + CLAIMED):
@@ -133,6 +136,10 @@ class ScheduleService(Service):
             run = self.budgets.found.get(schedule.name)
             return run.at if run else None
         return self.state[schedule.name].next_time
+
+    def budgeted(self) -> list[Schedule]:
+        """The schedules with a budget that run, and share what is left."""
+        return [one for one in self.schedules.values() if one.budget and self.runs(one)]
 
     def next_part(self, schedule: Schedule) -> str | None:
         """Which pages a schedule with a budget reads next."""

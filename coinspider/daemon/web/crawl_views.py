@@ -1,7 +1,6 @@
 """``/crawls`` and ``/rejected``: the runs, the schedules, the records that were set aside."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +10,6 @@ from psycopg import Connection
 
 from coinspider.daemon.schedules.budget_facts import read_plan
 from coinspider.daemon.schedules.description import describe
-from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.daemon.web.actions import act, possible_actions
 from coinspider.daemon.web.charts import Bar, BarChart, bar_chart
@@ -109,12 +107,11 @@ def describe_schedules(root: Any) -> dict[str, Any]:
     }
 
 
-def _budgets(root: Any) -> list[tuple[Schedule, int, datetime | None, int]]:
+def _budgets(root: Any) -> list[tuple[Any, ...]]:
     """What :func:`read_plan` is to be asked, for each schedule with a budget that runs."""
     service = schedule_service(root.app)
-    running = [one for one in service.schedules.values() if one.budget and service.runs(one)]
-    number, states = service.budgets.number, service.state
-    return [(one, number, states[one.name].last_time, PLANNED) for one in running]
+    running, states = service.budgeted(), service.state
+    return [(one, running, states[one.name].last_time, PLANNED) for one in running]
 
 
 def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, float]) -> None:

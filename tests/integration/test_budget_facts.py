@@ -1,0 +1,103 @@
+"""What a schedule with a budget may spend, and on what, by a real database; nothing is crawled."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from coinspider.daemon import database
+from coinspider.daemon.schedules.budget import Budget, next_run
+from coinspider.daemon.schedules.budget_facts import read_budget, read_next_run, read_reads
+from coinspider.daemon.schedules.page_weights import read_weights
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.http.account import account_name
+from coinspider.items import FullCoin
+from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.migration import migrate
+
+API = "https://api.example/v3"
+LEFT, RESERVE = 10_000, 200
+KEY = {"COINGECKO_API_KEY": "CG-secret", "COINGECKO_PLAN": "demo", "COINGECKO_BASE_URL": API}
+AUTO = Schedule("usd", "coins", every=timedelta(minutes=3), budget="auto", settings=KEY)
+EURO = AUTO._replace(name="eur", arguments={"vs_currency": "eur"})
+OTHER = AUTO._replace(name="other", settings=KEY | {"COINGECKO_API_KEY": "CG-other"})
+WRONG = AUTO._replace(name="wrong", settings=KEY | {"COINGECKO_PLAN": "public"})
+OWNED = AUTO._replace(name="owned", budget="1000")
+COINS = """
+INSERT INTO full_coin (coin_id, symbol, name, vs_currency, market_cap, total_volume, extra,
+                       last_updated)
+SELECT 'coin-' || n, 's', 'n', 'usd', 1000 - n, 5, '{}',
+       now() - CASE WHEN n <= 250 THEN interval '1 minute' ELSE interval '3 days' END
+FROM generate_series(1, 500) AS n
+"""
+CRAWL = """
+INSERT INTO crawl (spider, arguments, url, vs_currency, lock_name, whole, started_at, ended_at,
+                   outcome, page_count, record_count)
+VALUES ('coins', '{}', 'u', 'usd', 'l', true, now() - %s, now(), %s, %s, 0)
+"""
+
+
+@pytest.fixture
+def add(database_url, monkeypatch):
+    """Runs a statement in a database whose tables are there."""
+
+    async def make_tables():
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as made:
+            await migrate(made, FullCoin)
+
+    asyncio.run(make_tables())
+    settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
+    monkeypatch.setattr(database, "database", lambda: settings)
+
+    def run(statement, *values):
+        with psycopg.connect(database_url) as connection:
+            connection.execute(statement, values)
+
+    return run
+
+
+def calls(schedule, *others):
+    return read_budget(schedule, [schedule, *others], datetime.now(UTC)).calls
+
+
+@pytest.mark.usefixtures("add")
+def test_what_is_left_is_shared_by_the_schedules_of_a_key_that_run():
+    assert calls(AUTO) == LEFT - RESERVE
+    assert calls(AUTO, EURO) == calls(EURO, AUTO) == (LEFT - RESERVE) / 2
+    assert calls(AUTO, OTHER, WRONG) == LEFT - RESERVE
+    own = calls(OWNED, AUTO)
+    assert 0 < own <= 1000
+    assert calls(AUTO, OWNED) == pytest.approx(LEFT - RESERVE - own, abs=1)
+    assert calls(OWNED._replace(budget="1000000000")) == LEFT - RESERVE
+
+
+def test_nothing_is_left_of_a_key_that_the_api_calls_used_up(add):
+    account = account_name(API, "CG-secret")
+    state = json.dumps({"exhausted_until": 1e11, "exhausted_words": "no credits"})
+    add("INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb)", account, state)
+    assert calls(AUTO) <= 0
+    assert calls(OTHER) > 0
+    assert read_next_run(AUTO, [AUTO], None).at > datetime.now(UTC)
+
+
+def test_coins_count_by_their_volume_and_by_how_often_they_change(add):
+    add(COINS)
+    add(CRAWL, timedelta(0), "complete", 3)
+    often, seldom = read_weights("usd")
+    assert often + seldom == pytest.approx(1)
+    assert 0.02 < seldom / often < 0.05
+
+
+@pytest.mark.parametrize(
+    ("outcome", "pages", "minutes"),
+    [("failed", 0, 2), ("failed", 40, 86), ("died", 40, 86), ("interrupted", 40, 0)],
+)
+def test_whole_pass_that_failed_waits_for_its_calls(add, outcome, pages, minutes):
+    add(CRAWL, timedelta(seconds=1), outcome, pages)
+    now = datetime.now(UTC)
+    budget = Budget(LEFT * 2, now + timedelta(days=30), [1 / 69] * 69)
+    run = next_run(budget, read_reads("usd", None), now)
+    assert run.part == budget.whole
+    assert minutes <= (run.at - now) / timedelta(minutes=1) + 0.1 < minutes * 1.5 + 1.2
