@@ -96,11 +96,14 @@ def exact(value: Any) -> str:
 
 
 def readable_seconds(seconds: float) -> str:
-    """``4.2 s`` or ``3 min 20 s``."""
+    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``, ``30 d``; the second unit only where it counts."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    first = next(n for n, (size, _) in enumerate(units) if seconds >= size)
+    (size, unit), (lesser, lesser_unit) = units[first], units[first + 1]
+    many, rest = divmod(round(seconds / lesser) * lesser, size)
+    return f"{many} {unit} {rest // lesser} {lesser_unit}" if rest else f"{many} {unit}"
 
 
 def counted(number: float, noun: str) -> str:

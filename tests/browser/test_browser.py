@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from coinspider.daemon.web.coin_columns import SHOWN
 from tests.helpers.browser import CHROMIUM, chromium
 from tests.helpers.site import CHARTED, SCRIPT
 
@@ -131,15 +132,24 @@ def test_short_amounts_have_all_digits_to_hover(visit):
     page = visit("coins?columns=name,market_cap")
     cell = page.locator("tbody tr td data").first
     assert re.fullmatch(r"[\d.]+(e\d+| [TBM])?", cell.inner_text())
-    assert re.fullmatch(r"\d{12,}", cell.get_attribute("title"))
+    digits = cell.get_attribute("title")
+    assert re.fullmatch(r"\d{12,}", digits)
+    page.get_by_role("link", name="Next").first.focus()
+    page.keyboard.press("Tab")
+    page.get_by_role("rowheader").get_by_role("link").first.focus()
+    shown = cell.evaluate("one => getComputedStyle(one, '::after').content")
+    assert shown == f'"{digits}"', "and to who comes by the keyboard"
 
 
 def test_filters_and_columns_are_chosen_in_the_form_and_kept_in_the_address(visit):
     page = visit("coins")
     page.get_by_text("Filters and columns").click()
     page.get_by_label("Rank up to").fill("30")
-    for name in ("Coin", "Price", "All-time high"):
-        page.get_by_role("checkbox", name=name, exact=True).check()
+    wanted = ("Coin", "Price", "All-time high")
+    usual = page.locator("fieldset input:checked").evaluate_all("all => all.map(one => one.value)")
+    assert usual == SHOWN
+    for box in page.locator("fieldset label").all():
+        box.locator("input").set_checked(box.inner_text().strip() in wanted)
     page.get_by_role("button", name="Show").click()
     headings = page.locator("thead th").all_inner_texts()
     assert [text for text in headings if text != "Watched"] == ["Coin", "Price", "All-time high"]
@@ -181,7 +191,9 @@ def test_currency_and_delisted_coins_are_chosen_in_the_form(visit):
 
 def test_nothing_found_says_why_and_what_to_do(visit):
     page = visit("coins?search=zzzz&rank_max=9")
-    assert page.get_by_text("No coin in usd has all of this: search zzzz, rank max 9.").is_visible()
+    assert page.get_by_text(
+        "No coin in usd has all of this: search zzzz, rank up to 9."
+    ).is_visible()
     page.get_by_role("link", name="Show all coins").click()
     assert number(page) == 16_999
 
@@ -333,6 +345,10 @@ def test_price_is_on_the_first_screen_of_a_telephone(visit):
     assert price["y"] + price["height"] < 700
     assert price["x"] + price["width"] <= 375
     assert first.locator(":visible", has_text="%").first.is_visible()
+    page.set_viewport_size({"width": 768, "height": 1024})
+    assert page.locator("thead th:visible").all_inner_texts()[1:] == [
+        "#\xa0▲", "Coin", "Price", "24h", "7d", "Market cap", "Last 7 days",
+    ]  # fmt: skip
 
 
 def test_header_stays_where_one_scrolls(visit):

@@ -6,7 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from coinspider.daemon.web.charts import Bar, bar_chart, candle_chart, line_chart, sparkline
+from coinspider.daemon.web.charts import (
+    Bar,
+    bar_chart,
+    candle_chart,
+    line_chart,
+    merged_candles,
+    sparkline,
+)
 from coinspider.daemon.web.scales import TimeScale, ValueScale
 from coinspider.store.series import Point
 
@@ -150,3 +157,14 @@ def test_period_is_a_line_where_it_is_near():
 def test_few_bars_are_not_blocks():
     [bar] = bar_chart([Bar(3, "", "complete")]).bars
     assert bar.width <= 50
+
+
+def test_candles_of_hours_become_some_of_four():
+    rows = [
+        {"started_at": NOW + timedelta(hours=n), "open": n, "high": n + 2, "low": n - 2, "close": n}
+        for n in (-1, 0, 1, 3, 4)
+    ]
+    found = merged_candles(rows, timedelta(hours=4))
+    assert [list(row.values())[1:] for row in found] == [[-1, 1, -3, -1], [0, 5, -2, 3],
+                                                         [4, 6, 2, 4]]  # fmt: skip
+    assert [row["started_at"].hour for row in found] == [8, 12, 16]

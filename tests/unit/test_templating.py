@@ -35,7 +35,14 @@ def test_change_has_a_sign_and_its_colour(value, text, kind):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(5, "5 s ago"), (125, "2 min ago"), (7300, "2 h ago"), (1e6, "11 d ago"), (-9, "just now")],
+    [
+        (5, "5 s ago"),
+        (125, "2 min ago"),
+        (7300, "2 h ago"),
+        (1e6, "11 d ago"),
+        (1e8, "3 y ago"),
+        (-9, "just now"),
+    ],
 )
 def test_age_is_short(seconds, text):
     assert age(NOW - timedelta(seconds=seconds), NOW) == text

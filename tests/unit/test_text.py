@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coinspider.text import readable_number, visible, without_formula, without_password
+from coinspider.text import (
+    readable_number,
+    readable_seconds,
+    visible,
+    without_formula,
+    without_password,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +96,12 @@ def test_formula_is_text_to_a_spreadsheet(first):
 )  # fmt: skip
 def test_no_url_shows_a_password(text, seen):
     assert without_password(text) == seen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"),
+     (86_400, "1 d"), (2_592_000, "30 d"), (90_000, "1 d 1 h")],
+)  # fmt: skip
+def test_time_has_its_two_greatest_units(seconds, text):
+    assert readable_seconds(seconds) == text

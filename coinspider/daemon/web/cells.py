@@ -21,9 +21,11 @@ from coinspider.daemon.web.coin_columns import (
 )
 from coinspider.text import exact, readable, short
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_FEW = 18  # digits
+_AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
 # Nothing in these needs to be escaped: digits, signs, letters of ours.
 _AMOUNT = '<data value="{0}" title="{0}">{1}</data>'
+_WHOLE = '<data value="{0}">{0}</data>'
 _CHANGE = '<data class="{0}" value="{1}" title="{1} %">{2}</data>'
 _TIME = '<time datetime="{}" title="{} UTC">{}</time>'
 _SPARKLINE = (
@@ -54,8 +56,17 @@ def sparkline(drawn: tuple[str, str]) -> Markup:
     return Markup(_SPARKLINE.format(direction_, points))  # noqa: S704
 
 
+def all_digits(value: Decimal | int) -> Markup:
+    """A number with all its digits; where these are many, as people read it, and then all."""
+    digits = exact(value)
+    if len(digits) > _FEW or not Decimal(value).is_finite():
+        return Markup('{} <span class="exact">{}</span>').format(number(value), digits)
+    return amount(value, f"{Decimal(value):,f}")
+
+
 def amount(value: Any, text: str) -> Markup:
-    return Markup(_AMOUNT.format(exact(value), text))  # noqa: S704
+    digits = exact(value)
+    return Markup((_WHOLE if digits == text else _AMOUNT).format(digits, text))  # noqa: S704
 
 
 def change(value: Decimal | None) -> Markup:
@@ -72,16 +83,14 @@ def time(value: datetime | str | None) -> Markup:
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
-    """``12 s ago``, ``3 min ago``, ``2 h ago``, ``5 d ago``."""
+    """``12 s ago``, ``3 min ago``, ``2 h ago``, ``5 d ago``, ``3 y ago``."""
     if moment is None:
         return ""
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     if seconds < 0:
         return "just now"
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    size, unit = next(each for each in _AGES if seconds >= each[0])
+    return f"{seconds // (size or 1):.0f} {unit} ago"
 
 
 def per_cent(value: Decimal | None) -> str:

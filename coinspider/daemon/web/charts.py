@@ -4,9 +4,9 @@ Places are in units of a plot of 1000 by 1000, which the browser stretches; text
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from coinspider.daemon.web.scales import Tick, TimeScale, ValueScale
@@ -156,6 +156,24 @@ def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Cha
         readable_number(min(row["low"] for row in rows)),
         readable_number(max(row["high"] for row in rows)), scale.is_log,
     )  # fmt: skip
+
+
+def merged_candles(
+    rows: Sequence[Mapping[str, Any]], step: timedelta
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Candles of a longer time from those that begin in it."""
+    found: list[Mapping[str, Any]] = []
+    for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
+        within = list(group)
+        found.append(dict(within[-1]) | {
+            "started_at": begin, "open": within[0]["open"],
+            "high": max(row["high"] for row in within), "low": min(row["low"] for row in within),
+        })  # fmt: skip
+    return found
+
+
+def _begin(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - datetime(2000, 1, 1, tzinfo=UTC)) % step
 
 
 def _candle(

@@ -9,10 +9,11 @@ from coinspider.records.table_item import columns, stored_columns
 
 NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"
 SPARKLINE = "sparkline"
+PHONE, TABLET, DESK = "phone", "wide", "desk"  # classes of the style sheet
 
 
 class CoinColumn(NamedTuple):
-    """``kind`` says how a value is shown; ``phone`` whether a telephone shows it unasked.
+    """``kind`` says how a value is shown; ``width`` on what it is shown unasked, at the least.
 
     A column that is ``made`` is none of the table.
     """
@@ -20,7 +21,7 @@ class CoinColumn(NamedTuple):
     name: str
     label: str
     kind: str
-    phone: bool = False
+    width: str = DESK
     made: bool = False
     long: str = ""
 
@@ -43,15 +44,15 @@ class CoinColumn(NamedTuple):
 CHANGES = {"change_1h": timedelta(hours=1), "change_7d": timedelta(days=7)}
 LAST_7_DAYS = "last_7_days"
 _ALL = [
-    CoinColumn("market_cap_rank", "#", NUMBER, long="Rank"),
-    CoinColumn("name", "Coin", TEXT, phone=True),
-    CoinColumn("current_price", "Price", PRICE, phone=True),
+    CoinColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
+    CoinColumn("name", "Coin", TEXT, width=PHONE),
+    CoinColumn("current_price", "Price", PRICE, width=PHONE),
     CoinColumn("change_1h", "1h", CHANGE, made=True, long="Change 1h"),
-    CoinColumn("price_change_percentage_24h", "24h", CHANGE, phone=True, long="Change 24h"),
-    CoinColumn("change_7d", "7d", CHANGE, made=True, long="Change 7d"),
-    CoinColumn("market_cap", "Market cap", AMOUNT),
+    CoinColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
+    CoinColumn("change_7d", "7d", CHANGE, made=True, long="Change 7d", width=TABLET),
+    CoinColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
     CoinColumn("total_volume", "24h volume", AMOUNT),
-    CoinColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True),
+    CoinColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True, width=TABLET),
     CoinColumn("last_updated", "Updated", TIME),
     CoinColumn("symbol", "Symbol", TEXT),
     CoinColumn("coin_id", "Id", TEXT),

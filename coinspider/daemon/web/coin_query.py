@@ -22,8 +22,15 @@ _BOUNDS = {
     "change_min": ("price_change_percentage_24h", ">="),
     "change_max": ("price_change_percentage_24h", "<="),
 }
-_FILTERS = ("search", "listed", "new", "watched", *_BOUNDS)
-_KEPT = ("currency", "sort", "limit", "columns", "watch", *_FILTERS)
+FILTERS = {
+    "search": "search", "listed": "status", "new": "new within days",
+    "watched": "on the watch list", "rank_max": "rank up to",
+    "volume_min": "24h volume from", "cap_min": "market cap from",
+    "change_min": "24h change from, %", "change_max": "24h change to, %",
+}  # fmt: skip
+_SHOWN_OF_DELISTED = [*SHOWN, "delisted_at"]
+_USUAL = {",".join(SHOWN), ",".join(_SHOWN_OF_DELISTED)}
+_KEPT = ("currency", "sort", "limit", "columns", "watch", *FILTERS)
 
 
 class CoinQuery(NamedTuple):
@@ -47,7 +54,7 @@ class CoinQuery(NamedTuple):
     @property
     def filters(self) -> dict[str, str]:
         """The arguments that leave coins out."""
-        found = {name: self.arguments[name] for name in _FILTERS if name in self.arguments}
+        found = {name: self.arguments[name] for name in FILTERS if name in self.arguments}
         return {name: value for name, value in found.items() if value != "listed"}
 
     def sort_link(self, column: str) -> str:
@@ -67,13 +74,15 @@ class CoinQuery(NamedTuple):
 def coin_query(arguments: Arguments) -> CoinQuery:
     """Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a column that there is not."""
     kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
+    if kept.get("columns") in _USUAL:  # of a form without JavaScript
+        del kept["columns"]
     if arguments.get("descending"):  # of a form, which has a field of its own for it
         kept["sort"] = f"-{arguments.get('sort', _DEFAULT_SORT).removeprefix('-')}"
     limit, page = number(arguments, "limit", LIMIT, LIMIT_MAX), number(arguments, "page", 1)
     listed = arguments.get("listed") or "listed"
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
-    columns = _columns(arguments.get("columns", ""), listed)
+    columns = _columns(kept.get("columns", ""), listed)
     watch = [name for name in arguments.get("watch", "").split(",") if name][:WATCH_MAX]
     chosen = RowFilter(
         item_class=FullCoin,
@@ -92,7 +101,7 @@ def coin_query(arguments: Arguments) -> CoinQuery:
 def _columns(text: str, listed: str) -> list[str]:
     if text == "all":
         return [*SHOWN, *(name for name in COLUMNS if name not in SHOWN)]
-    names = text.split(",") if text else [*SHOWN, *(["delisted_at"] if listed != "listed" else [])]
+    names = text.split(",") if text else SHOWN if listed == "listed" else _SHOWN_OF_DELISTED
     for name in names:
         if name not in COLUMNS:
             raise ConfigurationError(f"no column {name}: there are {', '.join(COLUMNS)}")

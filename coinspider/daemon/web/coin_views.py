@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.web.charts import Chart, candle_chart, line_chart
+from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, merged_candles
 from coinspider.daemon.web.coin_columns import COLUMNS, GROUPS, LAST_7_DAYS, SHOWN, SORTABLE
-from coinspider.daemon.web.coin_query import CoinQuery, coin_query
+from coinspider.daemon.web.coin_query import FILTERS, CoinQuery, coin_query
 from coinspider.daemon.web.coin_rows import add_sparklines, count, look_up, read_rows
 from coinspider.daemon.web.memory import Memory
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
@@ -23,6 +23,7 @@ RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 DAYS_MAX = 36_500
 _HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
 _CANDLES_MAX = 400
+_MERGED = timedelta(hours=4)  # of a week, as exchanges have them
 _known_currencies: Memory[list[str]] = Memory(5.0)  # seconds
 _LIMITS = (25, 50, 100, 250, 1000)
 # What the rows are asked for beside the columns that are shown.
@@ -47,7 +48,8 @@ class Coins(DatabaseView):
         return render(
             "coins.html",
             **known, query=query, columns=[COLUMNS[name] for name in query.columns],
-            all_columns=COLUMNS, shown=SHOWN, sortable=SORTABLE, rows=rows, listed=LISTED,
+            all_columns=COLUMNS, shown=SHOWN, filters=FILTERS, sortable=SORTABLE,
+            rows=rows, listed=LISTED,
             currencies=_all_currencies(connected), limits=_LIMITS,
             new_since=first_complete_crawl(connected, query.currency)
             if "new" in query.filters else None,
@@ -127,7 +129,7 @@ def _candles(
     resolution = "1h" if days and days <= _HOURLY_CANDLES else "1d"
     since = datetime.now(UTC) - timedelta(days=days) if days else None
     rows = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
-    return rows[-_CANDLES_MAX:]
+    return merged_candles(rows, _MERGED)[-_CANDLES_MAX:] if days == 7 else rows[-_CANDLES_MAX:]
 
 
 def _series(

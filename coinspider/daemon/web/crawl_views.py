@@ -121,6 +121,8 @@ def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, floa
         crawl["schedule"] = name if name in periods else NO_SCHEDULE
         crawl["period"] = periods.get(name) if name else None
         crawl["log"] = _log(root, crawl)
+        # Its outcome stands beside it.
+        crawl["told"] = (crawl["message"] or "").removeprefix(f"the crawl is {crawl['outcome']}: ")
         crawl["remedy"] = remedy(crawl["message"]) if crawl["outcome"] in _BAD else ""
 
 

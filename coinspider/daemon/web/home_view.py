@@ -48,6 +48,7 @@ class Home(DatabaseView):
             healed=bool(failed) and _is_healed(failed, sources), is_empty=not crawls,
             coming=_coming(known["schedules"]), database=describe(database_url()),
             usage=list_api_usage(connected),
+            today=f"{datetime.now(UTC):%Y-%m-%d}",
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@
       output.textContent = `${time}: ${value}`;
     };
     chart.addEventListener("pointermove", (event) => {
-      const box = chart.getBoundingClientRect();
+      const box = chart.querySelector(".plot").getBoundingClientRect();
       const share = (event.clientX - box.left) / box.width;
       let nearest = 0;
       marks.forEach((mark, index) => {
@@ -28,6 +28,15 @@
       if (!(event.key in steps)) return;
       event.preventDefault();
       show(at + steps[event.key]);
+    });
+  }
+
+  // What is not filled in is not in the address.
+  for (const form of document.querySelectorAll("form[method=get]")) {
+    form.addEventListener("formdata", ({ formData }) => {
+      for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+      const usual = form.dataset.columns;
+      if (usual && formData.getAll("columns").join() === usual) formData.delete("columns");
     });
   }
 
