@@ -114,7 +114,7 @@ def visitor(browser, daemon):
 
 
 def projects(daemon):
-    answer = requests.get(f"{daemon.url}/listprojects.json", auth=daemon.auth, timeout=20)
+    answer = requests.get(f"{daemon.url}/listprojects.json", auth=daemon.auth, timeout=120)
     return answer.json()["projects"]
 
 
@@ -162,7 +162,7 @@ def test_link_on_a_foreign_page_leads_here_and_keeps_the_log_in(visitor, daemon,
 
 def test_button_of_its_own_page_works(visitor, daemon):
     job = requests.post(
-        f"{daemon.url}/schedule.json", auth=daemon.auth, timeout=30,
+        f"{daemon.url}/schedule.json", auth=daemon.auth, timeout=120,
         data={"project": "coinspider", "spider": "coins", "vs_currency": "eur"},
     )  # fmt: skip
     assert job.json()["status"] == "ok"

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from coinspider.daemon.web.coin_columns import SHOWN
-from tests.helpers.browser import CHROMIUM, chromium
+from tests.helpers.browser import CHROMIUM, PATIENCE, chromium
 from tests.helpers.site import CHARTED, SCRIPT
 
 pytestmark = pytest.mark.skipif(
@@ -54,6 +54,7 @@ def visit(browser, site):
     def open_page(path, url=site.url, **options):
         options = {"java_script_enabled": False, "bypass_csp": False} | options
         context = browser.new_context(base_url=url, **options)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.goto(f"/{path}")
@@ -244,6 +245,7 @@ def test_hostile_names_are_text_even_where_scripts_may_run(visit):
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 def test_page_breaks_no_rule_of_its_policy(browser, site, path):
     context = browser.new_context(base_url=site.url)
+    context.set_default_timeout(PATIENCE)
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -266,7 +268,7 @@ def test_page_refreshes_itself_and_keeps_the_place(visit, site):
             " VALUES ('coins', 'u', 'usd', now(), now(), 'complete') RETURNING id"
         ).fetchone()
     try:
-        expect(page.locator("tbody a[data-seen]")).to_have_count(0, timeout=20_000)
+        expect(page.locator("tbody a[data-seen]")).to_have_count(0)
         assert page.evaluate("window.scrollY") == 900
         assert page.locator("tbody tr").count() == 100
     finally:

@@ -26,6 +26,7 @@ class Forked:
         shares_stderr: bool = False,
     ):  # fmt: skip
         self.args, self.returncode = arguments, None
+        self._readers: list[_Reader] = []
         job = {"arguments": arguments, "directory": str(directory), "environment": environment}
         with ExitStack() as stack:
             self._link, link = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -65,21 +66,17 @@ class Forked:
             return None
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        texts = {}
-        files = (self.stdout, self.stderr)
-        readers = [
-            Thread(target=lambda file=file: texts.update({file: file.read()}), daemon=True)
-            for file in files
-        ]
-        for reader in readers:
-            reader.start()
-        for reader in readers:
+        """May be called again, after a timeout or the end."""
+        if not self._readers:
+            self._readers = [_Reader(self.stdout), _Reader(self.stderr)]
+        for reader in self._readers:
             reader.join(timeout)
             if reader.is_alive():
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
         self.wait(timeout)
         self._close()
-        return texts[self.stdout], texts[self.stderr]
+        out, err = (reader.text for reader in self._readers)
+        return out, err
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -90,6 +87,16 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+class _Reader(Thread):
+    def __init__(self, file: IO[str]):
+        super().__init__(daemon=True)
+        self.file, self.text = file, ""
+        self.start()
+
+    def run(self) -> None:
+        self.text = self.file.read()
 
 
 def _pipe(stack: ExitStack) -> tuple[IO[str], int]:

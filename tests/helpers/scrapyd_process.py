@@ -69,11 +69,11 @@ class Scrapyd:
         request = Request(f"{self.url}/{path}", body, headers or {})  # noqa: S310
         if password:
             request.add_header("Authorization", f"Basic {b64encode(password).decode()}")
-        with urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urlopen(request, timeout=120) as answer:  # noqa: S310
             return answer.read()
 
     def headers(self, path):
-        with urlopen(f"{self.url}/{path}", timeout=20) as answer:  # noqa: S310
+        with urlopen(f"{self.url}/{path}", timeout=120) as answer:  # noqa: S310
             return answer.headers
 
     def get(self, path, **data):
@@ -102,7 +102,7 @@ class Scrapyd:
 
     def stop(self, sign=signal.SIGTERM):
         self.process.send_signal(sign)
-        self.process.wait(timeout=40)
+        self.process.wait(timeout=120)
 
     def end(self):
         """Stop it, unless a test has."""
@@ -112,4 +112,4 @@ class Scrapyd:
     def interrupt(self):
         """As the terminal does it: the signal goes to all processes there."""
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(timeout=40)
+        self.process.wait(timeout=120)

@@ -136,7 +136,7 @@ def test_file_of_all_rows_is_written(shown, form):
         done = subprocess.run(
             [*SCRAPY, "coins", "--limit", "all", "--columns", "all", "--format", form],
             env=os.environ | CLEAN | shown.scrapy.environment, cwd=PROJECT, stdout=file,
-            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            stderr=subprocess.PIPE, text=True, timeout=120, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert out.stat().st_size > 1000

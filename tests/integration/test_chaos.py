@@ -48,7 +48,8 @@ def test_ends_with_exactly_the_coins_of_the_api(sandbox, data_directory):
                   "--calls", 8, "--period", 2)  # fmt: skip
     database = Database(data_directory)
     scrapy = Scrapy({"DATABASE_URL": database.url, "COINGECKO_BASE_URL": api.url})
-    with scrapy.start("crawl", "coins", *SETTINGS) as crawl:
+    # So many pages that it is not done before it is killed.
+    with scrapy.start("crawl", "coins", "-a", "per_page=50", *SETTINGS) as crawl:
         wait_for_pages(api, 6)
         database.restart(signal.SIGINT)
         time.sleep(random.Random(seed).uniform(0, 1.5))
@@ -59,7 +60,7 @@ def test_ends_with_exactly_the_coins_of_the_api(sandbox, data_directory):
     with scrapy.start("crawl", "coins", *SETTINGS) as crawl:
         wait_for_pages(api, 6)
         database.restart(signal.SIGKILL)
-        _, err = crawl.communicate(timeout=60)
+        _, err = crawl.communicate(timeout=300)
     assert crawl.returncode == 0, f"seed {seed}: {err}"
     assert database.query("SELECT outcome FROM crawl ORDER BY id") == [("died",), ("complete",)]
     rows = stored_rows(database.query)

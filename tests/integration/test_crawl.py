@@ -20,6 +20,8 @@ from tests.helpers.stored import digits, expected_row, stored_rows
 
 REAL = DATA / "coins_markets_eur_2025-03-04.json"
 COUNT = "SELECT count(*) FROM full_coin"
+# Long enough to be stopped on the way.
+SLOWLY = ("-s", "LOOKAHEAD_PAGES=1")
 
 
 def test_real_records_are_stored_digit_for_digit(scrapy, sandbox, query):
@@ -183,10 +185,10 @@ def test_unwritable_feed_fails_the_crawl(scrapy, sandbox):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
 def test_stop_stores_what_has_arrived(scrapy, sandbox, query, sign):
     api = sandbox("--coins", 5000, "--latency", "0.3")
-    crawl = scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
     wait_until(lambda: len(api.calls()) >= 4)
     crawl.send_signal(sign)
-    _, err = crawl.communicate(timeout=20)
+    _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == 130
     assert "the crawl was interrupted" in err.strip().splitlines()[-1]
     [[stored]] = query(COUNT)
@@ -198,8 +200,8 @@ def test_stop_stores_what_has_arrived(scrapy, sandbox, query, sign):
 
 
 def test_kill_leaves_whole_batches_and_the_next_crawl_heals(scrapy, sandbox, query):
-    api = sandbox("--coins", 5000, "--latency", "0.2")
-    crawl = scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    api = sandbox("--coins", 5000, "--latency", "0.3")
+    crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
     wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
     crawl.kill()
     crawl.communicate()
@@ -245,8 +247,8 @@ def test_crawl_without_a_database_url_brings_its_own(empty_project, sandbox):
 
 
 def test_embedded_server_of_a_killed_crawl_is_found_again(empty_project, sandbox):
-    api = sandbox("--coins", 5000, "--latency", "0.2")
-    crawl = empty_project.start("crawl", "coins", COINGECKO_BASE_URL=api.url)
+    api = sandbox("--coins", 5000, "--latency", "0.3")
+    crawl = empty_project.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
     wait_until(lambda: len(api.calls()) >= 4)
     crawl.kill()
     crawl.communicate()

@@ -29,9 +29,9 @@ def running(scrapy, slow_api):
 def test_row_holds_what_the_crawl_did(scrapy, sandbox, query, tmp_path):
     page = tmp_path / "page"
     page.write_text('[{"id":"a","symbol":"a","name":"A"},{"id":"b"},{"id":"a","symbol":"x"}]')
-    api = sandbox("--body", page, "--calls", 1, "--period", "1")
+    api = sandbox("--body", page, "--calls", 1, "--period", 3)
     done = scrapy("crawl", "coins", "-a", "vs_currency=eur", "-a", "_job=job-7",
-                  "-s", "RATELIMIT_PERIOD=1", "-s", "REJECTED_SHARE_MAX=1",
+                  "-s", "RATELIMIT_PERIOD=3", "-s", "REJECTED_SHARE_MAX=1",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 0, done.stderr
     [row] = query("SELECT to_jsonb(crawl) FROM crawl")
@@ -89,7 +89,7 @@ def test_row_is_kept_current_and_a_killed_crawl_is_told_by_the_next(
 
 def test_interrupted_and_failed_crawls_say_so_in_their_rows(running, scrapy, query):
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=30)
+    running.communicate(timeout=120)
     scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01",
            COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")  # fmt: skip
     rows = query("SELECT outcome, message, ended_at IS NOT NULL FROM crawl ORDER BY id")

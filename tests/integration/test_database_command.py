@@ -103,7 +103,7 @@ def test_other_programs_connect_to_the_embedded_server(empty_project):
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert empty_project("psql", "--url").stdout.strip() == url
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)

@@ -187,7 +187,7 @@ def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
             done = await delisting.mark(connection, moment, 0.1)
             assert done.marked == 1000, "as when the answer to the first got lost"
         # 0.1 s; to compare each with each takes half a minute.
-        assert monotonic() - began < 5
+        assert monotonic() - began < 20
         assert await delisting.unseen(connection, 3) == ([], 0)
         await delisting.load(connection)
         assert len(delisting.seen.awaited) == 1000

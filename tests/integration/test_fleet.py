@@ -210,7 +210,7 @@ LOGS = "SELECT log_tail FROM fleet_run WHERE spider = 'echo' AND ended_at IS NOT
 
 def test_egg_is_sent_once_and_a_job_runs_the_version_it_was_queued_with(nodes, query):
     def send(path, **data):
-        answer = requests.post(f"{first.url}/{path}", auth=("me", "s3cret"), timeout=30, **data)
+        answer = requests.post(f"{first.url}/{path}", auth=("me", "s3cret"), timeout=120, **data)
         assert answer.json()["status"] == "ok", answer.text
         return answer.json()
 

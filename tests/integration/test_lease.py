@@ -84,7 +84,7 @@ def take_over(next_crawl, query):
 
 
 def assert_lost(crawl):
-    _, err = crawl.communicate(timeout=40)
+    _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == 1
     assert TOOK_OVER in err.strip().splitlines()[-1]
     assert "Traceback" not in err

@@ -33,7 +33,7 @@ def crawl(scrapy, sandbox, proxy, query):
 
 
 def end_of(crawl):
-    _, err = crawl.communicate(timeout=60)
+    _, err = crawl.communicate(timeout=300)
     return crawl.returncode, err
 
 

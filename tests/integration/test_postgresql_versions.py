@@ -52,7 +52,8 @@ def test_crawl_of_a_version(url_of_version, sandbox):
             ("complete", 600, 0, 0, 0),
             ("complete", 0, 0, 580, 20),
         ]
-        killed = scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url)
+        killed = scrapy.start("crawl", "coins", "-s", "LOOKAHEAD_PAGES=1",
+                              COINGECKO_BASE_URL=api.url)  # fmt: skip
         wait_until(lambda: len(api.calls()) > 3)
         killed.send_signal(signal.SIGKILL)
         killed.communicate()

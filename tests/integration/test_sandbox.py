@@ -25,7 +25,7 @@ from coinspider.commands.sandbox import Command
 from coinspider.sandbox.faults import Fault, Faults
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from tests import conftest
-from tests.helpers.processes import PROJECT, SCRAPY
+from tests.helpers.processes import PROJECT, SCRAPY, wait_until
 
 COINS = 600
 PLAIN = ("--coins", COINS)
@@ -59,7 +59,7 @@ def get(api, headers=None, **parameters) -> Answer:
     query = urlencode({"vs_currency": "usd"} | parameters)
     request = Request(f"{api.url}/coins/markets?{query}", headers=headers or {})  # noqa: S310
     try:
-        response = urlopen(request, timeout=10)  # noqa: S310
+        response = urlopen(request, timeout=120)  # noqa: S310
     except HTTPError as error:
         response = error
     with response:
@@ -191,14 +191,15 @@ def test_the_right_key_passes_in_the_header_and_in_the_query(shared, options, pl
 
 
 def test_a_refusal_says_in_how_many_seconds_the_next_window_opens(start):
-    api = start("--coins", 5, "--calls", 1, "--period", 1)
+    api = start("--coins", 5, "--calls", 1, "--period", 3)
     assert get(api).headers["Retry-After"] is None
     refusal = get(api)
     assert (refusal.status, refusal.error_code()) == (429, 429)
     assert refusal.body["status"]["error_message"].startswith("You've exceeded the Rate Limit.")
-    assert refusal.headers["Retry-After"] == "1"
-    time.sleep(1)
-    assert get(api).status == 200
+    assert refusal.headers["Retry-After"] in ("1", "2", "3")
+    wait_until(lambda: get(api).status == 200)
+    opened = api.calls()
+    assert opened[-1][0] - opened[0][0] >= 3
 
 
 def test_a_refusal_may_say_it_as_a_date(start):
@@ -263,19 +264,16 @@ def test_made_up_coins_are_the_same_each_time(shared):
 
 def test_coins_change_with_the_ticks(start):
     api = start("--coins", 30, "--tick", 1)
-    before = after = get(api).body
-    deadline = time.monotonic() + 10
-    while after == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        after = get(api).body
+    before = get(api).body
+    wait_until(lambda: get(api).body != before)
+    after = get(api).body
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) >= 10
     for old, new in changed:
         assert old["id"] == new["id"]
         assert old["last_updated"] < new["last_updated"]
         age = datetime.now(UTC) - datetime.fromisoformat(new["last_updated"])
-        assert abs(age.total_seconds()) < 30
+        assert abs(age.total_seconds()) < 120
 
 
 def test_a_moving_rank_moves_but_the_ids_stand(shared):
@@ -315,7 +313,7 @@ def test_latency_keeps_a_call_waiting_and_one_that_leaves_is_logged(start):
     assert time.monotonic() - started >= 0.3
     with suppress(TimeoutError):
         urlopen(f"{api.url}/coins/markets?vs_currency=usd", timeout=0.1)  # noqa: S310
-    time.sleep(0.5)
+    wait_until(lambda: len(api.calls()) == 2)
     assert [status for _, status in api.calls()] == [200, 200]
 
 
@@ -330,7 +328,7 @@ def run(*options):
     """Run a sandbox that ends by itself."""
     return subprocess.run(
         [*SCRAPY, "sandbox", *map(str, options)],
-        cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False,
+        cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -411,7 +409,7 @@ def test_options_that_do_not_fit_are_refused(options, message):
 
 def key_of(api, key):
     request = Request(f"{api.url}/key", headers={"x-cg-pro-api-key": key})  # noqa: S310
-    with urlopen(request, timeout=10) as response:  # noqa: S310
+    with urlopen(request, timeout=120) as response:  # noqa: S310
         return json.load(response)
 
 

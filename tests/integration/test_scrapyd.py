@@ -49,7 +49,7 @@ def test_as_shipped_it_crawls_at_once_and_leaves_nothing_behind(scrapyd, sandbox
 
 @pytest.fixture
 def slow_api(sandbox):
-    return sandbox("--coins", 5000, "--latency", "0.5")
+    return sandbox("--coins", 10_000, "--latency", "0.5")
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, e
     daemon = Scrapyd(tmp_path, configuration)
     done = subprocess.run(
         [sys.executable, "-m", "scrapyd"], cwd=tmp_path, env=daemon.environment,
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert line in done.stderr.strip().splitlines()[-1]
@@ -213,7 +213,7 @@ def deploy(clone, daemon):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SCRAPY")}
     return subprocess.run(
         [sys.executable, "-m", "scrapy", "deploy"], cwd=clone, env=environment | CLEAN,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_plain_spider_of_genspider_runs_and_its_end_is_told(empty_project, api):
 def test_crawls_of_one_process_keep_apart(scrapy, api, query):
     environment = os.environ | CLEAN | scrapy.environment | {"COINGECKO_BASE_URL": api.url}
     done = subprocess.run([sys.executable, "-c", MANY], cwd=PROJECT, env=environment, text=True,
-                          capture_output=True, check=False, timeout=60)  # fmt: skip
+                          capture_output=True, check=False, timeout=120)  # fmt: skip
     assert done.stdout.strip() == "['complete', 'complete', 'complete']", done.stderr
     assert query("SELECT vs_currency, count(*) FROM full_coin GROUP BY 1 ORDER BY 1") == [
         ("btc", 30), ("eur", 30), ("usd", 30),

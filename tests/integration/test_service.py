@@ -141,7 +141,7 @@ def test_port_in_use_is_one_line_and_status_1(tmp_path):
         daemon = Scrapyd(tmp_path, CONFIGURATION, SCRAPYD_HTTP_PORT=str(other.getsockname()[1]))
         done = subprocess.run(
             [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=daemon.environment,
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].endswith("name another place)")
@@ -153,7 +153,7 @@ def test_configuration_that_can_not_be_read_is_one_line(tmp_path):
     daemon = Scrapyd(tmp_path, f"{CONFIGURATION}\n[scrapyd]\nx = 1\n")
     done = subprocess.run(
         [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=daemon.environment | CLEAN,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()

@@ -62,7 +62,7 @@ def test_lock_of_another_is_named_and_waited_for(start, holder, query):
 def test_lock_is_waited_for_no_longer_than_the_reconnect_timeout(start, holder):
     crawl = start("-s", "POSTGRES_RECONNECT_TIMEOUT=1")
     holder.execute("LOCK TABLE full_coin IN EXCLUSIVE MODE")
-    _, err = crawl.communicate(timeout=30)
+    _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == 1
     assert "the database was away for 1 seconds" in err.strip().splitlines()[-1]
 
