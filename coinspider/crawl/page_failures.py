@@ -57,7 +57,10 @@ class PageFailures(Spider):
         if isinstance(error, (UntrustedCertificateError, NoPageError)):
             raise self.page_failure(request, str(error))
         if not isinstance(error, HttpError):
-            return self.retry_or_fail(request, f"{type(error).__name__}: {error}")
+            # Only a page that fails needs it.
+            from coinspider.http.download_errors import explain_download
+
+            return self.retry_or_fail(request, explain_download(error, self.crawler.settings))
         if error.response.status in REDIRECTS and "Location" in error.response.headers:
             return self.redirected(request, error.response)
         return self.refused(request, error.response)
