@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import quiet_pipe
+
 
 class Command(CrawlCommand):
     """Asks for the first page, and once more, and prints what it has found out."""
@@ -59,7 +61,8 @@ class Command(CrawlCommand):
         spider = crawler.spider
         lines = spider.report() if isinstance(spider, InspectionSpider) else []
         failure = str(error) if error else None if lines else crawl_state(crawler).failure
-        print("\n".join(lines))
+        with quiet_pipe():
+            print("\n".join(lines))
         if not lines:
             print(f"coinspider: {failure or 'nothing was found out'}", file=sys.stderr)
         self.exitcode = 2 if error else 0 if lines else 1

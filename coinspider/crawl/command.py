@@ -2,7 +2,9 @@
 
 import argparse
 import difflib
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -39,9 +41,21 @@ class PlainCommand(ScrapyCommand):
 
 
 @contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """End quietly where whoever reads the output has had enough, as ``head``."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the project's own errors into one line and exit status 2."""
     try:
-        yield
+        with quiet_pipe():
+            yield
     except CoinspiderError as error:
         raise UsageError(str(error), print_help=False) from None

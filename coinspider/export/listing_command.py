@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy.settings import BaseSettings
 
-from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.export.formats import FOR_PEOPLE, TABULAR, WRITERS, Output
 from coinspider.export.terminal import terminal_style
@@ -90,11 +90,8 @@ def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "List
 def _write(listing: "Listing", name: str, output: Output) -> int:
     write = WRITERS[name]
     try:
-        write(listing, output)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has had enough, as head. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with quiet_pipe():
+            write(listing, output)
     except OSError as error:
         sys.stderr.write(f"the output could not be written: {error.strerror}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

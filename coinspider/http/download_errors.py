@@ -9,10 +9,10 @@ from scrapy.exceptions import (
 from scrapy.settings import BaseSettings
 
 
-def explain_download(error: BaseException, settings: BaseSettings) -> str:
+def explain_download(error: BaseException | None, settings: BaseSettings) -> str:
     """The words for an error of Scrapy's downloader, some of which have none, or only a repr."""
     seconds, size = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
-    words: dict[type[BaseException], str] = {
+    words: dict[type, str] = {
         DownloadTimeoutError: f"it did not come whole within DOWNLOAD_TIMEOUT={seconds:g} seconds",
         DownloadCancelledError: f"it is larger than DOWNLOAD_MAXSIZE={size} bytes",
         ResponseDataLossError: "the connection ended before the page was whole",
@@ -21,7 +21,7 @@ def explain_download(error: BaseException, settings: BaseSettings) -> str:
     return words.get(type(error)) or f"{type(error).__name__}: {_reason(error)}"
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException | None) -> str:
     """Twisted keeps why no response came in a list of failures."""
-    reasons = getattr(error.__cause__, "reasons", None)
+    reasons = getattr(error and error.__cause__, "reasons", None)
     return str(reasons[-1].value) if reasons else str(error)

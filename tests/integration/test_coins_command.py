@@ -104,9 +104,13 @@ def test_database_that_is_away_is_named_without_its_password(scrapy):
 def test_reader_that_has_enough_ends_it_quietly(scrapy, sandbox):
     api = sandbox("--coins", 3000)
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
-    for options in (["--format", "table"], ["--columns", "all"], ["--format", "jsonl"]):
-        with scrapy.start("coins", "--limit", "all", *options) as process:
-            assert process.stdout.readline()
+    listing = ["coins", "--limit", "all"]
+    for command in (
+        [*listing, "--format", "table"], [*listing, "--columns", "all"],
+        [*listing, "--format", "jsonl"], ["budget"],
+    ):  # fmt: skip
+        with scrapy.start(*command) as process:
+            assert command == ["budget"] or process.stdout.readline()
             process.stdout.close()
             assert process.stderr.read() == ""
         assert process.returncode == 0
