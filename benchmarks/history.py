@@ -4,6 +4,7 @@ That is the most there can be. The changes are made inside the database, of a te
 and the bytes are told for all of them; indexes are counted in.
 """
 
+import argparse
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,13 +22,13 @@ from coinspider.store.migration import migrate
 COINS, SHARE = 17_000, 10
 CRAWLS_PER_DAY = 24 * 60 // 3
 RETENTION = 2  # days; with the day that is not over, and the one that is to be rolled up next
-# Six digits a price, as the API has them; a walk, and noise.
+# As many digits a price as are asked for; a walk, and noise.
 _ADD = f"""
 INSERT INTO coin_history (coin_id, vs_currency, last_updated, current_price, market_cap,
                           total_volume, recorded_at)
 SELECT 'coin-name-' || n, 'usd', %(now)s,
-       CASE WHEN price >= 1000 THEN round(price::numeric, 2)
-            ELSE to_char(price, '9.99999EEEE')::numeric END,
+       CASE WHEN price >= 1000 AND %(digits)s < 10 THEN round(price::numeric, 2)
+            ELSE to_char(price, '9.' || repeat('9', %(digits)s - 1) || 'EEEE')::numeric END,
        round((price * supply)::numeric), round((price * supply * random() / 10)::numeric), %(now)s
 FROM (SELECT n, 10 ^ (5 + mod(n, 7)) AS supply,
              10 ^ (mod(n * 37, 100) / 10.0 - 6) * (1 + 0.02 * sin(%(number)s / 70.0 + n)
@@ -41,7 +42,7 @@ FROM pg_partition_tree(%s) WHERE isleaf
 _DAYS_SIZE = "SELECT pg_total_relation_size('coin_candle_days')"
 
 
-async def measure(url: str) -> tuple[float, float, float, float]:
+async def measure(url: str, digits: int) -> tuple[float, float, float, float]:
     """Bytes of a day's changes, of its hours and of its candle; seconds to roll it up."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await migrate(connection, FullCoin, history=True)
@@ -49,7 +50,8 @@ async def measure(url: str) -> tuple[float, float, float, float]:
         await keep_partitions(connection, "coin_history", now=day)
         await make_views(connection, FullCoin)
         for number in range(CRAWLS_PER_DAY):
-            values = {"now": day + number * timedelta(minutes=3), "number": number}
+            moment = day + number * timedelta(minutes=3)
+            values = {"now": moment, "number": number, "digits": digits}
             await connection.execute(_ADD, values)
 
         async def size(table: str, like: str = "%") -> float:
@@ -65,10 +67,13 @@ async def measure(url: str) -> tuple[float, float, float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--digits", type=int, default=6, help="of a price (default: 6)")
+    digits = parser.parse_args().digits
     with TemporaryDirectory(prefix="coinspider-") as directory:
         url = start_embedded_server(Path(directory) / "postgresql")
-        changes, hours, days, seconds = asyncio.run(measure(url))
-    print(f"{COINS} coins, {datetime.now().astimezone():%Y-%m-%d}\n")
+        changes, hours, days, seconds = asyncio.run(measure(url, digits))
+    print(f"{COINS} coins, prices of {digits} digits, {datetime.now().astimezone():%Y-%m-%d}\n")
     print("| what | bytes a row or coin and day | MB a day | kept | GB after a year |")
     print("| --- | --- | --- | --- | --- |")
     parts = (("changes", changes, COINS * CRAWLS_PER_DAY, RETENTION + 1),

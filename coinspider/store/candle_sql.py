@@ -30,14 +30,21 @@ _LAST_VALUE = ", {0}[cardinality({0})] AS {0}"
 _ARRAY = ", array_agg({0} ORDER BY recorded_at) FILTER (WHERE {0} IS NOT NULL) AS {0}"
 _KEPT: dict[str, LiteralString] = {
     "1h": """
-SELECT {keys}, day + make_interval(hours => candle.hour) AS started_at, {candle_values}
-FROM {table}, unnest(hour, {values}) AS candle (hour, {values}) WHERE {condition}
+SELECT {keys}, day + make_interval(hours => at.hour) AS started_at, {hour_values}
+FROM {hours} WHERE {condition}
 """,
     "1d": """
 SELECT {keys}, day AS started_at, {values}
 FROM {table} WHERE {condition}
 """,
 }
+# A day's candles are one array of arrays. It is unpacked once for all its values, by what OFFSET 0
+# keeps together; conditions on the table are as near to it as ever.
+_HOURS = """
+{table} AS kept, LATERAL (SELECT kept.candles || '{{}}'::numeric[] AS candles OFFSET 0) AS unpacked,
+    unnest(kept.hour) WITH ORDINALITY AS at (hour, place)
+"""
+_HOUR_VALUE = "unpacked.candles[at.place::integer][{}] AS {}"
 _TABLES = {"1h": "hours", "1d": "days"}
 
 
@@ -82,9 +89,8 @@ def candle_columns(item_class: type[TableItem]) -> list[str]:
     return [*primary_key(item_class), "started_at", *OHLC, *candle_values(item_class)]
 
 
-def names(columns: Sequence[str], qualifier: str | None = None) -> sql.Composed:
-    prefix = [qualifier] if qualifier else []
-    return sql.SQL(", ").join(sql.Identifier(*prefix, name) for name in columns)
+def names(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
 def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier:
@@ -92,15 +98,34 @@ def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier
     return sql.Identifier(f"{item_class.candle_table}_{_TABLES[resolution]}")
 
 
+def hours(item_class: type[TableItem]) -> sql.Composed:
+    """What follows FROM for the hours that are kept: the table as ``kept``, its hours as ``at``."""
+    return sql.SQL(_HOURS).format(table=candle_table(item_class, "1h"))
+
+
+def hour_values(item_class: type[TableItem], *wanted: str) -> sql.Composed:
+    """These values of each hour, or all, of :func:`hours`."""
+    known = kept_values(item_class)
+    return sql.SQL(", ").join(
+        sql.SQL(_HOUR_VALUE).format(sql.Literal(known.index(name) + 1), sql.Identifier(name))
+        for name in wanted or known
+    )
+
+
+def kept_values(item_class: type[TableItem]) -> list[str]:
+    """The values of a candle, in the order in which they are kept."""
+    return [*OHLC, *candle_values(item_class)]
+
+
 def _kept_candles(
     item_class: type[TableItem], resolution: str, condition: sql.Composable
 ) -> sql.Composed:
-    values = [*OHLC, *candle_values(item_class)]
     return sql.SQL(_KEPT[resolution]).format(
         keys=names(primary_key(item_class)),
         table=candle_table(item_class, resolution),
-        values=names(values),
-        candle_values=names(values, "candle"),
+        hours=hours(item_class),
+        values=names(kept_values(item_class)),
+        hour_values=hour_values(item_class),
         condition=condition,
     )
 

@@ -13,12 +13,12 @@ from psycopg import AsyncConnection, sql
 
 from coinspider.records.table_item import TableItem, candle_values, primary_key
 from coinspider.store.candle_sql import (
-    OHLC,
     RESOLUTIONS,
     candle_columns,
     candle_table,
     candles,
     candles_of_changes,
+    kept_values,
     names,
 )
 from coinspider.store.history import (
@@ -46,10 +46,10 @@ ON CONFLICT (history_table) DO UPDATE SET rolled_up_to = excluded.rolled_up_to
 _ROLL_UP = """
 WITH candle AS ({candles}),
 hours AS (
-    INSERT INTO {hours} ({keys}, day, hour, {values})
+    INSERT INTO {hours} ({keys}, day, hour, candles)
     SELECT {keys}, %(first)s, array_agg(
                extract(hour FROM started_at AT TIME ZONE 'UTC')::smallint ORDER BY started_at),
-           {arrays}
+           array_agg(ARRAY[{values}] ORDER BY started_at)
     FROM candle WHERE high IS NOT NULL GROUP BY {keys} ON CONFLICT DO NOTHING
 )
 INSERT INTO {days} ({keys}, day, {values})
@@ -57,7 +57,6 @@ SELECT {keys}, %(first)s, {first_value}, max(high), min(low), {last_values}
 FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
 """
 _OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
-_ARRAY = "array_agg({0} ORDER BY started_at)"
 _FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
 _LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
 _COLUMNS = """
@@ -170,7 +169,7 @@ async def _make_month(
     month = Partition(f"{table}_{day:%Y_%m}", first, (first + 31 * DAY).replace(day=1))
     if any(there.name == month.name for there in await list_partitions(connection, table)):
         return
-    for column in ("hour", *OHLC, *candle_values(item_class), "filler"):
+    for column in ("hour", "candles", "filler"):
         # Compressed in its row, not moved out of it.
         await connection.execute(
             sql.SQL(_STORAGE).format(table=sql.Identifier(table), column=sql.Identifier(column))
@@ -185,11 +184,8 @@ def _statement(item_class: type[TableItem]) -> sql.Composed:
         hours=candle_table(item_class, "1h"),
         days=candle_table(item_class, "1d"),
         keys=names(primary_key(item_class)),
-        values=names([*OHLC, *others]),
+        values=names(kept_values(item_class)),
         first_value=sql.SQL(_FIRST),
-        arrays=sql.SQL(", ").join(
-            sql.SQL(_ARRAY).format(sql.Identifier(name)) for name in (*OHLC, *others)
-        ),
         last_values=sql.SQL(", ").join(
             sql.SQL(_LAST).format(sql.Identifier(name)) for name in ("close", *others)
         ),

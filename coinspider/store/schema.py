@@ -79,8 +79,11 @@ FIRST_CRAWLED = TIME._replace(default="now()", since_added=True)
 COUNT = SqlColumn("bigint", nullable=False, default="0")
 IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
 
+# An array of an array for each hour, so that what is alike, the four prices of an hour, stands side
+# by side: compressed, that is three quarters of what an array for each value takes.
+_HOURS = {"hour": SqlColumn("smallint[]"), "candles": SqlColumn("numeric[]")}
 # PostgreSQL compresses no row of less than 2 kB, and a day's candles often take a little less; all
-# of them together shrink to two thirds, and the filler to 40 bytes:
+# of them together shrink to half, and the filler to 40 bytes:
 # https://www.postgresql.org/docs/current/storage-toast.html
 FILLER = SqlColumn("text", default="repeat(' ', 2100)")
 
@@ -223,12 +226,11 @@ def candle_tables(item_class: type[TableItem]) -> list[Table]:
     keys = dict.fromkeys(primary_key(item_class), NEEDED_TEXT)
     key, day = [*keys, "day"], {"day": NEEDED_TIME}
     values = ["open", "high", "low", "close", *candle_values(item_class)]
-    of_hours = {name: SqlColumn("numeric[]") for name in values}
     return [
         CANDLE_STATE,
         Table(
             f"{item_class.candle_table}_hours",
-            keys | day | {"hour": SqlColumn("smallint[]")} | of_hours | {"filler": FILLER},
+            keys | day | _HOURS | {"filler": FILLER},
             key,
             "PARTITION BY RANGE (day)",
         ),

@@ -13,8 +13,9 @@ from coinspider.store.candle_sql import (
     EVERYTHING,
     RESOLUTIONS,
     candle_columns,
-    candle_table,
     candles,
+    hour_values,
+    hours,
     names,
 )
 from coinspider.store.queries import Listing
@@ -44,10 +45,10 @@ coalesce(
      WHERE {same_key} AND recorded_at <= {moment} AND recorded_at >= {rolled_up_to}
          AND {price} IS NOT NULL
      ORDER BY recorded_at DESC LIMIT 1),
-    (SELECT candle.close FROM {hours} AS kept, unnest(hour, close) AS candle (hour, close)
+    (SELECT {close} FROM {hours}
      WHERE {same_key} AND day > {moment} - interval '2 days' AND day <= {moment}
-         AND day + make_interval(hours => candle.hour + 1) <= {moment}
-     ORDER BY day DESC, candle.hour DESC LIMIT 1)
+         AND day + make_interval(hours => at.hour + 1) <= {moment}
+     ORDER BY day DESC, at.hour DESC LIMIT 1)
 )
 """
 _EARLIER = """
@@ -63,13 +64,13 @@ FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, generate_series(
      LATERAL ({last_change}) AS found
 UNION ALL
 SELECT * FROM (
-    SELECT DISTINCT ON (key, moment) {key} AS key, kept.moment, candle.close
-    FROM {hours}, unnest(hour, close) AS candle (hour, close),
-         LATERAL (SELECT date_bin(%(step)s, day + make_interval(hours => candle.hour), %(since)s)
-                  + %(step)s AS moment) AS kept
+    SELECT DISTINCT ON (key, moment) {key} AS key, binned.moment, {close}
+    FROM {hours},
+         LATERAL (SELECT date_bin(%(step)s, day + make_interval(hours => at.hour), %(since)s)
+                  + %(step)s AS moment) AS binned
     WHERE {key} = ANY (%(keys)s) AND {constants} AND day >= %(since)s - interval '1 day'
-        AND kept.moment > %(since)s AND kept.moment <= %(rolled_up_to)s
-    ORDER BY key, moment, candle.hour DESC
+        AND binned.moment > %(since)s AND binned.moment <= %(rolled_up_to)s
+    ORDER BY key, moment, at.hour DESC
 ) AS kept
 ORDER BY 1, 2
 """
@@ -235,7 +236,8 @@ def sparklines(
     now = now or datetime.now(UTC)
     query = sql.SQL(_SPARKLINES).format(
         last_change=_last_change(chosen, sql.SQL("asked.moment - %(step)s")),
-        hours=candle_table(chosen.item_class, "1h"),
+        hours=hours(chosen.item_class),
+        close=hour_values(chosen.item_class, "close"),
         key=sql.Identifier(primary_key(chosen.item_class)[0]),
         constants=chosen.conditions,
     )
@@ -276,7 +278,8 @@ def _price_then(
     return sql.SQL(_PRICE_THEN).format(
         price=sql.Identifier(item_class.candle_price or ""),
         history=sql.Identifier(item_class.history_table or ""),
-        hours=candle_table(item_class, "1h"),
+        hours=hours(item_class),
+        close=hour_values(item_class, "close"),
         same_key=same_key,
         moment=moment,
         rolled_up_to=rolled_up_to,
