@@ -36,6 +36,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + (0 if is_unit else 2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first worker gets all tests of the site, and each has its share of unit/ at the end.
+
+    As the workers get even parts of the list, one after the other, the last ones would else get
+    unit/ alone; and a site takes long to start.
+    """
+    unit = [item for item in items if "unit" in item.path.parts]
+    others = [item for item in items if "unit" not in item.path.parts]
+    others.sort(key=lambda item: "site" not in getattr(item, "fixturenames", ()))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [
+        item
+        for number in range(workers)
+        for part in (others, unit)
+        for item in part[len(part) * number // workers : len(part) * (number + 1) // workers]
+    ]
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """An embedded server, or the one of ``TEST_DATABASE_URL`` (``.../postgres?``)."""
