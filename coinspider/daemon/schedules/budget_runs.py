@@ -23,6 +23,7 @@ class BudgetRuns:
     def __init__(self) -> None:
         self.found: dict[str, PlannedRun] = {}
         self.looked_up_at: dict[str, datetime] = {}
+        self.last_times: dict[str, datetime | None] = {}
 
     def next(
         self,
@@ -32,11 +33,16 @@ class BudgetRuns:
         now: datetime,
     ) -> PlannedRun | None:
         """``running`` are all schedules with a budget that are neither off nor paused."""
+        if self.last_times.get(schedule.name) != state.last_time:
+            # A run has begun, maybe on another node.
+            self.forget(schedule.name)
+            self.last_times[schedule.name] = state.last_time
         looked_up_at = self.looked_up_at.get(schedule.name)
         if looked_up_at is None or abs(now - looked_up_at) >= LOOKED_UP_EVERY:
             self.looked_up_at[schedule.name] = now
             looking: Any = deferToThread(read_next_run, schedule, running, state.last_time)
-            looking.addCallbacks(self._keep, self._failed, [schedule.name], {}, [schedule.name])
+            kept = [schedule.name, state.last_time]
+            looking.addCallbacks(self._keep, self._failed, kept, {}, [schedule.name])
         return self.found.get(schedule.name)
 
     def forget(self, name: str) -> None:
@@ -44,8 +50,9 @@ class BudgetRuns:
         self.found.pop(name, None)
         self.looked_up_at.pop(name, None)
 
-    def _keep(self, run: PlannedRun, name: str) -> None:
-        self.found[name] = run
+    def _keep(self, run: PlannedRun, name: str, last_time: datetime | None) -> None:
+        if self.last_times.get(name) == last_time:
+            self.found[name] = run
 
     def _failed(self, failure: Any, name: str) -> None:
         self.found.pop(name, None)
