@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any
 
 import psycopg
+from procrastinate.jobs import Job
 
 from coinspider.daemon import database
 from coinspider.daemon.fleet import runs
@@ -29,12 +30,22 @@ class NodeJobs:
     def fetch(self, projects: list[str]) -> dict[str, Any] | None:
         """Take the next job, as scrapyd's message; ``None`` where none waits. For threads."""
         job = self.client.fetch(projects)
+        while job and job.attempts and self._has_ended(job):
+            job = self.client.fetch(projects)
         if job is None:
             return None
         message: dict[str, Any] = dict(job.task_kwargs)
         assert job.id is not None
         self.queue_ids[message["_job"]] = job.id
         return message | {"_project": job.queue, "_spider": message.pop("name")}
+
+    def _has_ended(self, job: Job) -> bool:
+        """A node that was taken for dead may have run it to its end since."""
+        with database.connection() as connection:
+            has_ended = runs.has_ended(connection, str(job.task_kwargs["_job"]))
+        if has_ended and job.id is not None:
+            self.client.finish(job.id)
+        return has_ended
 
     def begin(self, process: Any) -> None:
         """A process of this node runs a job now."""
