@@ -1,9 +1,11 @@
 """scrapyd nodes that share a queue: real processes, killed and cut off."""
 
+import json
 import signal
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -13,6 +15,7 @@ from scrapyd_api import ScrapydAPI
 from tests.helpers import processes
 from tests.helpers.eggs import egg
 from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.receiver import start_receiver
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 # Several scrapyd and their crawls take long to start on a machine that has other work.
@@ -28,7 +31,22 @@ FROM node WHERE id = worker_id
 """
 ALLOWED = FLEET.replace("settings_allowed  =", "settings_allowed  = COINGECKO_PLAN,")
 RUNS = "SELECT node, outcome FROM fleet_run ORDER BY id"
-SCHEDULE = "\n[schedule:test]\nspider = coins\nevery = 2s\nargument.pages = 1\n"
+SCHEDULES = """
+[schedule:skip]
+spider = coins
+every = 3s
+argument.pages = 1
+[schedule:wait]
+spider = coins
+every = 3s
+overlap = wait
+argument.vs_currency = eur
+argument.pages = 1
+"""
+# Ten minutes ahead, where Debian's package faketime is installed.
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+LATE = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+LATE = LATE if FAKETIME else {}
 
 
 @pytest.fixture
@@ -83,8 +101,8 @@ def kill(query):
     return kill
 
 
-def names(daemon):
-    return [node["name"] for node in daemon.get("daemonstatus.json")["nodes"]]
+def names(daemon, get=Scrapyd.get):
+    return [node["name"] for node in get(daemon, "daemonstatus.json")["nodes"]]
 
 
 def currencies(daemon, names):
@@ -151,34 +169,55 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
     assert "node2" in fourth.open(f"logs/coinspider/coins/{job}.log")
 
 
-def test_schedule_runs_once_for_all_nodes_and_is_paused_for_all(nodes, api, query):
-    daemons = [nodes(FLEET + SCHEDULE, **api) for _ in range(3)]
-    wait_until(lambda: daemons[0].schedule()["runs"] >= 4)
-    daemons[1].get("pauseschedule.json", schedule="test")
-    wait_until(lambda: all(daemon.schedule()["paused"] for daemon in daemons))
-    runs = {daemon.schedule()["runs"] for daemon in daemons}
-    assert len(runs) == 1
-    wait_until(lambda: not query("SELECT id FROM procrastinate_jobs"))
-    [(started, different)] = query("SELECT count(*), count(DISTINCT job) FROM fleet_run")
-    assert (started, different) == (runs.pop(),) * 2
+@pytest.fixture
+def endpoint():
+    with start_receiver() as server:
+        server.api_status = 400  # which is not asked again
+        yield server
 
 
-def test_tables_of_the_fleet_are_in_the_schema_that_is_set(nodes, api, query):
-    daemon = nodes(**api, POSTGRES_SCHEMA="my coins")
-    [job] = currencies(daemon, ["usd"])
-    wait_until(lambda: job in finished(daemon))
+def ask(daemon, path, **data):
+    return json.loads(daemon.open(path, data or None, password=b"me:s3cret"))
+
+
+def schedules(daemon):
+    return {found["name"]: found for found in ask(daemon, "schedules.json")["schedules"]}
+
+
+def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
+    """One is behind a pooler, and has another time: with a password, and a schema of their own."""
+    shared = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "s3cret", "POSTGRES_SCHEMA": "my coins",
+              "COINGECKO_BASE_URL": endpoint.url, "ALERT_URL": f"{endpoint.url}/",
+              "ALERT_INTERVAL": "0.2", "ALERT_PERIODS": "0"}  # fmt: skip
+    with pgbouncer(database_url, pool_size=8) as url:
+        first = nodes(FLEET + SCHEDULES, **shared)
+        second = nodes(FLEET + SCHEDULES, **shared | {"DATABASE_URL": url} | LATE)
+        daemons = [first, second]
+        # People are told by one of them, once for each schedule.
+        wait_until(lambda: len(endpoint.alerts) >= 2)
+        before = schedules(first)["skip"]["runs"]
+        wait_until(lambda: schedules(second)["skip"]["runs"] > before)
+        endpoint.api_status = 200
+        wait_until(lambda: len(endpoint.alerts) >= 4)
+        ask(second, "pauseschedule.json", schedule="skip")
+        ask(first, "pauseschedule.json", schedule="wait")
+        wait_until(lambda: all(s["paused"] for d in daemons for s in schedules(d).values()))
+        told = sorted((body["schedule"], body["status"]) for _, body in endpoint.alerts)
+        assert told == [(name, status) for name in ("skip", "wait")
+                        for status in ("failed", "recovered")]  # fmt: skip
+        assert schedules(first) == schedules(second)
+        assert names(first, ask) == ["node0", "node1"]
+        wait_until(lambda: not query('SELECT id FROM "my coins".procrastinate_jobs'))
+        runs = sum(schedule["runs"] for schedule in schedules(first).values())
+        jobs = 'SELECT count(*), count(DISTINCT job) FROM "my coins"'
+        assert query(f"{jobs}.fleet_run") == [(runs, runs)]
+        assert query(f"{jobs}.crawl") == [(runs, runs)]
+        for daemon in daemons:
+            assert 'outcome="complete"' in daemon.open("metrics", password=b"me:s3cret")
+            assert "Traceback" not in daemon.log.read_text()
+            daemon.stop()
     tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"
     assert query(tables) == [("my coins",)]
-
-
-def test_nodes_behind_a_pooler_share_the_queue(nodes, api, query, database_url):
-    with pgbouncer(database_url, pool_size=8) as url:
-        daemons = [nodes(**api, DATABASE_URL=url) for _ in range(2)]
-        jobs = currencies(daemons[0], ["usd", "eur", "btc"])
-        wait_until(lambda: set(jobs) <= finished(daemons[1]))
-        for daemon in daemons:
-            daemon.stop()
-    assert query("SELECT outcome, count(*) FROM crawl GROUP BY 1") == [("complete", 3)]
 
 
 def test_node_that_was_cut_off_joins_again_and_runs_jobs(nodes, api, query):

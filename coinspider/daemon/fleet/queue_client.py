@@ -5,16 +5,22 @@ https://procrastinate.readthedocs.io/en/stable/
 
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import AsyncCursor
+from psycopg_pool import PoolTimeout
 
 from coinspider.daemon.fleet.event_loop import EventLoopThread
+from coinspider.errors import DatabaseUnreachableError
 
 T = TypeVar("T")
+_PIN = """
+SELECT set_config('search_path', coalesce(%s, current_setting('search_path')), true),
+       set_config('idle_in_transaction_session_timeout', '5s', true)
+"""
 TASK = "crawl"
 TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
 # scrapyd's priorities are numbers with a fraction, Procrastinate's are whole.
@@ -37,8 +43,11 @@ class QueueClient:
     def __init__(self, url: str, search_path: str | None = None):
         # A pooler between may give each transaction another session.
         connector = PsycopgConnector(
-            conninfo=_with_search_path(url, search_path), min_size=1, max_size=4, timeout=TIMEOUT,
-            kwargs={"prepare_threshold": None, "application_name": "coinspider fleet"},
+            conninfo=url, min_size=1, max_size=4, timeout=TIMEOUT,
+            kwargs={
+                "prepare_threshold": None, "application_name": "coinspider fleet",
+                "cursor_factory": _cursor_class(search_path),
+            },
         )  # fmt: skip
         self.app = App(connector=connector)
         self.manager = self.app.job_manager
@@ -46,9 +55,13 @@ class QueueClient:
         self.worker_id = -1
 
     def open(self) -> None:
-        """Connect, and register as a worker."""
-        self._run(self._open())
-        self.worker_id = self._run(self.manager.register_worker())
+        """Connect, and register as a worker. Raises :exc:`DatabaseUnreachableError`."""
+        try:
+            self._run(self._open())
+            self.worker_id = self._run(self.manager.register_worker())
+        except (ConnectorException, PoolTimeout, TimeoutError) as error:
+            reason = " ".join(str(error).split()) or f"no answer within {TIMEOUT:g} seconds"
+            raise DatabaseUnreachableError(f"the queue can't be opened: {reason}") from None
 
     def close(self) -> None:
         """Leave; what this worker holds is free at once."""
@@ -168,12 +181,16 @@ class QueueClient:
         return self.thread.run(work, TIMEOUT)
 
 
-def _with_search_path(url: str, search_path: str | None) -> str:
-    """The URL of sessions that find the queue's tables there: its statements name no schema."""
-    if not search_path:
-        return url
-    # A server takes these words apart at their spaces:
-    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
-    escaped = search_path.replace("\\", "\\\\").replace(" ", "\\ ")
-    given = conninfo_to_dict(url).get("options") or ""
-    return make_conninfo(url, options=f"{given} -c search_path={escaped}".strip())
+def _cursor_class(search_path: str | None) -> type[AsyncCursor[Any]]:
+    """Cursors whose statements find the queue's tables, and lock them for no longer than they are
+    told: a transaction of a machine that is cut off would else keep them.
+
+    It can't be an option of the connection: poolers refuse it.
+    """
+
+    class QueueCursor(AsyncCursor[Any]):
+        async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+            await super().execute(_PIN, [search_path])
+            return await super().execute(query, params, **options)
+
+    return QueueCursor
