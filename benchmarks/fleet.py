@@ -1,7 +1,9 @@
 """A fleet of scrapyd nodes: ``python -m benchmarks.fleet --nodes 1 2 3 6 --sources 200``.
 
 Each source is a currency of the sandbox, with a list of 20 coins. With ``--chaos SECONDS`` a node
-is killed, and another one added, that often; fails where a source is lost or read twice.
+is killed, and another one added, that often. Prints one table, also where ``--seconds`` are over;
+fails where a source is lost, still waits, or was read twice. Statements are counted where this
+machine has a PostgreSQL with pg_stat_statements, as Debian's is; else transactions are.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -28,13 +30,15 @@ import psutil
 import psycopg
 
 from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
+from tests.helpers.postgres_versions import VERSIONS, server_of_version
+from tests.helpers.processes import CLEAN, start_sandbox
 
 PROJECT = Path(__file__).parent.parent
 CONF = """
 [scrapyd]
 queue = postgres
-node_timeout = 5
 max_proc = 2
+finished_to_keep = 1000000
 node_name = {name}
 """
 RUNS = """
@@ -43,7 +47,11 @@ SELECT job, node, extract(epoch FROM started_at), extract(epoch FROM ended_at) F
 COMPLETE = """
 SELECT vs_currency, count(*) FROM crawl WHERE outcome = 'complete' GROUP BY vs_currency
 """
-STATEMENTS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+WAITING = "SELECT count(*) FROM procrastinate_jobs"
+COUNTED = "pg_stat_statements"
+STATEMENTS = "SELECT sum(calls) FROM pg_stat_statements"
+TRANSACTIONS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+NODE_SECONDS = 120.0  # in which a node starts, or ends
 
 
 class Node:
@@ -56,25 +64,30 @@ class Node:
         self.url = f"http://127.0.0.1:{port}"
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="coinspider-")))
         shipped = (PROJECT / "scrapyd.conf").read_text().partition("[schedule:coins]")[0]
-        options = CONF.format(name=f"node{number}").strip()
-        (folder / "scrapyd.conf").write_text(shipped.replace("[scrapyd]", options, 1))
+        (folder / "scrapyd.conf").write_text(shipped)
+        (folder / "scrapyd.local.conf").write_text(CONF.format(name=f"node{number}"))
         shutil.copy(PROJECT / "scrapy.cfg", folder)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "scrapyd"], cwd=folder, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | environment | {"SCRAPYD_HTTP_PORT": str(port)},
-        )  # fmt: skip
+        self.log = folder / "scrapyd.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "coinspider.daemon"], cwd=folder, stdout=log, stderr=log,
+                env=os.environ | environment | {"SCRAPYD_HTTP_PORT": str(port)},
+            )  # fmt: skip
         stack.callback(self.end)
 
     def end(self) -> None:
         self.process.terminate()
-        self.process.wait(timeout=60)
+        try:
+            self.process.wait(NODE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
         """As a machine that loses its power: its crawls end with it."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         for process in (self.process, *children):
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def is_up(self) -> bool:
@@ -86,35 +99,51 @@ class Node:
 
     def schedule(self, job: str) -> None:
         body = {"project": "coinspider", "spider": "coins", "jobid": job, "vs_currency": job}
-        with urlopen(Request(f"{self.url}/schedule.json", urlencode(body).encode())) as answer:
+        with urlopen(
+            Request(f"{self.url}/schedule.json", urlencode(body).encode()), timeout=60
+        ) as answer:
             sent = json.load(answer)
         if sent["status"] != "ok":
             sys.exit(f"{job}: {sent}")
 
 
 def wait_for(nodes: list[Node]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + NODE_SECONDS
     while not all(node.is_up() for node in nodes):
         if time.monotonic() > deadline:
-            sys.exit("a node did not start")
+            logs = [node.log.read_text()[-2000:] for node in nodes if not node.is_up()]
+            sys.exit("\n".join(["nodes did not start", *logs]))
         time.sleep(0.2)
+
+
+def start_database(stack: ExitStack) -> str:
+    for version in sorted(VERSIONS, key=int, reverse=True):
+        with suppress(subprocess.CalledProcessError):  # it has no such extension
+            return stack.enter_context(server_of_version(version, shared_preload_libraries=COUNTED))
+    directory = Path(stack.enter_context(TemporaryDirectory(prefix="coinspider-")))
+    database = start_embedded_server(directory / "postgresql")
+    stack.callback(stop_embedded_servers)
+    return database
+
+
+def counter(connection: psycopg.Connection) -> tuple[str, str]:
+    """What is counted, and how."""
+    try:
+        connection.execute(f"CREATE EXTENSION {COUNTED}")
+    except psycopg.Error:
+        return "transactions", TRANSACTIONS
+    return "statements", STATEMENTS
 
 
 def run(nodes: int, options: Any) -> dict[str, Any]:
     """Send each source once to the first node, and wait until the queue is empty."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(TemporaryDirectory(prefix="coinspider-")))
-        database = start_embedded_server(directory / "postgresql")
-        stack.callback(stop_embedded_servers)
-        api = subprocess.Popen(
-            [sys.executable, "-m", "scrapy", "sandbox", "--port", "0", "--coins", "20"],
-            cwd=PROJECT, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        stack.callback(api.terminate)
-        assert api.stdout
-        environment = {
-            "COINGECKO_BASE_URL": api.stdout.readline().strip(), "COINGECKO_RATE_LIMIT": "0",
-            "DATABASE_URL": database, "PYTHONPATH": str(PROJECT),
+        database = start_database(stack)
+        connection = stack.enter_context(psycopg.connect(database, autocommit=True))
+        counted, count = counter(connection)
+        api = start_sandbox(stack, "--coins", 20, odd=False)
+        environment = CLEAN | {
+            "COINGECKO_BASE_URL": api.url, "DATABASE_URL": database, "PYTHONPATH": str(PROJECT),
         }  # fmt: skip
 
         def add(number: int) -> Node:
@@ -122,49 +151,53 @@ def run(nodes: int, options: Any) -> dict[str, Any]:
 
         running = [add(number) for number in range(nodes)]
         wait_for(running)
-        connection = stack.enter_context(psycopg.connect(database, autocommit=True))
-        before = connection.execute(STATEMENTS).fetchone()[0]
+        before = connection.execute(count).fetchone()[0]
         sent = {}
         for number in range(options.sources):
             running[0].schedule(f"c{number}")
             sent[f"c{number}"] = time.time()
-        work(connection, running, add, options)
-        after = connection.execute(STATEMENTS).fetchone()[0]
-        return result(connection, sent, after - before)
+        kills = work(connection, running, add, options)
+        after = connection.execute(count).fetchone()[0]
+        found = result(connection, sent)
+        return found | {f"{counted} a job": round((after - before) / len(sent)), "kills": kills}
 
 
 def work(
     connection: psycopg.Connection, running: list[Node], add: Callable[[int], Node], options: Any
-) -> None:
-    """Wait until the queue is empty; kill and add nodes meanwhile."""
-    dice, number = random.Random(0), len(running)  # noqa: S311
-    deadline = time.monotonic() + options.seconds
-    next_blow = time.monotonic() + options.chaos
-    while connection.execute("SELECT id FROM procrastinate_jobs LIMIT 1").fetchone():
-        if time.monotonic() > deadline:
-            sys.exit("the queue was not empty in time")
-        if options.chaos and time.monotonic() > next_blow:
+) -> int:
+    """Wait until the queue is empty; kill and add nodes meanwhile. How many were killed."""
+    dice, kills = random.Random(0), 0  # noqa: S311
+    begun = told = time.monotonic()
+    next_blow = begun + options.chaos
+    while waiting := connection.execute(WAITING).fetchone()[0]:
+        now = time.monotonic()
+        if now > begun + options.seconds:
+            print(f"{waiting} jobs were not done in time", file=sys.stderr)
+            break
+        if now > told + 30:
+            print(f"{now - begun:.0f} s: {waiting} jobs to do, {kills} kills", file=sys.stderr)
+            told = now
+        if options.chaos and now > next_blow:
             # The first stays: the jobs were sent to it.
             running.pop(dice.randrange(1, len(running))).kill()
-            running.append(add(number))
-            number, next_blow = number + 1, time.monotonic() + options.chaos
+            running.append(add(options.first_number + kills))
+            kills, next_blow = kills + 1, now + options.chaos
         time.sleep(0.5)
+    return kills
 
 
-def result(
-    connection: psycopg.Connection, sent: dict[str, float], statements: int
-) -> dict[str, Any]:
-    rows = connection.execute(RUNS).fetchall()
+def result(connection: psycopg.Connection, sent: dict[str, float]) -> dict[str, Any]:
+    rows = [row for row in connection.execute(RUNS).fetchall() if row[3]]
     complete = dict(connection.execute(COMPLETE).fetchall())
-    waits = [float(start) - sent[job] for job, _, start, _ in rows]
-    span = max(float(end) for *_, end in rows) - min(float(start) for *_, start, _ in rows)
+    first = {job: float(start) for job, _, start, _ in sorted(rows, key=lambda row: -row[2])}
+    waits = [start - sent[job] for job, start in first.items()]
+    span = max(float(end) for *_, end in rows) - min(first.values())
     shares = Counter(node for _, node, *_ in rows)
     return {
-        "jobs a minute": round(60 * len(sent) / span),
+        "jobs a minute": round(60 * len(complete) / span),
         "wait s, median": round(median(waits), 1),
         "wait s, 95 %": round(quantiles(waits, n=20)[-1], 1),
         "fewest and most of a node": f"{min(shares.values())} to {max(shares.values())}",
-        "transactions a job": round(statements / len(sent)),
         "runs": len(rows),
         "lost": len(sent.keys() - complete.keys()),
         "doubled": sum(count > 1 for count in complete.values()),
@@ -179,6 +212,9 @@ def main() -> None:
     add("--chaos", type=float, default=0, metavar="SECONDS", help="kill a node and add one")
     add("--seconds", type=float, default=1200, help="how long at the most (default: %(default)s)")
     options = parser.parse_args()
+    if options.chaos and min(options.nodes) < 2:
+        parser.error("--chaos needs two nodes or more: the first is never killed")
+    options.first_number = max(options.nodes)
     results = {nodes: run(nodes, options) for nodes in options.nodes}
     names = list(next(iter(results.values())))
     print(f"| nodes | {' | '.join(names)} |\n|{' --- |' * (len(names) + 1)}")

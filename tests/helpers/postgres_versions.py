@@ -32,11 +32,12 @@ VERSIONS = {
 
 
 @contextmanager
-def server_of_version(version: str, address: str = "") -> Iterator[str]:
+def server_of_version(version: str, address: str = "", **parameters: str) -> Iterator[str]:
     """A new server of that version, on a Unix socket; the URL of its first database.
 
     At ``address``, too, where one is given: everybody may connect.
     """
+    parameters |= {"listen_addresses": address, "fsync": "off"}
     with TemporaryDirectory(prefix="coinspider-") as directory:
         Path(directory).chmod(0o777)
         programs, data = VERSIONS[version], Path(directory, "data")
@@ -44,8 +45,8 @@ def server_of_version(version: str, address: str = "") -> Iterator[str]:
         if address:
             with (data / "pg_hba.conf").open("a") as access:
                 access.write("host all all all trust\n")
-        places = f"-c listen_addresses={address} -c unix_socket_directories={directory}"
-        options = f"{places} -c fsync=off"
+        parameters["unix_socket_directories"] = directory
+        options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
         control(version, directory, "start", "-l", Path(directory, "log"), "-o", options)
         try:
             yield f"postgresql://postgres@/postgres?host={directory}"
