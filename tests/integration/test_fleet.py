@@ -214,7 +214,7 @@ def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
         assert query(f"{jobs}.crawl") == [(runs, runs)]
         for daemon in daemons:
             assert 'outcome="complete"' in daemon.open("metrics", password=b"me:s3cret")
-            assert "Traceback" not in daemon.log.read_text()
+            assert "Traceback" not in (log := daemon.log.read_text()), log.partition("Traceback")
             daemon.stop()
     tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"
     assert query(tables) == [("my coins",)]

@@ -6,7 +6,6 @@ https://scrapyd.readthedocs.io/en/stable/config.html
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from procrastinate.exceptions import ConnectorException
 from scrapyd import Config
 from scrapyd.interfaces import IJobStorage, IPoller, ISpiderQueue
 from scrapyd.poller import QueuePoller
@@ -19,6 +18,7 @@ from coinspider.daemon import database
 from coinspider.daemon.fleet import runs
 from coinspider.daemon.fleet.egg_storage import latest_version
 from coinspider.daemon.fleet.fleet import fleet
+from coinspider.daemon.fleet.queue_client import DATABASE_ERRORS
 
 log = Logger()
 
@@ -80,7 +80,7 @@ class FleetPoller(QueuePoller):
 
     def _failed(self, failure: Any) -> None:
         self.asking = False
-        failure.trap(ConnectorException, TimeoutError)
+        failure.trap(*DATABASE_ERRORS)
         log.emit(LogLevel.warn, "The queue can't be asked: {reason}", reason=failure.value)
 
 
@@ -94,8 +94,14 @@ class PostgresJobStorage:
     def add(self, job: Any) -> None:
         jobs = fleet().jobs
         jobs.end(job)
-        deferToThread(jobs.note_ends).addErrback(
-            lambda failure: log.failure("The end of job {job}", failure, job=job.job)
+        deferToThread(jobs.note_ends).addErrback(self._failed)
+
+    def _failed(self, failure: Any) -> None:
+        failure.trap(*DATABASE_ERRORS)
+        log.emit(
+            LogLevel.warn,
+            "The end of a job can't be told to the others yet: {reason}",
+            reason=failure.value,
         )
 
     def list(self) -> list[runs.Run]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon import database
@@ -12,6 +12,7 @@ from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.fleet.egg_storage import PostgresEggStorage
 from coinspider.daemon.fleet.failed_jobs import FleetFailedJobs
 from coinspider.daemon.fleet.fleet import fleet
+from coinspider.daemon.fleet.queue_client import DATABASE_ERRORS
 from coinspider.daemon.fleet.runs import running_runs
 from coinspider.daemon.launcher import GracefulLauncher
 from coinspider.daemon.schedules.service import service_named
@@ -41,9 +42,13 @@ class FleetLauncher(GracefulLauncher):
         super()._spawn_process(message, slot)
         try:
             fleet().jobs.begin(self.processes[slot])
-        except Exception:
+        except DATABASE_ERRORS as error:
             # The crawl goes on: its own row says what becomes of it.
-            log.failure("The run of job {job} can't be noted", job=message["_job"])
+            log.emit(
+                LogLevel.warn,
+                "The run of job {job} can't be told to the others: {reason}",
+                job=message["_job"], reason=error,
+            )  # fmt: skip
 
     def _note(self, job: FailedJob) -> None:
         jobs = fleet().jobs

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
+import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
@@ -17,6 +18,8 @@ from coinspider.daemon.fleet.event_loop import EventLoopThread
 from coinspider.errors import DatabaseUnreachableError
 
 T = TypeVar("T")
+# Of a database that is away, or slow, by either way to it.
+DATABASE_ERRORS = (ConnectorException, TimeoutError, psycopg.Error, DatabaseUnreachableError)
 _PIN = """
 SELECT set_config('search_path', coalesce(%s, current_setting('search_path')), true),
        set_config('idle_in_transaction_session_timeout', '5s', true)
