@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from scrapy import Spider
@@ -11,6 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.extensions.feedexport import FeedExporter as ScrapyFeedExporter
 from scrapy.extensions.feedexport import FeedSlot
+from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.python import without_none_values
 
 from coinspider.crawl.failure import fail_crawl, note_failure
@@ -61,6 +62,8 @@ class FeedExporter(ScrapyFeedExporter):
     async def close_spider(self, spider: Spider) -> None:
         # Each closes its file, or has it stored, only after that.
         self._each(FeedSlot.finish_exporting)
+        for slot in self.slots:
+            self._tell_of_storage(slot)
         await super().close_spider(spider)
 
     def _each(self, do: Callable[[FeedSlot], None]) -> None:
@@ -75,6 +78,20 @@ class FeedExporter(ScrapyFeedExporter):
             else:
                 working += self.slots
         self.slots = working
+
+    def _tell_of_storage(self, slot: FeedSlot) -> None:
+        """Have the feed named that can't be stored: Scrapy only counts it."""
+        store = slot.storage.store
+
+        async def store_or_tell(file: IO[bytes]) -> None:
+            try:
+                await ensure_awaitable(store(file))
+            except Exception as error:
+                self._fail(slot, error)
+                raise
+
+        # The storage stays what it is: Scrapy names a stat after its class.
+        slot.storage.store = store_or_tell  # type: ignore[assignment, method-assign]
 
     def _fail(self, slot: FeedSlot, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
