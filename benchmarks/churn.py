@@ -73,9 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory(prefix="coinspider-") as directory, ExitStack() as stack:
         url = start_embedded_server(Path(directory) / "postgresql")
-        api = start_sandbox(
-            stack, "--odd", "--coins", options.coins, "--churn", options.churn, "--total"
-        )
+        api = start_sandbox(stack, "--odd", "--coins", options.coins, "--churn", options.churn)
         first = {coin_id(number) for number in range(options.coins)}
         run(url, api, first, options.crawls)
 

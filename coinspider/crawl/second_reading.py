@@ -78,7 +78,8 @@ class SecondReading(PageWalk):
         texts = [
             text
             for text, key, came in zip(page.records, keys, repeated, strict=True)
-            if key is not None and not came
+            # Without a key nobody knows whether it came.
+            if key not in (None, "") and not came
         ]
         self.crawler.stats.inc_value(RECORD_STAT, len(texts))
         if found:

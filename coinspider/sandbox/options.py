@@ -40,7 +40,8 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--churn", type=number(float, 0, 1), default=0.0, metavar="SHARE",
         help="share of the calls, 0 to 1, before which a coin is listed and another one taken out;"
         " /changes tells which (default: 0)")  # fmt: skip
-    add("--total", action="store_true", help="tell in the header total how many coins there are")
+    add("--no-total", action="store_false", dest="total",
+        help="do not tell in the header total how many coins there are")  # fmt: skip
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip

@@ -50,7 +50,7 @@ class Behaviour:
     moving_rank: bool = False
     churn: float = 0.0
     churn_seed: int = 0
-    total: bool = False
+    total: bool = True
     faults: Faults = field(default_factory=Faults)
     bodies: tuple[bytes, ...] = ()
     token: str | None = None

@@ -50,7 +50,7 @@ def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox)
 
 
 def test_first_crawl_knows_the_pages_where_the_api_tells(on_a_terminal, sandbox):
-    api = sandbox("--coins", 600, "--total", "--latency", 0.5)
+    api = sandbox("--coins", 600, "--latency", 0.5)
     got = on_a_terminal("-s", "LOOKAHEAD_PAGES=1", COINGECKO_BASE_URL=api.url)
     assert "page 1 of 3 · 250 coins" in got
     assert "page 2 of 3 · 500 coins" in got

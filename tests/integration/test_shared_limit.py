@@ -73,7 +73,7 @@ def test_what_was_learned_is_kept_for_the_next_crawl(scrapy, sandbox, query):
 
 
 def test_crawl_that_needs_more_calls_than_are_left_does_not_begin(scrapy, sandbox, query):
-    api = sandbox("--coins", 95, "--plan", "demo", "--key", "CG-secret", "--total")
+    api = sandbox("--coins", 95, "--plan", "demo", "--key", "CG-secret")
     environment = {"COINGECKO_BASE_URL": api.url, "COINGECKO_MONTHLY_CREDITS": "19"} | KEY
     assert scrapy(*crawl(), **environment).returncode == 0
     done = scrapy(*crawl(), **environment)
@@ -85,7 +85,7 @@ def test_crawl_that_needs_more_calls_than_are_left_does_not_begin(scrapy, sandbo
 
 
 def test_key_endpoint_is_asked_once_an_hour(scrapy, sandbox):
-    api = sandbox("--coins", 45, "--plan", "pro", "--key", "CG-secret", "--credits", 14, "--total")
+    api = sandbox("--coins", 45, "--plan", "pro", "--key", "CG-secret", "--credits", 14)
     environment = {
         "COINGECKO_BASE_URL": api.url, "COINGECKO_API_KEY": "CG-secret", "COINGECKO_PLAN": "pro"
     }  # fmt: skip
