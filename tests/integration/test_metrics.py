@@ -1,5 +1,6 @@
 """``/metrics``, as Prometheus would read them."""
 
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -106,6 +107,7 @@ def test_schedule_has_what_an_alert_needs_to_know(add):
     }  # fmt: skip
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
 def test_promtool_finds_nothing_to_mend(add, tmp_path):
     add("a", outcome=None)
     failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")
