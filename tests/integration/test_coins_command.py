@@ -117,38 +117,37 @@ def test_reader_that_has_enough_ends_it_quietly(scrapy, sandbox):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("name", ["table", "csv", "xlsx", "parquet"])
-def test_full_disk_is_one_line(scrapy, sandbox, name):
+def test_full_disk_is_one_line(scrapy, sandbox):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*SCRAPY, "coins", "--format", name], check=False, cwd=PROJECT,
-            stdout=full, stderr=subprocess.PIPE, text=True,
-            env=os.environ | CLEAN | scrapy.environment,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "the output could not be written: No space left on device\n"
+    for name in ("table", "csv", "xlsx", "parquet"):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*SCRAPY, "coins", "--format", name], check=False, cwd=PROJECT,
+                stdout=full, stderr=subprocess.PIPE, text=True,
+                env=os.environ | CLEAN | scrapy.environment,
+            )  # fmt: skip
+        assert done.returncode == 1, name
+        assert done.stderr == "the output could not be written: No space left on device\n", name
 
 
-@pytest.mark.parametrize(
-    "locale",
-    [
-        {"LC_ALL": "C"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"PYTHONIOENCODING": "latin-1"},
-    ],
-    ids=["C", "ascii", "latin-1"],
-)
-def test_any_locale_will_do(scrapy, sandbox, tmp_path, locale):
+LOCALES = [
+    {"LC_ALL": "C"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "latin-1"},
+]
+
+
+def test_any_locale_will_do(scrapy, sandbox, tmp_path):
     page = tmp_path / "page"
     page.write_text('[{"id": "a", "symbol": "漢", "name": "Zoë", "current_price": 1e-12}]')
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--body", page).url)
-    for name in ("table", "list"):
-        with scrapy.start("coins", "--format", name, **locale) as process:
-            assert b"Zo" in process.stdout.buffer.read()
-            assert process.stderr.read() == ""
-    with scrapy.start("coins", **locale) as process:
-        assert "Zoë" in process.stdout.buffer.read().decode()
+    for locale in LOCALES:
+        for name in ("table", "list"):
+            with scrapy.start("coins", "--format", name, **locale) as process:
+                assert b"Zo" in process.stdout.buffer.read(), (locale, name)
+                assert process.stderr.read() == "", (locale, name)
+        with scrapy.start("coins", **locale) as process:
+            assert "Zoë" in process.stdout.buffer.read().decode(), locale
 
 
 def test_terminal_gets_a_table_of_its_width_in_colors(scrapy, sandbox):
