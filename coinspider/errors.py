@@ -67,7 +67,7 @@ class CrawlRowError(DatabaseError):
 class PageError(CoinspiderError, ValueError):
     """The body of a page is not a whole JSON array, or holds no records where they should be.
 
-    ``retry_times`` is how often it may be asked for again; ``None`` for as often as a status 500.
+    ``retry_times`` is how often it may be requested again; ``None`` for as often as a status 500.
     """
 
     def __init__(self, message: str, retry_times: int | None = None):

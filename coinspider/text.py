@@ -96,7 +96,7 @@ def exact(value: Any) -> str:
 
 
 def readable_seconds(seconds: float) -> str:
-    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``, ``30 d``; the second unit only where it counts."""
+    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``, ``30 d``; the second unit only if it counts."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -120,7 +120,7 @@ def without_password(text: str) -> str:
 
 
 def in_utc(value: datetime) -> datetime | None:
-    """The time in UTC without saying so; none where its offset leads out of what Python has."""
+    """The time in UTC without saying so; none if its offset leads out of what Python has."""
     try:
         return value.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:

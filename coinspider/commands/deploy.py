@@ -12,7 +12,7 @@ from scrapy.exceptions import UsageError
 
 
 class Command(ScrapyCommand):
-    """Runs ``scrapyd-deploy``, which says that all is well even where scrapyd can't use the egg.
+    """Runs ``scrapyd-deploy``, which says that all is well even if scrapyd can't use the egg.
 
     A version that scrapyd can't use is taken away again, so that the one before goes on.
     """

@@ -12,7 +12,7 @@ _PAST_THE_END = re.compile(r"page|offset|skip|range|past|beyond|exceed|too (larg
 
 
 class Doubt(NamedTuple):
-    """Why the end is not believed; what to ask for again, once or as often as a page that fails,
+    """Why the end is not believed; what to request again, once or as often as a page that fails,
     before that counts."""
 
     reason: str
@@ -24,7 +24,7 @@ class Doubt(NamedTuple):
 def doubt(
     log: PageLog, known_pages: int | None, may_be_empty: bool = False, told: str | None = None
 ) -> Doubt | None:
-    """What speaks against the end; ``None`` where it is well seen.
+    """What speaks against the end; ``None`` if it is well seen.
 
     ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is what
     tells that all came.
@@ -53,7 +53,7 @@ def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
 
 
 def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt | None:
-    """An empty page is asked for once more; as often as one that fails, where more is known.
+    """An empty page is requested once more; as often as one that fails, where more is known.
 
     So is an error that says that there is no such page: others say it of a page that there is.
     """

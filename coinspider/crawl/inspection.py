@@ -46,7 +46,7 @@ class Inspection(PaginatedSpider):
         return self.step.strategy
 
     def report(self) -> list[str]:
-        """The lines to print; none where there was no page."""
+        """The lines to print; none if there was no page."""
         if self.page is None or self.step is None or self.item_class is None:
             return []
         lines = [*self._findings(self.page, self.step), "", self._command()]

@@ -48,7 +48,7 @@ def _make_file_in(folder: Path) -> None:
 
 
 def survive_full_disk() -> None:
-    """Let a log that can't be written any more be one line on stderr; the crawl goes on."""
+    """Let a log that can no longer be written be one line on stderr; the crawl goes on."""
     handler = get_scrapy_root_handler()
     if not isinstance(handler, logging.FileHandler):
         return

@@ -21,7 +21,7 @@ from coinspider.text import visible, without_password
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
 _NUMBER = r"\d+"
-# All that a terminal acts on, but for the line's own breaks
+# All that a terminal acts on, except for the line's own breaks
 _ACTING = r"[^\n\t\x20-\x7e\xa0-\u200d\u2010-\u2027\u2030-\ud7ff\ue000-\U0010ffff]"
 
 
@@ -49,7 +49,7 @@ class StatsLog:
 class PageLogFormatter(LogFormatter):
     """No line for an item that went well, and a short one for the first set aside for a reason.
 
-    Scrapy makes a log record of each item even where its level is not logged: without it a crawl
+    Scrapy makes a log record of each item even if its level is not logged: without it a crawl
     takes a quarter less time.
     """
 

@@ -27,7 +27,7 @@ class LookupSpider(Places):
     """
 
     lookup_size = 0
-    """How many keys one call may name; 0 where the API can't be asked so."""
+    """How many keys one call may name; 0 if the API can't be asked so."""
     records: str
 
     def lookup_url(self, keys: Sequence[Key]) -> str:

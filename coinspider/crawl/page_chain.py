@@ -9,7 +9,7 @@ from coinspider.records.keys import Key
 
 # A first page with fewer keys than these tells nothing of the list's order.
 _WITNESSES = 3
-# So often a page is asked for again, unless it comes as it came before.
+# So often a page is requested again, unless it comes as it came before.
 _AGAIN_MAX = 2
 # An API of which so many short pages stayed as they were has such pages by its nature.
 _SHORT_MAX = 3
@@ -77,7 +77,7 @@ class PageChain:
         return self._fall_from_neighbours(number, texts[-1 if self.descending else 0])
 
     def note(self, number: int, keys: Sequence[Key | None]) -> None:
-        """Add a page, or what came when it was asked for again."""
+        """Add a page, or what came when it was requested again."""
         if not keys:
             return
         page, before = (
@@ -90,7 +90,7 @@ class PageChain:
         self._join(number, set(keys))
 
     def doubtful(self) -> int | None:
-        """The number of the next page to ask for again, which is then taken for asked for."""
+        """The number of the next page to request again, which is then taken for asked for."""
         if self.in_order is False or not self.pages:
             return None
         full, last = self.full, max(self.pages)

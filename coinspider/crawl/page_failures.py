@@ -83,7 +83,7 @@ class PageFailures(Spider):
         return ""
 
     def checked(self, link: str) -> str:
-        """The URL to follow for a link; raises :exc:`ForbiddenLinkError` where there is none."""
+        """The URL to follow for a link; raises :exc:`ForbiddenLinkError` if there is none."""
         return check_link(link, self.url, self.hosts_allowed, self.rewrites_links)
 
     def explain(self, response: Response) -> str:

@@ -48,9 +48,9 @@ class PageLog:
     chain: PageChain | None = None
     """How the pages join, for a list in the order of its keys."""
     asked_again: set[tuple[int, str]] = field(default_factory=set)
-    """The numbers of pages that were asked for once more, each with what for."""
+    """The numbers of pages that were requested once more, each with what for."""
     is_cached: bool = False
-    """Whether pages come from Scrapy's cache: they come the same when they are asked for again."""
+    """Whether pages come from Scrapy's cache: they come the same when they are requested again."""
     says_nothing: bool = False
     """Whether a page says that there are no records at all."""
 

@@ -11,7 +11,7 @@ from coinspider.http.explanations import explain_body, is_error_object
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.cutting import Cut, as_one_text, cut_records
 
-# How often a page is asked for again that came as a text of a server before the API.
+# How often a page is requested again that came as a text of a server before the API.
 TEXT_RETRY_TIMES = 2
 
 

@@ -112,7 +112,7 @@ class PageWalk(PageFailures):
         return f"it is out of order: {fall}" if fall else None
 
     def once_more(self, request: Request, reason: str, what: str) -> Request | None:
-        """A retry for a doubt, ``None`` where this page had one for the same already."""
+        """A retry for a doubt, ``None`` if this page had one for the same already."""
         asked = request.cb_kwargs["page"].number, what
         if asked in self.page_log.asked_again:
             return None
@@ -149,7 +149,7 @@ class PageWalk(PageFailures):
         return request.strategy or self.pagination
 
     def keys(self, page: AnsweredPage) -> list[Key | None]:
-        """The key of each record; ``None`` where it can't be read."""
+        """The key of each record; ``None`` if it can't be read."""
         if self.item_class is None or not page.records:
             return []
         return record_keys(page.records, self.item_class, self.constants)
@@ -237,7 +237,7 @@ class PageWalk(PageFailures):
         """Scrapy drops what it has asked for already: a link that leads in a circle."""
         page = request.cb_kwargs.get("page")
         if page and (page.number in self.page_log.counts or page.number in self.page_log.ends):
-            return  # a page that was asked for again has led to the same ones as before
+            return  # a page that was requested again has led to the same ones as before
         if self.crawler.settings.get("JOBDIR") and not self.page_log.counts:
             return  # the first page of a crawl that goes on where it was interrupted
         message = f"the link to {request.url} leads back to a page that was read already"

@@ -99,7 +99,7 @@ class Progress:
         return item_class.noun
 
     def _pages(self) -> tuple[int, int | None]:
-        """How many there were, and how many there are to be: none where that is not known."""
+        """How many there were, and how many there are to be: none if that is not known."""
         state = crawl_state(self.crawler)
         done = int(figures(self.crawler.stats)["page_count"])
         expected = state.expected_pages or state.known_pages or 0

@@ -23,7 +23,7 @@ class SecondReading(PageWalk):
     """A spider whose list comes in the order of its keys, by numbered pages.
 
     There a page that was spoiled on its way can be told: it is short, or holds what its neighbour
-    holds. Such pages are asked for again, and what is new on them is stored.
+    holds. Such pages are requested again, and what is new on them is stored.
     """
 
     url: str

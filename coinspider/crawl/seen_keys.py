@@ -165,7 +165,7 @@ def _marks(keys: Sequence[Key | None]) -> list[str]:
 
 
 def _mark(key: Key | None) -> str:
-    """A text for a key, different for each; empty where there is none."""
+    """A text for a key, different for each; empty if there is none."""
     if isinstance(key, str):
         return key
     return "" if key is None else "\0" + _encode(key).decode()

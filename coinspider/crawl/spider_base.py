@@ -133,7 +133,7 @@ class PaginatedSpider(LookupSpider):
     def credits_told(self, response: Response) -> tuple[int | None, int] | None:
         """The month's credits and how many are left, from the answer to ``credits_request``.
 
-        ``None`` where it does not tell them.
+        ``None`` if it does not tell them.
         """
         raise NotImplementedError
 
@@ -161,7 +161,7 @@ class PaginatedSpider(LookupSpider):
         return None
 
     def first_cut(self) -> Cut | None:
-        """Where the records of the first page are; ``None`` where that is to be found out."""
+        """Where the records of the first page are; ``None`` if that is to be found out."""
         return parse_cut(self.records)
 
     def page_request(self, page: PageRequest, **options: Any) -> Request:

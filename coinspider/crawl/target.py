@@ -11,7 +11,7 @@ from coinspider.records.table_item import TableItem
 class CrawlTarget:
     """A source and the part of it that one crawl reads.
 
-    ``item_class`` is ``None`` where it is to be read from the ``table``, or inferred from the
+    ``item_class`` is ``None`` if it is to be read from the ``table``, or inferred from the
     first page. ``whole`` says that the crawl reads all there is: what it does not see is gone.
     """
 

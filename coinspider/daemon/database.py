@@ -59,7 +59,7 @@ def brief_transaction() -> Iterator[psycopg.Connection]:
 
 
 def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
-    """The rows of a query; none where no crawl of this version has made its table. For threads."""
+    """The rows of a query; none if no crawl of this version has made its table. For threads."""
     try:
         with connection() as connected:
             return connected.cursor(row_factory=dict_row).execute(sql, values).fetchall()

@@ -34,7 +34,7 @@ _WITH_ROW = "SELECT job FROM crawl WHERE job = ANY(%s)"
 
 
 class FailedJob(NamedTuple):
-    """``exit_status`` is ``None`` where a signal ended the process."""
+    """``exit_status`` is ``None`` if a signal ended the process."""
 
     job: str
     spider: str

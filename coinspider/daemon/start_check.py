@@ -51,7 +51,7 @@ def check_folders(config: Config) -> None:
 
 
 def check_port(config: Config) -> None:
-    """Raise :exc:`ConfigurationError` where scrapyd could not listen."""
+    """Raise :exc:`ConfigurationError` if scrapyd could not listen."""
     address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
     text = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
     if not text.isdecimal() or not 0 < int(text) < 65_536:

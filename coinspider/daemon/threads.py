@@ -26,7 +26,7 @@ class Workers:
         _loop.addSystemEventTrigger("during", "shutdown", self._pool.stop)
 
     def run(self, key: Hashable, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        """What the function gives. Raises :exc:`ViewError` where too many wait already."""
+        """What the function gives. Raises :exc:`ViewError` if too many wait already."""
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= WAITING_MAX:

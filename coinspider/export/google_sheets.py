@@ -61,7 +61,7 @@ class GoogleSheetsItemExporter(BaseItemExporter):
 
 
 class GoogleSheetsFeedStorage:
-    """``gsheets://ID/SHEET``: a sheet, made where there is none, of a spreadsheet that there is.
+    """``gsheets://ID/SHEET``: a sheet, made if there is none, of a spreadsheet that there is.
 
     With ``overwrite`` the sheet has these rows and no others afterwards, else they are added.
     """

@@ -17,7 +17,7 @@ class ColumnSize(NamedTuple):
 def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
     """The widths of those that fit into ``width`` cells, by name: the first have the first say.
 
-    The ``needed`` first are there even where they don't fit, and none stands in the place of one
+    The ``needed`` first are there even if they don't fit, and none stands in the place of one
     that comes before it. No column is narrower than its least width; room that is left goes to
     those that could use it, in their order.
     """

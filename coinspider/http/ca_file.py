@@ -8,7 +8,7 @@ from coinspider.errors import ConfigurationError
 
 
 def check_ca_file(settings: BaseSettings) -> str | None:
-    """``DOWNLOAD_CA_FILE``. Raises :exc:`ConfigurationError` where it has no certificate."""
+    """``DOWNLOAD_CA_FILE``. Raises :exc:`ConfigurationError` if it has no certificate."""
     path: str | None = settings.get("DOWNLOAD_CA_FILE")
     if path:
         try:

@@ -21,10 +21,10 @@ def credential_headers(
 ) -> dict[str, str]:
     """The header of the token, or of ``API_USERNAME`` and ``API_PASSWORD``.
 
-    A token goes into ``Authorization`` behind ``API_TOKEN_SCHEME`` (``Token`` where it is not set),
-    or into the header that ``API_TOKEN_HEADER`` names, as it is. Nothing where none is set, or
+    A token goes into ``Authorization`` behind ``API_TOKEN_SCHEME`` (``Token`` if it is not set),
+    or into the header that ``API_TOKEN_HEADER`` names, as it is. Nothing if none is set, or
     where the token goes into the query (``API_TOKEN_PARAMETER``). Raises
-    :exc:`ConfigurationError` where more than one kind is set.
+    :exc:`ConfigurationError` if more than one kind is set.
     """
     token, user = settings.get(credential_setting), settings.get("API_USERNAME")
     header, parameter = settings.get("API_TOKEN_HEADER"), settings.get("API_TOKEN_PARAMETER")

@@ -37,7 +37,7 @@ class ToldLimit(NamedTuple):
 def told_limit(response: Response, now: datetime) -> ToldLimit | None:
     """The limit that a response tells; where it tells several, the one with the fewest calls left.
 
-    ``now`` is for servers that send no ``Date``; ``None`` where nothing is told.
+    ``now`` is for servers that send no ``Date``; ``None`` if nothing is told.
     """
     # Scrapy has each word of a header's name begin in upper case.
     if not any(b"Rate" in name for name in response.headers):
@@ -112,7 +112,7 @@ def _prefixed(
 
 
 def _by_window(text: str) -> dict[float | None, int]:
-    """``100, 10;w=1``: calls by the seconds of their window, by ``None`` where none is said."""
+    """``100, 10;w=1``: calls by the seconds of their window, by ``None`` if none is said."""
     found: dict[float | None, int] = {}
     for item in text.split(","):
         parameters = _parameters(item)

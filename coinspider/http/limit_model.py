@@ -5,7 +5,7 @@ that gives calls back one by one at a ``rate``.
 
 1. The first refusal tells the size: what had passed. With ``Retry-After`` it tells the period too:
    from the first of these calls to the end of the wait. Without, a configured period is believed,
-   and where there is none 1, 8 and 64 seconds are tried, then twice as long each time.
+   and if there is none 1, 8 and 64 seconds are tried, then twice as long each time.
 2. A refusal of the first call after a wait tells that the wait, and so the period, was too short.
 3. A refusal after a few calls, where a window would have let all of them pass, tells of a bucket:
    its rate is what passed per second since the refusal before.

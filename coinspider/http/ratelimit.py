@@ -63,7 +63,7 @@ WAIT_STAT = "ratelimit/wait_seconds"
 CALLS_STAT = "ratelimit/calls_per_period"
 PERIOD_STAT = "ratelimit/period_seconds"
 
-# Calls that are asked for at once, where a crawl makes as many in a second.
+# Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 
@@ -160,7 +160,7 @@ class RateLimitMiddleware:
         stats.set_value(PERIOD_STAT, period)
 
     async def _wait(self) -> float:
-        """Seconds until the next call may go, as far as can be told now; 0 where it may."""
+        """Seconds until the next call may go, as far as can be told now; 0 if it may."""
         now = monotonic()
         if len(self.running) >= self.granted.at_once:
             return SHORT_WAIT
@@ -208,7 +208,7 @@ class RateLimitMiddleware:
         return CreditsExhaustedError(words)
 
     def _check_patience(self, wait: float) -> None:
-        """Raise where no page will have come for too long when the wait is over."""
+        """Raise if no page will have come for too long when the wait is over."""
         assert self.page_at is not None
         if self.page_timeout and monotonic() + wait > self.page_at + self.page_timeout:
             raise NoPageError(

@@ -11,7 +11,7 @@ from scrapy.http import Response
 from coinspider.http.limit_headers import told_limit
 
 WORDS_MAX = 200  # characters
-# A refusal only where a header says so. The first is of those who call on after many refusals:
+# A refusal only if a header says so. The first is of those who call on after many refusals:
 # https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
 _WITH_A_SIGN = (418, 403, 503)
 _MESSAGES = (
@@ -87,7 +87,7 @@ def _until(http_date: str, now: datetime) -> float:
 
 
 def refusal_words(response: Response) -> str:
-    """What the body of an error says, as one line; nothing where it says nothing."""
+    """What the body of an error says, as one line; nothing if it says nothing."""
     try:
         text = _message(msgspec.json.decode(response.body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -31,7 +31,7 @@ def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX)
 
     An amount has at most ``digits_max`` digits, and places before and after the point.
 
-    Raises :exc:`CoercionError` where a value does not fit its field, and for what PostgreSQL
+    Raises :exc:`CoercionError` if a value does not fit its field, and for what PostgreSQL
     can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field`` a value that
     does not fit costs only its field, where that may be null: the item then has its text in
     ``extra`` and in ``set_aside``.
@@ -74,7 +74,7 @@ def _attribute(items: Sequence[TableItem], source: Source) -> None:
 
 
 def _decode_plain(text: bytes, longest: int, shape: ItemShape) -> list[TableItem]:
-    """The items of a list of records; none where any of them needs a closer look."""
+    """The items of a list of records; none if any of them needs a closer look."""
     if len(text) > RECORD_SIZE_MAX:
         return []
     try:

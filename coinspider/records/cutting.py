@@ -94,7 +94,7 @@ def _without_mark(body: bytes) -> bytes:
 def cut_records(body: bytes, cut: Cut) -> list[Raw]:
     """The texts of the records of a body.
 
-    A bare list is read where the path leads nowhere. Raises :exc:`PageError` where there are no
+    A bare list is read where the path leads nowhere. Raises :exc:`PageError` if there are no
     records, or not all of them.
     """
     path = cut.path

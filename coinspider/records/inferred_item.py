@@ -38,7 +38,7 @@ def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> t
     Numbers become ``numeric``, times with a zone ``timestamptz``, objects, arrays and what is not
     of one type ``jsonb``. What is null throughout, no name for a column, or more than a table has
     room for, goes to ``extra``.
-    Raises :exc:`ConfigurationError` where the records don't have the key.
+    Raises :exc:`ConfigurationError` if the records don't have the key.
     """
     values: dict[str, set[ColumnType]] = {}
     for record in _objects(texts):

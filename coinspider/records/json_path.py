@@ -50,7 +50,7 @@ def path_text(path: Path) -> str:
 
 
 def find(text: bytes | Raw, path: Path) -> bytes | Raw | None:
-    """The JSON text at ``path``; ``None`` where there is nothing."""
+    """The JSON text at ``path``; ``None`` if there is nothing."""
     steps = list(path)
     while steps:
         found = _take(bytes(text), steps)
@@ -81,7 +81,7 @@ def _element(text: bytes, index: int) -> Raw | None:
 
 
 def find_value(text: bytes | Raw, path: Path) -> Any:
-    """The value at ``path``; ``None`` where there is nothing."""
+    """The value at ``path``; ``None`` if there is nothing."""
     found = find(text, path)
     try:
         return None if found is None else _decode(found)

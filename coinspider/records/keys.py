@@ -33,7 +33,7 @@ def key_columns(item_class: type[TableItem], constants: Mapping[str, Any]) -> li
 def record_keys(
     texts: Sequence[Raw], item_class: type[TableItem], constants: Mapping[str, Any]
 ) -> list[Key | None]:
-    """The key of each record; ``None`` where it can't be read."""
+    """The key of each record; ``None`` if it can't be read."""
     reader = _reader(item_class, frozenset(constants))
     try:
         found = reader.decode(b"[" + b",".join(texts) + b"]")

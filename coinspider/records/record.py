@@ -56,7 +56,7 @@ class Page(Struct):
     texts: list[Raw]
     source: Source
     repeated: list[bool] | None = None
-    """Of each record whether its key came earlier; ``None`` where that is still to be seen."""
+    """Of each record whether its key came earlier; ``None`` if that is still to be seen."""
 
 
 def split_page(body: bytes) -> list[Raw]:
@@ -64,7 +64,7 @@ def split_page(body: bytes) -> list[Raw]:
 
     An element that is not valid JSON by itself (``NaN``, half a surrogate pair, nesting past any
     parser's limit) does not spoil the others of its page: it is cut out like them.
-    Raises :exc:`PageError` where the body is no array, or an array cut short.
+    Raises :exc:`PageError` if the body is no array, or an array cut short.
     """
     _check_count(body)
     try:
@@ -84,7 +84,7 @@ def _check_count(body: bytes) -> None:
 
 
 def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
-    """Cut a JSON object into the texts of its fields; ``None`` where it is not an object."""
+    """Cut a JSON object into the texts of its fields; ``None`` if it is not an object."""
     try:
         return _decode_object(body)
     except (msgspec.DecodeError, RecursionError):
@@ -103,7 +103,7 @@ def _cut_array(body: bytes) -> list[bytes]:
 
 
 def _elements(body: bytes, opening: bytes) -> list[bytes]:
-    """What the commas of the outermost brackets part; nothing where these don't enclose all."""
+    """What the commas of the outermost brackets part; nothing if these don't enclose all."""
     if not body.startswith(opening):
         return []
     cuts = [0, *_outer_cuts(body)]

@@ -31,7 +31,7 @@ def find_cut(body: bytes) -> Cut:
     """Where the records of a body are.
 
     Of several lists of objects, the one with a usual name wins, then the longest; an object of
-    objects counts where there is none. Raises :exc:`PageError` where there is nothing of the kind.
+    objects counts if there is none. Raises :exc:`PageError` if there is nothing of the kind.
     """
     text = body.strip()
     if text.startswith(b"["):
@@ -135,7 +135,7 @@ def _place(records: Sequence[Raw], name: str) -> Path:
 
 
 def _find_key(records: Sequence[Raw]) -> Path:
-    """The field that all records have, each with another value; ``id`` where there is none.
+    """The field that all records have, each with another value; ``id`` if there is none.
 
     It may be in one of the objects that a record has.
     """

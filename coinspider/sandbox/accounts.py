@@ -8,7 +8,7 @@ from coinspider.sandbox.limits import Limit, NoLimit
 
 @dataclass
 class Account:
-    """One key, or all who come without one; ``credits`` is ``None`` where none are counted."""
+    """One key, or all who come without one; ``credits`` is ``None`` if none are counted."""
 
     limit: Limit
     credits: int | None = None

@@ -21,7 +21,7 @@ class Coins(Protocol):
         """The ids in one of the API's orders (``id_asc``, ``market_cap_desc``, ...)."""
 
     def text(self, coin_id: str, vs_currency: str) -> str:
-        """The JSON text of one coin; :exc:`KeyError` where there is none."""
+        """The JSON text of one coin; :exc:`KeyError` if there is none."""
 
 
 class PlausibleCoins:

@@ -10,7 +10,7 @@ STYLES = ("none", "ietf", "ratelimit", "x-seconds", "x-epoch")
 
 
 def limit_headers(style: str, standing: Standing | None, now: float) -> dict[str, str]:
-    """The headers of an answer at ``now`` (Unix time); none where there is no limit."""
+    """The headers of an answer at ``now`` (Unix time); none if there is no limit."""
     if standing is None or style == "none":
         return {}
     if style == "ietf":

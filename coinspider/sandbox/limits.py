@@ -18,10 +18,10 @@ class Standing(NamedTuple):
 
 class Limit(Protocol):
     def refused_for(self, now: float) -> float:
-        """Count a call; 0 where it may pass, else the seconds until one may again."""
+        """Count a call; 0 if it may pass, else the seconds until one may again."""
 
     def standing(self, now: float) -> Standing | None:
-        """What is left just now; ``None`` where there is no limit."""
+        """What is left just now; ``None`` if there is no limit."""
 
 
 class NoLimit:

@@ -20,7 +20,7 @@ PAGE_SIZE = 100
 class CoinList(Resource):
     """A list of the sandbox's coins; each subclass pages it in its own way.
 
-    ``token``, where there is one, must come as a ``Token``, ``Bearer`` or ``Basic`` header, or as
+    ``token``, if there is one, must come as a ``Token``, ``Bearer`` or ``Basic`` header, or as
     ``token`` in the query. The links lead to ``links_to`` where that is given, as those of an API
     that is broken or hostile.
     """

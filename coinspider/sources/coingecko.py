@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     key_header: str | None
     calls_per_minute: int
     credits: int | None
-    """Calls a month; ``None`` where none are counted, or ``/key`` tells."""
+    """Calls a month; ``None`` if none are counted, or ``/key`` tells."""
     tells_credits: bool = False
     """Whether it has ``/key``: https://docs.coingecko.com/reference/api-usage"""
 
@@ -67,7 +67,7 @@ class Api(NamedTuple):
 def api_from_settings(settings: BaseSettings) -> Api:
     """The API that ``COINGECKO_PLAN``, ``COINGECKO_API_KEY`` and ``COINGECKO_BASE_URL`` name.
 
-    Raises :exc:`ConfigurationError` where they don't fit each other.
+    Raises :exc:`ConfigurationError` if they don't fit each other.
     """
     key = settings.get("COINGECKO_API_KEY")
     plan = plan_from_settings(settings)
@@ -164,7 +164,7 @@ class ApiError(NamedTuple):
 
 
 def _error(response: Response) -> ApiError:
-    """The error in a body of the API; an empty message where there is none."""
+    """The error in a body of the API; an empty message if there is none."""
     try:
         body = msgspec.json.decode(response.body)
         status = body.get("status", body)

@@ -109,7 +109,7 @@ class NextSpider(PaginatedSpider):
         return with_keys(cut, body, self.wanted_keys())
 
     def wanted_keys(self) -> list[str]:
-        """The key that is asked for, or that of the table; none where it is to be found."""
+        """The key that is asked for, or that of the table; none if it is to be found."""
         if self.chosen.key:
             return [name.strip() for name in self.chosen.key.split(",")]
         if self.item_class is None:

@@ -1,6 +1,6 @@
 """An API and a key in the database: the state of their limit, and the calls of each month.
 
-The state is replaced only where nobody has replaced it meanwhile: two statements, no transaction,
+The state is replaced only if nobody has replaced it meanwhile: two statements, no transaction,
 no lock that a crawl could leave behind, nothing that a pooler between the two would mind.
 """
 
@@ -85,7 +85,7 @@ async def replace_account(
 ) -> int | None:
     """Store the state, count the calls, and give how many there are in this month.
 
-    ``None`` where the state was replaced since it was read: then nothing is done.
+    ``None`` if the state was replaced since it was read: then nothing is done.
     """
     values = {
         "name": name,

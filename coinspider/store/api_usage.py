@@ -49,7 +49,7 @@ class ApiUsage(NamedTuple):
     credits_until: datetime
     """When new ones come."""
     credits_last_until: datetime | None
-    """When they are used up, at the pace of this month; ``None`` where they are not."""
+    """When they are used up, at the pace of this month; ``None`` if they are not."""
     exhausted: str
     """The API's words, where it says that none are left."""
 

@@ -57,7 +57,7 @@ class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
     """The server's process, where the session is this connection's own."""
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Each statement passes here. Raises :exc:`TimeoutError` where no answer comes."""
+        """Each statement passes here. Raises :exc:`TimeoutError` if no answer comes."""
         async with self.patience.bound():
             return await super().wait(*args, **kwargs)
 

@@ -113,7 +113,7 @@ async def update_crawl(
 async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
     """What has been written.
 
-    Raises :exc:`LockLostError` where the row was closed, :exc:`CrawlRowError` where it is gone.
+    Raises :exc:`LockLostError` if the row was closed, :exc:`CrawlRowError` if it is gone.
     """
     row = await (await connection.execute(_TOTALS, [crawl_id])).fetchone()
     if row is None:
@@ -127,7 +127,7 @@ async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
 
 
 async def fetch_totals(cursor: AsyncCursor) -> Totals | None:
-    """What a statement that ends in ``IF_HELD`` says; ``None`` where it did nothing."""
+    """What a statement that ends in ``IF_HELD`` says; ``None`` if it did nothing."""
     row = await cursor.fetchone()
     return Totals(*row) if row else None
 

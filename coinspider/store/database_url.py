@@ -91,7 +91,7 @@ def _with_encoded_user(rest: str) -> str:
 
 
 def _encoded(text: str) -> str:
-    """Percent-encode a text that is not. Raises where it seems to be partly."""
+    """Percent-encode a text that is not. Raises if it seems to be partly."""
     is_plain = _RESERVED.search(text) or "%" in _ENCODED.sub("", text)
     if not is_plain:
         return text

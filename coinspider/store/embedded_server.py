@@ -77,7 +77,7 @@ def bundled_program(name: str) -> Path:
 def _server(data_directory: Path) -> Any:
     """The server of the version that its data was made with, else of the newest.
 
-    Raises :exc:`ConfigurationError` where the installed package has no such version any more.
+    Raises :exc:`ConfigurationError` if the installed package has no such version any more.
     """
     pgserver = _pgserver()
     version = pgserver.pgdata_version(data_directory)
@@ -119,7 +119,7 @@ def _make_user() -> None:
 
 
 def _pgserver() -> ModuleType:
-    # Imported late: that takes longer than to connect to a server of one's own.
+    # Imported late: that takes longer than to connect to a server of your own.
     with warnings.catch_warnings():
         # It tells where it keeps its lock when XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")

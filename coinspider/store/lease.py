@@ -31,7 +31,7 @@ FROM crawl WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
 # Its row may have been locked by a batch of a crawl that lives after all.
 _END_DEAD = """
 UPDATE crawl SET ended_at = updated_at, outcome = 'died',
-                 message = 'its process ended without a word'
+                 message = 'its process ended silently'
 WHERE id = %(id)s AND ended_at IS NULL AND updated_at = %(updated_at)s
 RETURNING id
 """
@@ -89,7 +89,7 @@ class CrawlLease:
     ) -> list[Run] | Run | None:
         """Begin the crawl's row, and give the crawls that died; or the one that holds the lease.
 
-        ``None`` where that has just begun, and has no row yet.
+        ``None`` if that has just begun, and has no row yet.
         """
         async with connection.transaction():
             locked = await connection.execute(_LOCK, [f"coinspider crawl {self.name}"])

@@ -1,4 +1,4 @@
-"""Known records that a whole crawl did not see are looked for before they are taken for gone."""
+"""Looks for known records that a whole crawl did not see, before they are assumed to be gone."""
 
 import asyncio
 import logging

@@ -21,7 +21,7 @@ class Patience:
 
     @asynccontextmanager
     async def bound(self) -> AsyncIterator[None]:
-        """Raises :exc:`TimeoutError` where what is within takes too long."""
+        """Raises :exc:`TimeoutError` if what is within takes too long."""
         until = asyncio.get_running_loop().time() + self.seconds
         async with asyncio.timeout_at(min(until, self.deadline or until)) as scope:
             self.waiting.add(scope)

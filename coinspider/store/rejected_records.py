@@ -26,7 +26,7 @@ async def quarantine(
 ) -> Totals | None:
     """Store a batch of rejected records, and note it in the crawl's row.
 
-    ``None`` where the batch was written before, or the crawl has lost its lease.
+    ``None`` if the batch was written before, or the crawl has lost its lease.
     """
     names = ("source_urls", "texts", "reasons", "columns")
     values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))

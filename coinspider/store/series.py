@@ -214,7 +214,7 @@ def earlier_price(
 ) -> sql.Composable | None:
     """What the price of the row ``asked`` was at a moment, as an expression.
 
-    ``None`` where there is no history.
+    ``None`` if there is no history.
     """
     rows = connection.execute(
         "SELECT to_regclass(quote_ident(%s)) IS NOT NULL", [item_class.history_table or ""]

@@ -18,7 +18,7 @@ ORDER BY array_position(indkey::int2[], attnum)
 
 
 async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
-    """An item class for a table as an earlier crawl has made it; ``None`` where there is none.
+    """An item class for a table as an earlier crawl has made it; ``None`` if there is none.
 
     What is in columns of a type that no item has is left to ``extra``.
     """

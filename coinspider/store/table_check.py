@@ -1,7 +1,7 @@
 """Whether a table of the right name is coinspider's, and can take what a crawl writes.
 
 What is found here would otherwise fail row by row, or not at all: a rule or a trigger can swallow a
-row without a word.
+row silently.
 """
 
 import logging

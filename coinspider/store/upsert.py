@@ -100,7 +100,7 @@ async def upsert(
     """Insert or update the rows of one batch, all of the same class; note it in the crawl's row.
 
     A row is held back only by a stored one of a newer version, and written only if it differs; what
-    is written also goes into the item's history, if there is to be one. ``None`` where the batch
+    is written also goes into the item's history, if there is to be one. ``None`` if the batch
     was written before, or the crawl has lost its lease. Raises :exc:`psycopg.Error`; then nothing
     is written.
     """

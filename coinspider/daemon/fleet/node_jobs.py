@@ -28,7 +28,7 @@ class NodeJobs:
         self.noting = Lock()
 
     def fetch(self, projects: list[str]) -> dict[str, Any] | None:
-        """Take the next job, as scrapyd's message; ``None`` where none waits. For threads."""
+        """Take the next job, as scrapyd's message; ``None`` if none waits. For threads."""
         job = self.client.fetch(projects)
         while job and job.attempts and self._has_ended(job):
             job = self.client.fetch(projects)

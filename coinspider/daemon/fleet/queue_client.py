@@ -156,7 +156,7 @@ class QueueClient:
         """Queue a stalled job again, once, unless its crawl has ended all the same.
 
         ``deaths`` is how many nodes died while they ran it. Returns what was done with it;
-        ``None`` where another node was quicker.
+        ``None`` if another node was quicker.
         """
         assert job.id is not None
         try:

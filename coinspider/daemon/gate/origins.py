@@ -56,7 +56,7 @@ def wants_html(txrequest: Any) -> bool:
 
 
 def header(txrequest: Any, name: str) -> str:
-    """The value of a request's header; empty where there is none."""
+    """The value of a request's header; empty if there is none."""
     value = txrequest.requestHeaders.getRawHeaders(name, [""])[-1]
     return str(value)
 

@@ -108,7 +108,7 @@ class Budget(NamedTuple):
         return max(WHOLE_EVERY, self._time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
 
     def part_rate(self, now: datetime) -> float:
-        """Calls a second for parts; 0 where all are whole passes."""
+        """Calls a second for parts; 0 if all are whole passes."""
         every = self.whole_every(now)
         if every <= FREQUENT:
             return 0.0

@@ -53,7 +53,7 @@ WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now
 
 
 class Credits(NamedTuple):
-    """Of an account: what a month has, and what is left; ``None`` where none are counted."""
+    """Of an account: what a month has, and what is left; ``None`` if none are counted."""
 
     account: str
     monthly: int | None
@@ -99,7 +99,7 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
 
 
 def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> Budget | None:
-    """What a schedule may spend beside the others that run; ``None`` where no calls are counted."""
+    """What a schedule may spend beside the others that run; ``None`` if no calls are counted."""
     settings = settings_of(schedule)
     known, month_end = read_credits(settings), following_month(now)
     month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
@@ -122,7 +122,7 @@ def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) 
 
 
 def _account(schedule: Schedule) -> str | None:
-    """Whose credits it spends; ``None`` where its settings don't fit each other."""
+    """Whose credits it spends; ``None`` if its settings don't fit each other."""
     settings = settings_of(schedule)
     try:
         base_url = api_from_settings(settings).base_url

@@ -24,13 +24,13 @@ class Forecast(NamedTuple):
     schedule: Schedule
     account: str
     credits: int | None
-    """``None`` where none are counted."""
+    """``None`` if none are counted."""
     needed: int
     together: int
     """What all such schedules of this key need."""
 
     def used_up_at(self, now: datetime) -> datetime | None:
-        """When none is left, counted from the month's beginning; ``None`` where they last."""
+        """When none is left, counted from the month's beginning; ``None`` if they last."""
         if self.credits is None or self.together <= self.credits:
             return None
         first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -131,7 +131,7 @@ class ScheduleService(Service):
             self.states.write(schedule.name, state)
 
     def next_time(self, schedule: Schedule) -> datetime | None:
-        """When the next run is due; ``None`` where that is being looked up."""
+        """When the next run is due; ``None`` if that is being looked up."""
         if schedule.budget:
             run = self.budgets.found.get(schedule.name)
             return run.at if run else None

@@ -62,7 +62,7 @@ class CoinListing:
         return TABLE if made and made.suits(now) else None
 
     def needed(self, connected: Connection) -> str | None:
-        """As :meth:`current`, but waited for where there is none, or an old one."""
+        """As :meth:`current`, but waited for if there is none, or an old one."""
         if found := self.current(connected):
             return found
         if not self._made:
@@ -89,7 +89,7 @@ class CoinListing:
 
 
 def make_in_database() -> Made | None:
-    """In a transaction of its own; ``None`` where another node does so at this moment."""
+    """In a transaction of its own; ``None`` if another node does so at this moment."""
     begin = monotonic()
     with transaction(database()._replace(statement_timeout=_PATIENCE)) as connection:
         version = listing_version(connection, FullCoin)

@@ -36,7 +36,7 @@ class ValueScale(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[Decimal], is_log: bool = False) -> "ValueScale":
-        """With some room above and below; with a logarithm only where all are above 0."""
+        """With some room above and below; with a logarithm only if all are above 0."""
         low, high = min(values), max(values)
         if is_log and low > 0:
             return cls(low / Decimal("1.03"), high * Decimal("1.03"), True)

@@ -1,13 +1,13 @@
-"""How many pages are asked for at once, where pages have numbers."""
+"""How many pages are requested at once, where pages have numbers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class LookAhead:
-    """How several pages are asked for at once: as ``ways`` chains that each skip the others' pages.
+    """How several pages are requested at once: as ``ways`` chains that each skip the others' pages.
 
-    No chain goes past ``known`` pages, but for the one that reads the last of these: it goes on
+    No chain goes past ``known`` pages, except for the one that reads the last of these: it goes on
     alone, page by page. ``None`` lets all of them run until they meet an empty page.
     """
 

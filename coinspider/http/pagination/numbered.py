@@ -80,7 +80,7 @@ class Offset:
     def _after(self, page: AnsweredPage) -> Iterator[PageRequest]:
         number, count = page.request.number, len(page.records)
         start, look_ahead = int(page.request.place), page.look_ahead
-        # Only where pages are as long as was asked for are the places of later ones known.
+        # Only if pages are as long as was asked for are the places of later ones known.
         if look_ahead == IN_SEQUENCE or (number == look_ahead.start and count != self.limit):
             request = replace(page.request, look_ahead=IN_SEQUENCE)
             yield self._at(request, start + count, number + 1)

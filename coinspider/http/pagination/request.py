@@ -45,7 +45,7 @@ class PageRequest:
     place: str = ""
     """Where the page begins, in the strategy's own words: a cursor, an offset."""
     look_ahead: LookAhead | None = None
-    """How many pages are asked for at once, once that is decided."""
+    """How many pages are requested at once, once that is decided."""
     names: SignNames = SignNames()
     strategy: Pagination | None = None
     """Set where the crawl has found out by itself how this list is paged."""
