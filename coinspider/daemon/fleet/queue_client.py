@@ -29,8 +29,9 @@ TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
 # scrapyd's priorities are numbers with a fraction, Procrastinate's are whole.
 _PRIORITY_UNITS = 1000
 _PRIORITY_MAX = 2**31 - 1
-# A job whose node died is run once more, elsewhere.
-DEATHS_MAX = 2
+# A job whose node died is run once more, elsewhere, and so on: one that ends its nodes, as by all
+# their memory, must not go round for ever.
+DEATHS_MAX = 5
 # Past by the clock of any server, whatever this machine's own says.
 _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -153,7 +154,7 @@ class QueueClient:
         return list(self._run(found))
 
     def rescue(self, job: Job, has_ended: bool, deaths: int) -> str | None:
-        """Queue a stalled job again, once, unless its crawl has ended all the same.
+        """Queue a stalled job again, unless its crawl has ended all the same.
 
         ``deaths`` is how many nodes died while they ran it. Returns what was done with it;
         ``None`` if another node was quicker.
@@ -172,7 +173,7 @@ class QueueClient:
             self._finish(job.id, Status.FAILED)
         except ConnectorException:
             return None
-        return "is given up: two nodes ended while they ran it"
+        return f"is given up: {deaths} nodes died while they ran it"
 
     async def _open(self) -> None:
         await self.app.open_async()
