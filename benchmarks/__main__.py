@@ -52,7 +52,7 @@ def main() -> None:
         names = [name for name in commands() if name != SLOW or size < 100_000]
         benchmarks.append(measure(size, rounds, names))
         parts.append(report(benchmarks[-1], names))
-    parts += map(output_of, ("scale", "history", "ratelimit"))
+    parts += map(output_of, ("scale", "history", "ratelimit", "budget"))
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     (FOLDER / "result.md").write_text(text)
     draw(benchmarks, FOLDER / "result.png")

@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.request import urlopen
 
+from benchmarks import limit_simulation
+from benchmarks.limit_simulation import SHARES, ideal
 from coinspider.sandbox.limits import LIMITS
 from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
@@ -100,6 +102,22 @@ def look_ahead() -> None:
     print(f"\n200 ms of latency, no limit: look-ahead takes {ratio:.2f} of the sequential time.")
 
 
+def simulated() -> None:
+    """What the model learns of 30 calls in a period, on a clock of its own: first, second crawl."""
+    print("\n| API's limit | period | " + " | ".join(f"{told} told" for told in SHARES) + " |")
+    print("| --- | --- | --- | --- | --- |")
+    for kind, period in product(LIMITS, (1, 6, 60)):
+        cells = []
+        for share in SHARES.values():
+            first = limit_simulation.crawl(kind, period, share)
+            ratios = [first.run() / ideal(period)]
+            second = first.next(2 * period)
+            ratios.append(second.run() / ideal(period))
+            refused = first.refused, second.refused
+            cells.append("; ".join(f"{r:.2f}, {n}" for r, n in zip(ratios, refused, strict=True)))
+        print(f"| {kind} | {period} s | {' | '.join(cells)} |")
+
+
 def learned() -> None:
     """The first and the second crawl with one database, nothing told but CoinGecko's public 10."""
     print("\n| API's limit | period | first: time / ideal, refused | second |")
@@ -162,6 +180,7 @@ def calls_of(api: str) -> list[tuple[float, int]]:
 
 
 if __name__ == "__main__":
+    simulated()
     under_a_limit()
     learned()
     shared()

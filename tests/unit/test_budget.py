@@ -5,9 +5,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from twisted.internet.defer import Deferred
 
-from coinspider.daemon.schedules import budget_runs
 from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
 from coinspider.daemon.schedules.forecast import forecasts
 from coinspider.daemon.schedules.freshness import (
@@ -17,7 +15,6 @@ from coinspider.daemon.schedules.freshness import (
     whole_passes,
 )
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.state import ScheduleState
 
 START = datetime(2026, 12, 1, tzinfo=UTC)
 END = datetime(2027, 1, 1, tzinfo=UTC)
@@ -169,29 +166,3 @@ def test_ages_of_a_page_are_uniform_between_its_reads():
     found = freshness(runs, [1.0], START, START + timedelta(days=1))
     assert found.mean == pytest.approx(1800)
     assert found.median == pytest.approx(1800)
-
-
-def test_run_of_another_node_is_not_repeated_from_an_old_plan(monkeypatch):
-    lookups = []
-
-    def look_up(*_):
-        lookups.append(Deferred())
-        return lookups[-1]
-
-    monkeypatch.setattr(budget_runs, "deferToThread", look_up)
-    schedule, now = Schedule("coins", "coins", budget="auto"), START
-    state = ScheduleState(schedule.when, START)
-    runs = budget_runs.BudgetRuns()
-    due = PlannedRun(START, Part(1, 1))
-    runs.next(schedule, [schedule], state, now)
-    lookups[0].callback(due)
-    assert runs.next(schedule, [schedule], state, now) == due
-    now += budget_runs.LOOKED_UP_EVERY
-    runs.next(schedule, [schedule], state, now)
-    state.last_time = now  # as the table that the nodes share has it
-    assert runs.next(schedule, [schedule], state, now) is None
-    lookups[1].callback(due)
-    assert runs.next(schedule, [schedule], state, now) is None
-    later = PlannedRun(END, Part(2, 1))
-    lookups[2].callback(later)
-    assert runs.next(schedule, [schedule], state, now) == later

@@ -52,6 +52,9 @@ WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now
 """
 
 
+_NEWEST = "SELECT max(started_at) AS at FROM crawl WHERE spider = 'coins' AND vs_currency = %s"
+
+
 class Credits(NamedTuple):
     """Of an account: what a month has, and what is left; ``None`` if none are counted."""
 
@@ -95,6 +98,9 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
         reads = reads._replace(last_at=begun, last_calls=max(1, row["page_count"]))
     for row in query(_FAILED, [vs_currency]):
         reads = reads._replace(**row)
+    newest = next((row["at"] for row in query(_NEWEST, [vs_currency])), None)
+    if last_at and (newest is None or newest < last_at):  # the job did not begin to crawl
+        reads = reads._replace(failed_at=last_at, failed_calls=0)
     return reads
 
 

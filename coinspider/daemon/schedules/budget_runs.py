@@ -1,6 +1,6 @@
 """The next run of each schedule with ``budget``, looked up beside the reactor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,15 +15,19 @@ from coinspider.daemon.schedules.state import ScheduleState
 log = Logger()
 # Crawls by hand, and those of other machines, spend the same calls.
 LOOKED_UP_EVERY = timedelta(minutes=1)
+LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
 
 
 class BudgetRuns:
-    """Knows what is due next, as it was a minute ago at most; nothing while it is looked up."""
+    """Knows what is due next, as it was a minute ago at most; nothing while it is looked up.
+
+    While a run goes on nothing is looked up, as what it reads decides what comes next.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, PlannedRun] = {}
         self.looked_up_at: dict[str, datetime] = {}
-        self.last_times: dict[str, datetime | None] = {}
+        self.last_time: dict[str, datetime | None] = {}
 
     def next(
         self,
@@ -31,27 +35,31 @@ class BudgetRuns:
         running: Sequence[Schedule],
         state: ScheduleState,
         now: datetime,
+        is_active: Callable[[Schedule], object],
     ) -> PlannedRun | None:
         """``running`` are all schedules with a budget that are neither off nor paused."""
-        if self.last_times.get(schedule.name) != state.last_time:
-            # A run has begun, maybe on another node.
-            self.forget(schedule.name)
-            self.last_times[schedule.name] = state.last_time
-        looked_up_at = self.looked_up_at.get(schedule.name)
+        name = schedule.name
+        if self.last_time.get(name) != state.last_time:  # another node has begun a run
+            self.forget(name)
+        looked_up_at = self.looked_up_at.get(name)
         if looked_up_at is None or abs(now - looked_up_at) >= LOOKED_UP_EVERY:
-            self.looked_up_at[schedule.name] = now
+            self.last_time[name] = state.last_time
+            if is_active(schedule):
+                self.forget(name)
+                self.looked_up_at[name] = now - LOOKED_UP_EVERY + LOOKED_AT_EVERY
+                return None
+            self.looked_up_at[name] = now
             looking: Any = deferToThread(read_next_run, schedule, running, state.last_time)
-            kept = [schedule.name, state.last_time]
-            looking.addCallbacks(self._keep, self._failed, kept, {}, [schedule.name])
-        return self.found.get(schedule.name)
+            looking.addCallbacks(self._keep, self._failed, [name, state.last_time], {}, [name])
+        return self.found.get(name)
 
     def forget(self, name: str) -> None:
-        """A run has begun: what comes after it is to be looked up."""
+        """A run has begun, or goes on: what comes after it is to be looked up."""
         self.found.pop(name, None)
         self.looked_up_at.pop(name, None)
 
     def _keep(self, run: PlannedRun, name: str, last_time: datetime | None) -> None:
-        if self.last_times.get(name) == last_time:
+        if self.last_time.get(name) == last_time:
             self.found[name] = run
 
     def _failed(self, failure: Any, name: str) -> None:

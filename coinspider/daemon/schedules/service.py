@@ -119,11 +119,12 @@ class ScheduleService(Service):
         """A run that is due waits for the end of the last one."""
         if not schedule.enabled or state.paused:
             return
-        run = self.budgets.next(schedule, self.budgeted(), state, now)
-        if run is None or run.at > now or self.active_job(schedule):
+        run = self.budgets.next(schedule, self.budgeted(), state, now, self.active_job)
+        # Another node may just have begun one, which is not seen in the database yet.
+        if run is None or run.at > now or now < state.next_time <= now + CLAIMED:
             return
-        # Another node has just begun one, which may not be seen in the database yet.
-        if now < state.next_time <= now + CLAIMED:
+        if self.active_job(schedule):
+            self.budgets.forget(schedule.name)
             return
         self.budgets.forget(schedule.name)
         if self.states.claim(schedule.name, state, now + CLAIMED):
