@@ -28,7 +28,7 @@ def seconds(api):
 
 
 def ended(process):
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return err
 
@@ -42,9 +42,10 @@ def test_three_crawls_at_once_share_one_limit(scrapy, sandbox, query):
     ]
     logs = [ended(process) for process in running]
     assert statuses(api) == [200] * 90
+    assert seconds(api) >= 2 * PERIOD
     # Two whole periods are the ideal (python -m benchmarks.ratelimit measures how near it comes); a
-    # crawl that waited for the other two would need more than twice as many.
-    assert 2 * PERIOD <= seconds(api) < 4 * PERIOD
+    # crawl that waited for the other two would wait for more than twice as many.
+    assert query("SELECT max(wait_seconds) < %s FROM crawl", 4 * PERIOD) == [(True,)]
     assert query("SELECT sum(calls) FROM api_usage") == [(90,)]
     assert any("of this key" in log for log in logs)
 
@@ -59,7 +60,9 @@ def test_crawl_in_a_row_counts_the_calls_of_the_one_before(scrapy, sandbox):
 
 
 def test_what_was_learned_is_kept_for_the_next_crawl(scrapy, sandbox, query):
-    api = sandbox("--coins", 350, *LIMITED)
+    # So few that also a slow machine makes them within a period.
+    calls = 10
+    api = sandbox("--coins", 120, *LIMITED, "--calls", calls)
     refused = []
     for _ in range(2):
         done = scrapy(*crawl(), COINGECKO_BASE_URL=api.url, COINGECKO_RATE_LIMIT="auto", **KEY)
@@ -67,7 +70,7 @@ def test_what_was_learned_is_kept_for_the_next_crawl(scrapy, sandbox, query):
         refused.append(statuses(api).count(429) - sum(refused))
     assert refused == [1, 0]
     [(state,)] = query("SELECT state FROM api_account")
-    assert (state["calls"], state["source"]) == (CALLS, "learned")
+    assert (state["calls"], state["source"]) == (calls, "learned")
     assert PERIOD <= state["period"] <= PERIOD + 1
     assert query("SELECT count(*) FROM api_account WHERE name LIKE '%secret%'") == [(0,)]
 
