@@ -109,14 +109,32 @@ def test_every_coin_has_its_page(shown):
     assert "4713-01-01 00:00:00+00 BC" in page
 
 
-@pytest.mark.parametrize("path", ["crawls", "rejected", "crawls.json", "metrics"])
+@pytest.mark.parametrize(
+    "path", ["", "crawls", "rejected", "crawls.json", "metrics", "schedules.json", "jobs"]
+)
 def test_reasons_of_what_was_set_aside_are_shown(shown, path):
     assert shown.daemon.open(path)
 
 
+def test_every_history_and_every_file_is_there(shown):
+    for key in shown.keys:
+        query = urlencode({"id": key, "days": 36_500})
+        assert json.loads(shown.daemon.open(f"coin-history.json?{query}"))
+        assert shown.daemon.open(f"coin-history.csv?{query}")
+    rows = csv.DictReader(io.StringIO(shown.daemon.open("coins.csv?limit=1000&columns=all")))
+    assert len(list(rows)) == len(shown.keys)
+    assert shown.daemon.read("coins.xlsx?limit=1000&columns=all")[:2] == b"PK"
+
+
+def test_history_of_what_python_does_not_have_is_listed(shown):
+    done = shown.scrapy("history", "coin-0", COLUMNS="40")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("form", ["table", "list", "csv", "jsonl"])
 def test_listing_is_whole_and_nothing_in_it_acts_on_a_terminal(shown, form):
-    done = shown.scrapy("coins", "--limit", "all", "--columns", "all", "--format", form)
+    options = ("--limit", "all", "--columns", "all", "--format", form)
+    done = shown.scrapy("coins", *options, COLUMNS="40")
     assert done.returncode == 0, done.stderr
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
