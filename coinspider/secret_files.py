@@ -30,6 +30,13 @@ def secret(name: str) -> str | None:
         raise SystemExit(2) from None
 
 
+def forget(*names: str) -> None:
+    """Leave nothing of these secrets to the processes that this one starts."""
+    for name in names:
+        os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
+
+
 def warn_of_open_file(path: Path) -> None:
     """Say so, in one line on standard error, where others can read the secrets in ``.env``."""
     try:

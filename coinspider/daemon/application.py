@@ -27,7 +27,7 @@ from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
 from coinspider.daemon.start_check import check_folders, check_port, check_values
 from coinspider.daemon.web.announcement import Announcement
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.secret_files import secret
+from coinspider.secret_files import forget, secret
 
 _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
@@ -61,8 +61,7 @@ def _application(config: Config) -> Any:
     schedules = read_schedules(sections(config))
     check_schedules(config, schedules)
     alerts = alert_service(settings)
-    for name in (*_SECRETS, *ALERT_SECRETS):  # which are none of the crawls' business
-        os.environ.pop(name, None)
+    forget(*_SECRETS, *ALERT_SECRETS)  # which are none of the crawls' business
     app = scrapyd_application(config, partial(_site, options))
     services: list[Any] = [
         ScheduleService(app, schedules, _schedule_store(config, node)),

@@ -161,8 +161,11 @@ def test_job_by_http_takes_the_spiders_arguments(scrapyd, sandbox, database_url)
     assert (crawl["vs_currency"], crawl["inserted_count"]) == ("eur", 250)
 
 
-def test_with_a_password_everything_asks_for_it(scrapyd, database_url):
-    daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="secret", DATABASE_URL=database_url)
+def test_with_a_password_everything_asks_for_it(scrapyd, database_url, tmp_path):
+    secrets = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "secret", "DATABASE_URL": database_url}
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    daemon = scrapyd(**{f"{name}_FILE": str(tmp_path / name) for name in secrets})
     for path in (
         "", "schedules.json", "crawls.json", "metrics", "daemonstatus.json", "logs/", "coins",
         "coins.json", "coin?id=a", "crawls", "rejected",

@@ -1,8 +1,10 @@
 """Secrets from files."""
 
+import os
+
 import pytest
 
-from coinspider.secret_files import secret
+from coinspider.secret_files import forget, secret
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,13 @@ def test_secret_is_what_the_file_holds_without_its_last_newline(tmp_path, monkey
     assert secret("KEY") == value
     monkeypatch.setenv("KEY", "")
     assert secret("KEY") == value
+
+
+def test_what_is_forgotten_is_not_told_to_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEY", "secret")
+    monkeypatch.setenv("OTHER_FILE", str(tmp_path / "secret"))
+    forget("KEY", "OTHER", "THIRD")
+    assert not {"KEY", "OTHER_FILE"} & os.environ.keys()
 
 
 def test_the_variable_itself_goes_first(monkeypatch):
