@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
-from coinspider.export.formats import CHART, TABULAR
-from coinspider.export.listing_command import ListingCommand, Rows
+from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 
 if TYPE_CHECKING:
     from psycopg import Connection

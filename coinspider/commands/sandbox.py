@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import PlainCommand
-from coinspider.sandbox.limits import LIMITS
-from coinspider.sandbox.options import add_sandbox_options
 
 if TYPE_CHECKING:
     from coinspider.sandbox.coins import Coins
@@ -34,6 +32,8 @@ class Command(PlainCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        from coinspider.sandbox.options import add_sandbox_options
+
         add_sandbox_options(parser)
         super().add_options(parser)
 
@@ -84,7 +84,7 @@ def _made_up_coins(opts: argparse.Namespace) -> "Coins":
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
     from coinspider.sandbox.accounts import Accounts
     from coinspider.sandbox.faults import Faults
-    from coinspider.sandbox.limits import NoLimit
+    from coinspider.sandbox.limits import LIMITS, NoLimit
     from coinspider.sandbox.server import Behaviour
 
     def new_limit() -> "Limit":

@@ -1,9 +1,7 @@
 """What the project's own commands have in common."""
 
 import argparse
-import difflib
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +25,9 @@ class PlainCommand(ScrapyCommand):
 
     def reject_arguments(self, args: Sequence[str]) -> None:
         """Raise :exc:`UsageError` for any: Scrapy leaves an unknown option among the arguments."""
+        import difflib
+        import re
+
         for argument in args:
             if argument.startswith("-"):
                 options = list(

@@ -1,10 +1,9 @@
 """What a crawl has seen of its list's pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 from scrapy import Request
 
 from coinspider.crawl.page_chain import PageChain
@@ -30,8 +29,7 @@ class End(NamedTuple):
     """Whether the page itself says that it is the last one."""
 
 
-@dataclass
-class PageLog:
+class PageLog(Struct):
     """The pages that came, the keys on them, and where the list seems to end."""
 
     counts: dict[int, int] = field(default_factory=dict)

@@ -1,9 +1,9 @@
 """What one part of a crawl must know of another while it runs."""
 
-from dataclasses import dataclass, field, fields
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct, field
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
@@ -13,8 +13,7 @@ from coinspider.crawl.target import Place
 from coinspider.stats import STATE_STATS
 
 
-@dataclass
-class CrawlState:
+class CrawlState(Struct):
     """Made once per crawl; ask :func:`crawl_state` for it.
 
     Each field that people may want to read is mirrored into the stat that ``STATE_STATS`` names.
@@ -67,7 +66,7 @@ class CrawlState:
             self.stats.set_value(STATE_STATS[name], mirrored)
 
 
-assert STATE_STATS.keys() <= {each.name for each in fields(CrawlState)}
+assert STATE_STATS.keys() <= set(CrawlState.__struct_fields__)
 _states: WeakKeyDictionary[Crawler, CrawlState] = WeakKeyDictionary()
 
 

@@ -1,14 +1,14 @@
 """What is crawled, as the store needs to know it: a value, no spider."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from coinspider.records.table_item import TableItem
 
 
-@dataclass(frozen=True)
-class CrawlTarget:
+class CrawlTarget(Struct, frozen=True):
     """A source and the part of it that one crawl reads.
 
     ``item_class`` is ``None`` if it is to be read from the ``table``, or inferred from the
@@ -40,8 +40,7 @@ class Place(NamedTuple):
     """What ``scrapy coins`` and ``scrapy psql`` need in order to look there."""
 
 
-@dataclass(frozen=True)
-class CrawlStart:
+class CrawlStart(Struct, frozen=True):
     """What the store knows of earlier crawls of the same target."""
 
     item_class: type[TableItem] | None

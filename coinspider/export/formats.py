@@ -11,6 +11,7 @@ from msgspec import Raw
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
 from coinspider.export.chart import chart_lines
+from coinspider.export.listing_command import CHART
 from coinspider.export.table import list_lines, table_lines
 from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, without_formula
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from scrapy.exporters import BaseItemExporter
 
     from coinspider.store.queries import Listing
-
-CHART = "chart"
 
 
 class Output(NamedTuple):
@@ -84,9 +83,6 @@ WRITERS = {
     "parquet": write_parquet,
     CHART: write_chart,
 }
-# Those that any listing can have: a chart is of what has times.
-TABULAR = [name for name in WRITERS if name != CHART]
-FOR_PEOPLE = ("table", "list", CHART)
 
 
 def _as_utf8() -> None:

@@ -10,13 +10,17 @@ from scrapy.settings import BaseSettings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
 from coinspider.errors import DatabaseUnreachableError
-from coinspider.export.formats import FOR_PEOPLE, TABULAR, WRITERS, Output
-from coinspider.export.terminal import terminal_style
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from coinspider.export.formats import Output
     from coinspider.store.queries import Listing
+
+CHART = "chart"
+# Those that any listing can have: a chart is of what has times.
+TABULAR = ("table", "list", "csv", "jsonl", "xlsx", "parquet")
+FOR_PEOPLE = ("table", "list", CHART)
 
 
 class Rows(NamedTuple):
@@ -58,6 +62,10 @@ class ListingCommand(PlainCommand):
 
     def show(self, opts: argparse.Namespace, rows: Rows) -> int:
         """Write the rows to standard output; give the exit status."""
+        # Scrapy imports every command, whichever is to run.
+        from coinspider.export.formats import Output
+        from coinspider.export.terminal import terminal_style
+
         assert self.settings
         with one_line_errors():
             listing = _read(self.settings, opts, rows)
@@ -87,7 +95,9 @@ def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "List
         raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
 
 
-def _write(listing: "Listing", name: str, output: Output) -> int:
+def _write(listing: "Listing", name: str, output: "Output") -> int:
+    from coinspider.export.formats import WRITERS
+
     write = WRITERS[name]
     try:
         with quiet_pipe():

@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-import certifi
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from twisted.web.iweb import IPolicyForHTTPS
@@ -27,6 +26,8 @@ class Authorities:
     def __call__(self, context: SSL.Context) -> None:
         context.set_default_verify_paths()
         if not any(map(os.environ.get, _OWN_STORE)):
+            import certifi  # only for an API with TLS
+
             context.load_verify_locations(certifi.where())
         if self.ca_file:
             context.load_verify_locations(self.ca_file)

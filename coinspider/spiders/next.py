@@ -13,15 +13,8 @@ from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
 from coinspider.http.pagination import AnsweredPage, SignNames
-from coinspider.http.pagination.registry import (
-    STRATEGIES,
-    make_strategy,
-    strategy_arguments,
-)
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
-from coinspider.records.inferred_item import infer_item_class
-from coinspider.records.shape import find_cut, with_keys
 from coinspider.records.table_item import columns
 
 ITEM_CLASSES = {item_class.table: item_class for item_class in (FullCoin, Asset)}
@@ -29,9 +22,10 @@ Url = Annotated[str, Meta(pattern=r"^https?://[^/]+", description="http://... or
 Name = Annotated[
     str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}\Z", description="a name of a-z, 0-9 and _")
 ]
+# Scrapy imports every spider, whichever is to run: what only this one needs is imported in it.
 Strategy = Annotated[
     Literal["auto", "next", "link", "cursor", "page", "offset", "none"],
-    Meta(description=f"one of {', '.join(STRATEGIES)}"),
+    Meta(description="one of auto, next, link, cursor, page, offset, none"),
 ]
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -70,6 +64,8 @@ class NextSpider(PaginatedSpider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        from coinspider.http.pagination.registry import make_strategy
+
         given = {name: value for name, value in kwargs.items() if name != "_job"}
         arguments, strategy = _parted(given)
         if not arguments.url:
@@ -102,6 +98,8 @@ class NextSpider(PaginatedSpider):
 
     def find_cut(self, body: bytes) -> Cut:
         """Where the records are, by the arguments or by the first page itself."""
+        from coinspider.records.shape import find_cut, with_keys
+
         chosen = self.chosen
         cut = parse_cut(chosen.records) if chosen.records else find_cut(body)
         names = tuple(name.strip() for name in chosen.names.split(",") if name.strip())
@@ -119,6 +117,8 @@ class NextSpider(PaginatedSpider):
 
     def begin(self, page: AnsweredPage) -> None:
         """Infer the item class from the first page that has records."""
+        from coinspider.records.inferred_item import infer_item_class
+
         assert page.request.cut
         try:
             keys = page.request.cut.keys
@@ -129,6 +129,8 @@ class NextSpider(PaginatedSpider):
 
 def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:
     """The spider's own arguments, and those of the strategy."""
+    from coinspider.http.pagination.registry import STRATEGIES, strategy_arguments
+
     own = {name: value for name, value in given.items() if name in NextArguments.__struct_fields__}
     arguments = parse_arguments(NextArguments, own)
     rest = {name: value for name, value in given.items() if name not in own}

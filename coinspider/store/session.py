@@ -21,7 +21,6 @@ from coinspider.errors import (
     LockLostError,
 )
 from coinspider.records.table_item import TableItem
-from coinspider.store.candles import keep_history, make_views
 from coinspider.store.connect import CrawlConnection, connect, one_line, place
 from coinspider.store.crawl_row import (
     Batch,
@@ -41,7 +40,6 @@ from coinspider.store.migration import make_schema, migrate, table_names
 from coinspider.store.patience import Patience
 from coinspider.store.reconnecting import ReconnectingConnection
 from coinspider.store.standby import crawled_elsewhere
-from coinspider.store.stored_item import stored_item_class
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -181,6 +179,8 @@ class CrawlSession:
         if self.history.enabled and item_class and (table := item_class.history_table):
             await keep_partitions(connection, table, self.history.lateness)
             if item_class.candle_table:
+                from coinspider.store.candles import make_views  # only with a history
+
                 await make_views(connection, item_class)
         self.prepared.add(item_class)
 
@@ -190,6 +190,8 @@ class CrawlSession:
         for item_class in self.prepared if self.history.enabled else ():
             if not (item_class and item_class.history_table):
                 continue
+            from coinspider.store.candles import keep_history  # only with a history
+
             keep = partial(keep_history, item_class=item_class, settings=self.history)
             try:
                 await self.connection.run(keep)
@@ -214,6 +216,8 @@ class CrawlSession:
             await make_schema(connection, self.database.schema)
             item_class = target.item_class
             if item_class is None and target.table:
+                from coinspider.store.stored_item import stored_item_class  # only for next
+
                 item_class = await stored_item_class(connection, target.table)
             await self._migrate(connection, item_class)
         async with connection.pinned():
