@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -17,6 +18,8 @@ from coinspider.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 SHEETS = "gsheets://"
+# So many objects more than before make the garbage collector look at those that are new.
+NEW_OBJECTS = 20_000
 
 
 def with_format(uri: str) -> str:
@@ -49,6 +52,7 @@ class Command(CrawlCommand):
             raise UsageError(str(error), print_help=False) from None
         # Scrapy's first lines come before anything could listen to what becomes of them.
         logging.raiseExceptions = False
+        _collect_rarely()
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if len(args) != 1:
@@ -77,6 +81,17 @@ class Command(CrawlCommand):
             print(line, file=sys.stderr)
         print(f"coinspider: {outcome.message}", file=sys.stderr)
         self.exitcode = outcome.status
+
+
+def _collect_rarely() -> None:
+    """Keep the garbage collector from what Scrapy consists of, which stays to the end.
+
+    By default it begins at 700 new objects, and goes through all of them again and again while
+    modules are imported: 5 % of a crawl's time. What a crawl leaves behind in circles is some
+    hundred objects a page; of 20,000 the memory does not grow by more than a few megabytes.
+    """
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 def _end_with_the_terminal() -> None:
