@@ -1,6 +1,6 @@
 """Every crypto coin's market data in PostgreSQL: a Scrapy project.
 
-What a spider or an item of your own needs is imported from here; where it lives may change::
+Import what your own spiders and items need from here; the modules behind it may move::
 
     from coinspider import Amount, Key, NextLink, PaginatedSpider, TableItem, Version
 """

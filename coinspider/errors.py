@@ -9,20 +9,20 @@
     ├── DatabaseError               the crawl's work in the database can't go on
     │   ├── DatabaseUnreachableError    no connection could be opened
     │   ├── DatabaseGoneError           it was away for longer than the crawl waits
-    │   ├── LockLostError               another crawl of the same took over
+    │   ├── LockLostError               another crawl of the same list took over
     │   └── CrawlRowError               the crawl's own row is gone
     ├── PageError                   a page's body is not what was asked for (also a ValueError)
     ├── CoercionError               a record can't become an item (also a ValueError)
-    ├── RejectedRecordError         what Scrapy is told of such a record (a DropItem)
-    ├── ForbiddenLinkError          a link leads where the crawl does not go (an IgnoreRequest)
+    ├── RejectedRecordError         the same, as Scrapy is told (a DropItem)
+    ├── ForbiddenLinkError          a link leads where the crawl may not go (an IgnoreRequest)
     ├── UntrustedCertificateError   a server does not prove who it is (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
     ├── CreditsExhaustedError       the month's calls of a key are used up (an IgnoreRequest)
     ├── NoPageError                 no page came for longer than the crawl waits (an IgnoreRequest)
     ├── RequestDeniedError          the gate does not let a request in
-    └── ViewError                   a request of the web has no view
+    └── ViewError                   there is no page for a web request
 
-The message of each is one plain line without a password or a key in it.
+Each message is one plain line that contains no password or key.
 """
 
 from scrapy.exceptions import DropItem, IgnoreRequest
@@ -53,11 +53,11 @@ class DatabaseUnreachableError(DatabaseError):
 
 
 class DatabaseGoneError(DatabaseError):
-    """The database was away for too long; the message says what it said last."""
+    """The database was away for too long; the message has its last error."""
 
 
 class LockLostError(DatabaseError):
-    """Another crawl of the same took over while the database was away."""
+    """Another crawl of the same list took over while the database was away."""
 
 
 class CrawlRowError(DatabaseError):
@@ -67,7 +67,7 @@ class CrawlRowError(DatabaseError):
 class PageError(CoinspiderError, ValueError):
     """The body of a page is not a whole JSON array, or holds no records where they should be.
 
-    ``retry_times`` is how often it may be requested again; ``None`` for as often as a status 500.
+    ``retry_times`` is how often it may be requested again; ``None`` as after a status 500.
     """
 
     def __init__(self, message: str, retry_times: int | None = None):
@@ -84,7 +84,7 @@ class RejectedRecordError(CoinspiderError, DropItem):
 
 
 class ForbiddenLinkError(CoinspiderError, IgnoreRequest):
-    """A link leads where the crawl does not go; the message says from where to where."""
+    """A link leads where the crawl may not go; the message names both hosts."""
 
 
 class UntrustedCertificateError(CoinspiderError, IgnoreRequest):
@@ -115,7 +115,7 @@ class RequestDeniedError(CoinspiderError):
 
 
 class ViewError(CoinspiderError):
-    """A request that has no view: its HTTP status, and one line for the client."""
+    """There is no page for a request: the HTTP status, and one line for the client."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)

@@ -7,14 +7,14 @@ from typing import Any
 from msgspec.json import Encoder
 
 encode = Encoder(decimal_format="number").encode
-# Python's own parser refuses an integer of more than 4300 digits.
+# Python's own parser rejects integers of more than 4300 digits.
 _PLACES_MAX = 1000
 
 
 def encode_row(row: Mapping[str, Any]) -> bytes:
-    """A row of a table, in which others may have stored what JSON has no number for.
+    """A row of a table that may hold numbers JSON doesn't have, stored by others.
 
-    NaN, infinity and numbers of more than 1000 places are strings.
+    NaN, infinity and numbers of more than 1000 digits become strings.
     """
     return encode({name: _encodable(value) for name, value in row.items()})
 

@@ -1,4 +1,4 @@
-"""Secrets that come from files, as containers and systemd hand them out."""
+"""Secrets from files, as containers and systemd provide them."""
 
 import os
 import re
@@ -13,16 +13,16 @@ _SECRET = re.compile(
 
 
 def secret(name: str) -> str | None:
-    """The variable ``name`` of the environment, else what is in the file that ``name_FILE`` names.
+    """The environment variable ``name``, or the content of the file that ``name_FILE`` names.
 
-    Where that file can't be read, the program ends with status 2 and one line that says why: Scrapy
-    imports the settings before anything could catch an error of theirs.
+    If that file can't be read, the program ends with status 2 and one line that says why: Scrapy
+    imports the settings before anything could catch the error.
     """
     path = os.environ.get(f"{name}_FILE")
     if os.environ.get(name) or not path:
         return os.environ.get(name)
     try:
-        # Most editors end a file with a newline, which is no part of the secret.
+        # Most editors end a file with a newline, which is not part of the secret.
         return Path(path).read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
@@ -38,7 +38,7 @@ def forget(*names: str) -> None:
 
 
 def warn_of_open_file(path: Path) -> None:
-    """Say so, in one line on standard error, where others can read the secrets in ``.env``."""
+    """Warn, in one line on standard error, if others can read the secrets in ``.env``."""
     try:
         is_open = os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
         if is_open and _SECRET.search(path.read_text("utf-8", "replace")):

@@ -1,4 +1,4 @@
-"""The name of each stat, and what a crawl has counted by the columns of the table ``crawl``."""
+"""The names of the stats, and which of them make up the columns of the table ``crawl``."""
 
 from scrapy.statscollectors import StatsCollector
 
@@ -35,7 +35,7 @@ STATE_STATS = {
     "skipped": "crawl/skipped",
     "rejection_reasons": "coercion/first_reasons",
 }
-# Columns of the table crawl, each with the stats whose sum it is.
+# Columns of the table crawl, each with the stats it is the sum of.
 FIGURES = {
     "page_count": (PAGE_STAT,),
     "record_count": (RECORD_STAT,),
@@ -57,7 +57,7 @@ FIGURES = {
 
 
 def figures(stats: StatsCollector) -> dict[str, int | float]:
-    """What has been counted so far, by column of the table ``crawl``."""
+    """The counts so far, by column of the table ``crawl``."""
     return {
         name: sum(stats.get_value(stat, 0) for stat in summands)
         for name, summands in FIGURES.items()

@@ -13,7 +13,7 @@ _PLACES_MAX = 1000
 _FOUR_DIGITS = Context(prec=4)
 # https://en.wikipedia.org/wiki/Long_and_short_scales: the short scale, as exchanges write it
 _SCALES = ((12, "T"), (9, "B"), (6, "M"))
-# Control characters, marks that turn the direction of writing, lone surrogates, line separators
+# Control characters, marks that change the writing direction, lone surrogates, line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join letters and emoji.
 _JOINERS = "\u200c\u200d"
@@ -25,10 +25,10 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def visible(text: str) -> str:
-    """Text from outside, on one line and with nothing in it that a terminal or a log acts on.
+    """Text from outside, on one line and without anything that a terminal or a log would act on.
 
-    What has no shape of its own is escaped: a newline is ``\\n``, an escape sequence begins with
-    ``\\x1b``. For any place where a person reads: terminal, log, message, table.
+    Invisible characters are escaped: a newline is ``\\n``, an escape sequence begins with
+    ``\\x1b``. Use it wherever people read: terminal, log, message, table.
     """
     if text.isprintable():
         return text
@@ -54,7 +54,7 @@ def readable(value: Any) -> str:
 
 
 def readable_number(value: Decimal) -> str:
-    """Six digits or all of its whole part, and never a magnitude lost.
+    """Six digits, or the whole integer part; the magnitude is never lost.
 
     ``1234567.891`` is ``1,234,568``, ``0.000000000123456789`` is ``0.0₉123457``, ``1e24`` stays.
     """
@@ -66,7 +66,7 @@ def readable_number(value: Decimal) -> str:
     if size >= 18:
         return f"{value:.{DIGITS - 1}e}".replace("e+", "e")
     rounded = round(value, max(0, DIGITS - 1 - size))
-    # Rounded up it may be one digit longer: 0.0009999999 is 0.001.
+    # Rounding up may add a digit: 0.0009999999 becomes 0.001.
     size = rounded.adjusted()
     if size > -5:
         return _without_zeros(f"{rounded:,f}")
@@ -89,7 +89,7 @@ def short(value: Any) -> str:
 
 
 def exact(value: Any) -> str:
-    """All digits of a number, a time to the microsecond; anything else as it is read."""
+    """All digits of a number, a time to the microsecond; anything else as in :func:`readable`."""
     if isinstance(value, Decimal):
         return format(value, "f") if abs(value.adjusted()) < _PLACES_MAX else str(value)
     return value.isoformat() if isinstance(value, datetime) else readable(value)
@@ -112,15 +112,15 @@ def counted(number: float, noun: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """As people may see it: ``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``.
+    """``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``.
 
-    So in each URL of a text.
+    Every URL in the text is treated like this.
     """
     return re.sub(_USER_OF_URL, "://", text) if "@" in text and "://" in text else text
 
 
 def in_utc(value: datetime) -> datetime | None:
-    """The time in UTC without saying so; none if its offset leads out of what Python has."""
+    """The time in UTC, naive; ``None`` if Python can't represent it."""
     try:
         return value.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:

@@ -1,1 +1,1 @@
-"""Records on their way from a page's text to a typed item."""
+"""From a page's text to typed items."""

@@ -1,4 +1,4 @@
-"""The types that a column can have: all that is known of each stands here, and nowhere else."""
+"""The types that a column can have: everything about each is here and nowhere else."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,25 +14,25 @@ Amount = Decimal
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
-# The widest decimal that pandas, polars and DuckDB all read: every digit of 1e19 and of 1e-18.
+# The widest decimal that pandas, polars and DuckDB all read: it holds 1e19 and 1e-18.
 ARROW_PRECISION, ARROW_SCALE = 38, 18
 
 
 class ColumnType(NamedTuple):
-    """A type of a field of an item, of its column, and of what is exported from it."""
+    """The type of an item's field, of its column, and of exports."""
 
     alias: Any
-    """How an item declares it, and how its JSON is therefore read."""
+    """How an item declares it, which also decides how its JSON is read."""
     declared: type[msgspec_inspect.Type]
-    """What msgspec makes of the alias."""
+    """The Python type that msgspec decodes it to."""
     sql: LiteralString
-    """Its name as PostgreSQL's ``format_type`` and ``information_schema`` tell it."""
+    """Its name in PostgreSQL's ``format_type`` and ``information_schema``."""
     arrow: Callable[[Any], Any]
     """Its type in Arrow, of the module ``pyarrow``; exporters write :class:`Raw` as text."""
     is_number: bool = False
-    """Whether people read it aligned to the right."""
+    """Whether it is shown aligned to the right."""
     infers: Callable[[Any], bool] = lambda _: False
-    """Whether a value that was decoded from JSON, of a field no item declares, is of it."""
+    """Whether a value decoded from JSON, of an undeclared field, has this type."""
 
 
 def _is_number(value: Any) -> bool:
@@ -63,7 +63,7 @@ INTEGER = ColumnType(
     arrow=lambda arrow: arrow.int64(),
     is_number=True,
 )
-# Without precision: numeric(p, s) would round small prices to 0 and refuse large supplies.
+# Without precision: numeric(p, s) would round small prices to 0 and reject large supplies.
 AMOUNT = ColumnType(
     Amount,
     msgspec_inspect.DecimalType,
@@ -93,7 +93,7 @@ JSON = ColumnType(
     arrow=lambda arrow: arrow.string(),
     infers=lambda _: True,
 )
-# A value is of the first that infers it.
+# A value has the first type that matches.
 COLUMN_TYPES = (BOOLEAN, INTEGER, AMOUNT, TIME, TEXT, JSON)
 
 _BY_DECLARED = {column_type.declared: column_type for column_type in COLUMN_TYPES}
@@ -111,7 +111,7 @@ def declared_type(field: str, declared: msgspec_inspect.Type) -> ColumnType:
 
 
 def stored_type(sql: str) -> ColumnType | None:
-    """The type whose name in PostgreSQL this is."""
+    """The type with this name in PostgreSQL."""
     return _BY_SQL.get(sql)
 
 

@@ -1,4 +1,4 @@
-"""The records of a page, cut out of its body: where they are, and what shape they have."""
+"""Cuts the records out of a page's body."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from coinspider.records.json_path import Path, find, parse_path, path_text
 from coinspider.records.record import cut_object, split_page
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Where a list of records that is an object by key has its key, unless -a key names it.
+# The field that gets a record's name in an object of records, unless -a key names one.
 KEY_COLUMN = "key"
 _encode = msgspec.json.encode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
@@ -22,12 +22,12 @@ _WORDS_OF_ERRORS = ("error", "errors", "message", "error_message", "detail", "Me
 
 
 class Cut(Struct, frozen=True):
-    """How records are cut out of a body; the numbers in them keep every digit.
+    """How records are cut out of a body. Their numbers keep every digit.
 
     ``path`` is where the list is, ``inside`` where in each of its elements the record is
     (``data.children[].data``). With ``by_key`` the list is an object of records (``result.*``), and
-    each gets its key as the field of that name. Arrays become objects by ``names`` (``c1``, ``c2``
-    and so on where there are none). ``columns`` are fields from places further down, by name.
+    each gets its name there as the field ``by_key``. Arrays become objects with the field names
+    ``names`` (by default ``c1``, ``c2`` and so on). ``columns`` are nested fields, by column name.
     """
 
     path: Path = ()
@@ -38,7 +38,7 @@ class Cut(Struct, frozen=True):
     keys: tuple[str, ...] = ()
     """The fields that identify a record."""
     optional: bool = False
-    """Whether a body without the list, or with one record for it, is a page all the same."""
+    """Whether a body without the list, or with one record in its place, is still a page."""
 
     def expression(self) -> str:
         """What :func:`parse_cut` reads."""
@@ -71,7 +71,7 @@ def parse_columns(text: str) -> tuple[tuple[str, Path], ...]:
 
 
 def as_one_text(body: bytes) -> bytes:
-    """A body without its byte order mark; of a text for each line, the list of them.
+    """A body without its byte order mark; JSON lines become a list.
 
     https://www.rfc-editor.org/rfc/rfc8259#section-8.1, https://github.com/ndjson/ndjson-spec
     """
@@ -94,8 +94,8 @@ def _without_mark(body: bytes) -> bytes:
 def cut_records(body: bytes, cut: Cut) -> list[Raw]:
     """The texts of the records of a body.
 
-    A bare list is read where the path leads nowhere. Raises :exc:`PageError` if there are no
-    records, or not all of them.
+    If the path leads nowhere, a bare list is read. Raises :exc:`PageError` if there are no records,
+    or not all of them.
     """
     path = cut.path
     if body.lstrip().startswith(b"[") and not (path and isinstance(path[0], int)):

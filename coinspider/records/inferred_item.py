@@ -1,4 +1,4 @@
-"""Items for tables that no item class stands for, made from a page or from a table's columns."""
+"""Item classes for tables that have none, made from a page or from the table's columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from coinspider.records.column_types import AMOUNT, JSON, TEXT, ColumnType, infe
 from coinspider.records.record import cut_object
 from coinspider.records.table_item import NULL, TableItem
 
-# A number in a string: of a field where others send theirs as numbers it is one, too.
+# A number in a string, which counts as one if other records send the field as a number.
 _NUMBER_AS_TEXT = TEXT._replace(is_number=True)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 # What the items, the tables and PostgreSQL itself have for themselves:
@@ -35,10 +35,9 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> type[TableItem]:
     """An item class whose columns are the fields of these records.
 
-    Numbers become ``numeric``, times with a zone ``timestamptz``, objects, arrays and what is not
-    of one type ``jsonb``. What is null throughout, no name for a column, or more than a table has
-    room for, goes to ``extra``.
-    Raises :exc:`ConfigurationError` if the records don't have the key.
+    Numbers become ``numeric``, times with a zone ``timestamptz``, objects, arrays and mixed types
+    ``jsonb``. Fields go to ``extra`` if they are always null, can't name a column, or are more than
+    a table has room for. Raises :exc:`ConfigurationError` if the records don't have the key.
     """
     values: dict[str, set[ColumnType]] = {}
     for record in _objects(texts):
@@ -57,7 +56,7 @@ def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> t
 
 
 def _key_advice(texts: Sequence[Raw]) -> str:
-    """Which two fields together identify these records, where there are such."""
+    """Two fields that together identify these records, if there are any."""
     records = list(_objects(texts))
     names = [name for name, value in records[0].items() if isinstance(value, str | int)]
     for pair in combinations(names[:PAIRED_MAX], 2):
@@ -98,7 +97,7 @@ def _objects(texts: Iterable[Raw]) -> Iterable[dict[str, Any]]:
 
 
 def _value(text: bytes | Raw) -> Any:
-    """A value by itself; of one that can't be decoded nothing is known, unless it is a number."""
+    """A decoded value; if it can't be decoded, all that is known is whether it is a number."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -106,14 +105,14 @@ def _value(text: bytes | Raw) -> Any:
 
 
 def _is_column_name(name: str) -> bool:
-    """Whether it is the same as a name in Python and in PostgreSQL; any other goes to extra."""
+    """Whether it is a valid name in both Python and PostgreSQL; others go to extra."""
     is_name = name.isidentifier() and not iskeyword(name) and not name.startswith("__")
     is_same = is_name and normalize("NFKC", name) == name and len(name.encode()) <= _NAME_MAX
     return is_same and name not in _RESERVED
 
 
 def _common_type(found: set[ColumnType]) -> ColumnType:
-    """The type that holds all of these; a number in a string is a number where others are."""
+    """The type that holds all of these; a number in a string counts if others are numbers."""
     if AMOUNT in found:
         found = found - {_NUMBER_AS_TEXT}
     else:

@@ -1,4 +1,4 @@
-"""What coercion needs to know of an item class, found out once."""
+"""What coercion needs to know about an item class, computed once."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,15 +29,15 @@ class ItemShape(NamedTuple):
     item_class: type[TableItem]
     digits_max: int
     decode: Callable[[bytes], TableItem]
-    # Refuses fields that the item does not declare.
+    # Fails on fields that the item does not declare.
     decode_strictly: Callable[[bytes], TableItem]
     decode_list: Callable[[bytes], list[TableItem]]
-    """Of several records, as strictly."""
+    """The same for several records."""
     fields: dict[str, Field]
     """By their JSON keys."""
     integer_keys: frozenset[str]
     amounts: Callable[[TableItem], tuple[Decimal | None, ...]]
-    # What a record does not set, unless by accident, and its values.
+    # What a record itself doesn't set, except by accident, and the values.
     unsent: Callable[[TableItem], tuple[Any, ...]]
     defaults: tuple[Any, ...]
     without_column: dict[str, str]

@@ -1,6 +1,6 @@
-"""A place in a JSON text, such as ``data.items``; what is found there stays as it was written.
+"""Paths in a JSON text, such as ``data.items``; what they find is left as it was written.
 
-Libraries for paths (JMESPath, JSONPath) work on decoded values, and a decoded number loses digits.
+Libraries for paths (JMESPath, JSONPath) work on decoded values, and decoded numbers lose digits.
 """
 
 import re
@@ -23,11 +23,11 @@ _decode = msgspec.json.decode
 
 
 def parse_path(expression: str) -> Path:
-    """The steps of names, dots and ``[n]``; an empty one is the text itself.
+    """The steps of a path of names, dots and ``[n]``; the empty path is the text itself.
 
-    ``hits.total.value``, ``[1]`` (the second of a list), ``rows[-1].id``. A name that has a dot in
-    it (``@odata.nextLink``) is found as it is; one with other marks may stand in quotes. Raises
-    :exc:`ConfigurationError` for anything else.
+    ``hits.total.value``, ``[1]`` (the second of a list), ``rows[-1].id``. A name may contain a dot
+    (``@odata.nextLink``); other special characters need quotes. Raises :exc:`ConfigurationError`
+    for anything else.
     """
     path: list[str | int] = []
     position = 0
@@ -44,7 +44,7 @@ def parse_path(expression: str) -> Path:
 
 
 def path_text(path: Path) -> str:
-    """The expression of a path, for a message."""
+    """The path as it is written, for a message."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
 
@@ -61,7 +61,7 @@ def find(text: bytes | Raw, path: Path) -> bytes | Raw | None:
 
 
 def _take(text: bytes, steps: list[str | int]) -> bytes | Raw | None:
-    """One step down, which is taken off the front; a name may itself have dots in it."""
+    """Takes one step and removes it from the front; a name may itself contain dots."""
     if isinstance(steps[0], int):
         return _element(text, int(steps.pop(0)))
     fields = cut_object(text)
@@ -92,7 +92,7 @@ def find_value(text: bytes | Raw, path: Path) -> Any:
 def leaves(
     text: bytes | Raw, depth: int = 4, path: Path = (), skip: Path | None = None
 ) -> Iterator[tuple[Path, Raw]]:
-    """Each value below an object that is itself no object, with its path; arrays as a whole.
+    """The path and value of everything in an object that is not an object; an array is one value.
 
     What is at ``skip`` is left out.
     """

@@ -1,4 +1,4 @@
-"""Whose each record of a page is, before anything else is made of it."""
+"""The keys of a page's records, read before anything else."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,12 @@ from msgspec import Raw
 
 from coinspider.records.table_item import Column, TableItem, columns
 
-# The value of the one key field that a record carries, or those of several.
+# The value of the key field that a record has, or a tuple of several.
 Key = str | int | tuple[str | int, ...]
 
 
 class _Reader(NamedTuple):
-    """What reading the keys of an item's records needs, found out once."""
+    """What is needed to read the keys of an item's records, computed once."""
 
     fields: tuple[str, ...]
     json_keys: tuple[str, ...]
@@ -26,7 +26,7 @@ class _Reader(NamedTuple):
 
 
 def key_columns(item_class: type[TableItem], constants: Mapping[str, Any]) -> list[Column]:
-    """The columns of the primary key whose values the records carry themselves."""
+    """The columns of the primary key whose values are in the records."""
     return [c for c in columns(item_class) if c.primary_key and c.name not in constants]
 
 
@@ -62,7 +62,7 @@ def _reader(item_class: type[TableItem], constants: frozenset[str]) -> _Reader:
 
 
 def _spoiled_key(text: Raw, json_keys: Sequence[str]) -> Key | None:
-    """The key of a record that may be no JSON at all."""
+    """The key of a record that may not even be JSON."""
     try:
         record = json.loads(str(memoryview(text), "utf-8", "replace"))
         return _key(tuple(record[key] for key in json_keys))
@@ -78,7 +78,7 @@ def _key(values: tuple[Any, ...]) -> Key | None:
 
 
 def _storable(text: str) -> str:
-    """As PostgreSQL could hold it; no row has a key that is changed by this."""
+    """As PostgreSQL can store it; no stored key is changed by this."""
     if text.isascii() and text.isprintable():
         return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

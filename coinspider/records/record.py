@@ -13,27 +13,27 @@ from coinspider.errors import PageError
 from coinspider.records.table_item import TableItem
 
 PAGE_RECORDS_MAX = 1_000_000  # of which each takes some 100 bytes
-RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them is to fit into memory
+RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them must fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _FIELD = rb'(?s)("(?:[^"\\]|\\.)*")\s*:\s*(.*)'
 _STRUCTURE = rb'(?s)"(?:[^"\\]|\\.)*"|[\[\]{},"]'
 _CLOSING = {b"[": b"]", b"{": b"}"}
-# A bracket that closes none, or a string that has no end.
+# A closing bracket without an opening one, or a string without an end.
 _BROKEN = (b"]", b"}", b'"')
 
 
 class Source(Struct, frozen=True):
-    """Where the records of one page come from, and what they become."""
+    """Where the records of a page come from, and which item they become."""
 
     url: str
     item_class: type[TableItem]
     constants: Mapping[str, Any]
-    """Fields of the item that the record itself does not carry, by name."""
+    """Fields of the item that are not in the record itself, by name."""
 
 
 class Made(Struct):
-    """An item that was made at once with those of other records, and what it was made of."""
+    """An item made together with those of other records, and what it was made of."""
 
     text: Raw
     source: Source
@@ -56,15 +56,15 @@ class Page(Struct):
     texts: list[Raw]
     source: Source
     repeated: list[bool] | None = None
-    """Of each record whether its key came earlier; ``None`` if that is still to be seen."""
+    """For each record, whether its key came earlier; ``None`` if not yet known."""
 
 
 def split_page(body: bytes) -> list[Raw]:
     """Cut a page's JSON array into the texts of its elements.
 
-    An element that is not valid JSON by itself (``NaN``, half a surrogate pair, nesting past any
-    parser's limit) does not spoil the others of its page: it is cut out like them.
-    Raises :exc:`PageError` if the body is no array, or an array cut short.
+    An element that is not valid JSON by itself (``NaN``, half a surrogate pair, nesting too deep
+    for any parser) does not spoil the others: it is cut out like them. Raises :exc:`PageError` if
+    the body is not an array, or is cut short.
     """
     _check_count(body)
     try:
@@ -74,7 +74,7 @@ def split_page(body: bytes) -> list[Raw]:
 
 
 def _check_count(body: bytes) -> None:
-    """64 MB of ``1,1,1`` would be gigabytes as a list."""
+    """64 MB of ``1,1,1`` would take gigabytes as a list."""
     # With no more commas it has no more elements either.
     if len(body) <= PAGE_RECORDS_MAX or body.count(b",") <= PAGE_RECORDS_MAX:
         return
@@ -93,7 +93,7 @@ def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
 
 
 def _cut_array(body: bytes) -> list[bytes]:
-    """Cut at the commas of the outermost array, whatever stands between them."""
+    """Cut at the commas of the outermost array, whatever is between them."""
     if not body.startswith(b"["):
         raise PageError(f"not a JSON array but {_beginning(body)}")
     elements = _elements(body, b"[")
@@ -103,7 +103,7 @@ def _cut_array(body: bytes) -> list[bytes]:
 
 
 def _elements(body: bytes, opening: bytes) -> list[bytes]:
-    """What the commas of the outermost brackets part; nothing if these don't enclose all."""
+    """The parts between the outermost commas; nothing if the brackets don't enclose everything."""
     if not body.startswith(opening):
         return []
     cuts = [0, *_outer_cuts(body)]
@@ -113,7 +113,7 @@ def _elements(body: bytes, opening: bytes) -> list[bytes]:
 
 
 def _outer_cuts(body: bytes) -> Iterator[int]:
-    """The positions of the outermost commas and of the end, as far as it is sound."""
+    """The positions of the outermost commas and of the end, as far as the text is well-formed."""
     expected: list[bytes] = []
     for token in re.finditer(_STRUCTURE, body):
         character = token[0]

@@ -1,4 +1,4 @@
-"""A record that is set aside, and why."""
+"""A record that could not be stored, and why."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ class RejectedRecord(NamedTuple):
     """A row of the table ``rejected_record``; its text is the record's own, byte for byte.
 
     Bytes that are not UTF-8 and NUL characters, which PostgreSQL can't hold, appear as ``\\xff``.
-    Of a text of more than ``TEXT_MAX`` bytes only these are kept.
+    Only the first ``TEXT_MAX`` bytes of a text are kept.
     """
 
     source_url: str | None
     text: str
     reason: str
     column: str | None = None
-    """The column, where only this one is set aside and the row is stored without it."""
+    """The column, if only its value is set aside and the row is stored without it."""
 
 
 class FieldSetAside(NamedTuple):
-    """A field of a record that can do without it: its column, its text, and why."""
+    """A field that is set aside while its record is stored: its column, its text, and why."""
 
     column: str
     text: bytes

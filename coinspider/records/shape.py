@@ -1,4 +1,4 @@
-"""Where the records of an unknown body are, and what identifies one."""
+"""Finds the records in an unknown body, and what identifies one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def find_cut(body: bytes) -> Cut:
     """Where the records of a body are.
 
     Of several lists of objects, the one with a usual name wins, then the longest; an object of
-    objects counts if there is none. Raises :exc:`PageError` if there is nothing of the kind.
+    objects counts if there is none. Raises :exc:`PageError` if there is neither.
     """
     text = body.strip()
     if text.startswith(b"["):
@@ -56,7 +56,7 @@ def _bare_list(text: bytes) -> Cut:
 
 
 def _unwrapped(cut: Cut, body: bytes) -> Cut:
-    """With the way into each element, where that is little more than a wrapping."""
+    """With the path into each element, if that is little more than a wrapper."""
     elements = cut_records(body, cut)[:10]
     if elements and _kind(elements[0]) == b"[":
         return msgspec.structs.replace(cut, names=("c1",))
@@ -89,7 +89,7 @@ def _split(text: bytes | Raw) -> list[Raw]:
 
 
 def _objects(text: bytes, path: Path = (), depth: int = 2) -> Iterator[tuple[Path, int]]:
-    """The objects whose values are all objects of the same make, and how many these are."""
+    """The objects whose values are all objects with the same fields, and how many they hold."""
     fields = cut_object(text) or {}
     inner = [value for value in fields.values() if _kind(value) == b"{"]
     names = [frozenset(cut_object(bytes(value)) or ()) for value in inner]
@@ -114,8 +114,8 @@ def _kind(text: bytes | Raw) -> bytes:
 def with_keys(cut: Cut, body: bytes, wanted: Sequence[str]) -> Cut:
     """The same with a column for each key that is not a field of the record itself.
 
-    A key may be named by its path (``CoinInfo.Id``, which becomes the column ``Id``), or stand in
-    one of the usual wrappings. The keys of an object of records get the name that is wanted.
+    A key may be named by its path (``CoinInfo.Id``, which becomes the column ``Id``), or be in one
+    of the usual wrappers. The names in an object of records become the wanted field.
     """
     records = cut_records(body, cut)
     if cut.by_key is not None and wanted and not _has(records, (wanted[0],)):
@@ -127,7 +127,7 @@ def with_keys(cut: Cut, body: bytes, wanted: Sequence[str]) -> Cut:
 
 
 def _place(records: Sequence[Raw], name: str) -> Path:
-    """Where a wanted key is, which may be in one of the objects that a record has."""
+    """Where a wanted key is; it may be in one of the record's objects."""
     path = parse_path(name)
     below: list[Path] = [(inner, name) for inner in _objects_of(records)]
     places = [(name,), path] if len(path) > 1 else [(name,), *below]
@@ -135,9 +135,9 @@ def _place(records: Sequence[Raw], name: str) -> Path:
 
 
 def _find_key(records: Sequence[Raw]) -> Path:
-    """The field that all records have, each with another value; ``id`` if there is none.
+    """A field that all records have, with a different value in each; ``id`` if there is none.
 
-    It may be in one of the objects that a record has.
+    It may be in one of the record's objects.
     """
     first = cut_object(bytes(records[0])) if records else None
     ids = [name for name in first or {} if name.endswith(("Id", "ID", "id"))]
@@ -147,7 +147,7 @@ def _find_key(records: Sequence[Raw]) -> Path:
 
 
 def _objects_of(records: Sequence[Raw]) -> list[str]:
-    """The fields of the first record that are objects; the usual wrappings first."""
+    """The fields of the first record that are objects; the usual wrappers first."""
     fields = cut_object(bytes(records[0])) if records else None
     names = [name for name, value in (fields or {}).items() if _kind(value) == b"{"]
     return sorted(names, key=lambda name: name not in WRAPPERS)

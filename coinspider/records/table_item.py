@@ -1,4 +1,4 @@
-"""What every item that becomes a row of a table is made of."""
+"""The base of every item that becomes a row of a table."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,11 +15,11 @@ from coinspider.records.column_types import Amount, ColumnType, declared_type
 
 Key = Annotated[str, Meta(min_length=1, extra={"primary_key": True})]
 IntegerKey = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, extra={"primary_key": True})]
-# An amount whose changes are kept, where the item has a history.
+# An amount whose changes are kept if the item has a history.
 TrackedAmount = Annotated[Amount, Meta(extra={"tracked": True})]
 Version = Annotated[datetime, Meta(tz=True, extra={"version": True})]
 Extra = Raw
-# What an API is known to send and the table has no column for: with UNSET for its default.
+# A field that an API is known to send but that has no column; its default is UNSET.
 NoColumn = Raw | UnsetType
 NO_EXTRA = Raw(b"{}")
 NULL = Raw(b"null")
@@ -28,27 +28,26 @@ NULL = Raw(b"null")
 class TableItem(Struct, kw_only=True, dict=True):
     """A record that becomes a row of :attr:`table`.
 
-    The fields marked as ``Key`` are the primary key; the one marked as ``Version`` tells which
-    of two rows is newer. ``extra`` holds, as the text of one JSON object, what the API sent and
-    the table has no column for. A field that is declared as ``NoColumn`` goes there faster than
-    one that is not declared at all.
+    The fields marked as ``Key`` are the primary key; the one marked as ``Version`` decides which of
+    two rows is newer. ``extra`` holds, as the text of a JSON object, whatever the API sent that has
+    no column. Declaring such a field as ``NoColumn`` is faster than not declaring it.
     """
 
     table: ClassVar[str]
     history_table: ClassVar[str | None] = None
-    """Where each change is kept (``HISTORY_ENABLED``): the key, the version, what is tracked."""
+    """The table of changes (``HISTORY_ENABLED``): the key, the version, the tracked fields."""
     candle_table: ClassVar[str | None] = None
-    """Where the changes end as candles: tables and views whose names begin so."""
+    """How the names of the tables and views of candles begin."""
     candle_price: ClassVar[str | None] = None
-    """The tracked field whose open, high, low and close a candle has; of the others, the last."""
+    """The tracked field whose open, high, low and close a candle keeps; of others, the last."""
     noun: ClassVar[str] = "record"
-    """What one row is called where people read of it; the plural adds an s."""
+    """What people call a row; the plural adds an s."""
     shown: ClassVar[tuple[str, ...]] = ()
-    """The columns that a listing shows, the first of them its order; all of them by default."""
+    """The columns that a listing shows, sorted by the first; all of them by default."""
     searched: ClassVar[tuple[str, ...]] = ()
-    """The columns, beside the first of the key, in which a listing looks for a text."""
+    """The columns in which a listing searches, beside the first of the key."""
     source: ClassVar[Any] = None
-    """The source of the record that an item was made of. It is not a field, and not in the row."""
+    """The source of the item's record. It is not a field, and not in the row."""
     set_aside: ClassVar[tuple[Any, ...]] = ()
     """Fields of the record that could not be coerced, as ``FieldSetAside``; their columns are null.
     """
@@ -58,7 +57,7 @@ class TableItem(Struct, kw_only=True, dict=True):
 
 
 class Column(NamedTuple):
-    """A field of a :class:`TableItem`, as the other modules need it."""
+    """A field of a :class:`TableItem`, as other modules need it."""
 
     name: str
     json_key: str
@@ -109,17 +108,17 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
 
 
 def history_columns(item_class: type[TableItem]) -> list[Column]:
-    """What a history keeps of a row: its key, its version, what is tracked."""
+    """The columns that a history keeps: the key, the version, the tracked ones."""
     return [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
 
 
 def candle_values(item_class: type[TableItem]) -> list[str]:
-    """The tracked columns of which a candle has the last value, beside those of its price."""
+    """The tracked columns whose last value a candle has, beside those of its price."""
     return [c.name for c in columns(item_class) if c.tracked and c.name != item_class.candle_price]
 
 
 def stored_columns(item_class: type[TableItem]) -> list[str]:
-    """The names of all columns of the table, in their order."""
+    """The names of all columns of the table, in order."""
     return [*(column.name for column in columns(item_class)), "delisted_at", "first_crawled_at"]
 
 
