@@ -1,1 +1,1 @@
-"""What is asked of an API, when and how often, and what is done with its refusals."""
+"""Requests to an API: pagination, the rate limit, retries, links and credentials."""

@@ -1,4 +1,4 @@
-"""A name for an API and a key, to count their calls by; it does not tell the key."""
+"""A name for an API and a key, by which calls are counted; it does not reveal the key."""
 
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ _DIGITS = 8
 def account_name(url: str, key: str | None) -> str:
     """``api.example key 1a2b3c4d``: the host, and a part of the key's hash.
 
-    Those who come without a key are one account, as most APIs count them by their address.
+    Calls without a key form one account, because most APIs count them by address.
     """
     host = urlsplit(url).netloc.rpartition("@")[2].lower()
     if not key:

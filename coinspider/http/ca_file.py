@@ -1,4 +1,4 @@
-"""The file of certificate authorities that a crawl trusts beside the known ones."""
+"""The file of additional certificate authorities that a crawl trusts."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""Where a crawl gets leave for its calls: in its own memory, or where other crawls get theirs."""
+"""Where a crawl gets permission for its calls: in its own memory, or shared with other crawls."""
 
 from collections.abc import Callable
 from time import monotonic, time
@@ -10,14 +10,15 @@ from coinspider.errors import ConfigurationError
 from coinspider.http.limit_state import Grant, LimitState, ToldLimit, take
 
 Change = Callable[[LimitState, float], None]
-"""What a call teaches, as a function of the state and of the time at which it ended."""
+"""What is learned from a call: a function of the state and the time at which it ended."""
 
 
 class CallLimit(Protocol):
     """The limit of one API and key, for one crawl.
 
-    Implementations keep a :class:`LimitState` that only they change: ``note`` keeps what happened
-    for the next ``take``, which applies it first. ``holder`` names the crawl in it.
+    Implementations keep a :class:`LimitState` that nothing else changes. ``note`` remembers an
+    event until the next ``take``, which applies it first. ``holder`` is the crawl's name in the
+    state.
     """
 
     holder: str
@@ -25,14 +26,14 @@ class CallLimit(Protocol):
     """As it was last seen."""
 
     async def take(self, wanted: int) -> Grant:
-        """Leave for up to ``wanted`` calls, or how long to wait for it."""
+        """Permission for up to ``wanted`` calls, or how long to wait for it."""
 
     def note(self, change: Change) -> None:
-        """Something that happened just now. It does not wait."""
+        """Remember an event that happened just now, without waiting."""
 
 
 class LocalLimit:
-    """A limit that no other crawl draws on."""
+    """A limit that no other crawl shares."""
 
     holder = ""
 
@@ -48,7 +49,7 @@ class LocalLimit:
 
 
 def _steady_clock() -> Callable[[], float]:
-    """Unix time that no one can put back."""
+    """Unix time that never goes back."""
     began = time() - monotonic()
     return lambda: began + monotonic()
 
@@ -56,7 +57,7 @@ def _steady_clock() -> Callable[[], float]:
 def credits_from_settings(
     settings: BaseSettings, name: str = "RATELIMIT_MONTHLY_CREDITS"
 ) -> int | None:
-    """Calls a month; ``None`` for any number. Raises :exc:`ConfigurationError`."""
+    """Calls per month; ``None`` for no limit. Raises :exc:`ConfigurationError`."""
     text = str(settings.get(name) or "").strip()
     if not text:
         return None

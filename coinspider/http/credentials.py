@@ -1,4 +1,4 @@
-"""What an API knows its users by, from the settings; it goes to the API's own origin only."""
+"""An API's credentials, from the settings; they go only to the API's own origin."""
 
 import re
 from base64 import b64encode
@@ -12,7 +12,7 @@ from coinspider.http.links import HOME_META, origin
 # The key in a request's meta that lets a token go into its query.
 TOKEN_META = "api_token_allowed"  # noqa: S105
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# All that another host is told of what DEFAULT_REQUEST_HEADERS and others have.
+# The only headers of DEFAULT_REQUEST_HEADERS and others that another host gets.
 HEADERS_FOR_OTHERS = (b"Accept", b"Accept-Language", b"Accept-Encoding", b"Content-Type")
 
 
@@ -21,10 +21,9 @@ def credential_headers(
 ) -> dict[str, str]:
     """The header of the token, or of ``API_USERNAME`` and ``API_PASSWORD``.
 
-    A token goes into ``Authorization`` behind ``API_TOKEN_SCHEME`` (``Token`` if it is not set),
-    or into the header that ``API_TOKEN_HEADER`` names, as it is. Nothing if none is set, or
-    where the token goes into the query (``API_TOKEN_PARAMETER``). Raises
-    :exc:`ConfigurationError` if more than one kind is set.
+    A token goes into ``Authorization`` after ``API_TOKEN_SCHEME`` (default ``Token``), or unchanged
+    into the header ``API_TOKEN_HEADER``. No header if nothing is set, or if the token goes into the
+    query (``API_TOKEN_PARAMETER``). Raises :exc:`ConfigurationError` if more than one kind is set.
     """
     token, user = settings.get(credential_setting), settings.get("API_USERNAME")
     header, parameter = settings.get("API_TOKEN_HEADER"), settings.get("API_TOKEN_PARAMETER")
@@ -44,7 +43,7 @@ def credential_headers(
 
 
 class OwnHostMiddleware:
-    """Takes from a request to another host than the crawl's all headers that may be secret.
+    """Removes all headers that may be secret from requests to other hosts.
 
     It comes after Scrapy's own, which sets ``DEFAULT_REQUEST_HEADERS`` for any host.
     """

@@ -1,4 +1,4 @@
-"""Scrapy's own HTTP download handler, which tells whose certificate it does not trust."""
+"""Scrapy's own HTTP download handler, which also says why it rejects a certificate."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from coinspider._compat import no_stack_search, replace_tls_policy
 from coinspider.errors import UntrustedCertificateError
 from coinspider.http.ca_file import check_ca_file
 
-# Without what takes longest in its import.
+# Without the slowest part of its import.
 with no_stack_search():
     from scrapy.core.downloader.handlers import http11
 
@@ -19,7 +19,7 @@ with no_stack_search():
 
 
 class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
-    """Trusts the authorities of ``DOWNLOAD_CA_FILE`` too."""
+    """Also trusts the authorities of ``DOWNLOAD_CA_FILE``."""
 
     def __init__(self, crawler: Crawler):
         super().__init__(crawler)

@@ -9,7 +9,7 @@ import msgspec
 WORDS_MAX = 200  # characters
 _TITLE = r"(?is)<title[^>]*>(.*?)</title>"
 _MARKUP = r"(?is)<!--.*?-->|<(script|style)\b.*?</\1>|<[^>]+>"
-# Where APIs put the sentence, the most telling first.
+# Where APIs put the message, the most useful place first.
 _SENTENCES = (
     "error_message", "errorMessage", "message", "Message", "error_description", "detail", "msg",
     "description", "title", "reason", "Note", "Information", "error", "errors", "status", "data",
@@ -33,7 +33,7 @@ def explain_body(body: bytes) -> str:
 
 
 def is_error_object(body: bytes) -> bool:
-    """Whether a JSON object is about an error rather than a page of records."""
+    """Whether a JSON object is an error rather than a page of records."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -42,7 +42,7 @@ def is_error_object(body: bytes) -> bool:
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether it is not, for example, a compressed file that no header tells of."""
+    """Whether it is text, and not for example a compressed file without a header that says so."""
     return b"\0" not in body[:1000] and body[:1000].count(b"\x1b") < 3 and body[:2] != b"\x1f\x8b"
 
 

@@ -1,4 +1,4 @@
-"""What an API tells of its limit in the headers of an answer.
+"""What the headers of a response say about the API's limit.
 
 ``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft in its old and new forms
 (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), ``RateLimit-*`` and
@@ -19,12 +19,12 @@ from scrapy.http import Response
 _PREFIXES = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
 _KONG = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86_400.0}
 _PAIR = r'(?i)([a-z]+)="?([\w.-]+)"?'
-# 2001 as a Unix time in seconds, and the same in milliseconds: no wait is as long.
+# 2001 as a Unix time in seconds, and the same in milliseconds: no wait is that long.
 _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
 
 class ToldLimit(NamedTuple):
-    """``None`` for what is not told."""
+    """``None`` for what the headers don't say."""
 
     calls: int | None = None
     remaining: int | None = None
@@ -35,9 +35,9 @@ class ToldLimit(NamedTuple):
 
 
 def told_limit(response: Response, now: datetime) -> ToldLimit | None:
-    """The limit that a response tells; where it tells several, the one with the fewest calls left.
+    """The limit in a response's headers; if there are several, the one with the fewest calls left.
 
-    ``now`` is for servers that send no ``Date``; ``None`` if nothing is told.
+    ``now`` is for servers that send no ``Date``; ``None`` without such headers.
     """
     # Scrapy has each word of a header's name begin in upper case.
     if not any(b"Rate" in name for name in response.headers):
@@ -56,7 +56,7 @@ def _structured(response: Response) -> list[ToldLimit]:
     """``"name";r=29;t=31`` with the policy ``"name";q=30;w=60``; or ``limit=30, remaining=29``."""
     field, policy = _text(response, "RateLimit"), _text(response, "RateLimit-Policy")
     policies = {_name(item): _parameters(item) for item in policy.split(",")}
-    # A quota may be of other things than requests: of bytes.
+    # A quota may count things other than requests, such as bytes.
     others = {name for name, told in policies.items() if told.get("qu", "requests") != "requests"}
     if "remaining=" in field.lower():
         only = next(iter(policies.values()), {})

@@ -1,7 +1,7 @@
-"""What refusals, headers and the calls that passed teach of an API's limit: size and period.
+"""Learns the size and the period of an API's limit from refusals, headers and accepted calls.
 
 The model: a limiter is a window of ``calls`` in ``period`` seconds (fixed or sliding), or a bucket
-that gives calls back one by one at a ``rate``.
+that refills call by call at a ``rate``.
 
 1. The first refusal tells the size: what had passed. With ``Retry-After`` it tells the period too:
    from the first of these calls to the end of the wait. Without, a configured period is believed,
@@ -33,7 +33,7 @@ _WINDOW_SHARE = 0.8
 
 
 def passed(state: LimitState, now: float, age: float = 0.0) -> None:
-    """A call that began ``age`` seconds ago was not refused."""
+    """Note that a call that began ``age`` seconds ago was not refused."""
     if not state.run_passed:
         state.run_start = now - age
     state.run_passed += 1
@@ -51,9 +51,9 @@ class Refusal(NamedTuple):
 
 
 def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) -> None:
-    """A call was refused just now."""
+    """Note that a call was refused just now."""
     age, wait, why = refusal
-    if now - age < state.refused_at:  # it was under way when another one was refused
+    if now - age < state.refused_at:  # it was already under way when another one was refused
         _block(state, now + (wait or 0.0), why)
         return
     count, state.in_a_row = state.run_passed, state.in_a_row + 1
@@ -68,7 +68,7 @@ def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) ->
 
 
 def told_by_headers(state: LimitState, now: float, limit: limit_headers.ToldLimit) -> None:
-    """Take over what a response tells; where no call remains, none goes before the reset."""
+    """Adopt what a response says; if no call remains, none goes before the reset."""
     if limit.remaining == 0 and limit.reset:
         _block(state, now + limit.reset, "the API tells that no call is left")
     period = limit.period
@@ -110,7 +110,7 @@ def _become_window(
 
 
 def _lower(state: LimitState, now: float, wait: float | None) -> None:
-    """A window that has held for more than its calls: its size was raised too far."""
+    """Lower the size of the window, which a refusal has shown to be too large."""
     count = count_since(state, now + (wait or state.period) - state.period)
     least = state.calls // 2
     state.calls = count if least < count < state.calls else max(1, int(state.calls * 0.9))
@@ -144,7 +144,7 @@ def _wait_longer(state: LimitState, now: float, wait: float | None, told: ToldLi
 
 
 def _is_foreign(state: LimitState, now: float, count: int, wait: float | None) -> bool:
-    """Whether a known window explains a refusal by calls that are not ours: once, that is."""
+    """Whether somebody else's calls may explain a refusal; this is believed once."""
     known = state.source == "learned" and state.refused_at < now - 2 * state.period
     if not (known and count and (wait or 0.0) <= state.period + 1):
         return False

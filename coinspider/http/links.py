@@ -28,9 +28,9 @@ def check_link(
     """The URL to follow for ``link``, in a crawl that began at ``home``.
 
     A link to the same host that says ``http`` where the crawl began with ``https`` comes from an
-    API that does not know of the TLS proxy before it: it is followed by ``https``. One that
-    ``rewrites`` takes the home host for any other that is not allowed. Raises
-    :exc:`ForbiddenLinkError` for any other place that is not among the allowed hosts.
+    API behind a TLS proxy that it doesn't know about: it is followed with ``https``. With
+    ``rewrites``, any other host that is not allowed is replaced by the home host. Raises
+    :exc:`ForbiddenLinkError` for any other host that is not allowed.
     """
     home_parts = urlsplit(home)
     try:
@@ -61,8 +61,8 @@ def _is_behind_proxy(parts: SplitResult, home: SplitResult) -> bool:
 class PrivateAddressMiddleware:
     """Keeps a link to another host from reaching into the network that the crawl runs in.
 
-    A request whose meta has ``home_url``, where the crawl began, is refused where its host is a
-    loopback, link-local or private address and that of the beginning is not.
+    If a request's meta has ``home_url``, where the crawl began, it is dropped if its host has a
+    loopback, link-local or private address and that of ``home_url`` has not.
     """
 
     async def process_request(self, request: Request) -> None:
@@ -81,6 +81,6 @@ async def _is_private(url: str) -> bool:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        return False  # the download will say so
+        return False  # the download will report it
     addresses = (str(address[0]).partition("%")[0] for *_, address in found)
     return any(not ip_address(address).is_global for address in addresses)

@@ -12,9 +12,9 @@ and set
     ``True`` by default.
 ``RATELIMIT_CALLS``, ``RATELIMIT_PERIOD``
     At most this many calls in any period of this many seconds; 0 calls (the default) for no limit,
-    ``auto`` for one to be learned; 60 seconds by default. The first calls go out as fast as they
-    can: no server that lets this many through in a period minds, and even spacing would only take
-    longer.
+    ``auto`` for one to be learned; 60 seconds by default. The first calls go out as fast as
+    possible: a server that allows this many per period doesn't mind, and even spacing would only
+    take longer.
 ``RATELIMIT_FIRM``
     ``False`` where these calls are only what learning begins with (``True``).
 ``RATELIMIT_RETRY_AFTER_MAX``
@@ -29,7 +29,7 @@ and set
     The paths of functions that tell a refusal, and one for the rest of the month, from other
     responses (those of :mod:`coinspider.http.refusal`).
 
-How limits are learned is told in :mod:`coinspider.http.limit_model`.
+:mod:`coinspider.http.limit_model` explains how limits are learned.
 
 Stats: ``ratelimit/refused_count``, ``ratelimit/wait_seconds``, ``ratelimit/calls_per_period``,
 ``ratelimit/period_seconds``.
@@ -69,7 +69,7 @@ SHORT_WAIT = 0.02  # seconds, for a call under way to end
 
 
 class RateLimitMiddleware:
-    """Lets a request go when the limit allows, and sends a refused one again when it does."""
+    """Sends requests when the limit allows, and refused ones again."""
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
@@ -100,7 +100,7 @@ class RateLimitMiddleware:
         return middleware
 
     async def process_request(self, request: Request) -> None:
-        # One request waits for all: those behind it have nothing to tell or to decide.
+        # One request waits for all: those behind it have nothing to decide.
         async with self.turn:
             await self._wait_for_turn()
             now = monotonic()
@@ -126,7 +126,7 @@ class RateLimitMiddleware:
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
         if refusals > self.retry_times:
             return response
-        # Ahead of the requests that wait in the scheduler, as it was before.
+        # Ahead of the requests that wait in the scheduler, as before.
         return request.replace(
             dont_filter=True,
             priority=request.priority + 1,
@@ -160,7 +160,7 @@ class RateLimitMiddleware:
         stats.set_value(PERIOD_STAT, period)
 
     async def _wait(self) -> float:
-        """Seconds until the next call may go, as far as can be told now; 0 if it may."""
+        """Seconds until the next call may go, as far as is known; 0 if it may go now."""
         now = monotonic()
         if len(self.running) >= self.granted.at_once:
             return SHORT_WAIT
@@ -208,7 +208,7 @@ class RateLimitMiddleware:
         return CreditsExhaustedError(words)
 
     def _check_patience(self, wait: float) -> None:
-        """Raise if no page will have come for too long when the wait is over."""
+        """Raise if no page would have come for too long by the end of the wait."""
         assert self.page_at is not None
         if self.page_timeout and monotonic() + wait > self.page_at + self.page_timeout:
             raise NoPageError(

@@ -1,4 +1,4 @@
-"""How an API says that it was asked too often, and for how long, and in what words."""
+"""How an API says that there were too many calls, how long to wait, and why."""
 
 import re
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from scrapy.http import Response
 from coinspider.http.limit_headers import told_limit
 
 WORDS_MAX = 200  # characters
-# A refusal only if a header says so. The first is of those who call on after many refusals:
+# A refusal only if a header says so. The first is for clients that ignore many refusals:
 # https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
 _WITH_A_SIGN = (418, 403, 503)
 _MESSAGES = (
@@ -19,8 +19,8 @@ _MESSAGES = (
     "info", "description", "msg",
 )  # fmt: skip
 _BELOW = ("status", "error", "errors", "err", "meta")
-_NUMBER = r"[0-9]+(\.[0-9]+)?"  # some say fractions
-_LONGEST = 1e9  # seconds: whatever is beyond is as good
+_NUMBER = r"[0-9]+(\.[0-9]+)?"  # some APIs send fractions
+_LONGEST = 1e9  # seconds: anything longer makes no difference
 _COMMENT = r"(?si)<!--.*?-->|<(script|style)\b.*?</\1>"
 _TITLE = r"(?si)<title[^>]*>(.*?)</title>"
 _TAG = r"<[^>]*>"
@@ -44,7 +44,7 @@ _RATE = r"(?i)\brate[- ]?limit|too many (requests|calls)|throttl"
 
 
 def is_refusal(response: Response) -> bool:
-    """Whether a server says by its status and its headers that it was asked too often."""
+    """Whether the status and headers of a response say that there were too many calls."""
     if response.status == 429:
         return True
     if response.status not in _WITH_A_SIGN:
@@ -54,7 +54,7 @@ def is_refusal(response: Response) -> bool:
 
 
 def is_exhausted(response: Response) -> bool:
-    """Whether the words of a refusal (401, 402, 403, 429) are of what a month or a plan allows."""
+    """Whether the message of a refusal (401, 402, 403, 429) is about a month or a plan."""
     if response.status not in (401, 402, 403, 429):
         return False
     return any(map(_is_of_the_month, re.split(_SENTENCE, refusal_words(response))))
@@ -69,7 +69,7 @@ def _is_of_the_month(sentence: str) -> bool:
 
 
 def retry_after(response: Response, now: datetime) -> float | None:
-    """The seconds that ``Retry-After`` says; ``None`` without it, or where it says nothing.
+    """The seconds in ``Retry-After``; ``None`` without it, or if it can't be read.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
@@ -87,7 +87,7 @@ def _until(http_date: str, now: datetime) -> float:
 
 
 def refusal_words(response: Response) -> str:
-    """What the body of an error says, as one line; nothing if it says nothing."""
+    """The message in the body of an error, as one line; empty if there is none."""
     try:
         text = _message(msgspec.json.decode(response.body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -99,7 +99,7 @@ def refusal_words(response: Response) -> str:
 
 
 def _message(body: Any) -> str:
-    """The first message in an error's JSON, however deep CoinGecko and others put it."""
+    """The first message in an error's JSON, however deep it is."""
     if isinstance(body, str):
         return body
     if isinstance(body, list):

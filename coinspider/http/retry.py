@@ -1,4 +1,4 @@
-"""Retries that wait: Scrapy's own middleware asks again at once."""
+"""Retries that wait: Scrapy's own middleware retries at once."""
 
 from random import uniform
 
@@ -14,8 +14,8 @@ class BackoffRetryMiddleware(RetryMiddleware):
 
     ``RETRY_BACKOFF`` (1 second) is the first wait, ``RETRY_BACKOFF_MAX`` (60 seconds) the longest;
     up to a tenth more is added at random. What is retried, and how often, is Scrapy's
-    ``RETRY_HTTP_CODES``, ``RETRY_EXCEPTIONS`` and ``RETRY_TIMES``. A callback may ask for a retry
-    by :func:`~scrapy.downloadermiddlewares.retry.get_retry_request`: it waits all the same.
+    ``RETRY_HTTP_CODES``, ``RETRY_EXCEPTIONS`` and ``RETRY_TIMES``. Retries that a callback requests
+    with :func:`~scrapy.downloadermiddlewares.retry.get_retry_request` wait as well.
     """
 
     def __init__(self, settings: BaseSettings):
@@ -28,5 +28,5 @@ class BackoffRetryMiddleware(RetryMiddleware):
         if times and request.meta.get("retry_waited") != times:
             wait = min(self.backoff * 2 ** (times - 1), self.backoff_max)
             await wait_or_end(self.crawler, wait * uniform(1.0, 1.1))  # noqa: S311
-            # A refusal sends the same request again: that is no reason to wait twice.
+            # After a refusal the rate limiter already waits: no need to wait twice.
             request.meta["retry_waited"] = times

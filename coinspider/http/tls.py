@@ -15,9 +15,9 @@ _OWN_STORE = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Authorities:
-    """The authorities that the system knows, Mozilla's, and those of a file.
+    """The authorities of the system, of Mozilla, and of a file.
 
-    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, which OpenSSL knows, stand for the first two.
+    OpenSSL's ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace the first two.
     """
 
     def __init__(self, ca_file: str | None):
@@ -50,7 +50,7 @@ class VerifyingPolicy:
 
 
 def certificate_problem(error: BaseException | None) -> str | None:
-    """What is wrong with a server's certificate, if that is why a download failed."""
+    """What is wrong with a server's certificate, if that made a download fail."""
     for reason in getattr(error, "reasons", ()):
         value = reason.value
         if isinstance(value, (VerificationError, CertificateError)):

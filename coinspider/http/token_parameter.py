@@ -1,4 +1,4 @@
-"""A token in the query of a request, where nothing but the API sees it."""
+"""Adds a token to the query of a request where nothing but the API sees it."""
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -12,7 +12,7 @@ from coinspider.http.download_handler import HTTP11DownloadHandler
 class TokenParameterDownloadHandler(HTTP11DownloadHandler):
     """Adds the API's token to the query as ``API_TOKEN_PARAMETER``, at the last moment.
 
-    The requests and responses that the rest of the crawl sees, and logs, stay without it.
+    The rest of the crawl sees and logs requests and responses without it.
     """
 
     def __init__(self, crawler: Crawler):
@@ -31,6 +31,6 @@ class TokenParameterDownloadHandler(HTTP11DownloadHandler):
         except Exception as error:
             error.args = tuple(str(arg).replace(url, request.url) for arg in error.args)
             raise
-        # Scrapy has noted the latency, among others, with the request that it knows.
+        # Scrapy keeps the latency and more with the request that it knows.
         request.meta.update(sent.meta)
         return response.replace(url=request.url)

@@ -8,7 +8,7 @@ from scrapy.crawler import Crawler
 from coinspider._compat import is_ending
 from coinspider.errors import CrawlEndingError
 
-# Seconds between two looks at whether the crawl is ending: how long a stop may take.
+# Seconds between two checks whether the crawl is ending, and so how long a stop may take.
 STOP_INTERVAL = 0.25
 
 

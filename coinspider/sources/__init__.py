@@ -1,1 +1,1 @@
-"""What is known of one API."""
+"""The peculiarities of one API."""

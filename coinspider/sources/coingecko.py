@@ -1,4 +1,4 @@
-"""What is known of CoinGecko's plans: hosts, key headers, limits.
+"""CoinGecko's plans (hosts, key headers, limits) and its errors.
 
 https://docs.coingecko.com/reference/authentication
 """
@@ -38,15 +38,15 @@ class Plan(NamedTuple):
     key_header: str | None
     calls_per_minute: int
     credits: int | None
-    """Calls a month; ``None`` if none are counted, or ``/key`` tells."""
+    """Calls per month; ``None`` if they are not counted, or ``/key`` says."""
     tells_credits: bool = False
     """Whether it has ``/key``: https://docs.coingecko.com/reference/api-usage"""
 
 
 _PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 _PRO_KEY = "x-cg-pro-api-key"
-# Plans and figures move (https://www.coingecko.com/en/api/pricing): the limit is where learning
-# begins, and /key comes before the credits.
+# Plans change (https://www.coingecko.com/en/api/pricing): these limits are only where learning
+# begins, and /key overrides the credits.
 PLANS = {
     "public": Plan(_PUBLIC, None, 10, None),
     "demo": Plan(_PUBLIC, "x-cg-demo-api-key", 30, 10_000),
@@ -58,7 +58,7 @@ PLANS = {
 
 
 class Api(NamedTuple):
-    """Where to ask, and with which headers."""
+    """The base URL, and the headers to send."""
 
     base_url: str
     headers: dict[str, str]
@@ -67,7 +67,7 @@ class Api(NamedTuple):
 def api_from_settings(settings: BaseSettings) -> Api:
     """The API that ``COINGECKO_PLAN``, ``COINGECKO_API_KEY`` and ``COINGECKO_BASE_URL`` name.
 
-    Raises :exc:`ConfigurationError` if they don't fit each other.
+    Raises :exc:`ConfigurationError` if they contradict each other.
     """
     key = settings.get("COINGECKO_API_KEY")
     plan = plan_from_settings(settings)
@@ -87,9 +87,9 @@ def api_from_settings(settings: BaseSettings) -> Api:
 
 
 def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
-    """The limit that ``COINGECKO_RATE_LIMIT`` says, which is never exceeded; 0 for none.
+    """The limit in ``COINGECKO_RATE_LIMIT``, which is never exceeded; 0 for none.
 
-    With ``auto``, or nothing, it is learned, beginning with what the plan is said to allow.
+    With ``auto``, or if not set, it is learned, beginning with that of the plan.
     """
     text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip() or "auto"
     period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
@@ -104,9 +104,9 @@ def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
 
 
 def monthly_credits(settings: BaseSettings) -> int | None:
-    """``COINGECKO_MONTHLY_CREDITS``, or what the plan has; ``None`` for any number of calls.
+    """``COINGECKO_MONTHLY_CREDITS``, or the plan's credits; ``None`` for no limit.
 
-    0 is for any number, too. Raises :exc:`ConfigurationError`.
+    0 means no limit, too. Raises :exc:`ConfigurationError`.
     """
     told = credits_from_settings(settings, "COINGECKO_MONTHLY_CREDITS")
     if told is None:
@@ -115,7 +115,7 @@ def monthly_credits(settings: BaseSettings) -> int | None:
 
 
 class KeyFacts(NamedTuple):
-    """What ``/key`` tells."""
+    """The response of ``/key``."""
 
     calls_per_minute: int | None
     credits: int | None
@@ -123,7 +123,7 @@ class KeyFacts(NamedTuple):
 
 
 def key_facts(body: bytes) -> KeyFacts | None:
-    """Of the account or of the key alone, whichever has less left; ``None`` without a number."""
+    """That of the account or of the key, whichever is lower; ``None`` if there is none."""
     try:
         told = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         numbers = {name: msgspec.json.decode(raw) for name, raw in told.items()}
@@ -142,9 +142,9 @@ def _whole(value: object) -> int | None:
 
 
 def is_refusal(response: Response) -> bool:
-    """Whether the API refuses for the rate limit, in whatever disguise.
+    """Whether the API refuses a call because of the rate limit, in whatever form.
 
-    It does so by status 429, by that error's body with status 200, or by a page of its CDN.
+    Forms are status 429, that error's body with status 200, and a page of its CDN.
     """
     if refusal.is_refusal(response):
         return True
@@ -154,7 +154,7 @@ def is_refusal(response: Response) -> bool:
 
 
 def is_exhausted(response: Response) -> bool:
-    """Whether the API says that the credits of the month are used up; not that a key is wrong."""
+    """Whether the API says that the month's credits are used up, and not that a key is wrong."""
     return refusal.is_exhausted(response) and _error(response).code not in _HINTS
 
 
@@ -164,7 +164,7 @@ class ApiError(NamedTuple):
 
 
 def _error(response: Response) -> ApiError:
-    """The error in a body of the API; an empty message if there is none."""
+    """The error in the body of a response; an empty message if there is none."""
     try:
         body = msgspec.json.decode(response.body)
         status = body.get("status", body)
@@ -182,7 +182,7 @@ def explain(response: Response) -> str:
 
 
 def plan_from_settings(settings: BaseSettings) -> Plan:
-    """The plan that is set; ``demo`` where only a key is, ``public`` where nothing is."""
+    """The plan in the settings; ``demo`` if there is only a key, else ``public``."""
     default = "demo" if settings.get("COINGECKO_API_KEY") else "public"
     name = settings.get("COINGECKO_PLAN") or default
     try:

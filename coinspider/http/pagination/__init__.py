@@ -1,4 +1,4 @@
-"""How a list that comes in pages is walked to its end.
+"""How a paginated list is read to its end.
 
 A strategy (:class:`Pagination`) is a frozen value. ``registry`` has all of them by name.
 """

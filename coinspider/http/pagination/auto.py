@@ -1,4 +1,4 @@
-"""A pagination that is found out: by what the first page says, then by asking for a second one."""
+"""Finds out how a list is paged: from the first page, then by trying to get a second one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAM
 
 @dataclass(frozen=True)
 class Auto:
-    """Finds the strategy by the first page; each candidate must bring a page that is new.
+    """Finds the strategy from the first page; a candidate is accepted if it brings a new page.
 
-    Where no page says anything, one request has all the usual parameters: what changes nothing
-    shows that the list is one page.
+    If the page says nothing, one request is made with all the usual parameters; if they change
+    nothing, the list is one page.
     """
 
     def first(self, request: PageRequest) -> PageRequest:
@@ -44,7 +44,7 @@ class Auto:
 
 @dataclass(frozen=True)
 class FirstPage:
-    """Finds out whether pages count from 0 or from 1: the first is asked for without a number."""
+    """Finds out whether pages count from 0 or 1; the first is requested without a number."""
 
     strategy: PageNumber
 
@@ -65,7 +65,7 @@ class FirstPage:
 
 @dataclass(frozen=True)
 class _Probe:
-    """The answer to all the usual parameters at once."""
+    """Handle the response to all the usual parameters at once."""
 
     takes_errors: ClassVar[bool] = True
     known: frozenset[bytes]
@@ -93,13 +93,13 @@ class _Probe:
 
 @dataclass(frozen=True)
 class _Trial:
-    """The answer to the first candidate's request for the second page."""
+    """Handle the response to the first candidate's request for the second page."""
 
     takes_errors: ClassVar[bool] = True
     known: frozenset[bytes]
     candidates: tuple[Candidate, ...]
     says_more: str | None = None
-    """What the first page says of others: nothing that was guessed can take that back."""
+    """What the first page says about others, which no guess can overrule."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
@@ -123,7 +123,7 @@ class _Trial:
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Those to try: of several that ask for the same, the likeliest."""
+    """Those to try; of several with the same request, the likeliest."""
     made: dict[tuple[str, bytes, object], Candidate] = {}
     for candidate in candidates:
         second = candidate.second

@@ -1,4 +1,4 @@
-"""Lists whose pages have a mark of where the next one begins."""
+"""Lists whose pages have a token for the next page."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,12 +13,12 @@ Place = Literal["body", "header", "record"]
 
 @dataclass(frozen=True)
 class Cursor:
-    """A mark of where the next page begins, at ``path``, which goes back as ``parameter``.
+    """A token for the next page, at ``path``, which is sent back as ``parameter``.
 
     ``path_in`` says where it is: in the ``body``, in a ``header`` of the name ``path``, or in the
     last ``record`` (a field of it). ``parameter_in`` says where it goes: into the ``query``, the
-    JSON ``body`` (``variables.after`` is a path), or a ``header``. The end is a cursor that is
-    missing, null, empty or the same again, an empty page after the last record's, or a flag.
+    JSON ``body`` (``variables.after`` is a path), or a ``header``. The list ends if the cursor is
+    missing, null, empty or repeated, if a page is empty (with ``path_in=record``), or by a flag.
     """
 
     path: str = "next_cursor"
@@ -43,7 +43,7 @@ class Cursor:
         return Step((self._next(page.request, cursor),))
 
     def _read(self, page: AnsweredPage) -> tuple[Any, bool]:
-        """The cursor, and whether there is a trace of one."""
+        """The cursor, and whether the page has a place for one."""
         if self.path_in == "header":
             value = page.headers.get(self.path.lower())
             return value, value is not None
@@ -59,7 +59,7 @@ class Cursor:
         return own is not None and own == str(cursor)
 
     def _next(self, request: PageRequest, cursor: Any) -> PageRequest:
-        # MediaWiki's is an object, each of whose members is a parameter:
+        # MediaWiki's cursor is an object whose members are parameters:
         # https://www.mediawiki.org/wiki/API:Continue
         members = cursor if isinstance(cursor, dict) else {self.parameter: cursor}
         following = request

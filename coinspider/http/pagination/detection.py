@@ -1,4 +1,4 @@
-"""How a list is paged, as far as its first page tells."""
+"""How a list is paged, as far as its first page shows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from coinspider.http.pagination.request import PageRequest, Where
 from coinspider.http.pagination.signs import Sign
 from coinspider.records.json_path import find, find_value, parse_path
 
-# Marks that go back as a header: Heroku's, by ranges.
+# Cursors that are sent back in a header: Heroku's ranges.
 HEADER_PARAMETERS = ("Range",)
 
 
@@ -34,26 +34,26 @@ class Candidate(NamedTuple):
 
 
 def candidates(page: AnsweredPage) -> list[Candidate]:
-    """The strategies for which a first page has signs, the likeliest first."""
+    """The strategies that a first page suggests, the likeliest first."""
     if page.signs.says_last:
         return []
     return [*_links(page), *_cursors(page), *_numbers(page), *_last_records(page)]
 
 
 def read_candidates(page: AnsweredPage) -> list[Candidate]:
-    """Those that a page itself leads to, whichever page of the list it is."""
+    """Those with a link or cursor in the page, which works on any page of the list."""
     return [*_links(page), *_cursors(page)]
 
 
 def guesses(page: AnsweredPage) -> list[Candidate]:
-    """The numbered strategies for which there are no signs, by the usual parameters."""
+    """The numbered strategies that nothing suggests, with the usual parameters."""
     names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
     found: list[Candidate] = []
     why = "a guess"
     for where in _places(page):
         numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
         offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
-        # page=1 before page=2: it tells from where pages count.
+        # page=1 before page=2: it shows where pages start counting.
         found += [*numbered[:2], *offsets, *numbered[2:]]
     return [candidate._replace(is_guess=True) for candidate in found]
 
@@ -93,7 +93,7 @@ def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
-    """Where the mark of the next page is the last record's: its id, or what it was sorted by."""
+    """The cursor may come from the last record: its id, or what it was sorted by."""
     signs = page.signs
     if page.request.body and find(page.records[-1], ("sort",)):
         yield from _made(page, Cursor("sort", "search_after", "record", "body"), "hits have a sort")
@@ -103,20 +103,20 @@ def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def search_by_post(page: AnsweredPage) -> bool:
-    """Whether the records look like the hits of a search that goes on by POST only."""
+    """Whether the records look like the hits of a search that continues only with POST."""
     is_sorted = bool(page.records) and find(page.records[-1], ("sort",)) is not None
     return is_sorted and not page.request.body
 
 
 def _in_body(page: AnsweredPage, name: str) -> str:
-    """Where a parameter goes in a query of GraphQL; itself elsewhere."""
+    """A parameter's place in a GraphQL query; the parameter itself elsewhere."""
     return f"variables.{name}" if b'"variables"' in page.request.body else name
 
 
 def _parameters(sign: Sign, count: int) -> list[str]:
-    """The parameters that go with a cursor's name: first those in the API's own way of writing.
+    """The parameters for a cursor of this name; those in the API's own spelling first.
 
-    A number that is that of the records so far is an offset, and no page's.
+    A number equal to the number of records so far is an offset, not a page.
     """
     own = sign.name.rpartition(".")[2]
     is_count, is_second = str(sign.value) == str(count), str(sign.value) == "2"
@@ -152,7 +152,7 @@ def _numbers(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def _named_in_request(page: AnsweredPage) -> Iterator[Candidate]:
-    """Where the URL or the body has the first page's number or offset."""
+    """The place in the URL or body of the first page's number or offset."""
     for made, names in ((_page_number, PAGE_PARAMETERS.names), (_offset, OFFSET_PARAMETERS.names)):
         for name in names:
             for where in _places(page):
@@ -178,7 +178,7 @@ def _given(page: AnsweredPage, name: str, where: Where) -> str | None:
 
 
 def _page_numbers(page: AnsweredPage, name: str, why: str, where: Where) -> Iterator[Candidate]:
-    """Pages that count from 0 or from 1: ``page=1`` is then the second one, or the first again."""
+    """Pages that count from 0 or from 1: ``page=1`` is either the second page or the first."""
     yield _page_number(page, name, 0, why, where)
     yield _page_number(page, name, 1, why, where)
 

@@ -1,17 +1,17 @@
-"""What may stand for the end of a list."""
+"""What counts as evidence for the end of a list."""
 
 from coinspider.http.pagination.protocol import AnsweredPage, Step
 
-# Sizes of a page are round; a list of 47 records that says nothing of more is rarely cut.
+# Page sizes are round numbers; a list of 47 records that mentions no more is rarely cut off.
 ROUND = 10
 
 
 def absent(page: AnsweredPage, what: str, is_trace: bool = False) -> Step:
-    """The step after a page that has nothing that leads on.
+    """The step after a page without anything that leads to the next.
 
-    That is the end where it led on before, where there is a trace of it (a null, an empty object of
-    links), or where the page says so by other means. On a first page it may as well be that the
-    list is paged in another way.
+    It is the end if earlier pages had it, if the page has an empty place for it (a null, an empty
+    object of links), or if the page says so in another way. On a first page, the list may also be
+    paged differently.
     """
     if page.request.number > 1:
         return Step(end=f"{what} was there before and is not now")
@@ -23,12 +23,12 @@ def absent(page: AnsweredPage, what: str, is_trace: bool = False) -> Step:
 
 
 def repeated(page: AnsweredPage, what: str) -> Step:
-    """The step after a page that leads to itself: the end, for an API that keeps its cursor."""
+    """The step after a page that leads to itself, which is how some APIs mark the end."""
     if page.request.number == 1 and page.records and not page.signs.says_end(len(page.records)):
         return Step(problem=f"{what} leads to the first page itself")
     return Step(end=f"{what} stays the same", overrules=True)
 
 
 def is_round(count: int) -> bool:
-    """Whether this number of records may be a page's size."""
+    """Whether this number of records may be a page size."""
     return count % ROUND == 0

@@ -1,4 +1,4 @@
-"""The names that documented APIs give to what they say of further pages, each with its source.
+"""The names that documented APIs use for links, cursors, flags and totals, each with its source.
 
 A name is compared without case, ``_``, ``-`` and ``$``; it is the end of a path, so ``next_cursor``
 also stands for ``response_metadata.next_cursor``. Where a cursor goes back, the parameters are
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Known(NamedTuple):
-    """Names of one meaning, the parameters that belong to them, and who uses them."""
+    """Names with the same meaning, the parameters that belong to them, and who uses them."""
 
     names: tuple[str, ...]
     parameters: tuple[str, ...]
@@ -39,7 +39,7 @@ LINKS = (
 # A list of links, each an object with its rel and its href, by any name.
 LINK_LIST = Known((), (), "https://docs.ogc.org/is/17-069r4/17-069r4.html#_response_6")
 
-# A mark of the next page, in the body, and where it goes.
+# A cursor in the body, and the parameter it is sent back as.
 CURSORS = (
     Known(("nextcursor",), ("cursor", "next_cursor", "after", "starting_after", "start_cursor"),
           "https://docs.slack.dev/apis/web-api/pagination/"),
@@ -85,7 +85,7 @@ CURSORS = (
     Known(("lastkey", "lastevaluatedkey"), ("lastKey", "ExclusiveStartKey", "start_key"),
           "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
 )  # fmt: skip
-# Those that may have other meanings: that one is empty says nothing.
+# Names that may also mean something else: an empty value proves nothing.
 WEAK_NAMES = ("next", "after", "offset", "cursor", "continuation")
 HEADER_CURSORS = (
     Known(("xmscontinuationtoken",), ("continuationToken",),
@@ -97,13 +97,13 @@ HEADER_CURSORS = (
     Known(("cbafter",), ("after",), "https://docs.cdp.coinbase.com/exchange/rest-api/pagination"),
 )  # fmt: skip
 
-# Objects of which each member is a parameter of the next page.
+# Objects whose members are the parameters of the next page.
 CURSOR_OBJECTS = (
     Known(("continue",), (), "https://www.mediawiki.org/wiki/API:Continue"),
     Known(("nextpageparams",), (), "https://docs.blockscout.com/devs/apis/rest"),
 )  # fmt: skip
 
-# True while there is more.
+# True as long as there is more.
 MORE_FLAGS = (
     Known(("hasmore",), (), "https://docs.stripe.com/api/pagination"),
     Known(("hasnext", "hasnextpage"), (), "https://relay.dev/graphql/connections.htm"),
@@ -122,13 +122,13 @@ LAST_FLAGS = (
     Known(("endofrecords",), (), "https://techdocs.gbif.org/en/openapi/"),
     Known(("endofstream",), (), "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"),
 )  # fmt: skip
-# The same, by names that may have other meanings: a link or a cursor beside them goes first.
+# The same, with names that may also mean something else: a link or cursor takes precedence.
 WEAK_LAST_FLAGS = (
     Known(("done",), (), "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm"),
     Known(("last",), (), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
 )  # fmt: skip
 
-# How many records there are in all.
+# The total number of records.
 TOTALS = (
     Known(("total", "totalcount", "count"), (), "https://www.django-rest-framework.org/api-guide/pagination/"),
     Known(("totalelements",), (), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Page.html"),
@@ -155,7 +155,7 @@ HEADER_TOTALS = (
     Known(("xpaginationtotalcount",), (), "https://www.yiiframework.com/doc/api/2.0/yii-rest-serializer"),
 )  # fmt: skip
 
-# How many pages there are in all.
+# The total number of pages.
 PAGE_COUNTS = (
     Known(("totalpages", "totalpage", "pages", "pagecount", "numpages"), (), "https://datahelpdesk.worldbank.org/knowledgebase/articles/898581"),
     Known(("maxpage",), (), "https://developers.silktide.com/Pagination-ec98030b70c54a7e88bd056212d832f7"),
@@ -170,7 +170,7 @@ HEADER_PAGE_COUNTS = (
     Known(("xpages",), (), "https://developers.eveonline.com/docs/services/esi/pagination/x-pages/"),
 )  # fmt: skip
 
-# Which page this is; the parameter has the same name, or one of these.
+# The number of this page; the parameter has the same name, or one of these.
 PAGE_ECHOES = (
     Known(("pagination.page",), ("page", "pagination[page]"), "https://docs.strapi.io/cms/api/rest/sort-pagination"),
     Known(("searchcriteria.currentpage",), ("searchCriteria[currentPage]",),
@@ -199,7 +199,7 @@ OFFSET_ECHOES = (
     Known(("from",), ("from",), "https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results"),
 )  # fmt: skip
 
-# Parameters for the second page that are tried where a page says nothing of them.
+# Parameters that are tried for the second page if the first doesn't mention any.
 PAGE_PARAMETERS = Known(
     ("page", "p", "pageNumber", "page_number", "_page", "page[number]", "pg", "pageNo"), (),
     "https://www.django-rest-framework.org/api-guide/pagination/",

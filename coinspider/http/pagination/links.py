@@ -1,4 +1,4 @@
-"""Lists whose pages have the URL of the next one."""
+"""Lists whose pages have the URL of the next page."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from coinspider.http.pagination.protocol import AnsweredPage, Step
 from coinspider.http.pagination.request import PageRequest
 from coinspider.records.json_path import find, find_value, parse_path
 
-# One link of the header: its URL, then parameters, some of them in quotes that may hold anything.
+# One link of the header: its URL, then parameters, some in quotes that may contain anything.
 _PARAMETER = r""";\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",;]*)))?\s*"""
 _LINK = rf"\s*<([^>]*)>\s*((?:{_PARAMETER})*)"
 
@@ -19,7 +19,7 @@ _LINK = rf"\s*<([^>]*)>\s*((?:{_PARAMETER})*)"
 class NextLink:
     """The URL of the next page at ``path`` in the body; missing, null or empty at the end.
 
-    Where a list of links is there, each an object, it is that whose ``rel`` is ``next``.
+    If there is a list of link objects, it is the one whose ``rel`` is ``next``.
     """
 
     path: str = "next"
@@ -69,9 +69,9 @@ def linked(links: list[Any], relation: str = "next") -> str | None:
 
 
 def parse_links(header: str) -> dict[str, str]:
-    """The URLs of a ``Link`` header by their relations; the first one where there are several.
+    """The URLs of a ``Link`` header by relation; the first if there are several.
 
-    A link to a page without results is none: https://docs.sentry.io/api/pagination/.
+    A link to a page without results does not count: https://docs.sentry.io/api/pagination/.
     """
     links: dict[str, str] = {}
     for url, parameters, *_ in re.findall(_LINK, header):

@@ -1,4 +1,4 @@
-"""Lists whose pages, or whose records, are counted."""
+"""Lists with page numbers or record offsets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,8 +14,7 @@ class PageNumber:
     """``page=1``, ``page=2``, ... until a page is empty, or ``last`` pages have been read.
 
     A short page is not the end: CoinGecko sends them in the middle. The pages count from
-    ``first_page``; with a ``limit`` each is asked for with that many records, as
-    ``limit_parameter``.
+    ``first_page``; a ``limit`` asks for that many records per page, as ``limit_parameter``.
     """
 
     takes_errors: ClassVar[bool] = True
@@ -56,8 +55,8 @@ class PageNumber:
 class Offset:
     """``offset=0``, ``offset=100``, ... with a ``limit`` of records a page, until one is empty.
 
-    A server that sends fewer than ``limit`` has a limit of its own: the offset then moves by what
-    came. With a ``limit`` of 0 none is asked for. Some APIs count from 1 (``first_record``).
+    If the server sends fewer than ``limit``, the offset moves by the number that came. With a
+    ``limit`` of 0, no limit is sent. Some APIs count from 1 (``first_record``).
     """
 
     takes_errors: ClassVar[bool] = True
@@ -80,7 +79,7 @@ class Offset:
     def _after(self, page: AnsweredPage) -> Iterator[PageRequest]:
         number, count = page.request.number, len(page.records)
         start, look_ahead = int(page.request.place), page.look_ahead
-        # Only if pages are as long as was asked for are the places of later ones known.
+        # The offsets of later pages are known only if pages are as long as requested.
         if look_ahead == IN_SEQUENCE or (number == look_ahead.start and count != self.limit):
             request = replace(page.request, look_ahead=IN_SEQUENCE)
             yield self._at(request, start + count, number + 1)

@@ -1,4 +1,4 @@
-"""What a pagination strategy is given, and what it has to say."""
+"""The interface of pagination strategies: what they are given, and what they return."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ class AnsweredPage:
     records: Sequence[Raw]
     look_ahead: LookAhead = IN_SEQUENCE
     error: str | None = None
-    """What the API says in an error (a status of 400 and more), for a strategy that takes them."""
+    """The API's error message (status 400 and above), for strategies that take errors."""
 
     @cached_property
     def signs(self) -> Signs:
-        """What the page itself says of other pages, by the names that APIs use for it."""
+        """What the page itself says about other pages, under the names that APIs use."""
         cut = self.request.cut
         return Signs(self.headers, self.body, cut.path if cut else None, self.request.names)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a strategy makes of a page: where to go on, or why not.
+    """What a strategy concludes from a page: where to continue, or why not.
 
-    Either ``requests`` for further pages; or ``end``, the evidence of the list's end in words; or
-    the ``problem``: why neither can be told. With none of them, other requests under way go on.
+    Either ``requests`` for more pages; or ``end``, the evidence for the list's end in words; or the
+    ``problem`` that prevents a decision. Without any of them, pending requests continue.
     """
 
     requests: tuple[PageRequest, ...] = ()
     end: str | None = None
     problem: str | None = None
     is_repeat: bool = False
-    """Whether the page was asked for to try something out, and its records are known already."""
+    """Whether the page was requested only to try something, and its records are already known."""
     overrules: bool = False
-    """Whether the end holds although the page seems to lead on."""
+    """Whether this is the end even though the page seems to lead on."""
     is_final: bool = False
-    """Whether the rest of the list is not wanted."""
+    """Whether the rest of the list is deliberately left out."""
     strategy: Pagination | None = None
-    """What the list is paged by, as far as is found out; with a ``note`` it is certain."""
+    """How the list is paged, as far as is known; with a ``note`` it is certain."""
     note: str | None = None
-    """What the crawl has found out, for the log."""
+    """What was found out, for the log."""
 
 
 @runtime_checkable
 class Pagination(Protocol):
-    """A strategy: which pages follow a page, and how the end is known.
+    """A strategy: which pages follow a page, and how the end is recognised.
 
-    It is a frozen value and keeps nothing: what it must remember from one page to the next travels
-    in the :class:`PageRequest`. Retries, several pages at once and a stop in the middle then cost
-    nothing. One of your own needs these two methods. With ``takes_errors = True`` it is also asked
-    about a second or later page that answers with an error, as pages past the end do.
+    It is a frozen value without state: what it must remember from one page to the next is in the
+    :class:`PageRequest`, so retries, concurrent pages and interruptions need no special care. Your
+    own strategy needs these two methods. With ``takes_errors = True`` it also gets error responses
+    from the second page on, which is how some APIs answer past the end.
     """
 
     def first(self, request: PageRequest) -> PageRequest:
-        """The request for the first page, made of the one for the list."""
+        """The request for the first page, made from the one for the list."""
 
     def following(self, page: AnsweredPage) -> Step:
-        """Where to go on after ``page``.
+        """Where to continue after ``page``.
 
-        Of the first page it must not say ``end`` unless that page tells: a list that is silently
-        short is worse than a crawl that fails.
+        It must not return ``end`` for the first page unless that page says so: a list that is
+        silently incomplete is worse than a failed crawl.
         """

@@ -1,4 +1,4 @@
-"""All strategies by name, and what each can be told: what ``next`` and the documents read."""
+"""All strategies by name, with their arguments; used by ``next`` and the documentation."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -30,17 +30,17 @@ STRATEGIES: dict[str, type[Any]] = {
 
 
 def strategy_arguments(name: str) -> dict[str, Any]:
-    """The defaults of what ``-a NAME=VALUE`` may say of a strategy."""
+    """The defaults of a strategy's arguments."""
     return {field.name: field.default for field in fields(STRATEGIES[name])}
 
 
 def make_strategy(name: str, given: Mapping[str, Any]) -> Pagination:
-    """The strategy of this name with these arguments, texts as well as values.
+    """The strategy of this name with these arguments, given as texts or values.
 
     Raises :exc:`ConfigurationError`, one line that names what is allowed.
     """
     strategy = STRATEGIES[name]
-    # Whether pages count from 0 or from 1 is found out where it is not said.
+    # Unless it is given, whether pages count from 0 or 1 is found out.
     find_first = strategy is PageNumber and "first_page" not in given
     hints = get_type_hints(strategy)
     allowed = strategy_arguments(name)

@@ -1,4 +1,4 @@
-"""The request for a page, as a value: whatever a strategy must remember travels in it."""
+"""The request for a page, as a value that holds everything a strategy must remember."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Where = Literal["query", "body", "header"]
 
 @dataclass(frozen=True)
 class SignNames:
-    """Where a page says how much there is, where it is not to be found by the usual names.
+    """Where a page says how much there is, if not under the usual names.
 
     Each is a path in the body or the name of a header: of the ``total`` of all records (``none``
     where there is no such thing), of a flag that is true while there is ``more``, and of one that
@@ -34,7 +34,7 @@ class SignNames:
 
 @dataclass(frozen=True)
 class PageRequest:
-    """What is asked for: a URL, by a method, with headers and, for ``POST``, a JSON body."""
+    """The URL, the method, the headers and, for ``POST``, the JSON body."""
 
     url: str
     method: str = "GET"
@@ -45,12 +45,12 @@ class PageRequest:
     place: str = ""
     """Where the page begins, in the strategy's own words: a cursor, an offset."""
     look_ahead: LookAhead | None = None
-    """How many pages are requested at once, once that is decided."""
+    """How many pages are requested at once, after that is decided."""
     names: SignNames = SignNames()
     strategy: Pagination | None = None
-    """Set where the crawl has found out by itself how this list is paged."""
+    """Whether the crawl itself found out how this list is paged."""
     cut: Cut | None = None
-    """Set where the crawl has found out by itself where the records are."""
+    """Whether the crawl itself found out where the records are."""
 
     def with_parameter(self, name: str, value: Any, where: Where = "query") -> PageRequest:
         """The same with one parameter set; in the body ``variables.after`` is a path."""
@@ -62,7 +62,7 @@ class PageRequest:
         return replace(self, url=add_or_replace_parameter(self.url, name, _text(value)))
 
     def parameter(self, name: str) -> str | None:
-        """What the query has for a parameter."""
+        """The value of a query parameter."""
         value = url_query_parameter(self.url, name)
         return value if value is None else str(value)
 

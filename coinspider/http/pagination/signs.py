@@ -1,4 +1,4 @@
-"""What a page itself says of other pages, by the names that APIs use for it."""
+"""What a page itself says about other pages, under the names that APIs use."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _SCALAR_MAX = 10_000  # bytes: no cursor is longer
 
 
 class Sign(NamedTuple):
-    """A value of the page: its name as one would write it, itself, what its name is known for."""
+    """A value of the page: its name as written, the value, and what the name is known for."""
 
     name: str
     value: Any
@@ -30,7 +30,7 @@ class Sign(NamedTuple):
 
 
 class Signs:
-    """Each sign is looked for when it is asked for, and once."""
+    """Each sign is looked up on demand, and only once."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Signs:
         return [(path_text(p), _plain(p), _value(t)) for p, t in found if len(t) <= _SCALAR_MAX]
 
     def _in_front(self) -> Iterator[tuple[Path, Raw]]:
-        """A list of two, the first of which is about the second: the World Bank's."""
+        """A list of two elements, where the first describes the second: the World Bank's."""
         if self.skip == (1,):
             for path, text in leaves(msgspec.json.decode(self.body, type=list[Raw])[0]):
                 yield (0, *path), text
@@ -60,7 +60,7 @@ class Signs:
         return next(self._links(_is_url), None) or self._linked()
 
     def _linked(self) -> Sign | None:
-        """The place of a list of links, of which one leads on."""
+        """The place of a list of links, one of which leads to the next page."""
         from coinspider.http.pagination.links import linked
 
         for name, _, value in self.scalars:
@@ -70,7 +70,7 @@ class Signs:
 
     @cached_property
     def no_link(self) -> str | None:
-        """That the place for the next page's URL is empty."""
+        """Says that the place for the next page's URL is empty."""
         empty = next(self._links(lambda value: value in (None, "", False)), None)
         return f"{empty.name} is empty" if empty and not self.link and not self.cursor else None
 
@@ -79,7 +79,7 @@ class Signs:
 
     @cached_property
     def cursor(self) -> Sign | None:
-        """The mark of the next page, in the body."""
+        """The cursor in the body."""
         for sign in self._named(known_names.CURSORS):
             is_echo = sign.known.names == ("offset",) and _is_int(sign.value)
             if _is_cursor(sign.value) and not is_echo:
@@ -88,7 +88,7 @@ class Signs:
 
     @cached_property
     def cursor_object(self) -> Sign | None:
-        """The object whose members are the next page's parameters."""
+        """The object whose members are the parameters of the next page."""
         for name, plain, value in self.scalars:
             for known in known_names.CURSOR_OBJECTS:
                 around, _, _ = plain.rpartition(".")
@@ -148,7 +148,7 @@ class Signs:
 
     @cached_property
     def totals(self) -> list[Sign]:
-        """How many records there are in all."""
+        """The total number of records."""
         if self.names.total:
             told = self._told(self.names.total)
             return [told._replace(value=int(told.value))] if _is_int(told.value) else []
@@ -159,17 +159,17 @@ class Signs:
 
     @cached_property
     def pages(self) -> Sign | None:
-        """How many pages there are in all."""
+        """The total number of pages."""
         return self._number(known_names.PAGE_COUNTS, known_names.HEADER_PAGE_COUNTS)
 
     @cached_property
     def page(self) -> Sign | None:
-        """Which page this is."""
+        """The number of this page."""
         return self._number(known_names.PAGE_ECHOES, known_names.HEADER_PAGE_ECHOES)
 
     @cached_property
     def offset(self) -> Sign | None:
-        """Where this page begins."""
+        """The offset of this page."""
         return self._number(known_names.OFFSET_ECHOES, ())
 
     @cached_property
@@ -191,7 +191,7 @@ class Signs:
             return f"{self.pages.name} says {self.pages.value} pages"
         if self.no_cursor and not self._counts_more(count):
             return self.no_cursor
-        # A count may be that of this page, and a round one that of any page.
+        # A count may be that of this page, and a round one may be the page size.
         whole = [sign for sign in self.totals if sign.name.lower() not in ("count", "size")]
         if count % 10 and whole and all(sign.value == count for sign in whole):
             return f"{whole[0].name} says {count} records"

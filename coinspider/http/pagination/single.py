@@ -8,7 +8,7 @@ from coinspider.http.pagination.request import PageRequest
 
 @dataclass(frozen=True)
 class SinglePage:
-    """All records on one page; a page that says that there is more fails the crawl all the same."""
+    """All records on one page; if the page says that there is more, the crawl fails."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
