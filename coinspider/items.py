@@ -1,6 +1,6 @@
 """The items: each field once, with its type, its JSON key and its part in the primary key.
 
-Coercion, table, upsert and feeds derive from what stands here.
+Coercion, table, upsert and feeds are derived from these classes.
 """
 
 from typing import ClassVar
@@ -12,7 +12,7 @@ from coinspider.records.table_item import Key, NoColumn, TableItem, TrackedAmoun
 
 
 class FullCoin(TableItem, kw_only=True):
-    """A coin's market data in one currency, as CoinGecko's ``/coins/markets`` tells it."""
+    """A coin's market data in one currency, from CoinGecko's ``/coins/markets``."""
 
     table: ClassVar[str] = "full_coin"
     history_table: ClassVar[str | None] = "coin_history"
@@ -55,7 +55,7 @@ class FullCoin(TableItem, kw_only=True):
 
 
 class Asset(TableItem, kw_only=True, rename="camel"):
-    """A coin as CoinCap's ``/v2/assets`` tells it; its numbers come as strings."""
+    """A coin from CoinCap's ``/v2/assets``; its numbers come as strings."""
 
     table: ClassVar[str] = "asset"
     noun: ClassVar[str] = "asset"

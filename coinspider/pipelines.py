@@ -1,4 +1,4 @@
-"""From records to rows: coerce each, upsert them in batches."""
+"""From records to rows: coerces each, and upserts them in batches."""
 
 import asyncio
 import logging
@@ -27,19 +27,19 @@ from coinspider.store.session import CrawlSession
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import visible
 
-# How many different ones are shown at the end of a crawl.
+# How many different reasons are shown at the end of a crawl.
 REASONS_MAX = 3
-REJECTED_MIN = 1000  # fewer may be all that are bad
+REJECTED_MIN = 1000  # fewer may be the only bad ones
 TEXT_SHOWN = 100  # bytes
 logger = logging.getLogger(__name__)
 
 
 class CoercePipeline:
-    """Makes a typed item of each :class:`Record`; one that can't be is dropped with its reason.
+    """Turns each :class:`Record` into a typed item; drops those that can't be, with the reason.
 
-    More than ``REJECTED_SHARE_MAX`` of them fail the crawl: at its end, or as soon as a thousand
-    are. A field that may be null
-    costs only its column, unless ``COERCION_STRICT_ENABLED``.
+    If more than ``REJECTED_SHARE_MAX`` of the records are dropped, the crawl fails: at its end, or
+    as soon as a thousand are. A bad value costs only its column if that may be null, unless
+    ``COERCION_STRICT_ENABLED``.
     """
 
     def __init__(self, crawler: Crawler):
@@ -71,7 +71,7 @@ class CoercePipeline:
         return coerced
 
     def _judge(self) -> None:
-        """End a crawl that is not going to be good, before it has read all that is bad."""
+        """End a crawl that is going to fail, before it reads all the bad records."""
         rejected = self.stats.get_value(REJECTED_STAT)
         most = self.share_max * self.stats.get_value(RECORD_STAT, 0)
         if rejected > max(most, REJECTED_MIN) and not self.state.failure:
@@ -129,12 +129,12 @@ class SincePipeline:
 class PostgresPipeline:
     """Upserts items into PostgreSQL, ``POSTGRES_BATCH_SIZE`` rows at a time.
 
-    While one batch is being written the next one fills; when that is full before the first is
-    done, the crawl waits. Rejected records go into ``rejected_record``. What a crawl of all coins
-    did not see is marked as delisted, unless that is more than ``DELISTED_SHARE_MAX`` of them.
+    While one batch is being written, the next one fills; if it fills first, the crawl waits.
+    Rejected records go into ``rejected_record``. Coins that a crawl of all coins did not see are
+    marked as delisted, unless they are more than ``DELISTED_SHARE_MAX`` of all.
 
     A pipeline before it may change an item, put another :class:`TableItem` in its place, or drop
-    it. Anything else can't be stored: the crawl then fails, for its records don't add up.
+    it. Anything else can't be stored: the crawl then fails, because its records don't add up.
     """
 
     stores = True
@@ -142,7 +142,7 @@ class PostgresPipeline:
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
-        # A spider of another kind, as of scrapy shell or fetch, has nothing for the tables.
+        # Other spiders, such as those of scrapy shell or fetch, have nothing for the tables.
         if not settings.getbool("POSTGRES_ENABLED") or not isinstance(
             crawler.spider, PaginatedSpider
         ):
@@ -162,7 +162,7 @@ class PostgresPipeline:
         pipeline = cls(crawler)
         pipeline.missing = MissingRecords(crawler, pipeline.writer)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
-        # Only then does every other component have come to its end, as the feeds.
+        # Only then have all other components finished, such as the feeds.
         crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
         return pipeline
 
@@ -173,7 +173,7 @@ class PostgresPipeline:
         self._share_limit(spider)
 
     def _share_limit(self, spider: PaginatedSpider) -> None:
-        """From now on the crawl's calls count with those of all crawls of the same key."""
+        """From now on count the crawl's calls together with those of all crawls of the key."""
         limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
         if limiter:
             self.limit = SharedLimit(self.writer.session, spider.account, limiter.told)

@@ -1,1 +1,1 @@
-"""One crawl: the spider it runs on, its arguments, its progress and its end."""
+"""One crawl: the base of its spider, its arguments, its progress and its end."""

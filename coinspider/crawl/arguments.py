@@ -25,7 +25,7 @@ def parse_arguments(declaration: type[ArgumentsT], given: dict[str, Any]) -> Arg
 
 
 def parse_pairs(name: str, text: str) -> dict[str, str]:
-    """``NAME=VALUE,NAME=VALUE``, or a JSON object where a value has a comma in it."""
+    """``NAME=VALUE,NAME=VALUE``, or a JSON object if a value contains a comma."""
     if text.lstrip().startswith("{"):
         try:
             return msgspec.json.decode(text, type=dict[str, str], strict=False)
@@ -49,7 +49,7 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
 
 
 def _description(hint: Any) -> str:
-    """What the ``Meta`` of ``Annotated[...]``, or of ``Annotated[...] | None``, says."""
+    """The description in the ``Meta`` of ``Annotated[...]`` or ``Annotated[...] | None``."""
     for declared in (hint, *get_args(hint)):
         for meta in getattr(declared, "__metadata__", ()):
             if isinstance(meta, Meta) and meta.description:
@@ -58,7 +58,7 @@ def _description(hint: Any) -> str:
 
 
 def share_setting(settings: BaseSettings, name: str) -> float:
-    """A setting that is a share, from 0 to 1; else :exc:`ConfigurationError`."""
+    """A setting that is a share from 0 to 1. Raises :exc:`ConfigurationError`."""
     share = settings.getfloat(name)
     if not 0 <= share <= 1:
         raise ConfigurationError(f"{name} must be a share from 0 to 1")

@@ -1,4 +1,4 @@
-"""Whether the end that a crawl has come to is believed."""
+"""Decides whether to believe that a list has ended."""
 
 import re
 from typing import NamedTuple
@@ -12,8 +12,9 @@ _PAST_THE_END = re.compile(r"page|offset|skip|range|past|beyond|exceed|too (larg
 
 
 class Doubt(NamedTuple):
-    """Why the end is not believed; what to request again, once or as often as a page that fails,
-    before that counts."""
+    """Why the end is not believed, and what to request again first: once, or as often as a failed
+    page.
+    """
 
     reason: str
     request: Request | None = None
@@ -24,7 +25,7 @@ class Doubt(NamedTuple):
 def doubt(
     log: PageLog, known_pages: int | None, may_be_empty: bool = False, told: str | None = None
 ) -> Doubt | None:
-    """What speaks against the end; ``None`` if it is well seen.
+    """The doubt about the end; ``None`` if there is none.
 
     ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is what
     tells that all came.
@@ -53,9 +54,9 @@ def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
 
 
 def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt | None:
-    """An empty page is requested once more; as often as one that fails, where more is known.
+    """An empty page is requested once more, or as often as a failed page if there must be more.
 
-    So is an error that says that there is no such page: others say it of a page that there is.
+    So is an error that says there is no such page: some APIs say so of existing pages.
     """
     if not (end.is_empty and end.is_numbered) or end.is_told:
         return None
@@ -73,6 +74,6 @@ def _doubt_of_key(log: PageLog) -> Doubt | None:
 
 
 def _is_past_the_end(end: End, log: PageLog) -> bool:
-    """Whether an error stands for the end: it says so, or the page before it was not full."""
+    """Whether an error means the end: it says so, or the page before it was not full."""
     short = log.counts.get(log.last, 0) < max(log.counts.values(), default=0)
     return short or bool(_PAST_THE_END.search(end.evidence.partition(" answers ")[2]))

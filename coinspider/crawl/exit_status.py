@@ -19,7 +19,7 @@ EXIT_STATUS = {
     "exhausted": 4,
     "interrupted": 130,
 }
-# What becomes of the records on the pages, each with its column of the table crawl.
+# The possible outcomes of a record, each with its column of the table crawl.
 SUM = {
     "new": "inserted_count",
     "changed": "updated_count",
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(crawler: Crawler) -> Outcome:
-    """A crawl is good only if nothing went wrong and the end of the pages was seen."""
+    """A crawl is complete only if nothing went wrong and the end of the list was seen."""
     stats, state = crawler.stats, crawl_state(crawler)
     done = _done(stats)
     reason = stats.get_value("finish_reason", "it was killed")
@@ -65,7 +65,7 @@ def _remarks(state: CrawlState) -> str:
 
 
 def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
-    """How the crawl ended before its time, if it did."""
+    """How the crawl ended early, if it did."""
     if state.skipped:
         return Outcome("skipped", state.skipped)
     if state.exhausted:
@@ -78,7 +78,7 @@ def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
 
 
 def _outcome_of_other(crawler: Crawler) -> Outcome:
-    """How a spider ended that walks no list of pages, and so may end where it wants."""
+    """How a spider ended that reads no list of pages, and so may end anywhere."""
     get = crawler.stats.get_value
     reason, done = get("finish_reason"), counted(get("item_scraped_count", 0), "item")
     if reason != "finished":
@@ -89,7 +89,7 @@ def _outcome_of_other(crawler: Crawler) -> Outcome:
 
 
 def _problem(crawler: Crawler) -> str | None:
-    """What Scrapy logs, but neither ends the crawl for nor tells in its exit status."""
+    """What Scrapy logs without ending the crawl or changing its exit status."""
     get = crawler.stats.get_value
     handled = get("item_scraped_count", 0) + get("item_dropped_count", 0)
     if lost := get(RECORD_STAT, 0) - handled:
@@ -107,7 +107,7 @@ def _problem(crawler: Crawler) -> str | None:
 
 
 def _shortage(crawler: Crawler) -> str | None:
-    """Where too many known records came only when they were asked for by their keys."""
+    """A problem, if too many known records came only when they were requested by their keys."""
     get, share_max = crawler.stats.get_value, crawler.settings.getfloat("DELISTED_SHARE_MAX")
     found = get(FOUND_STAT, 0)
     if found <= get(RECORD_STAT, 0) * share_max:
@@ -116,7 +116,7 @@ def _shortage(crawler: Crawler) -> str | None:
 
 
 def _difference(crawler: Crawler) -> str | None:
-    """Where the records on the pages are not the sum of what became of them."""
+    """A problem, if the outcomes don't add up to the number of records on the pages."""
     figure = figures(crawler.stats)
     parts = {word: figure[column] for word, column in SUM.items()}
     missing = figure["record_count"] - sum(parts.values())

@@ -1,4 +1,4 @@
-"""How a crawl fails: with one plain line that says why, and a status that says that it did."""
+"""Makes a crawl fail with one plain line that says why."""
 
 import logging
 
@@ -13,9 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def note_failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
-    """Log and keep why the crawl fails; return the exception that ends it, for the caller to raise.
+    """Log and record why the crawl fails; return the exception that ends it, for the caller to
+    raise.
 
-    The first failure is the one that is shown at the end: later ones often follow from it.
+    The first failure is shown at the end, because later ones often follow from it.
     """
     message = visible(message)
     logger.error(message, extra={"spider": crawler.spider})
@@ -25,7 +26,7 @@ def note_failure(crawler: Crawler, reason: str, message: str) -> CloseSpider:
 
 
 def note_exhausted(crawler: Crawler, message: str) -> CloseSpider:
-    """Log and keep that the month's calls are used up; return the exception that ends the crawl."""
+    """Log and record that the month's calls are used up; return the exception that says so."""
     state = crawl_state(crawler)
     if not state.exhausted:
         logger.error(message, extra={"spider": crawler.spider})
@@ -34,18 +35,18 @@ def note_exhausted(crawler: Crawler, message: str) -> CloseSpider:
 
 
 def note_skip(crawler: Crawler, message: str) -> CloseSpider:
-    """Log and keep why the crawl does not begin; return the exception that ends it."""
+    """Log and record why the crawl does not begin; return the exception that ends it."""
     logger.warning(message, extra={"spider": crawler.spider})
     crawl_state(crawler).skipped = message
     return CloseSpider("skipped")
 
 
 def fail_crawl(crawler: Crawler, reason: str, message: str) -> None:
-    """Log and keep why the crawl fails, and end it.
+    """Log and record why the crawl fails, and end it.
 
     For code whose ``CloseSpider`` Scrapy would ignore, as that of ``process_item``.
     """
     note_failure(crawler, reason, message)
     if crawler.engine.spider is not None:
-        # Awaited here it would wait for the very item that is being processed.
+        # Awaiting it here would wait for the very item that is being processed.
         deferred_from_coro(crawler.engine.close_spider_async(reason=reason))

@@ -21,7 +21,7 @@ DECLARED_KEY = {AMOUNT: "IntegerKey", INTEGER: "IntegerKey", TEXT: "Key"}
 
 
 class Inspection(PaginatedSpider):
-    """A spider that keeps what it finds out instead of the records."""
+    """A spider that keeps its findings instead of the records."""
 
     page: AnsweredPage | None = None
     step: Step | None = None
@@ -40,7 +40,7 @@ class Inspection(PaginatedSpider):
 
     @property
     def found(self) -> Pagination | None:
-        """The strategy that has brought a second page, or that the first page suggests."""
+        """The strategy that brought a second page, or that the first page suggests."""
         if self.page is None or self.step is None:
             return None
         return self.step.strategy
@@ -131,7 +131,7 @@ class Inspection(PaginatedSpider):
 
 
 def _constructor(strategy: Any) -> str:
-    """The call that makes a strategy, without what is the default."""
+    """The call that makes a strategy, without default arguments."""
     given = [
         f"{f.name}={getattr(strategy, f.name)!r}"
         for f in fields(strategy)

@@ -1,4 +1,4 @@
-"""The records of a page through the item pipelines, at a third of what Scrapy takes for it."""
+"""Sends the records of a page through the item pipelines, in a third of the time Scrapy takes."""
 
 import asyncio
 import logging
@@ -31,18 +31,18 @@ logger = logging.getLogger(__name__)
 TURN = 50
 # None is what a pipeline without a return gives.
 _NONE_LEFT = object()
-# A crawl that is to end does so with its page, unless more records than these are left of it.
+# A crawl that is told to end finishes its page, unless more records than this are left.
 LEFT_MAX = 1000
 
 
 class PageMiddleware:
     """A spider middleware that takes each record of a :class:`Page` through the item pipelines.
 
-    As Scrapy does it: the pipelines see one item at a time, drop it or fail, and the signals, the
-    log lines and the stats are Scrapy's. But there is no task, no queue and no chain of generators
-    per item, and no signal that nobody but the stats listens to. A slow pipeline holds up the page
-    and so, in the end, the crawl. Before the pipelines it notes whose records the page holds: what
-    they do with them does not change what the API has.
+    As in Scrapy, the pipelines see one item at a time and may drop it or fail, and the signals, log
+    lines and stats are Scrapy's. But there is no task, queue or chain of generators per item, and
+    no signal that only the stats listen to. A slow pipeline slows down the page and so the crawl.
+    The keys of the page's records are noted before the pipelines run, because nothing they do
+    changes what the API has.
     """
 
     def __init__(self, crawler: Crawler):
@@ -58,12 +58,12 @@ class PageMiddleware:
 
     @cached_property
     def preparing(self) -> list[Callable[[list[Record]], None]]:
-        """What a pipeline does with records of a page before each of them comes to it alone."""
+        """What a pipeline does with the records of a page before it gets them one by one."""
         return [owner.prepare_records for owner in self.owners if hasattr(owner, "prepare_records")]
 
     @cached_property
     def storing(self) -> int:
-        """The place of the pipeline that stores: what one behind it drops is stored already."""
+        """The position of the pipeline that stores; what a later one drops is already stored."""
         stores = (n for n, owner in enumerate(self.owners) if getattr(owner, "stores", False))
         return next(stores, len(self.owners))
 
@@ -117,7 +117,7 @@ class PageMiddleware:
         return records
 
     async def _process_record(self, record: Record, response: Response) -> Any:
-        """What the last pipeline returns; ``_NONE_LEFT`` where one has dropped it or failed."""
+        """What the last pipeline returns; ``_NONE_LEFT`` if one has dropped the item or failed."""
         item: Any = record
         place = 0
         try:

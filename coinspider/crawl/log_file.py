@@ -1,4 +1,4 @@
-"""The log file: checked before the crawl, and no reason to end it when the disk is full."""
+"""The log file: checked before the crawl, and allowed to fail later when the disk is full."""
 
 import logging
 import sys
@@ -48,7 +48,7 @@ def _make_file_in(folder: Path) -> None:
 
 
 def survive_full_disk() -> None:
-    """Let a log that can no longer be written be one line on stderr; the crawl goes on."""
+    """If the log can no longer be written, say so in one line on stderr and go on."""
     handler = get_scrapy_root_handler()
     if not isinstance(handler, logging.FileHandler):
         return

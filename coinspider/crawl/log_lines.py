@@ -1,4 +1,4 @@
-"""What Scrapy logs of each item, and of the stats at the end."""
+"""What Scrapy logs about each item, and about the stats at the end."""
 
 import logging
 import pprint
@@ -21,7 +21,7 @@ from coinspider.text import visible, without_password
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
 _NUMBER = r"\d+"
-# All that a terminal acts on, except for the line's own breaks
+# Everything that a terminal acts on, except line breaks
 _ACTING = r"[^\n\t\x20-\x7e\xa0-\u200d\u2010-\u2027\u2030-\ud7ff\ue000-\U0010ffff]"
 
 
@@ -47,7 +47,7 @@ class StatsLog:
 
 
 class PageLogFormatter(LogFormatter):
-    """No line for an item that went well, and a short one for the first set aside for a reason.
+    """No line for a stored item, and a short one for the first item rejected for each reason.
 
     Scrapy makes a log record of each item even if its level is not logged: without it a crawl
     takes a quarter less time.
@@ -96,14 +96,14 @@ class PageLogFormatter(LogFormatter):
     def download_error(
         self, failure: Failure, request: Request, spider: Spider, errmsg: str | None = None
     ) -> LogFormatterResult:
-        """What fails the crawl has its own line; Scrapy's has a traceback of other libraries."""
+        """What fails the crawl has its own line; Scrapy's would have a traceback."""
         result = super().download_error(failure, request, spider, errmsg)
         if isinstance(spider, PageFailures):
             result["level"] = logging.DEBUG
         return result
 
     def _is_new(self, reason: str) -> bool:
-        """Whether it is the first for its reason, wherever in a record that is."""
+        """Whether it is the first with this reason, wherever in the record."""
         kind = re.sub(_NUMBER, "N", visible(reason))[:200]
         if kind not in self.reasons and len(self.reasons) >= REASONS_MAX:
             kind = "others"
@@ -118,7 +118,7 @@ def escape_lines() -> None:
 
 
 def escape_line(record: logging.LogRecord) -> bool:
-    """Escape what a log's line would make a terminal do, and take out the passwords of its URLs.
+    """Escape control characters in a log line, and remove the passwords from its URLs.
 
     Any library may log foreign text, and Scrapy logs where a feed goes.
     """

@@ -1,4 +1,4 @@
-"""Asking an API for records by their keys, to know whether it has them at all."""
+"""Asks an API for records by their keys, to learn whether it has them at all."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,23 +15,23 @@ from coinspider.records.keys import Key
 from coinspider.records.record import Page
 from coinspider.stats import LOOKUP_STAT
 
-# Records that are there for certain are asked for with each call, one of them before and one after
-# the others: an answer without them is none, or was cut.
+# Each call also asks for records that certainly exist, one before and one after the others: a
+# response without them is wrong or cut off.
 WITNESSES = 3
 
 
 class LookupSpider(Places):
     """A spider whose API may be asked for a list of keys.
 
-    Where it may, the spider sets :attr:`lookup_size` and has :meth:`lookup_url`.
+    Such a spider sets :attr:`lookup_size` and has :meth:`lookup_url`.
     """
 
     lookup_size = 0
-    """How many keys one call may name; 0 if the API can't be asked so."""
+    """How many keys one call may name; 0 if the API has no such call."""
     records: str
 
     def lookup_url(self, keys: Sequence[Key]) -> str:
-        """The URL that answers those of these records that there are, all on one page."""
+        """The URL of one page with all of these records that exist."""
         raise NotImplementedError
 
     def can_look_up(self, key: Key) -> bool:
@@ -55,7 +55,7 @@ class LookupSpider(Places):
     def looked_up(
         self, response: Response, keys: Sequence[Key], witnesses: Sequence[Key]
     ) -> Iterator[Request | Page]:
-        """Store what came; what did not come is not there, where the answer is to be believed."""
+        """Store what came. What did not come does not exist, if the response can be trusted."""
         assert response.request
         try:
             page = read_page(response, PageRequest(response.url, cut=parse_cut(self.records)))
@@ -80,7 +80,7 @@ class LookupSpider(Places):
         yield from self.unseen_records(page, found, found=True)
 
     def _answered_others(self, request: Request, keys: Sequence[Key]) -> Iterator[Request]:
-        """Once it may be a page from a cache; twice the API does not know such a list of keys."""
+        """Once, this may be a page from a cache; twice, the API ignores lists of keys."""
         reason = "it has records that were not asked for"
         if not request.meta.get("answered_others"):
             again = self._with_other_witnesses(request, keys, reason)
@@ -92,7 +92,7 @@ class LookupSpider(Places):
         yield from self.place_requests(keys)
 
     def _with_other_witnesses(self, request: Request, keys: Sequence[Key], reason: str) -> Request:
-        """The call once more: those that it was to have may be gone since."""
+        """Repeat the call: the records that it should have had may be gone by now."""
         again = self.retry_or_fail(request, reason)
         other = self.lookup_request(keys, again.meta["retry_times"])
         return again.replace(url=other.url, cb_kwargs=other.cb_kwargs)

@@ -1,4 +1,4 @@
-"""What becomes of a page that did not come: another try, another place, or the crawl's failure."""
+"""What to do if a page did not come: retry, follow a redirect, or fail the crawl."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -66,7 +66,7 @@ class PageFailures(Spider):
         return self.refused(request, error.response)
 
     def refused(self, request: Request, response: Response) -> Iterable[Any]:
-        """A page past the end, where the strategy takes it for one; or the crawl's failure."""
+        """A page past the end, if the strategy accepts it as one; else the crawl fails."""
         status, explanation = f"HTTP status {response.status}", self.explain(response)
         said = f"{status}, {explanation}" if explanation else status
         page: PageRequest | None = request.cb_kwargs.get("page")
@@ -79,7 +79,7 @@ class PageFailures(Spider):
         return self.walk_on(answered, request)
 
     def advice(self, status: int) -> str:
-        """What may help against a first page's refusal, to follow it in the message."""
+        """Advice for when the first page is an error, to append to the message."""
         return ""
 
     def checked(self, link: str) -> str:
@@ -87,11 +87,11 @@ class PageFailures(Spider):
         return check_link(link, self.url, self.hosts_allowed, self.rewrites_links)
 
     def explain(self, response: Response) -> str:
-        """What an error page says, in a few words."""
+        """The message of an error page, in a few words."""
         return visible(explain_body(response.body))
 
     def redirected(self, request: Request, response: Response) -> Request:
-        """Follow a redirect where a link would be followed.
+        """Follow a redirect if a link there would be followed.
 
         Scrapy's own middleware would carry a key in a header along to another host.
         """
@@ -121,8 +121,8 @@ class PageFailures(Spider):
         return retry
 
     def retry(self, request: Request, reason: str, times: int | None = None) -> Request | None:
-        """The same request once more, past Scrapy's cache: it has the answer that is in doubt."""
-        # Scrapy logs the reason, and names a stat after it, as it is.
+        """The same request once more, bypassing Scrapy's cache, which has the doubtful response."""
+        # Scrapy logs the reason unchanged, and names a stat after it.
         shown = visible(reason)
         retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
         if retry:

@@ -1,4 +1,4 @@
-"""What a crawl has seen of its list's pages."""
+"""What a crawl has seen of the pages of its list."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from coinspider.crawl.page_chain import PageChain
 from coinspider.http.pagination import AnsweredPage
 from coinspider.records.keys import Key
 
-# How many records' contents are remembered, at some 100 bytes each.
+# How many records' contents are remembered, at about 100 bytes each.
 KEYS_MAX = 1_000_000
 
 
@@ -22,9 +22,9 @@ class End(NamedTuple):
     is_empty: bool
     is_error: bool
     is_numbered: bool
-    """Whether the page's number tells how much of the list came before it."""
+    """Whether the page's number says how much of the list came before it."""
     is_final: bool
-    """Whether the rest of the list is not wanted."""
+    """Whether the rest of the list is deliberately left out."""
     is_told: bool = False
     """Whether the page itself says that it is the last one."""
 
@@ -35,9 +35,9 @@ class PageLog(Struct):
     counts: dict[int, int] = field(default_factory=dict)
     """How many records each page had, by its number."""
     contents: dict[int, int] | None = None
-    """The hash of each record by that of its key, where a key may turn out not to identify."""
+    """The hash of each record by that of its key, if the key may turn out not to identify it."""
     changed: int = 0
-    """How many records came under the key of another one, with another content."""
+    """How many records had the key of an earlier record but other content."""
     ends: dict[int, End] = field(default_factory=dict)
     """Where the list seems to end, by the page's number."""
     least_total: int | None = None
@@ -46,11 +46,11 @@ class PageLog(Struct):
     chain: PageChain | None = None
     """How the pages join, for a list in the order of its keys."""
     asked_again: set[tuple[int, str]] = field(default_factory=set)
-    """The numbers of pages that were requested once more, each with what for."""
+    """The numbers of pages that were requested again, each with the reason."""
     is_cached: bool = False
-    """Whether pages come from Scrapy's cache: they come the same when they are requested again."""
+    """Whether pages come from Scrapy's cache: repeating a request then changes nothing."""
     says_nothing: bool = False
-    """Whether a page says that there are no records at all."""
+    """Whether a page says that the list has no records at all."""
 
     @property
     def record_count(self) -> int:
@@ -82,7 +82,7 @@ class PageLog(Struct):
         signs, count = page.signs, len(page.records)
         if not count and any(sign.value == 0 for sign in signs.totals):
             self.says_nothing = True
-        # A list that shrinks meanwhile has less at its end.
+        # A list that shrinks while it is read has less at its end.
         for sign in signs.totals:
             if (
                 sign.value
@@ -94,7 +94,7 @@ class PageLog(Struct):
             self.least_pages = min(signs.pages.value, self.least_pages or signs.pages.value)
 
     def has_two_of_a_key(self, records: Sequence[Raw], keys: Sequence[Key | None]) -> bool:
-        """Whether two records of one page have the same key and another content."""
+        """Whether two records of a page have the same key but different content."""
         if self.contents is None or len(set(keys)) == len(keys):
             return False
         different = {(key, bytes(record)) for key, record in zip(keys, records, strict=True)}
@@ -102,9 +102,9 @@ class PageLog(Struct):
         return len(set(known)) < len(known)
 
     def shortage(self, is_numbered: bool) -> str | None:
-        """What the pages say that there is, where it is more than what came.
+        """What the pages say there is, if it is more than what came.
 
-        Pages with numbers may be short in the middle: there the number says how far one is.
+        Numbered pages may be short in the middle, so the number says how far the crawl is.
         """
         longest = max(self.counts.values(), default=0)
         reached = max(self.record_count, self.last * longest) if is_numbered else self.record_count
@@ -115,7 +115,7 @@ class PageLog(Struct):
         return None
 
     def reached_total(self) -> str | None:
-        """That as many records came as the pages say that there are."""
+        """That as many records came as the pages announced."""
         if not self.least_total or self.record_count < self.least_total:
             return None
         return f"{self.total_name} says {self.least_total} records, and they came"

@@ -1,4 +1,4 @@
-"""From an API's answer to a page, or why it is none."""
+"""Turns an API's response into a page, or says why it is none."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from coinspider.http.explanations import explain_body, is_error_object
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.cutting import Cut, as_one_text, cut_records
 
-# How often a page is requested again that came as a text of a server before the API.
+# How often a page is requested again if a proxy's error text came in its place.
 TEXT_RETRY_TIMES = 2
 
 
@@ -20,7 +20,7 @@ def read_page(
 ) -> AnsweredPage:
     """The page that a response is.
 
-    Raises :exc:`PageError`, with what the body says, where it holds no records.
+    Raises :exc:`PageError`, with the body's message, if it holds no records.
     """
     body = as_one_text(response.body)
     headers = {
@@ -40,7 +40,7 @@ def read_page(
 
 
 def _with_words(error: PageError, body: bytes) -> PageError:
-    """The same error with the body's own words, and how often it is worth to ask again."""
+    """The same error with the body's own words, and how many retries are worthwhile."""
     start = body.lstrip()[:1]
     if not start:
         return error
@@ -50,7 +50,7 @@ def _with_words(error: PageError, body: bytes) -> PageError:
     if _is_json(body):
         return PageError(f"{error}: it says {words}", 0)
     if start in (b"{", b"["):
-        return error  # cut short, and whole the next time
+        return error  # cut short now, but probably complete the next time
     return PageError(f"it is not JSON but says: {words}", TEXT_RETRY_TIMES)
 
 

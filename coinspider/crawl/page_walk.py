@@ -1,4 +1,4 @@
-"""From page to page, to an end that is believed."""
+"""Goes from page to page, to an end that can be believed."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,15 @@ from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page
 from coinspider.records.table_item import TableItem
 
-# What APIs answer for a page past the end, or for parameters that they don't know.
+# The statuses that APIs give a page past the end, or unknown parameters.
 PAST_THE_END = (400, 404, 416, 422)
-# Pages without records in a row: some cursors lead over a few.
+# Empty pages in a row: some cursors lead across a few.
 EMPTY_PAGES_MAX = 100
 logger = logging.getLogger(__name__)
 
 
 class PageWalk(PageFailures):
-    """A spider that goes where its pagination leads, and does not take every silence for an end."""
+    """A spider that follows its pagination, and does not accept every empty page as the end."""
 
     pagination: Pagination
     item_class: type[TableItem] | None
@@ -43,8 +43,8 @@ class PageWalk(PageFailures):
         raise NotImplementedError
 
     def hint(self, page: AnsweredPage) -> str:
-        """What the page says of others, and how to read it, for a list that can't be followed."""
-        # Only a crawl that fails needs them.
+        """What the page says about others, and how to read it, if the list can't be followed."""
+        # Only needed if the crawl fails.
         from coinspider.http.pagination.detection import (
             candidates,
             read_candidates,
@@ -81,7 +81,7 @@ class PageWalk(PageFailures):
             if not step.is_repeat:
                 self.take_note(page, keys)
             self.check(page, step, request)
-            # Before the records, so that the next page travels while these are processed.
+            # Before the records, so that the next page is fetched while these are processed.
             yield from self.requests_after(step)
         except CloseSpider as error:
             failure = error
@@ -94,7 +94,7 @@ class PageWalk(PageFailures):
     def try_misfit_again(
         self, page: AnsweredPage, keys: list[Key | None], request: Request
     ) -> Request | None:
-        """A retry for a page that can't be right; raises what ends the crawl the second time."""
+        """A retry for a page that can't be right; the second time it ends the crawl."""
         reason = self.misfit(page, keys)
         if reason is None:
             return None
@@ -104,7 +104,7 @@ class PageWalk(PageFailures):
         return again
 
     def misfit(self, page: AnsweredPage, keys: list[Key | None]) -> str | None:
-        """Why a page can't be the one that was asked for."""
+        """Why a page can't be the one that was requested."""
         number, chain = page.request.number, self.page_log.chain
         if number > 1 and keys and crawl_state(self.crawler).seen.has_all(keys):
             return "it holds nothing that was not on an earlier page" + self.hint(page)
@@ -112,7 +112,7 @@ class PageWalk(PageFailures):
         return f"it is out of order: {fall}" if fall else None
 
     def once_more(self, request: Request, reason: str, what: str) -> Request | None:
-        """A retry for a doubt, ``None`` if this page had one for the same already."""
+        """A retry because of a doubt; ``None`` if the page already had one for the same reason."""
         asked = request.cb_kwargs["page"].number, what
         if asked in self.page_log.asked_again:
             return None
@@ -120,24 +120,24 @@ class PageWalk(PageFailures):
         return self.retry(request, reason, request.meta.get("retry_times", 0) + 1)
 
     def came_all(self) -> str | None:
-        """That all came that there is, where something tells."""
+        """Whether everything came, if anything says so."""
         return self.page_log.reached_total()
 
     def second_reading(self) -> Request | None:
-        """A request for a page that is worth one, before the end is believed."""
+        """A request for a page worth repeating before the end is believed."""
         return None
 
     def step_after(self, page: AnsweredPage) -> Step:
-        """What the strategy says, unless a page without records comes after all that there are.
+        """The strategy's answer, unless an empty page comes after all announced records.
 
-        CKAN's has a link to a next page without end.
+        CKAN's last pages link to a next page endlessly.
         """
         if page.request.number > 1 and not page.records and (told := self.came_all()):
             return Step(end=told)
         return self.strategy(page.request).following(page)
 
     def may_be_past_the_end(self, page: PageRequest, status: int) -> bool:
-        """Whether an error of a second or later page may stand for the end of the list."""
+        """Whether an error on the second or a later page may mean the end of the list."""
         if self.came_all():
             return True
         return status in PAST_THE_END and self.takes_errors(page)
@@ -164,7 +164,7 @@ class PageWalk(PageFailures):
         self.expect_pages(page)
 
     def expect_pages(self, page: AnsweredPage) -> None:
-        """Where the first page tells how many records or pages there are in all."""
+        """Read from the first page how many records or pages there are in all."""
         state, log, count = crawl_state(self.crawler), self.page_log, len(page.records)
         if state.expected_pages or not count:
             return
@@ -204,7 +204,7 @@ class PageWalk(PageFailures):
         return note_failure(self.crawler, "pagination_unknown", f"the list goes on: {message}")
 
     def requests_done(self) -> None:
-        """Believe the end, or ask again for the pages that it rests on."""
+        """Believe the end, or request the pages it depends on again."""
         state, log = crawl_state(self.crawler), self.page_log
         if state.failure or state.end_reached or not log.ends:
             return
@@ -234,11 +234,11 @@ class PageWalk(PageFailures):
         return self.retry(found.request, found.reason)
 
     def request_dropped(self, request: Request) -> None:
-        """Scrapy drops what it has asked for already: a link that leads in a circle."""
+        """Scrapy drops requests it has already made: a link that leads in a circle."""
         page = request.cb_kwargs.get("page")
         if page and (page.number in self.page_log.counts or page.number in self.page_log.ends):
-            return  # a page that was requested again has led to the same ones as before
+            return  # a repeated page has led to the same ones as before
         if self.crawler.settings.get("JOBDIR") and not self.page_log.counts:
-            return  # the first page of a crawl that goes on where it was interrupted
+            return  # the first page of a crawl that was interrupted and goes on
         message = f"the link to {request.url} leads back to a page that was read already"
         fail_crawl(self.crawler, "pagination_circle", message)

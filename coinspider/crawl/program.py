@@ -1,4 +1,4 @@
-"""How the user calls a program of this environment from where they stand."""
+"""The command for a program of this environment, as the user would type it here."""
 
 import shlex
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def program(name: str = "scrapy") -> str:
-    """``scrapy`` where the shell finds this one by its name, else ``.venv/bin/scrapy`` or the like.
+    """``scrapy`` if the shell finds this one by name, else ``.venv/bin/scrapy`` or the like.
 
     ``python -m scrapy`` where there is no such file.
     """

@@ -1,4 +1,4 @@
-"""One live line of a crawl's progress, where somebody looks."""
+"""A live line of a crawl's progress, if it runs on a terminal."""
 
 import logging
 import sys
@@ -44,7 +44,7 @@ class Progress:
         return extension
 
     def spider_opened(self) -> None:
-        # It takes a tenth of the start of a crawl that nobody looks at.
+        # The import is a tenth of the start of a crawl that nobody watches.
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
@@ -56,7 +56,7 @@ class Progress:
         self.task = self.bar.add_task("", total=None)
         self.streams = _streams()
         self.bar.start()
-        # Its stand-in for stderr, which keeps the line below what is written.
+        # rich's stand-in for stderr, which keeps the line below other output.
         for handler in self.streams:
             handler.setStream(sys.stderr)
         self.updating: Any = create_looping_call(self.update)
@@ -77,7 +77,7 @@ class Progress:
         )
 
     def line(self) -> str:
-        """Pages, records, rejected records, speed, calls a minute, and what it waits for."""
+        """Pages, records, rejected records, speed, calls per minute, and what is waited for."""
         figure, seconds = figures(self.crawler.stats), max(monotonic() - self.started, 0.1)
         done, expected = self._pages()
         parts = [
@@ -99,14 +99,14 @@ class Progress:
         return item_class.noun
 
     def _pages(self) -> tuple[int, int | None]:
-        """How many there were, and how many there are to be: none if that is not known."""
+        """How many there were, and how many are expected: nothing if that is not known."""
         state = crawl_state(self.crawler)
         done = int(figures(self.crawler.stats)["page_count"])
         expected = state.expected_pages or state.known_pages or 0
         return done, expected if done <= expected else None
 
     def _others(self) -> str:
-        """Other crawls that the limit is shared with just now."""
+        """How many other crawls currently share the limit."""
         limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
         others = limiter.limit.state.others(limiter.limit.holder) if limiter else 0
         return f", shared with {counted(others, 'other crawl')}" if others else ""

@@ -31,8 +31,8 @@ class _Line:
 class SeenKeys:
     """The keys of a crawl's records, as JSON, a line a page; those of many in a file.
 
-    A crawl's memory is not to grow with them: for a list in the order of its keys only the first
-    and the last of each page are remembered. For any other one a number of each is: 70 bytes.
+    A crawl's memory should not grow with them. For a list in key order, only the first and last key
+    of each page are remembered; for any other list a number for each key, which takes 70 bytes.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class SeenKeys:
         self.greatest = ""
         self.size = 0
         self.count = 0
-        """How many different ones there are."""
+        """The number of different keys."""
         self.numbers: set[int] | None = None
         self.incomplete: str | None = None
         """Why not all keys are here, if so."""
@@ -50,7 +50,7 @@ class SeenKeys:
         self.returned: set[Any] = set()
 
     def add(self, keys: Sequence[Key | None]) -> list[bool]:
-        """Note the keys of a page; tell of each whether it came before."""
+        """Note the keys of a page, and return for each whether it came before."""
         repeated = self.repeated(keys)
         known = [key for key in keys if key is not None]
         if len(known) < len(keys):
@@ -63,7 +63,7 @@ class SeenKeys:
         return repeated
 
     def repeated(self, keys: Sequence[Key | None]) -> list[bool]:
-        """Of each key of a page whether it came before, on this page or on an earlier one."""
+        """For each key of a page, whether it came before, on this page or an earlier one."""
         marks = _marks(keys)
         known = [mark for mark in marks if mark]
         if not known:
@@ -78,7 +78,7 @@ class SeenKeys:
         return found
 
     def has_all(self, keys: Sequence[Key | None]) -> bool:
-        """Whether a page holds nothing new; its first record nearly always says that it does."""
+        """Whether a page holds nothing new; looking at its first record is nearly always enough."""
         return all(self.repeated(keys[:1])) and all(self.repeated(keys))
 
     def around(self, first: Key, last: Key, turn: int = 0) -> list[Key]:

@@ -1,4 +1,4 @@
-"""The spider that walks a paginated API; a source adds its URL, its item and its pagination."""
+"""The spider that reads a paginated API; a source adds its URL, its item and its pagination."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
@@ -138,7 +138,7 @@ class PaginatedSpider(LookupSpider):
         raise NotImplementedError
 
     def start_from(self, start: CrawlStart) -> None:
-        """Take over what the store knows of earlier crawls."""
+        """Adopt what the store knows about earlier crawls."""
         self.item_class = start.item_class
         state = crawl_state(self.crawler)
         state.since, state.known_pages, state.place = start.since, start.known_pages, start.place

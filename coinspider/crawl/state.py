@@ -1,4 +1,4 @@
-"""What one part of a crawl must know of another while it runs."""
+"""What the parts of a crawl must know about each other while it runs."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,11 +28,11 @@ class CrawlState(Struct):
     known_pages: int | None = None
     """How many pages with records the last complete crawl of the same list had."""
     expected_pages: int | None = None
-    """How many the API itself announces."""
+    """How many pages the API itself announces."""
     since: str | None = None
-    """What an incremental source asks with in this crawl."""
+    """The value with which an incremental source asks in this crawl."""
     next_since: str | None = None
-    """What it is to ask with in the next one."""
+    """The value for the next crawl."""
     place: Place | None = None
     """Where the rows go; ``None`` while nothing is stored."""
     failure: str | None = None
@@ -42,7 +42,7 @@ class CrawlState(Struct):
     skipped: str | None = None
     """Why the crawl did not begin."""
     rejection_reasons: tuple[str, ...] = ()
-    """The first different ones."""
+    """The first different reasons."""
     set_aside_reasons: tuple[str, ...] = ()
     """The first different ones of fields that cost the record only their column."""
     remarks: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a crawl did, in a few lines for its end."""
+"""What a crawl did, in a few lines at its end."""
 
 import shlex
 from collections.abc import Iterator

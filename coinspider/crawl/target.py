@@ -1,4 +1,4 @@
-"""What is crawled, as the store needs to know it: a value, no spider."""
+"""What is crawled, as a value for the store, which does not know the spider."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ class CrawlTarget(Struct, frozen=True):
     """A source and the part of it that one crawl reads.
 
     ``item_class`` is ``None`` if it is to be read from the ``table``, or inferred from the
-    first page. ``whole`` says that the crawl reads all there is: what it does not see is gone.
+    first page. ``whole`` means that the crawl reads the whole list: what it does not see is gone.
     """
 
     source: str
@@ -26,9 +26,9 @@ class CrawlTarget(Struct, frozen=True):
     job: str | None
     arguments: Mapping[str, Any]
     node: str | None = None
-    """The scrapyd whose schedule it is a run of."""
+    """The scrapyd whose schedule started it."""
     period: float = 0
-    """For how many seconds that run is to do."""
+    """The schedule's period in seconds."""
 
 
 class Place(NamedTuple):
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class CrawlStart(Struct, frozen=True):
-    """What the store knows of earlier crawls of the same target."""
+    """What the store knows about earlier crawls of the same target."""
 
     item_class: type[TableItem] | None
     since: str | None

@@ -6,7 +6,7 @@ from coinspider.items import Asset
 
 
 class AssetsSpider(PaginatedSpider):
-    """Walks ``/v2/assets`` to the empty page.
+    """Reads ``/v2/assets`` up to the empty page.
 
     https://docs.coincap.io/ (version 2)
     """

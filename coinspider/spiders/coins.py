@@ -37,7 +37,7 @@ Currency = Annotated[
 
 
 class CoinsArguments(Struct, kw_only=True):
-    """What ``-a NAME=VALUE`` may say."""
+    """The arguments ``-a NAME=VALUE``."""
 
     vs_currency: Currency = "usd"
     per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
@@ -48,20 +48,20 @@ class CoinsArguments(Struct, kw_only=True):
     category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
 
     def are_whole(self) -> bool:
-        """Whether they choose all coins, in an order that does not move meanwhile."""
+        """Whether they select all coins, in an order that does not change during the crawl."""
         chosen = self.is_part() or self.ids or self.category
         return not chosen and self.query()["order"].startswith("id_")
 
     def is_part(self) -> bool:
-        """Whether they choose some pages of the ranking."""
+        """Whether they select some pages of the ranking."""
         return bool(self.pages or self.first_page)
 
     def query(self) -> dict[str, Any]:
-        """The parameters of ``/coins/markets`` but for ``page``.
+        """The parameters of ``/coins/markets`` except ``page``.
 
-        A whole crawl goes by id: the ranking moves while one pages, and a coin that moves up a
-        page between two requests would never be seen. The first pages alone are asked for to
-        have the top coins.
+        A whole crawl goes by id: the ranking changes during it, and a coin that moves up a page
+        between two requests would never be seen. The first pages alone go by rank, to get the top
+        coins.
         """
         order = self.order or ("market_cap_desc" if self.is_part() else "id_asc")
         query = {
@@ -75,7 +75,7 @@ class CoinsArguments(Struct, kw_only=True):
 
 
 class CoinsSpider(PaginatedSpider):
-    """Walks ``/coins/markets`` to the empty page.
+    """Reads ``/coins/markets`` up to the empty page.
 
     https://docs.coingecko.com/reference/coins-markets
     """
@@ -92,10 +92,10 @@ class CoinsSpider(PaginatedSpider):
 
     @property
     def lock_name(self) -> str:
-        """The API and the currency: whatever else is asked for, the rows are the same.
+        """The API and the currency: whatever else is requested, the rows are the same.
 
-        But parts that begin at a ``first_page`` don't keep each other out, nor the crawl of all
-        pages: a row is only ever replaced by a newer one.
+        But parts that begin at a ``first_page`` exclude neither each other nor a crawl of all
+        pages, because a row is only ever replaced by a newer one.
         """
         name = f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
         if not self.asked.first_page:
@@ -110,7 +110,7 @@ class CoinsSpider(PaginatedSpider):
         return PageChain(self.asked.per_page, descending=order == "id_desc")
 
     def came_all(self) -> str | None:
-        """Also that each coin came that was asked for by its id."""
+        """Also check that every coin requested by its id came."""
         if self.asked.ids and not self._ids_missing():
             return "all of the ids came"
         return super().came_all()
@@ -126,7 +126,7 @@ class CoinsSpider(PaginatedSpider):
         return "," not in str(key)
 
     def closed(self, reason: str) -> None:
-        """Say what was asked for and did not come."""
+        """Say what was requested and did not come."""
         state, stats = crawl_state(self.crawler), self.crawler.stats
         came = state.end_reached or stats.get_value(EMPTY_STAT)
         if self.asked.ids and came and (missing := self._ids_missing()):
@@ -137,7 +137,7 @@ class CoinsSpider(PaginatedSpider):
             self._remark(f"the {pages} pages held {count} coins, not {full}: the API's are shorter")
 
     def _ids_missing(self) -> list[str]:
-        """Those of ``ids`` that did not come up to now."""
+        """Those of ``ids`` that have not come yet."""
         ids = list(dict.fromkeys((self.asked.ids or "").split(",")))
         came = crawl_state(self.crawler).seen.repeated(ids)
         return [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]

@@ -31,7 +31,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class NextArguments(Struct, kw_only=True):
-    """What ``-a NAME=VALUE`` may say, beside what the strategy takes."""
+    """The arguments ``-a NAME=VALUE``, beside those of the strategy."""
 
     url: Url = ""
     pagination: Strategy = "auto"
@@ -52,8 +52,8 @@ class NextArguments(Struct, kw_only=True):
 class NextSpider(PaginatedSpider):
     """Follows the pages of the API at ``url``, into ``full_coin`` or a table of its own.
 
-    What is not said is found out from the first page: where the records are, what identifies one,
-    how the list is paged. Where no item class of the project stands for the table, its columns are
+    What no argument says is found out from the first page: where the records are, what identifies
+    one, how the list is paged. If the project has no item class for the table, its columns are
     those of the table in the database, or are inferred from the first page.
     """
 
@@ -97,7 +97,7 @@ class NextSpider(PaginatedSpider):
         return ""
 
     def find_cut(self, body: bytes) -> Cut:
-        """Where the records are, by the arguments or by the first page itself."""
+        """Where the records are, from the arguments or from the first page itself."""
         from coinspider.records.shape import find_cut, with_keys
 
         chosen = self.chosen
@@ -107,7 +107,7 @@ class NextSpider(PaginatedSpider):
         return with_keys(cut, body, self.wanted_keys())
 
     def wanted_keys(self) -> list[str]:
-        """The key that is asked for, or that of the table; none if it is to be found."""
+        """The key in the arguments, or that of the table; none if it has to be found out."""
         if self.chosen.key:
             return [name.strip() for name in self.chosen.key.split(",")]
         if self.item_class is None:

@@ -1,7 +1,8 @@
 """An API and a key in the database: the state of their limit, and the calls of each month.
 
-The state is replaced only if nobody has replaced it meanwhile: two statements, no transaction,
-no lock that a crawl could leave behind, nothing that a pooler between the two would mind.
+The state is replaced only if nobody else has replaced it in the meantime. This takes two
+statements, no transaction, and no lock that a crawl could leave behind, so it works behind a
+pooler.
 """
 
 from typing import NamedTuple
@@ -44,7 +45,7 @@ ON CONFLICT (account, month) DO UPDATE SET credits = excluded.credits
 
 
 class Account(NamedTuple):
-    """The state, and which version of it; ``now`` is the server's clock, in seconds since 1970."""
+    """The state and its version; ``now`` is the server's clock, in seconds since 1970."""
 
     state: LimitState
     version: int
@@ -52,17 +53,17 @@ class Account(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """The calls of a month, and the credits where they are known."""
+    """The calls of a month, and its credits if they are known."""
 
     calls: int = 0
     credits: int | None = None
     told_left: int | None = None
     told_calls: int | None = None
     told_age: float | None = None
-    """Seconds since the API itself told what is left."""
+    """Seconds since the API itself said what is left."""
 
     def left(self, monthly: int | None) -> int | None:
-        """Credits that are left, by the API or of the month's; ``None`` for any number."""
+        """The remaining credits, from the API or computed; ``None`` for no limit."""
         if self.told_left is not None:
             return max(0, self.told_left - (self.calls - (self.told_calls or 0)))
         most = monthly if monthly is not None else self.credits
@@ -70,7 +71,7 @@ class Usage(NamedTuple):
 
 
 async def read_account(connection: AsyncConnection, name: str) -> Account:
-    """Made where it is not there yet."""
+    """Created if it is missing."""
     row = await (await connection.execute(_READ, [name])).fetchone()
     if row is None:
         new = msgspec.json.encode(LimitState()).decode()
@@ -104,12 +105,12 @@ async def read_usage(connection: AsyncConnection, account: str) -> Usage:
 
 
 async def keep_credits(connection: AsyncConnection, account: str, monthly: int) -> None:
-    """Keep what the settings or the plan say of this month's credits, for those who look at it."""
+    """Store this month's credits from the settings or the plan, for people to see."""
     await connection.execute(_KEEP_CREDITS, {"account": account, "credits": monthly})
 
 
 async def note_credits(
     connection: AsyncConnection, account: str, monthly: int | None, left: int
 ) -> None:
-    """Keep what the API itself tells of this month's credits."""
+    """Store what the API itself says about this month's credits."""
     await connection.execute(_NOTE_CREDITS, {"account": account, "credits": monthly, "left": left})

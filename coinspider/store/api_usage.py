@@ -1,4 +1,4 @@
-"""The APIs and keys that are in use, for people and for Prometheus: a value for each."""
+"""The APIs and keys in use, as values for people and for Prometheus."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,7 +19,7 @@ ORDER BY account.updated_at DESC
 """
 
 
-# A crawl that has read the state before reads it once more.
+# A crawl that has read the old state reads it again.
 _RESUME = """
 UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words', version = version + 1
 WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
@@ -27,7 +27,7 @@ WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clo
 
 
 class ApiUsage(NamedTuple):
-    """What is known of one API and key; calls are those of all crawls.
+    """What is known about an API and key; calls are those of all crawls.
 
     ``told_calls`` in ``told_period`` seconds are the limit as a setting or the plan says it,
     ``learned_calls`` in ``learned_period`` as refusals or headers did: 0 where they did not.
@@ -44,18 +44,18 @@ class ApiUsage(NamedTuple):
     wait_reason: str
     """Why the crawls wait just now; empty where none does."""
     refused_wait: float
-    """For how many more seconds no call goes, as the API has refused one."""
+    """For how many more seconds no call goes out, because the API refused one."""
     credits_left: int | None
     credits_until: datetime
-    """When new ones come."""
+    """When new credits come."""
     credits_last_until: datetime | None
     """When they are used up, at the pace of this month; ``None`` if they are not."""
     exhausted: str
-    """The API's words, where it says that none are left."""
+    """The API's message, if it says that none are left."""
 
 
 def list_api_usage(connection: Connection) -> list[ApiUsage]:
-    """The account that was used last comes first."""
+    """The most recently used account first."""
     try:
         rows = connection.execute(_ACCOUNTS).fetchall()
     except (errors.UndefinedTable, errors.UndefinedColumn):
@@ -67,7 +67,7 @@ def list_api_usage(connection: Connection) -> list[ApiUsage]:
 
 
 def resume(connection: Connection, account: str) -> bool:
-    """Let calls of a key go again that the API says has no credits left; whether it had said so."""
+    """Allow calls again with a key whose credits the API called used up; return whether it had."""
     return bool(connection.execute(_RESUME, [account]).rowcount)
 
 

@@ -1,4 +1,4 @@
-"""Batches into the database, each row where it belongs: into its table, or set aside."""
+"""Writes batches into the database: rows into their tables, rejected ones into theirs."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 
 # Data exception, integrity constraint, program limit: the row is at fault, not the server.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-# The last two are what a user's trigger raises, and a view's WITH CHECK OPTION.
+# The last two are raised by a user's trigger, and by a view's WITH CHECK OPTION.
 _ROW_AT_FAULT = ("22", "23", "54", "P0001", "44")
 _NAMED_PAGES = 5
 # A row that the table did not take is sent again: another crawl may have written it meanwhile.
 _SENDINGS_MAX = 3
 _NOT_TAKEN = "the table {} did not take the row, for a trigger of its own"
-# What a batch adds to its crawl's row, and the stat that mirrors it.
+# What a batch adds to its crawl's row, and the stats that mirror it.
 _COUNTED = {
     "inserted_count": INSERTED_STAT,
     "updated_count": UPDATED_STAT,
@@ -53,9 +53,9 @@ _COUNTED = {
 
 
 class BatchWriter:
-    """Writes batches, and counts in the stats what became of their rows.
+    """Writes batches, and counts the outcome of their rows in the stats.
 
-    What can't be written fails the crawl, with its pages named.
+    If rows can't be written, the crawl fails and names their pages.
     """
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
@@ -80,7 +80,7 @@ class BatchWriter:
             fail_crawl(self.crawler, "database_error", one_line(error))
 
     async def close(self) -> None:
-        """What remains to be done when the outcome of everything else is known."""
+        """What remains to be done after the outcome of everything else is known."""
         if self.session.is_open:
             if self.lost_pages:
                 self._name_lost_pages()
@@ -99,7 +99,7 @@ class BatchWriter:
         self.crawler.stats.inc_value(ITEM_STAT, len(items))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
-        """A batch that the server refuses is halved until the row at fault is found."""
+        """A batch that the server rejects is halved until the faulty row is found."""
         try:
             left = await self._send(items)
         except (psycopg.Error, TypeError, ValueError) as error:
@@ -113,7 +113,7 @@ class BatchWriter:
         return [self._rejected(item, _NOT_TAKEN.format(type(item).table)) for item in left]
 
     async def _send(self, items: Sequence[TableItem]) -> Sequence[TableItem]:
-        """Write items of one class, count what became of them, and give those not taken."""
+        """Write items of one class, count the outcomes, and return those not taken."""
         left = items
         for _ in range(_SENDINGS_MAX):
             if left:
@@ -183,7 +183,7 @@ def _fault_of_row(error: Exception) -> str | None:
 
 
 def _groups(items: Sequence[TableItem]) -> Iterable[list[TableItem]]:
-    """The items by what one statement can take: a class, and first those that repeat none."""
+    """The items in groups that one statement can take: by class, repeated keys last."""
     kinds = list(zip(map(attrgetter("repeated"), items), map(type, items), strict=True))
     if len(set(kinds)) == 1:
         return [list(items)]

@@ -1,4 +1,4 @@
-"""The statements that make candles of changes, and read those that were made."""
+"""The statements that make candles from changes, and read existing candles."""
 
 from collections.abc import Sequence
 from typing import LiteralString
@@ -57,7 +57,7 @@ def candles(
     ``kept`` and ``changed`` are conditions on the columns of the two tables.
     """
     not_rolled_up = sql.SQL(_NOT_ROLLED_UP).format(name=sql.Literal(item_class.history_table))
-    # Where no price is known, there is no candle.
+    # Without a price there is no candle.
     return sql.SQL("{} UNION ALL SELECT * FROM ({}) AS changed WHERE high IS NOT NULL").format(
         _kept_candles(item_class, resolution, kept),
         candles_of_changes(
@@ -69,7 +69,7 @@ def candles(
 def candles_of_changes(
     item_class: type[TableItem], resolution: str, condition: sql.Composable
 ) -> sql.Composed:
-    """The candles of the changes that meet the condition; some of them may have no price."""
+    """Candles of the changes that meet the condition; some may have no price."""
     assert item_class.history_table
     assert item_class.candle_price
     values = candle_values(item_class)

@@ -1,8 +1,8 @@
-"""Candles of an hour and of a day, made of a history's changes inside the database.
+"""Hourly and daily candles, made from a history's changes inside the database.
 
-The changes of a day are rolled up once, two days after its end, so that all that come late are in;
-until then the views ``..._1h`` and ``..._1d`` make the candles of these days when they are read.
-``candle_state`` says up to when they are rolled up, and is written together with the candles.
+The changes of a day are rolled up once, two days after its end, so that late ones are included;
+until then the views ``..._1h`` and ``..._1d`` compute its candles when they are read.
+``candle_state`` says how far this has got, and is written together with the candles.
 """
 
 import logging
@@ -33,7 +33,7 @@ from coinspider.store.partitions import Partition, list_partitions, make_partiti
 
 logger = logging.getLogger(__name__)
 
-# What is left is rolled up after the next crawl.
+# The rest is rolled up after the next crawl.
 _SECONDS_MAX = 60.0
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
 # Two million rows are sorted with each.
@@ -85,7 +85,7 @@ async def keep_history(
     connection: AsyncConnection, item_class: type[TableItem], settings: HistorySettings,
     now: datetime | None = None,
 ) -> None:  # fmt: skip
-    """Roll up the days that are due; drop what is older than it is to be kept."""
+    """Roll up the days that are due, and drop what has been kept long enough."""
     table = item_class.history_table
     assert table
     now = now or await server_time(connection)
@@ -104,7 +104,7 @@ async def _roll_up_due(
     connection: AsyncConnection, item_class: type[TableItem], settings: HistorySettings,
     now: datetime,
 ) -> datetime:  # fmt: skip
-    """Gives up to when the changes are rolled up now."""
+    """Returns the time up to which changes are now rolled up."""
     due, deadline = midnight(now) - settings.lateness, monotonic() + _SECONDS_MAX
     day = await _rolled_up_to(connection, item_class) or min(
         await _first_day(connection, item_class), due
@@ -147,7 +147,7 @@ async def _first_day(connection: AsyncConnection, item_class: type[TableItem]) -
 
 
 async def _roll_up(connection: AsyncConnection, item_class: type[TableItem], day: datetime) -> bool:
-    """Make the candles of a day, or none of them; false where another does it."""
+    """Make all candles of a day or none; false if another crawl does it."""
     await _make_month(connection, item_class, day)
     values = {"first": day, "end": day + DAY}
     async with connection.transaction():

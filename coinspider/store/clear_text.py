@@ -1,4 +1,4 @@
-"""A warning where the rows, and what the password is proven by, travel in clear."""
+"""A warning if rows and password proofs travel unencrypted."""
 
 import ipaddress
 import logging
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_clear_text(connection: AsyncConnection[Any]) -> None:
-    """Say so where a connection with a password leads to another machine without TLS."""
+    """Warn if a connection with a password leads to another machine without TLS."""
     info = connection.info
     if info.password and not connection.pgconn.ssl_in_use and not _is_local(info.hostaddr):
         logger.warning(

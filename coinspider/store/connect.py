@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: one's own, or the embedded server."""
+"""The connection to PostgreSQL: the user's own, or the embedded server."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ from coinspider.store.patience import Patience
 
 DEMO_DATABASE = "demo"
 
-# A server that is cut off answers nothing, not even that it is.
+# A server that is cut off sends nothing, not even an error.
 _KEEPALIVE = {
     "keepalives_idle": 10,  # seconds
     "keepalives_interval": 5,  # seconds
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,  # milliseconds
 }
-# A pooler may know the client by a process of its own, and each transaction runs in another one.
+# Behind a pooler, each transaction may run in another server process.
 _PROVE = "SELECT pg_backend_pid(), current_setting('server_encoding'), pg_is_in_recovery()"
 # A transaction whose client has gone silent ends well before the crawl's lease does.
 _OF_A_CRAWL = {"idle_in_transaction_session_timeout": "10s"}
@@ -45,25 +45,25 @@ def one_line(error: Exception) -> str:
 
 
 class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
-    """An autocommit connection whose statements find the parameters that they rely on.
+    """An autocommit connection that sets the parameters its statements rely on.
 
-    On a server's own session these are set once. Behind a pooler that hands out sessions by
-    transaction, they are set in each transaction, and end with it.
+    In a session of its own they are set once. Behind a pooler in transaction mode, they are set in
+    each transaction, and end with it.
     """
 
     database: DatabaseSettings
     patience: Patience
     process_id: int | None = None
-    """The server's process, where the session is this connection's own."""
+    """The server's process, if the session is this connection's own."""
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Each statement passes here. Raises :exc:`TimeoutError` if no answer comes."""
+        """Every statement goes through here. Raises :exc:`TimeoutError` if no answer comes."""
         async with self.patience.bound():
             return await super().wait(*args, **kwargs)
 
     @asynccontextmanager
     async def pinned(self) -> AsyncIterator[None]:
-        """Within this, statements run with the parameters."""
+        """A context in which statements run with the parameters."""
         if self.process_id:
             yield
             return
@@ -72,12 +72,14 @@ class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
             yield
 
     async def pin(self) -> None:
-        """Set the parameters: for the session where it is one's own, else for the transaction."""
+        """Set the parameters: for the session if it is this connection's own, else for the
+        transaction.
+        """
         parameters = self.database.pinned() | _OF_A_CRAWL
         await self.execute(_PIN, [not self.process_id, json.dumps(parameters)])
 
     async def prove(self) -> None:
-        """Find out whose session it is, and whether it can store what comes.
+        """Find out whether the session is shared, and whether the database can be written to.
 
         Raises :exc:`ConfigurationError`.
         """
@@ -98,12 +100,12 @@ class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
             self.process_id = process_id
             await self.pin()
         else:
-            # Prepared statements belong to a session, too.
+            # Prepared statements belong to a session as well.
             self.prepare_threshold = None
 
 
 async def connect(database: DatabaseSettings, patience: Patience | None = None) -> CrawlConnection:
-    """Open an autocommit connection for a crawl, its session proven and its parameters set.
+    """Open an autocommit connection for a crawl, check its session and set its parameters.
 
     Raises :exc:`DatabaseUnreachableError`, and :exc:`ConfigurationError` for a database that can't
     be used.
@@ -146,7 +148,7 @@ def transaction(database: DatabaseSettings) -> Iterator[psycopg.Connection]:
 
 
 def open_connection(database: DatabaseSettings) -> psycopg.Connection:
-    """One that is the caller's to close. Raises :exc:`DatabaseUnreachableError`."""
+    """A connection that the caller must close. Raises :exc:`DatabaseUnreachableError`."""
     url = database.url or embedded_url()
     try:
         return psycopg.connect(prepare_threshold=None, **_parameters(url, database.connect_timeout))
@@ -175,7 +177,7 @@ def _unreachable(url: str, error: Exception) -> DatabaseUnreachableError:
 def database_settings(settings: BaseSettings, demo: bool = False) -> DatabaseSettings:
     """What the settings say, with the URL of the embedded server, which is then started.
 
-    For the demo it is always that one, and a database of its own.
+    The demo always uses the embedded server, with its own database.
     """
     database = DatabaseSettings.from_settings(settings)
     if demo:

@@ -15,7 +15,7 @@ from coinspider.stats import FIGURES, figures
 
 
 class Totals(NamedTuple):
-    """What the batches of a crawl have done so far, as its row says."""
+    """What the batches of a crawl have done so far, according to its row."""
 
     batch_count: int = 0
     inserted_count: int = 0
@@ -29,7 +29,7 @@ class Totals(NamedTuple):
         return Totals(*map(sub, self, earlier))
 
 
-# Those that a batch changes are changed with it, in the same statement.
+# The columns that a batch changes are updated in the same statement.
 _SET_FIGURES = ", ".join(f"{name} = %({name})s" for name in FIGURES if name not in Totals._fields)
 _BEGIN = """
 INSERT INTO crawl (spider, job, arguments, url, vs_currency, lock_name, whole, host, process_id,
@@ -70,12 +70,12 @@ ORDER BY ended_at DESC LIMIT 1
 
 
 class Batch(NamedTuple):
-    """What a batch notes in its crawl's row: where the number stands there, it is written."""
+    """What a batch notes in its crawl's row; if its number is there, it is written."""
 
     crawl_id: int
     number: int
     lease: float = 25.0
-    """For how many seconds the batch keeps the crawl's lease."""
+    """For how many seconds the batch extends the crawl's lease."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -84,7 +84,7 @@ class Batch(NamedTuple):
 
 
 async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
-    """Add the row of a crawl that starts now, and give its id."""
+    """Add the row of a crawl that starts now, and return its id."""
     values = {
         "spider": target.source,
         "job": target.job,
@@ -105,7 +105,7 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
 async def update_crawl(
     connection: AsyncConnection, crawl_id: int, stats: StatsCollector, lease: float
 ) -> None:
-    """Bring the row up to date: a sign of life, for ``lease`` seconds."""
+    """Update the row: a heartbeat that extends the lease by ``lease`` seconds."""
     values = {"id": crawl_id, "lease": lease}
     await connection.execute(_UPDATE, values | figures(stats), prepare=True)
 
@@ -127,7 +127,7 @@ async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
 
 
 async def fetch_totals(cursor: AsyncCursor) -> Totals | None:
-    """What a statement that ends in ``IF_HELD`` says; ``None`` if it did nothing."""
+    """The result of a statement that ends in ``IF_HELD``; ``None`` if it did nothing."""
     row = await cursor.fetchone()
     return Totals(*row) if row else None
 

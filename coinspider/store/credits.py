@@ -1,4 +1,4 @@
-"""The month's credits of an API's key: a crawl that needs more than are left does not begin."""
+"""Monthly credits: a crawl that needs more than are left does not begin."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -23,10 +23,10 @@ ASKED_EVERY = 3600.0  # seconds
 
 
 class CreditsMiddleware:
-    """A spider middleware that compares what a crawl needs with what is left, before it begins.
+    """A spider middleware that compares the calls a crawl needs with those left, before it begins.
 
-    What is left is the plan's credits less the calls that all crawls have made in this month; or
-    what the API itself tells, where the spider knows how to ask it, at most once an hour.
+    Left are the plan's credits minus the calls of all crawls in this month, or what the API itself
+    says, if the spider knows how to ask; it is asked at most once an hour.
     """
 
     def __init__(self, crawler: Crawler):
@@ -76,7 +76,7 @@ class CreditsMiddleware:
         return usage
 
     async def _ask(self, request: Request, limit: SharedLimit) -> bool:
-        """Ask the API itself; one that does not answer is no reason not to crawl."""
+        """Ask the API itself; if it does not answer, the crawl begins anyway."""
         try:
             response = await self.crawler.engine.download_async(request)
             told = self.crawler.spider.credits_told(response)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Where the database is, and how its connections are set: what the settings say."""
+"""The database and the parameters of its connections, from the settings."""
 
 from typing import NamedTuple, Self
 
@@ -62,7 +62,7 @@ class DatabaseSettings(NamedTuple):
 
 
 def seconds_setting(settings: BaseSettings, name: str) -> float:
-    """A setting that is a time; else :exc:`ConfigurationError`."""
+    """A setting that is a time in seconds. Raises :exc:`ConfigurationError`."""
     try:
         seconds = float(settings.get(name))
     except (TypeError, ValueError):

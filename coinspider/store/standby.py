@@ -1,12 +1,12 @@
-"""Nodes with the same schedules stand by for each other: one of them crawls."""
+"""Nodes with the same schedules stand by for each other: only one of them crawls."""
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from coinspider.crawl.target import CrawlTarget
 
-# The intervals of two nodes begin at different moments, so what is due here has been crawled there
-# at some time within the last period; the rest of it is for starts that come late.
+# The intervals of two nodes begin at different times, so a crawl that is due here was done there at
+# some time within the last period; the rest allows for late starts.
 _MOST = 0.75
 _CRAWLED = """
 SELECT id, coalesce(node, host), extract(epoch FROM now() - started_at)::bigint FROM crawl
@@ -18,9 +18,9 @@ ORDER BY id DESC LIMIT 1
 
 
 async def crawled_elsewhere(connection: AsyncConnection, target: CrawlTarget) -> str | None:
-    """Why a run of a schedule need not begin, in one line, by the server's clock.
+    """Why a scheduled run need not begin, in one line, by the server's clock.
 
-    Its own node's crawls are none: an interval does not pass to the second.
+    Crawls of its own node don't count: intervals are not exact to the second.
     """
     if not target.period:
         return None

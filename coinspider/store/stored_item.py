@@ -1,4 +1,4 @@
-"""The item class of a table that an earlier crawl has made."""
+"""The item class for a table that an earlier crawl made."""
 
 from psycopg import AsyncConnection
 
@@ -18,9 +18,9 @@ ORDER BY array_position(indkey::int2[], attnum)
 
 
 async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:
-    """An item class for a table as an earlier crawl has made it; ``None`` if there is none.
+    """An item class for a table that an earlier crawl made; ``None`` if there is none.
 
-    What is in columns of a type that no item has is left to ``extra``.
+    Fields whose column has an unknown type go to ``extra``.
     """
     keys = await (await connection.execute(_STORED_KEYS, [table])).fetchall()
     types = await (await connection.execute(_STORED_TYPES, [table])).fetchall()

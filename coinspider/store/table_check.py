@@ -1,6 +1,6 @@
 """Whether a table of the right name is coinspider's, and can take what a crawl writes.
 
-What is found here would otherwise fail row by row, or not at all: a rule or a trigger can swallow a
+These problems would otherwise fail row by row, or go unnoticed: a rule or a trigger can discard a
 row silently.
 """
 
@@ -51,7 +51,7 @@ _KINDS = {
     "f": "foreign table", "S": "sequence", "i": "index", "I": "index", "c": "type",
 }  # fmt: skip
 KEEP_APART = "rename it, or set POSTGRES_SCHEMA to a schema for coinspider's tables alone"
-# Types that a user may have put in the place of another.
+# Wider types that a user may have given a column.
 _WIDER = {
     "integer": ("bigint", "numeric"),
     "smallint[]": ("integer[]", "bigint[]"),
@@ -83,7 +83,7 @@ class FoundColumn(NamedTuple):
 
 
 class FoundTable(NamedTuple):
-    """What the database has under the name of a table."""
+    """What the database has under a table's name."""
 
     kind: str
     may_write: bool
@@ -103,14 +103,14 @@ async def find_table(connection: AsyncConnection, name: str) -> FoundTable | Non
 
 
 def newer_columns(table: Table, found: FoundTable, recorded: set[str]) -> list[str]:
-    """The columns that a newer coinspider gave the table, and this one does not know."""
+    """The columns of a newer coinspider, which this one does not know."""
     return sorted(recorded & found.columns.keys() - table.columns.keys())
 
 
 def check_table(table: Table, found: FoundTable, recorded: set[str]) -> None:
     """Raises :exc:`ConfigurationError`, one line that says what to do.
 
-    ``recorded`` are the columns that coinspider gave the table, as the database remembers them.
+    ``recorded`` are the columns that coinspider made, as recorded in the database.
     """
     wanted = "p" if table.is_partitioned else "r"
     if found.kind != wanted:
@@ -192,14 +192,14 @@ def _check_columns(table: Table, found: FoundTable) -> None:
 
 
 def holds(found: str, needed: str) -> bool:
-    """Whether a column of the type ``found`` holds each value of ``needed``, none of it changed."""
+    """Whether a column of type ``found`` holds every value of ``needed`` unchanged."""
     return found == needed or found in _WIDER.get(needed, ())
 
 
 async def probe(connection: AsyncConnection, table: Table) -> None:
-    """Write a row, to see whether it is swallowed, and take it back.
+    """Write a row, to see whether it is discarded, and roll back.
 
-    A row that is refused with an error proves nothing: so may a constraint of the user's do.
+    A row that fails with an error proves nothing: a user's constraint may have caused it.
     """
     needed = {
         name: sql.SQL(_SAMPLES[column.type])

@@ -1,4 +1,4 @@
-"""A whole database into a file, or out of one, with PostgreSQL's own programs."""
+"""Dumps and restores a whole database, with PostgreSQL's own programs."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from coinspider.store.connect import one_line
 from coinspider.store.database_url import describe
 from coinspider.store.embedded_server import bundled_program
 
-# Its own views, indexes and tables of the user go along; who owns them and may read them does not,
-# as the users of the other server have other names.
+# The user's own views, indexes and tables are included; owners and grants are not, because the
+# other server has other users.
 _WHAT = ["--no-owner", "--no-privileges"]
 # pg_restore 18 sets it, and no server before 17 knows it.
 _UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
@@ -64,13 +64,13 @@ def restore(url: str, path: Path, schema: str | None = None) -> None:
                 _finish(pg_restore)
             _finish(psql)
         finally:
-            # At the end of its input psql would commit what a broken file had.
+            # At the end of a broken file psql would commit what it contained.
             psql.kill()
             pg_restore.kill()
 
 
 def _pass_on(source: Any, target: Any) -> bool:
-    """Whether all of it was taken: a psql that has failed reads no further."""
+    """Whether everything was read: psql stops reading when it fails."""
     try:
         for _ in range(_HEAD_LINES):
             line = source.readline()
@@ -127,7 +127,7 @@ def _started(command: list[str], url: str, **pipes: Any) -> "subprocess.Popen[by
 
 
 def _finish(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for its end; raise :exc:`DatabaseError` with what it says, if that is not a good one."""
+    """Wait for the end; raise :exc:`DatabaseError` with the error output if it failed."""
     if process.stdin:
         with suppress(BrokenPipeError):
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""Values that PostgreSQL holds and Python does not, read as the text PostgreSQL has for them."""
+"""Values that PostgreSQL has but Python doesn't, read as PostgreSQL's text for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,12 +22,12 @@ class AnyTimeLoader(TimestamptzLoader):
 def fetch_all(
     connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, Any]
 ) -> tuple[list[str], list[Any]]:
-    """The names of the columns and the rows, whatever is in them."""
+    """The column names and the rows, whatever they contain."""
     cursor = connection.execute(query, values)
     try:
         rows = cursor.fetchall()
     except psycopg.DataError:
-        # Only then: psycopg's own loader is several times as fast.
+        # Only if needed: psycopg's own loader is several times as fast.
         connection.adapters.register_loader("timestamptz", AnyTimeLoader)
         cursor = connection.execute(query, values)
         rows = cursor.fetchall()

@@ -68,21 +68,22 @@ _COUNT_OF_FUTURE = """,
         SELECT count(*) FROM compared WHERE {version} > now() + interval '1 day'
     )
 """
-# A stamp of more than a day in the future is a fault: what comes later may replace it.
+# A version more than a day in the future is a fault, so later records may replace it.
 _IS_OLDER = "{new}.{0} < stored.{0} AND stored.{0} <= now() + interval '1 day'"
 
 
 class Upserted(NamedTuple):
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     totals: Totals
     left: list[int]
-    """The positions of the items that the table did not take, though they are new or differ: for a
-    trigger of the user's, or because another crawl wrote the same row at that moment."""
+    """The positions of the items that the table did not take although they are new or changed:
+    because of a user's trigger, or because another crawl wrote the same row at that moment.
+    """
 
 
 class Statement(NamedTuple):
-    """Which of the statements a batch needs."""
+    """Which variant of the statement a batch needs."""
 
     item_class: type[TableItem]
     history: bool = False
@@ -176,7 +177,7 @@ def _differs(item_class: type[TableItem], new: str) -> sql.Composed:
 
 
 def _is_older(version: list[str], new: str) -> sql.Composable:
-    """Never, where the item has no version."""
+    """Never true if the item has no version."""
     return _all(version, _IS_OLDER, new=sql.Identifier(new)) if version else sql.SQL("false")
 
 
