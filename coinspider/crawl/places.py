@@ -12,9 +12,10 @@ from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.second_reading import SecondReading
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import PageError
-from coinspider.http.pagination import PageRequest
+from coinspider.http.pagination import PageNumber, PageRequest
 from coinspider.records.keys import Key
 from coinspider.records.record import Page
+from coinspider.stats import LOOKUP_STAT
 
 # A page that proves nothing, as one that was spoiled or has moved, is read again.
 _TIMES = 3
@@ -55,7 +56,7 @@ class Places(SecondReading):
     def place_requests(self, keys: Sequence[Key], times: int = 1) -> Iterator[Request]:
         """Ask for the pages on which these would stand, as far as calls are left."""
         state, chain = crawl_state(self.crawler), self.page_log.chain
-        if not (chain and chain.in_order):
+        if not (chain and chain.in_order and isinstance(self.pagination, PageNumber)):
             return
         places = {key: self._place(key) for key in keys}
         left = sorted(keys, key=places.__getitem__)
@@ -80,6 +81,7 @@ class Places(SecondReading):
         except PageError as error:
             yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
+        self.crawler.stats.inc_value(LOOKUP_STAT)
         keys = self.keys(answered)
         absent = set(missing).difference(keys)
         gone = {key for key in absent if self._is_gone(key, keys, page)}

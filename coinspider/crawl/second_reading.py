@@ -16,7 +16,7 @@ from coinspider.records.cutting import Cut
 from coinspider.records.keys import Key
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
-from coinspider.stats import FOUND_STAT, RECORD_STAT
+from coinspider.stats import FOUND_STAT, RECORD_STAT, REREAD_STAT
 
 
 class SecondReading(PageWalk):
@@ -35,7 +35,9 @@ class SecondReading(PageWalk):
 
     def second_reading(self) -> Request | None:
         chain = self.page_log.chain
-        if chain is None or self.page_log.is_cached or self._all_are_different():
+        if chain is None or not isinstance(self.pagination, PageNumber):
+            return None
+        if self.page_log.is_cached or self._all_are_different():
             return None
         number = chain.doubtful()
         return None if number is None else self.reading_of(number, self.read_again)
@@ -59,8 +61,8 @@ class SecondReading(PageWalk):
         except PageError as error:
             yield self.retry_or_fail(response.request, str(error), error.retry_times)
             return
-        keys = self.keys(answered)
-        log = self.page_log
+        self.crawler.stats.inc_value(REREAD_STAT)
+        keys, log = self.keys(answered), self.page_log
         if log.chain:
             log.chain.note(page.number, keys)
         log.counts[page.number] = max(log.counts.get(page.number, 0), len(keys))

@@ -11,7 +11,7 @@ from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
-from coinspider.stats import EMPTY_STAT, figures
+from coinspider.stats import EMPTY_STAT, LOOKUP_STAT, REREAD_STAT, figures
 from coinspider.text import counted, readable_seconds, without_password
 
 COINS_TABLE = "full_coin"  # the one that scrapy coins shows
@@ -43,7 +43,8 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
     seconds = stats.get_value("elapsed_time_seconds") or 0.0
     refused = counted(figure["refused_count"], "call")
     yield "pages", f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} refused"
-    yield "limit", _limit(stats, figure["page_count"] + stats.get_value(EMPTY_STAT, 0), seconds)
+    others = sum(stats.get_value(stat, 0) for stat in (EMPTY_STAT, REREAD_STAT, LOOKUP_STAT))
+    yield "limit", _limit(stats, figure["page_count"] + others, seconds)
     if table := spider.item_class.table if spider.item_class else spider.table:
         place = crawl_state(crawler).place
         yield (
