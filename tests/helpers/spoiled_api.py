@@ -34,6 +34,8 @@ class Plan:
     """Whether any answer may be spoiled, not only the first one of a page."""
     moves: bool = False
     """Whether coins are listed and taken out while the list is read."""
+    script: dict[str, list[str]] | None = None
+    """Instead: of a page (``3/10`` is the third of ten) how its answers are spoiled, in a row."""
 
     def __post_init__(self) -> None:
         draw = self.random = Random(self.seed)
@@ -59,9 +61,9 @@ class SpoiledApi:
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        count = self.plan.random.choice([1, 7, 12, 20, 33])
-        for number in range(count):
-            self.ids.add(self._new_id(number))
+        if not self.ids:
+            count = self.plan.random.choice([1, 7, 12, 20, 33])
+            self.ids = {self._new_id(number) for number in range(count)}
 
     def begin(self, changes: int) -> None:
         """A new crawl, before which so many coins came or went."""
@@ -82,6 +84,8 @@ class SpoiledApi:
         found = self._named(query, kind) if by_ids else self._page(query, kind)
         if kind == "short":
             found = found[: len(found) // 2]
+        if kind == "turned":
+            found = found[::-1]
         if kind == "holed":
             found = [id_ for id_ in found if plan.random.random() < 0.6]
         body = json.dumps([{"id": i, "symbol": "s", "name": "n"} for i in found]).encode()
@@ -92,6 +96,9 @@ class SpoiledApi:
     def _kind(self, what: str, kinds: list[str]) -> str:
         self.asked[what] += 1
         plan = self.plan
+        if plan.script is not None:
+            kinds = plan.script.get(what, [])
+            return kinds[self.asked[what] - 1] if self.asked[what] <= len(kinds) else ""
         may = plan.often or self.asked[what] == 1
         return plan.random.choice(kinds) if may and plan.random.random() < plan.share else ""
 

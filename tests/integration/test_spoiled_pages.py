@@ -54,7 +54,7 @@ def problems(api, outcome, before, after):
         yield f"gone, but not marked: {left}"
 
 
-def crawl(apis, database_url):
+def crawl(apis, database_url, crawls=CRAWLS):
     """Each crawl's API, number, outcome, message and problems."""
     command = [sys.executable, "-m", "tests.helpers.crawl_many"]
     environment = os.environ | CLEAN | {"DATABASE_URL": database_url}
@@ -68,7 +68,7 @@ def crawl(apis, database_url):
     ):  # fmt: skip
         for name, api in apis.items():
             rows = {}
-            for number in range(CRAWLS):
+            for number in range(crawls):
                 api.begin(CHANGES if number else 0)
                 crawler.stdin.write(json.dumps([job(url, name, api.plan)]) + "\n")
                 crawler.stdin.flush()
@@ -76,6 +76,39 @@ def crawl(apis, database_url):
                 before, rows = rows, dict(connection.execute(ROWS, [name]).fetchall())
                 yield api, number, outcome, message, [*problems(api, outcome, before, rows)]
         crawler.stdin.close()
+
+
+def scripted(script, coins=35):
+    """An API of pages of ten, spoiled as the script says; by the names of pages and kinds."""
+    plan = Plan(0, script=script)
+    plan.per_page, plan.sort, plan.total, plan.look_ahead = 10, "bytes", False, 1
+    plan.knows_ids = True
+    return SpoiledApi(plan, {f"coin-{number:03}" for number in range(coins)})
+
+
+# What is spoiled, the outcome, what the message says, and which pages were asked for again.
+ONCE = ["5/10", "4/10"]
+CASES = {
+    "nothing": ({}, "complete", "35 records", ONCE),
+    "an empty page": ({"2/10": ["empty"]}, "complete", "4 pages, 35 records", ["2/10", *ONCE]),
+    "a short page": ({"2/10": ["short"]}, "complete", "35 records", ["5/10", "2/10", "4/10"]),
+    "a short last page": ({"4/10": ["short"]}, "complete", "35 records", [*ONCE, "4/10"]),
+    "a page of another place": ({"3/10": ["first"]}, "complete", "35 records", ["3/10", *ONCE]),
+    "the same twice": ({"3/10": ["first"] * 2}, "failed", "not on an earlier page", ["3/10"]),
+    "a page in no order": ({"3/10": ["turned"]}, "complete", "35 records", ["3/10", *ONCE]),
+    "in no order twice": ({"3/10": ["turned"] * 2}, "failed", "it is out of order: ", ["3/10"]),
+}
+
+
+def test_page_that_is_not_what_it_seems_is_asked_for_once_more(database_url):
+    apis = {f"s{number}": scripted(case[0]) for number, case in enumerate(CASES.values())}
+    for (api, _, *done), (name, case) in zip(
+        crawl(apis, database_url, 1), CASES.items(), strict=True
+    ):
+        _, outcome, said, again = case
+        calls = [line.partition(" ")[0] for line in api.log if not line.startswith("-")]
+        assert (done[0], said in done[1]) == (outcome, True), (name, done)
+        assert [call for n, call in enumerate(calls) if call in calls[:n]] == again, name
 
 
 def test_crawls_are_complete_and_exact_or_failed_and_mark_none_that_is_listed(database_url):
