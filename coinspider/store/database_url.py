@@ -1,4 +1,4 @@
-"""``DATABASE_URL`` as people write it, made into what libpq takes, or refused in one line.
+"""Turns ``DATABASE_URL`` as people write it into what libpq takes, or explains in one line why not.
 
 No message repeats a part of the value: any part may belong to a password.
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING

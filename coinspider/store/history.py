@@ -1,4 +1,4 @@
-"""The changes of rows: a table with a partition a day, made in time and dropped in time."""
+"""The changes of rows: a table whose daily partitions are made and dropped in time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,14 @@ from coinspider.store.partitions import (
 
 DAY = timedelta(days=1)
 _LATENESS = 2  # days
-# A crawl may run past midnight, and a very slow one for days.
+# A crawl may run past midnight, a very slow one for days.
 _DAYS_AHEAD = 7
-# Once a partition was for a month.
+# In 0.1 a partition covered a month.
 _OWN_NAME = r"_\d{4}_\d{2}(_\d{2})?"
 
 
 class HistorySettings(NamedTuple):
-    """``HISTORY_ENABLED``, and for how many days changes and hours are kept (0 for ever)."""
+    """``HISTORY_ENABLED``, and how many days changes and hourly candles are kept (0: for ever)."""
 
     enabled: bool
     retention_days: int
@@ -32,7 +32,7 @@ class HistorySettings(NamedTuple):
 
     @property
     def lateness(self) -> timedelta:
-        """How late a change may come: until then no candle is made of its day."""
+        """How late a change may arrive: until then its day is not rolled up."""
         return min(_LATENESS, self.retention_days or _LATENESS) * DAY
 
     @classmethod
@@ -51,7 +51,7 @@ def midnight(moment: datetime) -> datetime:
 
 
 async def server_time(connection: AsyncConnection) -> datetime:
-    """Which day it is, the server's clock says."""
+    """The server's clock says which day it is."""
     row = await (await connection.execute("SELECT now()")).fetchone()
     assert row
     moment: datetime = row[0]
@@ -62,7 +62,7 @@ async def keep_partitions(
     connection: AsyncConnection, table: str, lateness: timedelta = timedelta(),
     now: datetime | None = None,
 ) -> None:  # fmt: skip
-    """Create the partitions of this day and of those around it, unless larger ones are there."""
+    """Create the partitions of today and of the days around it, unless larger ones exist."""
     today = midnight(now or await server_time(connection))
     found = await list_partitions(connection, table)
     for day in (today + number * DAY for number in range(-lateness.days, _DAYS_AHEAD + 1)):
@@ -72,9 +72,9 @@ async def keep_partitions(
 
 
 async def drop_old_partitions(connection: AsyncConnection, table: str, end: datetime) -> None:
-    """Drop those whose rows are all from before ``end``.
+    """Drop partitions whose rows are all older than ``end``.
 
-    Only partitions that are named as coinspider names them are dropped; a user's own stay.
+    Only partitions with coinspider's names are dropped; users' own stay.
     """
     for partition in await list_partitions(connection, table):
         if partition.end <= end and re.fullmatch(re.escape(table) + _OWN_NAME, partition.name):

@@ -1,4 +1,4 @@
-"""How far the crawls of an incremental source have come, kept in the table ``source_state``."""
+"""How far the crawls of an incremental source have come: the table ``source_state``."""
 
 from psycopg import AsyncConnection
 
@@ -10,7 +10,7 @@ ON CONFLICT (source) DO UPDATE SET since = excluded.since, updated_at = now()
 
 
 async def read_since(connection: AsyncConnection, source: str) -> str | None:
-    """Where the last complete crawl of the source came to; ``None`` before the first one."""
+    """How far the last complete crawl of the source came; ``None`` before the first one."""
     row = await (await connection.execute(_READ, [source])).fetchone()
     return row[0] if row else None
 

@@ -1,10 +1,10 @@
-"""One crawl of the same thing at a time, whatever process or machine it runs in.
+"""Only one crawl of the same list at a time, whatever process or machine it runs in.
 
 A crawl holds the lease of its ``lock_name`` while its row in ``crawl`` is open and ``lease_until``
-lies ahead, by the server's clock. Each sign of life moves that on: a heartbeat, and every batch.
-Who finds the lease expired closes that row as ``died``. Everything that a crawl writes is written
-in a transaction that locks its row and finds it open, so a crawl that lost its lease changes
-nothing more, whatever it had on the way. No session holds anything, so a pooler may stand between.
+is in the future, by the server's clock. Heartbeats and batches extend it. A crawl that finds the
+lease expired closes that row as ``died``. Every write is in a transaction that locks the crawl's
+row and checks that it is open, so a crawl that lost its lease changes nothing more, whatever was
+under way. Nothing depends on a session, so it works behind a pooler.
 """
 
 import socket
@@ -15,8 +15,8 @@ from coinspider.crawl.target import CrawlTarget
 from coinspider.store.connect import CrawlConnection
 from coinspider.store.crawl_row import begin_crawl, read_totals
 
-# coinspider 0.1 holds the same lock until its session ends. Here it only keeps two
-# crawls apart that begin at once.
+# coinspider 0.1 holds the same lock until its session ends. Here it only separates two crawls that
+# begin at the same time.
 # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 _OPEN = """
@@ -28,7 +28,7 @@ SELECT id, started_at, updated_at, host, process_id, backend_pid,
        ) AS has_no_session
 FROM crawl WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
 """
-# Its row may have been locked by a batch of a crawl that lives after all.
+# A batch may have locked its row: the crawl is alive after all.
 _END_DEAD = """
 UPDATE crawl SET ended_at = updated_at, outcome = 'died',
                  message = 'its process ended silently'
@@ -49,7 +49,7 @@ _HELD = "SELECT FROM crawl WHERE id = %s AND ended_at IS NULL FOR NO KEY UPDATE"
 
 
 class Run(NamedTuple):
-    """A crawl that has no end: one that runs, or one that died."""
+    """A crawl without an end: it is running, or it died."""
 
     id: int
     started_at: datetime
@@ -64,7 +64,7 @@ class Run(NamedTuple):
         return f"crawl {self.id}, process {self.process_id} on {self.host}"
 
     def is_dead(self) -> bool:
-        """Whether its lease is over, or its process and its session on this machine are."""
+        """Whether its lease has expired, or its process (on this machine) and session are gone."""
         if self.is_expired:
             return True
         if not self.has_no_session or self.host != socket.gethostname():
@@ -75,11 +75,11 @@ class Run(NamedTuple):
 
 
 class CrawlLease:
-    """Taken for ``seconds``, which each sign of life renews."""
+    """A lease for ``seconds``, which each heartbeat renews."""
 
     crawl_id: int
     backend: tuple[int, datetime] | None = None
-    """The session that holds it, where it is the crawl's own."""
+    """The session that holds it, if it is the crawl's own."""
 
     def __init__(self, name: str, seconds: float):
         self.name, self.seconds = name, seconds
@@ -87,9 +87,10 @@ class CrawlLease:
     async def take(
         self, connection: CrawlConnection, target: CrawlTarget
     ) -> list[Run] | Run | None:
-        """Begin the crawl's row, and give the crawls that died; or the one that holds the lease.
+        """Begin the crawl's row and return the crawls that died, or return the one that holds the
+        lease.
 
-        ``None`` if that has just begun, and has no row yet.
+        ``None`` if that one has just begun and has no row yet.
         """
         async with connection.transaction():
             locked = await connection.execute(_LOCK, [f"coinspider crawl {self.name}"])
@@ -108,9 +109,9 @@ class CrawlLease:
         return runs
 
     async def hold(self, connection: CrawlConnection) -> None:
-        """Go on with the lease on a connection; also on a new one, after the database was away.
+        """Continue the lease on this connection, which may be a new one after an outage.
 
-        The old session may live on in the server, as after a cut network, and even be at work.
+        The old session may still be alive in the server, for example after a network failure.
         Raises :exc:`~coinspider.errors.LockLostError` where another crawl took over.
         """
         if self.backend:
@@ -127,7 +128,7 @@ class CrawlLease:
         self.backend = (connection.process_id, held[0]) if connection.process_id else None
 
     async def check(self, connection: CrawlConnection) -> None:
-        """Within a transaction: until its end nobody else can take over.
+        """For use in a transaction: until it ends, nobody else can take over.
 
         Raises :exc:`~coinspider.errors.LockLostError`.
         """
@@ -136,7 +137,7 @@ class CrawlLease:
             await read_totals(connection, self.crawl_id)
 
     async def _end(self, connection: CrawlConnection, run: Run) -> bool:
-        """Close the row of a dead crawl, and its session; ``False`` if it lives after all."""
+        """Close the row of a dead crawl, and its session; ``False`` if it is alive after all."""
         if run.backend_pid:
             await connection.execute(_END_SESSION, [run.backend_pid, run.updated_at])
         ended = await connection.execute(_END_DEAD, run._asdict())

@@ -1,8 +1,8 @@
-"""A narrow copy of an item's table, in which pages look for their rows.
+"""A narrow copy of an item's table, in which the pages find their rows.
 
-It has what rows are searched, filtered and sorted by, beside their keys; what a page shows is read
-from the table itself. No index could do that: one on a column that each crawl changes would cost
-every crawl more than it saves a page. It can be dropped at any time, and is made anew.
+It has the keys and the columns that rows are searched, filtered and sorted by; what a page shows is
+read from the table itself. An index can't do this: on a column that every crawl changes, it would
+cost each crawl more than it saves a page. The copy may be dropped at any time, and is made again.
 """
 
 from collections.abc import Mapping
@@ -17,19 +17,18 @@ from coinspider.store.series import earlier_price
 
 TABLE = "coinspider_listing"
 NOTED = ("delisted_at", "first_crawled_at")
-# Two that are made at once would wait for each other.
+# Two that are made at the same time would wait for each other.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider listing'))"
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 _MARK = "made by coinspider for its pages, from time to time anew"
 _OWNER = "SELECT obj_description(to_regclass(%s), 'pg_class')"
-# It is as good as its table: a crash of the server may empty it.
-# OFFSET 0 lets each change be worked out once.
+# Unlogged: a crash of the server may empty it. With OFFSET 0 each change is computed only once.
 _MAKE = """
 CREATE UNLOGGED TABLE {new} AS
 SELECT {columns} FROM (SELECT asked.* {changes} FROM {table} AS asked OFFSET 0) AS asked
 """
 _REPLACE = "DROP TABLE IF EXISTS {old}; ALTER TABLE {new} RENAME TO {old}"
-# A float sorts in a quarter of the time of a numeric; what it can't hold is still in its place.
+# Floats sort in a quarter of the time of numerics; values they can't hold keep their order.
 _FLOAT = """
 CASE WHEN abs({0}) >= 1e300 THEN sign({0}) * 1e300 WHEN abs({0}) < 1e-300 THEN 0 ELSE {0} END
 ::float8
@@ -46,19 +45,19 @@ FROM (SELECT to_regclass(quote_ident(%s))::oid AS oid) AS item
 
 
 class Version(NamedTuple):
-    """When a crawl last ended, and how many rows were written up to now."""
+    """When a crawl last ended, and how many rows have been written so far."""
 
     ended_at: datetime | None
     written: int | None
 
 
 def listed_columns(item_class: type[TableItem]) -> list[str]:
-    """The columns of the table that are in the listing, beside the key."""
+    """The columns of the table that are in the copy, beside the key."""
     return [*(c.name for c in _listed(item_class)), *NOTED]
 
 
 def listing_version(connection: Connection, item_class: type[TableItem]) -> Version:
-    """What a listing that is made now is of; cheap. Raises :exc:`NothingCrawledError`."""
+    """The state that a copy made now would reflect; cheap. Raises :exc:`NothingCrawledError`."""
     try:
         row = connection.execute(_VERSION, [item_class.table]).fetchone()
     except errors.UndefinedTable:
@@ -118,7 +117,7 @@ def _float(name: str) -> sql.Composable:
 
 def _searched(item_class: type[TableItem]) -> sql.Composable:
     texts = [sql.SQL(_TEXT).format(sql.Identifier(name)) for name in item_class.searched]
-    # A line of its own for each, so that nothing is found across two.
+    # One line each, so that no search matches across two.
     return sql.SQL(" || chr(10) || ").join(texts) if texts else sql.SQL("''")
 
 

@@ -1,4 +1,4 @@
-"""Who holds what a statement waited for in vain."""
+"""Who holds the lock that a statement waited for in vain."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ ORDER BY mode = 'AccessShareLock', xact_start LIMIT 1
 
 
 async def lock_holder(connection: AsyncConnection, error: Exception, tables: Iterable[str]) -> str:
-    """One line about the session whose lock on a table an error may be due to; empty if none."""
+    """One line about the session whose lock on a table may have caused an error; empty if none."""
     if not isinstance(error, errors.LockNotAvailable | errors.QueryCanceled):
         return ""
     try:

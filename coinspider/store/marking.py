@@ -1,4 +1,4 @@
-"""What a crawl makes of the known records that it did not see, and of those that came back."""
+"""Marks known records that a crawl did not see as delisted, and those that came back as listed."""
 
 import logging
 from datetime import UTC, datetime
@@ -23,9 +23,9 @@ _MISSED_MAX = 10_000  # keys kept in a crawl's row
 
 
 class Marking:
-    """Marks what is gone as delisted, at the end of a whole crawl that is complete."""
+    """Marks records that are gone as delisted, at the end of a complete crawl of the whole list."""
 
-    # For a table whose columns are known.
+    # Only for a table whose columns are known.
     delisting: Delisting | None = None
     whole = False
 
@@ -33,9 +33,9 @@ class Marking:
         self.crawler, self.session = crawler, session
         self.share_max = share_setting(crawler.settings, "DELISTED_SHARE_MAX")
         self.is_wanted = True
-        """Whether what a whole crawl does not see may be marked at all."""
+        """Whether records that a whole crawl does not see may be marked at all."""
         self.only_gone = False
-        """Whether each must have been looked for: what others stored meanwhile was not."""
+        """Whether each must have been looked for; those that others stored meanwhile were not."""
 
     def begin(self, target: CrawlTarget) -> None:
         if target.item_class:
@@ -44,12 +44,12 @@ class Marking:
             self.whole = target.whole
 
     async def load(self, connection: CrawlConnection) -> None:
-        """Learn which records are marked."""
+        """Read which records are marked."""
         if self.delisting:
             await self.delisting.load(connection)
 
     async def unseen(self, limit: int) -> Unseen:
-        """The first ``limit`` known records that a whole crawl has not seen up to now.
+        """The first ``limit`` known records that a whole crawl has not seen so far.
 
         Raises one of ``SESSION_ERRORS``.
         """
@@ -59,7 +59,7 @@ class Marking:
         return await self.session.run(lambda connection: delisting.unseen(connection, limit))
 
     async def relist(self) -> None:
-        """Take the mark from those that came back."""
+        """Remove the mark from those that came back."""
         delisting = self.delisting
         if delisting and (back := list(delisting.seen.returned)):
             await self.session.run(lambda connection: delisting.relist(connection, back))
@@ -68,7 +68,7 @@ class Marking:
             self.crawler.stats.inc_value(RELISTED_STAT, len(back))
 
     async def end(self) -> None:
-        """Mark what is gone, where the crawl is complete."""
+        """Mark the records that are gone, if the crawl is complete."""
         delisting = self.delisting
         if not (delisting and self.whole and self.is_wanted):
             return
@@ -101,7 +101,7 @@ class Marking:
         note_failure(self.crawler, "coins_missing", message)
 
     async def _spare_others(self, delisting: Delisting) -> bool:
-        """Leave alone what no call has shown to be gone: paging alone may have missed it.
+        """Leave records alone that no call has shown to be gone: paging may just have missed them.
 
         Returns whether the rest may be marked.
         """
@@ -118,9 +118,9 @@ class Marking:
         return total == len(missed)
 
     async def _missed_twice(self, missed: list[Any]) -> set[Any]:
-        """What two whole crawls in a row did not see, of a list that is in no order.
+        """The records that two whole crawls in a row did not see, of a list without an order.
 
-        There is nothing better where the API can't be asked for certain records, either.
+        There is no better way if the API can't be asked for single records.
         """
         state, crawl_id = crawl_state(self.crawler), self.session.lease.crawl_id
         chain = state.pages.chain

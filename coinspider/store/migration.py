@@ -1,9 +1,9 @@
-"""Makes the tables, and brings those of earlier versions up to date, in place.
+"""Creates the tables, and updates those of earlier versions in place.
 
 Columns are only ever added, so a user's own views, indexes and grants stay as they are. The table
-``coinspider_schema`` remembers which columns are coinspider's. Where it has more of them than the
-code knows, a newer version has been here: during a rolling upgrade both go on side by side, as long
-as the columns that only the newer one knows may be left out.
+``coinspider_schema`` remembers which columns are coinspider's. If it has more than the code knows,
+a newer version has been here. During a rolling upgrade both can run side by side, as long as the
+newer columns may be omitted.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from coinspider.store.table_check import FoundColumn, check_table, find_table, n
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
-# Somebody's long transaction must not hold up all others that want to read the table.
+# Somebody's long transaction must not block everyone else who wants to read the table.
 _PATIENCE = "SET LOCAL lock_timeout = '10s'"
 SCHEMA = Table(
     "coinspider_schema",
@@ -51,11 +51,11 @@ ON CONFLICT (table_name) DO UPDATE SET columns = excluded.columns, changed_at = 
 async def migrate(
     connection: AsyncConnection, item_class: type[TableItem] | None, history: bool = False
 ) -> None:
-    """Create the tables that are missing and add the columns that are; others may do so at once.
+    """Create missing tables and add missing columns; other crawls may do so at the same time.
 
-    The tables of an item's history are among them only if there is to be a history. Raises
-    :exc:`ConfigurationError` for tables of a newer version, for those that can't be brought up to
-    date by adding columns, and for those of others: these are left as they are.
+    The tables of an item's history are included only if a history is kept. Raises
+    :exc:`ConfigurationError` for tables of a newer version, for those that adding columns can't
+    update, and for those that coinspider did not make: these are left unchanged.
     """
     try:
         await _migrate_all(connection, _tables(item_class, history))
@@ -79,7 +79,7 @@ async def _migrate_all(connection: AsyncConnection, tables: list[Table]) -> None
 
 
 async def make_schema(connection: AsyncConnection, schema: str | None) -> None:
-    """Make ``POSTGRES_SCHEMA`` unless it is there; see that there is one to make tables in.
+    """Create ``POSTGRES_SCHEMA`` if it is missing; check that there is a schema for tables.
 
     Raises :exc:`ConfigurationError`.
     """
@@ -131,7 +131,7 @@ async def _migrate(connection: AsyncConnection, table: Table) -> None:
 async def _add_columns(
     connection: AsyncConnection, table: Table, found: Mapping[str, FoundColumn]
 ) -> None:
-    """Also let be empty what was once required, as a field of the item that no longer is."""
+    """Also drop NOT NULL from columns whose field is no longer required."""
     changes = [
         sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), column.for_old_rows().definition())
         for name, column in table.columns.items()

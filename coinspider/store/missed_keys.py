@@ -1,4 +1,4 @@
-"""Which known records a whole crawl did not see, kept in its row for the next one."""
+"""The known records that a whole crawl did not see, kept in its row for the next crawl."""
 
 from typing import Any
 
@@ -19,6 +19,6 @@ async def keep_missed_keys(connection: AsyncConnection, crawl_id: int, keys: lis
 
 
 async def last_missed_keys(connection: AsyncConnection, crawl_id: int) -> set[Any]:
-    """Those of the last complete crawl of the same."""
+    """Those of the last complete crawl of the same list."""
     row = await (await connection.execute(_OF_LAST, {"id": crawl_id})).fetchone()
     return {tuple(key) if isinstance(key, list) else key for key in (row and row[0]) or ()}

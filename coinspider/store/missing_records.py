@@ -20,16 +20,16 @@ from coinspider.store.session import SESSION_ERRORS
 
 logger = logging.getLogger(__name__)
 
-# The keys of one call together: servers refuse a URL of more than 8,000 bytes or so.
+# The limit for the keys of one call: servers reject URLs of more than about 8,000 bytes.
 _LENGTH_MAX = 6000  # characters
 
 
 class MissingRecords:
-    """Asks, at the end of a whole crawl, for the known records that did not come.
+    """Requests, at the end of a whole crawl, the known records that did not come.
 
-    What the API still has is stored; only what it then does not have is marked as delisted. At most
-    ``DELISTING_CHECK_CALLS_MAX`` calls are made: where they are too few for all, nothing is marked,
-    and the crawl fails. A spider that can't look records up by their keys is left alone.
+    Records that the API still has are stored; only the others are marked as delisted. At most
+    ``DELISTING_CHECK_CALLS_MAX`` calls are made; if more are needed, nothing is marked and the
+    crawl fails. A spider that can't look records up by their keys is left alone.
     """
 
     def __init__(self, crawler: Crawler, writer: BatchWriter):
@@ -46,7 +46,7 @@ class MissingRecords:
         crawler.signals.connect(self.spider_idle, signals.spider_idle)
 
     def spider_opened(self) -> None:
-        """Of a crawl that goes on from its JOBDIR, what was seen before the interruption is lost.
+        """A crawl that continues from its JOBDIR does not know what it saw before the interruption.
 
         https://docs.scrapy.org/en/latest/topics/jobs.html
         """
@@ -75,7 +75,7 @@ class MissingRecords:
             await self._look_up(spider, spider.keys_a_call())
         engine = self.crawler.engine
         if engine.spider_is_idle():
-            # Scrapy itself would look again in five seconds.
+            # Scrapy itself would check again only after five seconds.
             await engine.close_spider_async(reason="finished")
 
     async def _look_up(self, spider: LookupSpider, size: int) -> None:
@@ -95,7 +95,7 @@ class MissingRecords:
             )
             note_failure(self.crawler, "coins_missing", message)
         else:
-            # What can't be asked for stays as it is.
+            # Records that can't be asked for stay unchanged.
             state = crawl_state(self.crawler)
             state.seen.add([k for k in keys if not spider.can_look_up(k)])
             self.marking.only_gone = True
@@ -114,7 +114,7 @@ class MissingRecords:
 
 
 def _calls(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
-    """The keys in parts that fit into one call."""
+    """The keys in groups that fit into one call."""
     call: list[Key] = []
     length = 0
     for key in keys:

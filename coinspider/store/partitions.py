@@ -1,4 +1,4 @@
-"""Partitions of a table by time: which there are, making one, dropping one."""
+"""Partitions of a table by time: lists them, creates one, drops one."""
 
 import logging
 from datetime import datetime
@@ -10,7 +10,7 @@ from coinspider.store.migration import SCHEMA_LOCK
 
 logger = logging.getLogger(__name__)
 
-# A partition whose bounds are not two times, as the default one, is not among them.
+# Partitions whose bounds are not two times, such as the default one, are left out.
 _PARTITIONS = """
 SELECT relname, bound[1]::timestamptz, bound[2]::timestamptz
 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid,
@@ -18,12 +18,12 @@ FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid,
                   $$FROM \\('([^']+)'\\) TO \\('([^']+)'\\)$$) AS bound
 WHERE inhparent = to_regclass(quote_ident(%s)) AND bound IS NOT NULL ORDER BY 2
 """
-# Beside those who read the table, for whose end CREATE TABLE ... PARTITION OF would wait:
+# Works while others read the table; CREATE TABLE ... PARTITION OF would wait for them:
 # https://www.postgresql.org/docs/current/ddl-partitioning.html
 _CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING STORAGE)"
 _ATTACH = "ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({first}) TO ({end})"
 _DROP = "DROP TABLE {partition}"
-# That does need all others to be gone, whose long queries must not hold up the crawl.
+# This has to wait for other queries, which must not hold up the crawl for long.
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 
 
@@ -39,7 +39,7 @@ class Partition(NamedTuple):
 
 
 async def list_partitions(connection: AsyncConnection, table: str) -> list[Partition]:
-    """In the order of their times; whoever made them."""
+    """In order of time, whoever made them."""
     rows = await (await connection.execute(_PARTITIONS, [table])).fetchall()
     return [Partition(*row) for row in rows]
 
@@ -47,7 +47,7 @@ async def list_partitions(connection: AsyncConnection, table: str) -> list[Parti
 async def make_partition(
     connection: AsyncConnection, table: str, wanted: Partition, options: LiteralString = ""
 ) -> None:
-    """Unless there is one for its first moment already."""
+    """Unless there is already one for its first moment."""
     parts = {
         "partition": sql.Identifier(wanted.name),
         "table": sql.Identifier(table),
@@ -65,7 +65,7 @@ async def make_partition(
 
 
 async def drop_partition(connection: AsyncConnection, name: str) -> None:
-    """Where others use it, it stays until the next crawl."""
+    """If others use it, it stays until the next crawl."""
     try:
         async with connection.transaction():
             await connection.execute(_PATIENCE)

@@ -1,4 +1,4 @@
-"""What the tables hold, as lists of rows: those of an item, crawls, rejected records."""
+"""Lists of rows from the tables: items, crawls, rejected records."""
 
 import difflib
 import json
@@ -16,7 +16,7 @@ from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.unloadable import fetch_all
 
 SEARCHED = "searched"
-"""The column of a listing in which texts are looked for: those of the item, in small letters."""
+"""The listing's column for searches: the item's texts in lower case."""
 
 LISTED = {
     "all": sql.SQL("true"),
@@ -27,7 +27,7 @@ _COMPARISONS = {
     ">=": sql.SQL("{} >= {}"),
     "<=": sql.SQL("{} <= {}"),
     "IN": sql.SQL("{} = ANY ({})"),
-    # Before the first whole crawl was over, nothing was known to be new.
+    # Until the first whole crawl ended, nothing counts as new.
     "NEW": sql.SQL("{} >= greatest({}, (SELECT coalesce(({first}), 'infinity')))"),
 }
 _FIRST = sql.SQL("""
@@ -43,8 +43,8 @@ _ROWS = f"""
 SELECT {{columns}} {_MATCHING}
 ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
 """
-# Sorted are the keys alone, and only the rows of the page are read whole: 200,000 wide rows would
-# not fit in memory. The rows of a page are in the order of what it shows of them.
+# Only the keys are sorted, and only the rows of the page are read completely: 200,000 wide rows
+# would not fit in memory. The rows of a page are in the order of the values it shows.
 _PAGE = f"""
 SELECT {{columns}} FROM {{table}} AS stored JOIN (
     SELECT {{found_columns}} {_MATCHING}
@@ -86,7 +86,7 @@ GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
 
 
 class Listing(NamedTuple):
-    """Rows, and the names of their columns."""
+    """Rows and the names of their columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -110,7 +110,7 @@ class Condition(NamedTuple):
 
 
 class RowFilter(NamedTuple):
-    """Which rows of an item's table, in what order.
+    """Which rows of an item's table to list, and in what order.
 
     ``constants`` are values of key columns; ``sort`` is a column, ``-`` before it for the greatest
     first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows. With a
@@ -157,7 +157,7 @@ class RowFilter(NamedTuple):
 
 
 def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
-    """Raises :exc:`ConfigurationError` for a column that there is not."""
+    """Raises :exc:`ConfigurationError` for an unknown column."""
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
     _check_columns(chosen, sort, *chosen.columns, *wanted)
@@ -168,7 +168,7 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
         primary_key=_names(keys),
         found_columns=_names([*keys, *chosen.listed_columns]),
         columns=sql.SQL(", ").join([*stored, *map(_rounded, chosen.listed_columns)]),
-        # Where all rows are wanted, they are sorted once.
+        # If all rows are wanted, they are sorted only once.
         found_sort=sql.Identifier(sort if chosen.limit is not None else keys[0]),
         sort=sql.Identifier(sort),
         shown_sort=_of_page(sort) if sort in chosen.listed_columns else _of_table(sort),
@@ -179,14 +179,14 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
 
 
 def count_rows(connection: Connection, chosen: RowFilter) -> int:
-    """How many there are beyond the filter's limit and offset."""
+    """How many rows there are, regardless of the filter's limit and offset."""
     query = sql.SQL(_COUNT).format(**chosen.parts())
     [[count]] = _list(connection, query, chosen.values).rows
     return int(count)
 
 
 def first_complete_crawl(connection: Connection, currency: str) -> datetime | None:
-    """When the first whole crawl of a currency was over: what came later, is new."""
+    """When the first whole crawl of a currency ended; coins that came later are new."""
     rows = _list(connection, _FIRST, {"constant_vs_currency": currency}).rows
     return rows[0][0] if rows else None
 
@@ -203,7 +203,7 @@ def find_row(
 
 
 def list_values(connection: Connection, item_class: type[TableItem], column: str) -> list[str]:
-    """The different values of a column, in their order."""
+    """The distinct values of a column, in order."""
     query = sql.SQL(_VALUES).format(
         column=sql.Identifier(column), table=sql.Identifier(item_class.table)
     )
@@ -211,7 +211,7 @@ def list_values(connection: Connection, item_class: type[TableItem], column: str
 
 
 def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> list[str]:
-    """The keys most like what the filter searches for, where it finds nothing."""
+    """The keys most similar to a search that finds nothing."""
     query = sql.SQL(_KEYS).format(**_parts(chosen.item_class, chosen.constants))
     keys = [key for (key,) in _list(connection, query, chosen.values).rows]
     return difflib.get_close_matches((chosen.search or "").lower(), keys, n=limit)
@@ -221,13 +221,13 @@ def list_crawls(
     connection: Connection, limit: int | None, offset: int = 0, *,
     outcome: str | None = None, schedule: str | None = None,
 ) -> Listing:  # fmt: skip
-    """The newest first: all, or those of an outcome (``running`` is one) or of a schedule."""
+    """The newest crawls first: all, or those with an outcome (or ``running``) or of a schedule."""
     values = {"limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule}
     return _list(connection, sql.SQL(_CRAWLS), values)
 
 
 def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """What crawls were started with, by their ids."""
+    """The arguments crawls were started with, by their ids."""
     rows = _list(connection, sql.SQL(_CRAWL_ARGUMENTS), {"ids": list(ids)}).rows
     return {crawl_id: json.loads(text) for crawl_id, text in rows}
 
@@ -236,13 +236,13 @@ def list_rejected_records(
     connection: Connection, limit: int | None, offset: int = 0, crawl: int | None = None,
     reason: str | None = None,
 ) -> Listing:  # fmt: skip
-    """The newest first: of all crawls, or of one; for any reason, or for one."""
+    """The newest rejected records first: of all crawls or one, for any reason or one."""
     values = {"limit": limit, "offset": offset, "crawl": crawl, "reason": reason}
     return _list(connection, sql.SQL(_REJECTED), values)
 
 
 def count_rejected_reasons(connection: Connection, crawl: int | None = None) -> dict[str, int]:
-    """How many records each reason has, the most frequent first; twenty reasons at most."""
+    """The number of records for each reason, the most frequent first; at most twenty reasons."""
     rows: Any = _list(connection, sql.SQL(_REASONS), {"crawl": crawl}).rows
     return dict(rows)
 
@@ -266,7 +266,7 @@ def _parts(item_class: type[TableItem], constants: Mapping[str, str]) -> dict[st
 
 
 def _constant_values(constants: Mapping[str, str]) -> dict[str, str]:
-    # Apart from the other parameters, whatever a column is called.
+    # Distinct from the other parameters, whatever a column is called.
     return {f"constant_{name}": value for name, value in constants.items()}
 
 
@@ -296,7 +296,7 @@ def _names(names: Sequence[str]) -> sql.Composed:
 
 
 def _list(connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]) -> Listing:
-    # As text: read, its numbers would lose digits.
+    # As text, because decoded numbers would lose digits.
     set_json_loads(Raw, connection)
     try:
         return Listing(*fetch_all(connection, query, values))

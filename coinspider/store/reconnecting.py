@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that outlives the database's absences."""
+"""A connection to PostgreSQL that survives outages of the database."""
 
 import asyncio
 import logging
@@ -16,18 +16,17 @@ from coinspider.store.patience import Patience
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Connection, serialisation, resources, the operator's intervention, the system: not the statement
-# is at fault.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Connection, serialisation, resources, operator intervention, system errors: the statement is not
+# at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGES = ("08", "40", "53", "55P03", "57", "58")
 _LONGEST_PAUSE = 5.0  # seconds
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the same may work a little later."""
+    """Whether the same work may succeed a little later."""
     if isinstance(error, psycopg.Error) and error.sqlstate:
         return error.sqlstate.startswith(_OUTAGES)
-    # What the client itself says of a broken connection, or of one that is silent, has no code.
+    # The client's own errors about broken or silent connections have no code.
     return isinstance(
         error,
         psycopg.OperationalError | psycopg.InterfaceError | DatabaseUnreachableError | TimeoutError,
@@ -35,7 +34,7 @@ def is_outage(error: Exception) -> bool:
 
 
 class Outage:
-    """A time without the database, and the growing pauses in it."""
+    """An outage of the database, with growing pauses between attempts."""
 
     def __init__(self) -> None:
         self.began, self.pause = monotonic(), 0.1
@@ -49,10 +48,10 @@ class Outage:
 
 
 class ReconnectingConnection:
-    """Runs one piece of work at a time, again where the database was away meanwhile.
+    """Runs one piece of work at a time, and repeats it after an outage.
 
-    It is waited for, at most ``timeout`` seconds at a time; then nothing is tried any more.
-    ``explain`` says what it knows of an error beyond the error itself.
+    Each outage may last ``timeout`` seconds; after that nothing is tried again. ``explain`` adds
+    what is known about an error to its message.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class ReconnectingConnection:
         self.explain = explain
         self.turn = asyncio.Lock()
         self.ended_by: Exception | None = None
-        # Of different pieces of work at once: the first of them is told of.
+        # The first outage is the one that is reported.
         self.outage_count = 0
 
     @property
@@ -74,7 +73,7 @@ class ReconnectingConnection:
         return self.connection.patience
 
     async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
-        """Do some work that may be done again.
+        """Do some work that may be repeated.
 
         Raises :exc:`DatabaseGoneError`, and what ``work`` and ``reconnect`` raise but for outages.
         """
@@ -96,7 +95,7 @@ class ReconnectingConnection:
             self.outage_count -= bool(outage)
 
     async def _try(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
-        # The turn is not kept between two attempts: the heartbeat has its own in between.
+        # The lock is released between two attempts, so that the heartbeat gets its turn.
         async with self.turn:
             connection = await self._connected()
             async with connection.pinned():

@@ -1,4 +1,4 @@
-"""Records that are set aside: what could not be stored, and why."""
+"""Rejected records: what could not be stored, and why."""
 
 from collections.abc import Sequence
 

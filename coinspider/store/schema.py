@@ -1,4 +1,4 @@
-"""What the tables are: those of the items, and coinspider's own."""
+"""The definitions of the tables: those of the items, and coinspider's own."""
 
 from typing import LiteralString, NamedTuple
 
@@ -15,7 +15,7 @@ from coinspider.records.table_item import (
 
 
 class SqlColumn(NamedTuple):
-    """A column of a table; its type has the name that PostgreSQL's ``format_type`` tells."""
+    """A column of a table; its type is named as by PostgreSQL's ``format_type``."""
 
     type: LiteralString
     nullable: bool = True
@@ -23,7 +23,7 @@ class SqlColumn(NamedTuple):
     is_identity: bool = False
     references: LiteralString | None = None
     since_added: bool = False
-    """Whether the default is for rows to come alone: of those that were there it is not known."""
+    """Whether the default is only for future rows: for existing ones the value is not known."""
 
     def definition(self) -> sql.SQL:
         """What follows the name in ``CREATE TABLE``."""
@@ -39,17 +39,17 @@ class SqlColumn(NamedTuple):
         return sql.SQL(" ".join(parts))
 
     def for_old_rows(self) -> "SqlColumn":
-        """The same as rows that are there already meet it: the next crawl fills it."""
+        """The same for a table with rows: the next crawl fills the column."""
         if self.since_added:
             return self._replace(nullable=True, default=None)
         return self if self.default is not None else self._replace(nullable=True)
 
 
 class Table(NamedTuple):
-    """A table: its columns by name, its primary key, and what follows these.
+    """A table: its columns by name, its primary key, and the rest of its definition.
 
-    ``fill`` has the statements that fill columns added to a table that has rows already;
-    ``made_with`` are the columns that it had before any were added.
+    ``fill`` has the statements that fill columns added to a table with rows; ``made_with`` are the
+    columns of its first version.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Table(NamedTuple):
 
     @property
     def first_columns(self) -> frozenset[str]:
-        """What the table has had since the first version that made it; by these it is known."""
+        """The columns of the table's first version, by which it is recognised."""
         return self.made_with or frozenset(self.columns)
 
     @property
@@ -79,11 +79,11 @@ FIRST_CRAWLED = TIME._replace(default="now()", since_added=True)
 COUNT = SqlColumn("bigint", nullable=False, default="0")
 IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
 
-# An array of an array for each hour, so that what is alike, the four prices of an hour, stands side
-# by side: compressed, that is three quarters of what an array for each value takes.
+# An array of arrays, one for each hour, so that similar values (the four prices of an hour) are
+# side by side: compressed, it takes three quarters of an array for each value.
 _HOURS = {"hour": SqlColumn("smallint[]"), "candles": SqlColumn("numeric[]")}
-# PostgreSQL compresses no row of less than 2 kB, and a day's candles often take a little less; all
-# of them together shrink to half, and the filler to 40 bytes:
+# PostgreSQL doesn't compress rows below 2 kB, and a day's candles often take a little less. With
+# the filler, which shrinks to 40 bytes, they shrink to half:
 # https://www.postgresql.org/docs/current/storage-toast.html
 FILLER = SqlColumn("text", default="repeat(' ', 2100)")
 
@@ -101,7 +101,7 @@ API_ACCOUNT = Table(
     ["name"],
     "WITH (fillfactor = 50)",
 )
-# Whatever made the calls, and what the API itself tells of them: how many are left, and how many of
+# All calls, whoever made them, and what the API itself says: how many are left, and how many of
 # ours had been made by then.
 API_USAGE = Table(
     "api_usage",
@@ -157,13 +157,13 @@ CRAWL = Table(
         "response_bytes": COUNT,
     },
     ["id"],
-    # Once only complete crawls had a row.
+    # In early versions only complete crawls had a row.
     fill={"outcome": "UPDATE crawl SET outcome = 'complete' WHERE ended_at IS NOT NULL"},
     made_with=frozenset(
         ["id", "spider", "url", "started_at", "ended_at", "page_count", "record_count"]
     ),
 )
-# Up to when the changes of a history have become candles.
+# The time up to which a history's changes have become candles.
 CANDLE_STATE = Table(
     "candle_state", {"history_table": NEEDED_TEXT, "rolled_up_to": NEEDED_TIME}, ["history_table"]
 )
@@ -184,8 +184,8 @@ REJECTED_RECORD = Table(
 
 
 def item_table(item_class: type[TableItem]) -> Table:
-    """The table of an item: a column for each of its fields, and what a crawl itself notes."""
-    # The free room in each block lets an update stay in it and leave the index alone (HOT):
+    """The table of an item: a column for each field, and those that crawls set themselves."""
+    # Free space in each block lets updates stay in it without touching the index (HOT):
     # https://www.postgresql.org/docs/current/storage-hot.html
     return Table(
         item_class.table,
@@ -198,7 +198,7 @@ def item_table(item_class: type[TableItem]) -> Table:
 
 
 def history_table(item_class: type[TableItem]) -> Table | None:
-    """The table of an item's changes, with a partition for each day on which they were made."""
+    """The table of an item's changes, partitioned by day."""
     if not item_class.history_table:
         return None
     kept = {
@@ -214,7 +214,7 @@ def history_table(item_class: type[TableItem]) -> Table | None:
 
 
 def history_tables(item_class: type[TableItem]) -> list[Table]:
-    """All tables of an item's history: none, its changes, or its changes and its candles."""
+    """All tables of an item's history: none, changes, or changes and candles."""
     changes = history_table(item_class)
     if not changes:
         return []

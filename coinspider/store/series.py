@@ -1,4 +1,4 @@
-"""How an item's values went: its changes, its candles, and points for charts of them."""
+"""The history of an item's values: changes, candles, and points for charts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,9 @@ from coinspider.store.candle_sql import (
 from coinspider.store.queries import Listing
 
 STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
-# Up to how many days a chart is of all changes, or of hours; else it is of days.
+# Up to how many days a chart shows all changes, or hours; longer ones show days.
 _DAYS_OF_CHANGES, _DAYS_OF_HOURS = 2, 92
-# With fewer points a finer resolution is looked at: a history that has just begun has one day.
+# With fewer points a finer resolution is used: a history that has just begun has one day.
 _FEW_POINTS = 24
 SPARKLINE_STEP = timedelta(hours=4)
 _CHANGES = """
@@ -31,14 +31,14 @@ SELECT {columns} FROM {history} WHERE {key} AND {condition} ORDER BY recorded_at
 """
 _CANDLES = "SELECT {columns} FROM ({candles}) AS candle WHERE {condition} ORDER BY started_at"
 _STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %(table)s"
-# One probe of the index for each point: of the changes, most are not looked at.
+# One index lookup for each point, so most changes are not read.
 _LAST_CHANGE = """
 SELECT recorded_at AS moment, {price} AS price FROM {history}
 WHERE {same_key} AND recorded_at <= asked.moment AND recorded_at > {oldest}
     AND recorded_at >= %(rolled_up_to)s AND {price} IS NOT NULL
 ORDER BY recorded_at DESC LIMIT 1
 """
-# A change that is still there is newer than each candle, which is then not looked at.
+# If there is still a change, it is newer than any candle, and these are not read.
 _PRICE_THEN = """
 coalesce(
     (SELECT {price} FROM {history} AS kept
@@ -77,7 +77,7 @@ ORDER BY 1, 2
 
 
 class Point(NamedTuple):
-    """A price, and when it was that."""
+    """A price and its time."""
 
     time: datetime
     value: Decimal
@@ -127,7 +127,7 @@ class ChosenRows(NamedTuple):
 def list_changes(
     connection: Connection, item_class: type[TableItem], key: Mapping[str, str], span: Span = ALWAYS
 ) -> Listing:
-    """Each change that is still kept, the oldest first.
+    """Every change that is still kept, the oldest first.
 
     ``key`` has the values of the primary key. Raises :exc:`NoHistoryError`.
     """
@@ -147,11 +147,11 @@ def list_candles(
 ) -> Listing:  # fmt: skip
     """The candles of ``1h`` or ``1d`` that begin in the span, as :func:`list_changes`.
 
-    An hour, or a day, without a change has none.
+    Hours or days without a change have none.
     """
     if resolution not in RESOLUTIONS:
         raise ConfigurationError(f"there are no candles of {resolution}: {', '.join(RESOLUTIONS)}")
-    # The first ones whole, although ``since`` is in the midst of a day.
+    # The first candles are whole, even if ``since`` is in the middle of a day.
     oldest = span.since and span.since - STEPS["1d"]
     same = _same_key(item_class)
     older = sql.SQL("day >= %(oldest)s") if oldest else EVERYTHING
@@ -172,7 +172,7 @@ def price_points(
     connection: Connection, item_class: type[TableItem], key: Mapping[str, str], days: float | None,
     now: datetime | None = None,
 ) -> list[Point]:  # fmt: skip
-    """The price in the last ``days``, or ever: as often as a chart of that time can show.
+    """The price in the last ``days``, or all of it, in as many points as a chart can show.
 
     Raises :exc:`NoHistoryError`.
     """
@@ -194,7 +194,7 @@ def earlier_prices(
     connection: Connection, chosen: ChosenRows, ages: Iterable[timedelta],
     now: datetime | None = None,
 ) -> dict[str, dict[timedelta, Decimal]]:  # fmt: skip
-    """What the price of each row was then, by its key, where the history knows."""
+    """The price of each row at that time, by key, if the history has it."""
     now = now or datetime.now(UTC)
     moments = {now - age: age for age in ages}
     price_then = _price_then(
@@ -212,7 +212,7 @@ def earlier_prices(
 def earlier_price(
     connection: Connection, item_class: type[TableItem], moment: sql.Composable
 ) -> sql.Composable | None:
-    """What the price of the row ``asked`` was at a moment, as an expression.
+    """An SQL expression for the price of the row ``asked`` at a moment.
 
     ``None`` if there is no history.
     """
@@ -232,7 +232,7 @@ def earlier_price(
 def sparklines(
     connection: Connection, chosen: ChosenRows, days: int = 7, now: datetime | None = None
 ) -> dict[str, list[Point]]:
-    """The price of each row every four hours, by its key, where it changed in them."""
+    """The price of each row every four hours, by key, if it changed in that time."""
     now = now or datetime.now(UTC)
     query = sql.SQL(_SPARKLINES).format(
         last_change=_last_change(chosen, sql.SQL("asked.moment - %(step)s")),
@@ -296,7 +296,7 @@ def _same_key(item_class: type[TableItem]) -> sql.Composed:
 def _probe(
     connection: Connection, chosen: ChosenRows, query: sql.Composed, values: dict[str, Any]
 ) -> list[Any]:
-    """The rows of a query that looks at changes only from when they are not rolled up."""
+    """The rows of a query that reads changes only after the time up to which they are rolled up."""
     since = _rolled_up_to(connection, chosen.item_class)
     return _rows(connection, query, {**chosen.values, **values, "rolled_up_to": since})
 

@@ -1,4 +1,4 @@
-"""A crawl's time with the database: its connection, its lock, its row in the table ``crawl``."""
+"""A crawl's session with the database: its connection, its lease, its row in ``crawl``."""
 
 import asyncio
 import logging
@@ -45,21 +45,21 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-# What ends a crawl's work in the database, each with a message of one plain line.
+# Errors that end a crawl's work in the database, each with a message of one plain line.
 SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
-# So often a crawl gives a sign of life while its lease lasts.
+# How many heartbeats a crawl sends during one lease.
 _SIGNS_OF_LIFE = 5
 _LOOK_FOR_STOP = 0.5  # seconds
-# A day of changes is one statement.
+# Rolling up a day of changes is one statement.
 _HISTORY_TIMEOUT = 600.0  # seconds
 
 
 class CrawlSession:
     """Opened before the first request, closed after everything else has ended.
 
-    Where the database goes away it is waited for, at most ``POSTGRES_RECONNECT_TIMEOUT`` seconds.
-    ``CRAWL_LOG_INTERVAL`` is how many seconds apart the crawl's row is brought up to date, at the
-    most: ``POSTGRES_LEASE_TIMEOUT`` may ask for more of it.
+    If the database goes away, it waits for up to ``POSTGRES_RECONNECT_TIMEOUT`` seconds. The
+    crawl's row is updated at least every ``CRAWL_LOG_INTERVAL`` seconds, more often if
+    ``POSTGRES_LEASE_TIMEOUT`` requires it.
     """
 
     connection: ReconnectingConnection
@@ -84,9 +84,9 @@ class CrawlSession:
     async def open(
         self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
     ) -> CrawlStart:
-        """Begin, ``prepare`` what else is to be known, and return what earlier crawls left.
+        """Begin, run ``prepare``, and return what earlier crawls left.
 
-        Raises :exc:`~scrapy.exceptions.CloseSpider` where the crawl may not begin.
+        Raises :exc:`~scrapy.exceptions.CloseSpider` if the crawl may not begin.
         """
         self.tasks.append(asyncio.create_task(self._look_for_stop()))
         try:
@@ -142,7 +142,7 @@ class CrawlSession:
     async def write(
         self, work: Callable[[CrawlConnection, Batch], Awaitable[Totals | None]]
     ) -> Totals:
-        """Write a batch once, whatever happens, and give what it added to the totals."""
+        """Write a batch exactly once, and return what it added to the totals."""
         batch = Batch(self.lease.crawl_id, self.totals.batch_count + 1, self.lease_seconds)
 
         async def write_once(connection: CrawlConnection) -> Totals:
@@ -155,7 +155,7 @@ class CrawlSession:
     async def close(self) -> None:
         self._end_tasks()
         outcome = outcome_of(self.crawler)
-        # A row that was closed as that of a dead crawl stays so.
+        # A row that was closed as ``died`` stays closed.
         if not isinstance(self.connection.ended_by, LockLostError):
             try:
                 await self.run(lambda connection: self._end(connection, outcome))
@@ -168,7 +168,7 @@ class CrawlSession:
         await self.connection.close()
 
     async def prepare(self, item_class: type[TableItem]) -> None:
-        """Create the table of an item class that was not known when the crawl began."""
+        """Create the table of an item class that was unknown when the crawl began."""
         if item_class not in self.prepared:
             await self.run(lambda connection: self._migrate(connection, item_class))
 
@@ -185,7 +185,7 @@ class CrawlSession:
         self.prepared.add(item_class)
 
     async def _keep_history(self) -> None:
-        """When all else is done; what could not be done now, the next crawl does."""
+        """Runs last; the next crawl does whatever can't be done now."""
         self.patience.seconds = _HISTORY_TIMEOUT
         for item_class in self.prepared if self.history.enabled else ():
             if not (item_class and item_class.history_table):
@@ -248,7 +248,7 @@ class CrawlSession:
     async def _skip(
         self, connection: CrawlConnection, target: CrawlTarget, other: Run | None
     ) -> str:
-        """Leave before the first request, with a row all the same: each job has one."""
+        """End before the first request, but with a row, because each job has one."""
         message = f"the same crawl is running already: {other or 'it has just begun'}"
         async with connection.transaction():
             crawl_id = await begin_crawl(connection, target)
@@ -279,7 +279,7 @@ class CrawlSession:
                 fail_crawl(self.crawler, "lock_lost", str(error))
                 return
             except SESSION_ERRORS as error:
-                # The next batch meets the same, and fails the crawl.
+                # The next batch will have the same problem, and fail the crawl.
                 logger.debug("The crawl's row is not up to date: %s", one_line(error))
 
     async def _give_sign_of_life(self, connection: CrawlConnection) -> None:

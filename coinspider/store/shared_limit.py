@@ -1,4 +1,4 @@
-"""A limit that all crawls of one API and key draw on, on whatever machine they run."""
+"""A limit shared by all crawls with the same API and key, on whatever machine they run."""
 
 import asyncio
 import logging
@@ -72,11 +72,11 @@ class SharedLimit:
         return Grant(0, exhausted=used_up)
 
     async def ask(self, question: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
-        """Ask the database about this account; raises one of ``SESSION_ERRORS``."""
+        """Query the database about this account; raises one of ``SESSION_ERRORS``."""
         return await self.session.run(lambda connection: question(connection, self.account))
 
     async def leave(self) -> None:
-        """Tell the others that this crawl needs no more."""
+        """Note that this crawl needs no more calls."""
         if not self.alone:
             await self._change(lambda state, _now: leave(state, self.holder))
 
