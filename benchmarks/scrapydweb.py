@@ -38,11 +38,13 @@ def start_nodes(stack: ExitStack) -> list[Scrapyd]:
     directory = stack.enter_context(server_directory())
     database = new_database(start_embedded_server(directory))
     api = start_sandbox(stack, "--coins", 600)
+    environment = {"DATABASE_URL": database, "COINGECKO_BASE_URL": api.url}
     nodes = []
     for name in ("one", "two"):
         folder = stack.enter_context(TemporaryDirectory(prefix="coinspider-"))
         configuration = CONFIGURATION.replace("[scrapyd]", FLEET.format(name), 1)
-        node = Scrapyd(folder, configuration, DATABASE_URL=database, COINGECKO_BASE_URL=api.url)
+        node = Scrapyd(folder, configuration, **environment)
+        del node.environment["STATS_DUMP"]  # which the tests set for themselves
         stack.callback(node.start().end)
         nodes.append(node)
     return nodes
@@ -101,6 +103,8 @@ def main() -> None:
                 if job not in page:
                     sys.exit(f"{name} of node {number} does not show the job")
                 figures = re.findall(r"(?:crawled_pages|scraped_items) \d+", text_of(page))
+                if name == "stats" and "scraped_items 600" not in figures:
+                    sys.exit(f"{name} of node {number} does not show what was scraped: {figures}")
                 print(f"node {number}, {name}: the job is shown", *figures)
 
 

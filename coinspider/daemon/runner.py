@@ -46,6 +46,9 @@ def is_egg(project: str) -> bool:
 
 
 def run() -> None:
+    # A job's log is read by tools for scrapyd, which find its pages and items there:
+    # https://github.com/my8100/logparser
+    os.environ.setdefault("STATS_DUMP", "1")
     if is_egg(os.environ["SCRAPY_PROJECT"]):
         # scrapyd has read this project's settings, which leaves their name in its environment.
         os.environ.pop("SCRAPY_SETTINGS_MODULE", None)
