@@ -2,7 +2,7 @@
 
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.http.ratelimit import REFUSED_STAT, WAIT_STAT
+from coinspider.http.ratelimit import REFUSED_STAT, WAIT_STAT, WAITING_UNTIL_STAT
 
 PAGE_STAT = "pagination/page_count"
 EMPTY_STAT = "pagination/empty_page_count"
@@ -51,8 +51,10 @@ FIGURES = {
     "dropped_count": (DROPPED_STAT,),
     "set_aside_count": (SET_ASIDE_STAT,),
     "delisted_count": (DELISTED_STAT,),
+    "call_count": ("downloader/request_count",),
     "refused_count": (REFUSED_STAT,),
     "wait_seconds": (WAIT_STAT,),
+    "waiting_until": (WAITING_UNTIL_STAT,),
     "response_bytes": ("downloader/response_bytes",),
 }
 

@@ -31,15 +31,15 @@ and set
 
 :mod:`coinspider.http.limit_model` explains how limits are learned.
 
-Stats: ``ratelimit/refused_count``, ``ratelimit/wait_seconds``, ``ratelimit/calls_per_period``,
-``ratelimit/period_seconds``.
+Stats: ``ratelimit/refused_count``, ``ratelimit/wait_seconds``, ``ratelimit/waiting_until``,
+``ratelimit/calls_per_period``, ``ratelimit/period_seconds``.
 """
 
 import asyncio
 import logging
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import monotonic, time
 from typing import Self
 
 from scrapy import Request, signals
@@ -60,6 +60,7 @@ logger = logging.getLogger(__name__)
 
 REFUSED_STAT = "ratelimit/refused_count"
 WAIT_STAT = "ratelimit/wait_seconds"
+WAITING_UNTIL_STAT = "ratelimit/waiting_until"
 CALLS_STAT = "ratelimit/calls_per_period"
 PERIOD_STAT = "ratelimit/period_seconds"
 
@@ -149,6 +150,7 @@ class RateLimitMiddleware:
         while (wait := await self._wait()) > 0:
             self._check_patience(wait)
             self.wait_until = monotonic() + wait
+            self.crawler.stats.set_value(WAITING_UNTIL_STAT, time() + wait)
             if wait >= 1 and monotonic() + wait > self.told_until + 1:
                 self._tell(wait)
             await wait_or_end(self.crawler, wait)

@@ -46,6 +46,7 @@ def test_row_holds_what_the_crawl_did(scrapy, sandbox, query, tmp_path):
     assert row["message"] in last_line(done)
     assert row["refused_count"] == sum(status == 429 for _, status in api.calls()) > 0
     assert row["wait_seconds"] > 0.5
+    assert row["call_count"] >= row["page_count"]
     assert row["response_bytes"] > len(page.read_text())
     assert row["started_at"] < row["ended_at"]
     assert query("SELECT DISTINCT crawl_id FROM rejected_record") == [(row["id"],)]

@@ -1,7 +1,9 @@
 """``/metrics``, as Prometheus would read them."""
 
 import shutil
+import socket
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -55,6 +57,8 @@ def test_series_of_a_source_end_a_day_after_its_last_crawl_unless_it_is_schedule
     found = read("euro")
     assert ("coinspider_crawl_success", "coins", "gbp", "1") in found
     assert ("coinspider_crawl_success", "coins", "eur", "1") not in found
+    counted = {labels[-1] for name, *labels in found if name == "coinspider_crawls_total"}
+    assert counted == {"gbp", "usd"}
 
 
 def test_crawl_of_some_pages_is_apart_from_a_whole_one(add):
@@ -65,7 +69,7 @@ def test_crawl_of_some_pages_is_apart_from_a_whole_one(add):
     assert found["coinspider_crawl_success", "coins", "eur", "0"] == 0
 
 
-def test_counters_are_by_outcome_and_node(add):
+def test_counters_are_by_outcome_and_node(add, query):
     add("a")
     add("b", node="there")
     add("c", node="there")
@@ -75,13 +79,26 @@ def test_counters_are_by_outcome_and_node(add):
     assert found["coinspider_crawls_total", "there", "complete", "coins", "eur"] == 2
     assert found["coinspider_pages_total", "there", "complete", "coins", "eur"] == 6
     assert found["coinspider_crawls_total", "here", "failed", "coins", "eur"] == 1
+    # Of the crawl that made the database.
+    [(calls, pages)] = query("SELECT call_count, page_count FROM crawl WHERE vs_currency = 'usd'")
+    assert calls >= pages == 1
+    node = socket.gethostname()
+    assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
 
 
-def test_running_crawl_has_gauges(add):
+def test_running_crawl_has_gauges(add, query):
     add("a", outcome=None, ago=timedelta(seconds=30))
+    query("UPDATE crawl SET call_count = 5, refused_count = 2 WHERE ended_at IS NULL")
+    gauge = "coinspider_running_crawl_waiting_until_timestamp_seconds"
+    assert (gauge, "here", "coins", "eur") not in read()
+    until = time.time() + 600
+    query("UPDATE crawl SET waiting_until = %s WHERE ended_at IS NULL", until)
     found = read()
     assert found["coinspider_running_crawl_age_seconds", "here", "coins", "eur"] >= 30
     assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
+    assert found["coinspider_running_crawl_calls", "here", "coins", "eur"] == 5
+    assert found["coinspider_running_crawl_refused_calls", "here", "coins", "eur"] == 2
+    assert found[gauge, "here", "coins", "eur"] == pytest.approx(until)
 
 
 def test_schedule_has_what_an_alert_needs_to_know(add):

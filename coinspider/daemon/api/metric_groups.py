@@ -80,13 +80,21 @@ RUNNING_CRAWL = MetricGroup(
     (
         Metric("age_seconds", "How long ago the running crawl began"),
         Metric("pages", "Pages that the running crawl has read"),
+        Metric("calls", "Calls that the running crawl has made"),
         Metric("refused_calls", "Calls of the running crawl that the API refused"),
         Metric("wait_seconds", "How long the running crawl has waited for the API's limit"),
+        Metric(
+            "waiting_until_timestamp_seconds",
+            "Until when the running crawl waits for the API's limit, if it does (Unix time)",
+        ),
     ),
     """
 SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(host, '') AS node,
        extract(epoch FROM now() - min(started_at)) AS age_seconds, sum(page_count) AS pages,
-       sum(refused_count) AS refused_calls, sum(wait_seconds) AS wait_seconds
+       sum(call_count) AS calls, sum(refused_count) AS refused_calls,
+       sum(wait_seconds) AS wait_seconds,
+       max(waiting_until) FILTER (WHERE waiting_until > extract(epoch FROM now()))
+           AS waiting_until_timestamp_seconds
 FROM crawl WHERE ended_at IS NULL AND updated_at > now() - interval '1 minute' GROUP BY 1, 2, 3
 """,
 )
@@ -96,14 +104,18 @@ ALL_CRAWLS = MetricGroup(
     (
         Metric("crawls", "Crawls that have ended", COUNTER),
         Metric("pages", "Pages with records that they read", COUNTER),
+        Metric("calls", "Calls that they made", COUNTER),
         Metric("refused_calls", "Calls of theirs that the API refused", COUNTER),
         Metric("stored_rows", "Rows that they inserted or updated", COUNTER),
     ),
-    """
+    f"""
 SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(host, '') AS node, outcome,
-       count(*) AS crawls, sum(page_count) AS pages, sum(refused_count) AS refused_calls,
+       count(*) AS crawls, sum(page_count) AS pages, sum(call_count) AS calls,
+       sum(refused_count) AS refused_calls,
        sum(inserted_count + updated_count) AS stored_rows
-FROM crawl WHERE ended_at IS NOT NULL GROUP BY 1, 2, 3, 4
-""",
+FROM crawl WHERE ended_at IS NOT NULL AND (spider, coalesce(vs_currency, '')) IN (
+    SELECT spider, coalesce(vs_currency, '') FROM crawl WHERE {_IS_CURRENT}
+) GROUP BY 1, 2, 3, 4
+""",  # noqa: S608
 )
 GROUPS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS)
