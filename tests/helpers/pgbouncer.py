@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import wait_until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -32,10 +33,8 @@ logfile = {directory}/log
 def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
     """A pooler that gives out a session for each transaction; the URL to the database behind it."""
     parts = conninfo_to_dict(database_url)
-    with TemporaryDirectory(prefix="coinspider-") as directory, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen_port = free.getsockname()[1]
-        free.close()
+    listen_port = free_port()
+    with TemporaryDirectory(prefix="coinspider-") as directory:
         path = Path(directory, "pgbouncer.ini")
         user = f"user={parts['user']}" + (f" password={p}" if (p := parts.get("password")) else "")
         text = CONFIGURATION.format(

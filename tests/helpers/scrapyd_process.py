@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from base64 import b64encode
@@ -15,6 +14,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import CLEAN, PROJECT, wait_until
 
 SHIPPED = (PROJECT / "scrapyd.conf").read_text()
@@ -25,9 +25,7 @@ class Scrapyd:
     """A scrapyd in a folder of its own, on a free port."""
 
     def __init__(self, directory, configuration, **environment):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.directory, self.url = Path(directory), f"http://127.0.0.1:{self.port}"
         (self.directory / "scrapyd.conf").write_text(configuration)
         if "[settings]" in configuration:

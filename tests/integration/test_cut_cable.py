@@ -1,6 +1,5 @@
 """A crawl on a machine whose cable is pulled: no packet arrives, and nobody is told."""
 
-import socket
 import sys
 from contextlib import ExitStack
 
@@ -8,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.helpers.network import NEEDS_NAMESPACES, Machine
+from tests.helpers.ports import free_port
 from tests.helpers.postgres_versions import VERSIONS, server_of_version
 from tests.helpers.processes import CLEAN, Scrapy, start_sandbox, wait_until
 
@@ -24,12 +24,6 @@ SESSION = """
 SELECT pid FROM pg_stat_activity, crawl
 WHERE crawl.id = 1 AND pid = backend_pid AND backend_start < updated_at
 """
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_crawl_that_is_cut_off_is_taken_over_and_writes_nothing_more():

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connect import connect
 from coinspider.store.database_settings import DatabaseSettings
 from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+from tests.helpers.ports import free_port
 from tests.helpers.postgres_versions import VERSIONS, control, server_of_version
 from tests.helpers.processes import Scrapy, last_line, wait_until
 from tests.helpers.tls_api import Authority
@@ -66,9 +66,7 @@ def test_crawl_of_a_version(url_of_version, sandbox):
 def tls_server(version, url, certificate):
     """The server by TCP, with this certificate; its directory and its port."""
     directory = conninfo_to_dict(url)["host"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     key = Path(directory, "server.pem")
     shutil.copy(certificate, key)
     if os.geteuid() == 0:
