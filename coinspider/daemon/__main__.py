@@ -1,7 +1,7 @@
-"""``python -m coinspider.daemon``: scrapyd, with the plain ends and the clean starts of a service.
+"""``python -m coinspider.daemon``: scrapyd as a service, with clean starts and plain errors.
 
-It writes no pid file: one that a crash leaves behind names, after a restart of the machine, some
-other process, and would block every start. A ``scrapyd.conf`` that can't be read is one line.
+It writes no pid file: after a crash and a reboot, the old file would name some other process and
+block every start. If ``scrapyd.conf`` can't be read, one line says why.
 """
 
 import configparser

@@ -1,4 +1,4 @@
-"""The application that ``scrapyd.conf`` names: scrapyd's own, with schedules, and no open door."""
+"""The application named in ``scrapyd.conf``: scrapyd's own, with schedules and a gate."""
 
 import configparser
 import ipaddress
@@ -33,7 +33,7 @@ _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
 
 def application(config: Config) -> Any:
-    """Raises :exc:`SystemExit` with one line, for which twistd needs no traceback."""
+    """Raises :exc:`SystemExit` with one line, so that twistd prints no traceback."""
     try:
         return _application(config)
     except (ConfigurationError, DatabaseUnreachableError) as error:
@@ -61,7 +61,7 @@ def _application(config: Config) -> Any:
     schedules = read_schedules(sections(config))
     check_schedules(config, schedules)
     alerts = alert_service(settings)
-    forget(*_SECRETS, *ALERT_SECRETS)  # which are none of the crawls' business
+    forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see
     app = scrapyd_application(config, partial(_site, options))
     services: list[Any] = [
         ScheduleService(app, schedules, _schedule_store(config, node)),
@@ -79,7 +79,7 @@ def _application(config: Config) -> Any:
 
 def _join_fleet(config: Config) -> Any:
     use_fleet(config)
-    # With procrastinate, which only a fleet has.
+    # It needs procrastinate, which only a fleet has.
     from coinspider.daemon.fleet.fleet import fleet
     from coinspider.daemon.fleet.node_service import NodeService
 
@@ -95,7 +95,7 @@ def _schedule_store(config: Config, node: Any) -> ScheduleStore:
 
 
 def check_class_names(config: Config) -> None:
-    """Refuse a ``scrapyd.conf`` that names classes of an earlier coinspider."""
+    """Reject a ``scrapyd.conf`` that names classes of an earlier coinspider."""
     given = sections(config)
     for section in ("scrapyd", "services"):
         for option, path in given.get(section, {}).items():
@@ -111,7 +111,7 @@ def check_class_names(config: Config) -> None:
 
 
 def _load(path: str) -> None:
-    """``runner`` names a module, all others a name in one."""
+    """``runner`` names a module, all others a name inside one."""
     module, _, name = path.rpartition(".")
     try:
         import_module(path)
@@ -120,7 +120,7 @@ def _load(path: str) -> None:
 
 
 def check_access(options: GateOptions) -> None:
-    """Refuse an address that others can reach, unless a name and a password are asked for."""
+    """Reject an address that others can reach, unless a name and a password are required."""
     username, password = options.username, options.password
     if bool(username) != bool(password):
         missing = "SCRAPYD_PASSWORD" if username else "SCRAPYD_USERNAME"

@@ -1,4 +1,4 @@
-"""What scrapyd is told: ``scrapyd.conf``, and beside it a file for what is one's own."""
+"""scrapyd's configuration: ``scrapyd.conf``, and beside it a file for the user's own options."""
 
 import configparser
 
@@ -17,7 +17,7 @@ def local_configuration() -> Config:
 
 
 def add_local_file(config: Config) -> None:
-    """Raises :exc:`ConfigurationError` for a file that is no configuration."""
+    """Raises :exc:`ConfigurationError` for a file that is not a valid configuration."""
     try:
         config.cp.read(LOCAL_FILE, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
@@ -26,5 +26,5 @@ def add_local_file(config: Config) -> None:
 
 
 def sections(config: Config) -> dict[str, dict[str, str]]:
-    """Each section's options as they stand there: a percent sign needs no second one."""
+    """The options of each section as written: a percent sign needs no escaping."""
     return {name: dict(config.cp.items(name, raw=True)) for name in config.cp.sections()}

@@ -1,4 +1,4 @@
-"""The crawls' database, for the pages and figures that scrapyd shows."""
+"""The crawls' database, for scrapyd's pages and metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,14 +21,14 @@ from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
-# Its locks would else last as long as the server believes in the client: two hours.
+# Otherwise its locks would last until the server gives up on the client: two hours.
 _BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _starting = Lock()
 
 
 def database() -> DatabaseSettings:
-    """The crawls' database; an embedded server then runs as long as this process."""
-    # Threads would else start the same server at once.
+    """The crawls' database; an embedded server runs as long as this process."""
+    # Otherwise threads would start the same server at the same time.
     with _starting:
         return _database()
 
@@ -45,14 +45,14 @@ def database_url() -> str:
 
 @contextmanager
 def connection() -> Iterator[psycopg.Connection]:
-    """A transaction, for threads: nobody who asks for a view waits for minutes."""
+    """A transaction, for threads, with short time limits: no view should take minutes."""
     with transaction(database()) as connected:
         yield connected
 
 
 @contextmanager
 def brief_transaction() -> Iterator[psycopg.Connection]:
-    """As :func:`connection`, for rows that others wait for: who is cut off does not keep them."""
+    """Like :func:`connection`, for rows that others wait for: a lost client frees them."""
     with connection() as connected:
         connected.execute(_BRIEF)
         yield connected
@@ -68,13 +68,13 @@ def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> lis
 
 
 def release() -> None:
-    """Stop the embedded server, unless others use it. twistd ends by a signal: no atexit runs."""
+    """Stop the embedded server, unless others use it. A signal ends twistd, so no atexit runs."""
     if _database.cache_info().currsize:
         stop_embedded_servers()
 
 
 class EmbeddedDatabase(Service):
-    """Keeps the embedded server running between the crawls, which else stop and start it."""
+    """Keeps the embedded server running between crawls, which would otherwise stop and start it."""
 
     def startService(self) -> None:
         super().startService()

@@ -1,8 +1,8 @@
 """Jobs that ended before their row in the table ``crawl`` began, and why.
 
-A refused argument, no database, a process that could not start: the database knows nothing of
-them, so scrapyd keeps them itself, in an SQLite file. Whether a job has a row is asked when they
-are shown, as the database may be away when the job ends.
+A wrong argument, no database, a process that could not start: the database knows nothing about
+these, so scrapyd keeps them itself, in an SQLite file. Whether a job has a row is checked when they
+are shown, because the database may be away when the job ends.
 """
 
 import json
@@ -53,7 +53,7 @@ class FailedJob(NamedTuple):
         return (self.ended_at - self.started_at).total_seconds()
 
     def as_crawl(self) -> dict[str, Any]:
-        """In the form of a row of ``crawl``, which has an id and figures beside."""
+        """Like a row of ``crawl``, but without an id and figures."""
         return {
             "id": None,
             "spider": self.spider,
@@ -69,7 +69,7 @@ class FailedJob(NamedTuple):
 
 
 class FailedJobs:
-    """Of the newest ``KEPT`` jobs that did not end with status 0; for any thread."""
+    """Those of the newest ``KEPT`` jobs that did not end with status 0; for any thread."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class FailedJobs:
             connection.execute(_FORGET, [KEPT])
 
     def newest(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
-        """Those that failed, whether they had a row in ``crawl`` or not."""
+        """Jobs that failed, with or without a row in ``crawl``."""
         with self._connection() as connection:
             rows = connection.execute(_NEWEST, [job, job, limit]).fetchall()
         return [
@@ -102,7 +102,7 @@ class FailedJobs:
         ]  # fmt: skip
 
     def without_row(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
-        """Those that never began to crawl. Raises what :func:`query` does; waits for it."""
+        """Jobs that never began to crawl. Blocks; raises what :func:`query` raises."""
         failed = self.newest(limit, job)
         rows = query(_WITH_ROW, [[job.job for job in failed]]) if failed else []
         begun = {row["job"] for row in rows}
@@ -116,9 +116,9 @@ class FailedJobs:
 
 @dataclass
 class JobWatch:
-    """What scrapyd's process protocol of a job hears, on its way there.
+    """Listens to what scrapyd's process protocol of a job receives.
 
-    ``note`` is called at the end of a job whose exit status is not 0.
+    ``note`` is called at the end of a job with an exit status other than 0.
     """
 
     process: Any
@@ -162,7 +162,7 @@ def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def last_words(stderr: bytes) -> str:
-    """The last line that a process wrote: with coinspider's, and a traceback, it is the reason."""
+    """The last line that a process wrote, which is the reason, also after a traceback."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     line = lines[-1].strip() if lines else "it said nothing: see its log"
     return line.removeprefix("coinspider: ")[:REASON_MAX]

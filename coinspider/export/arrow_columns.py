@@ -1,4 +1,4 @@
-"""Columns of Arrow for values that were collected as text: numbers where no digit is lost."""
+"""Arrow columns from values collected as text: numbers if no digit is lost."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -17,15 +17,15 @@ from coinspider.records.column_types import (
     ColumnType,
 )
 
-# Beside a double that can't hold all digits of its column's values.
+# For the exact text beside a double that loses digits.
 EXACT_SUFFIX = "_exact"
 _ALL_DIGITS = Context(prec=MAX_PREC)
-# Of a row that is no item, as of a query. A float is a double already.
+# For rows that are not items, such as those of a query. A float is already a double.
 _TYPES = {bool: BOOLEAN, int: INTEGER, Decimal: AMOUNT, datetime: TIME, str: TEXT}
 
 
 class ArrowColumn:
-    """Learns from each value of a column which type of Arrow holds them all.
+    """Learns from the values of a column which Arrow type holds all of them.
 
     ``amounts`` is ``auto`` (a decimal of 38 digits, or else a double and its text), ``double``, or
     ``text``.
@@ -63,7 +63,7 @@ class ArrowColumn:
 
     @property
     def type(self) -> ColumnType | None:
-        """``None`` is for doubles; what has no type of its own is text."""
+        """``None`` means double; anything without its own type is text."""
         if self.declared:
             return self.declared
         if self.python_types <= {float, int} and float in self.python_types:
@@ -72,7 +72,7 @@ class ArrowColumn:
         return found.pop() if len(found) == 1 else TEXT
 
     def fields(self, arrow: Any) -> Iterator[tuple[str, Any]]:
-        """Its columns in the file: one, or a double and the text with all digits."""
+        """Its columns in the file: one, or a double and a text with all digits."""
         if self.type is None:
             yield self.name, arrow.float64()
         elif self.type is not AMOUNT:
@@ -97,7 +97,7 @@ class ArrowColumn:
                 yield texts.cast(arrow_type)
 
     def _decimal_scale(self) -> int | None:
-        """The usual one, so that files of one table have one type, or one that has room."""
+        """The usual decimal type, so that files of a table agree, or one with enough room."""
         if not self.is_finite:
             return None
         if self.whole_digits <= ARROW_PRECISION - ARROW_SCALE and self.scale <= ARROW_SCALE:
@@ -107,7 +107,7 @@ class ArrowColumn:
 
 
 def _as_double(text: str | None) -> float | None:
-    """Missing where no double is near it: 1e400 is not infinite."""
+    """Null if no double is close: 1e400 is not infinite."""
     if text is None:
         return None
     value = float(text)

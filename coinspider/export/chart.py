@@ -1,4 +1,4 @@
-"""A chart of numbers over time, of letters, for a terminal."""
+"""A chart of numbers over time, as text for a terminal."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from coinspider.export.terminal import TableStyle
 from coinspider.text import short
 
 HEIGHT = 12  # lines
-WIDTH = 80  # cells, where nothing says how wide the terminal is
+WIDTH = 80  # cells, if the terminal's width is unknown
 LEAST = 20  # cells of the chart itself
 BLOCKS, HASHES = " ▁▂▃▄▅▆▇█", " #"
 
@@ -34,7 +34,7 @@ def chart_lines(points: Sequence[tuple[datetime, Decimal]], style: TableStyle) -
 
 
 def _columns(points: Sequence[tuple[datetime, Decimal]], width: int) -> list[Decimal]:
-    """The last value in each of ``width`` equal times, or before it."""
+    """The last value in, or before, each of ``width`` equal intervals."""
     start, length = points[0][0], points[-1][0] - points[0][0]
     values: list[Decimal | None] = [None] * width
     for moment, value in points:
@@ -49,7 +49,7 @@ def _columns(points: Sequence[tuple[datetime, Decimal]], width: int) -> list[Dec
 def _lines(values: Sequence[Decimal], least: Decimal, most: Decimal, blocks: str) -> list[str]:
     steps = len(blocks) - 1
     span = most - least
-    # The least is one step high, so that it is seen.
+    # The smallest value is one step high, so that it is visible.
     heights = [
         1 + int((value - least) / span * (HEIGHT * steps - 1)) if span else HEIGHT * steps // 2
         for value in values

@@ -1,4 +1,4 @@
-"""Scrapy's feeds, with an end that tells: a feed that is not whole fails the crawl."""
+"""Scrapy's feeds, except that an incomplete feed fails the crawl."""
 
 import contextlib
 from collections.abc import Callable
@@ -19,20 +19,20 @@ from coinspider.errors import ConfigurationError
 from coinspider.export.packages import needed
 from coinspider.text import without_password
 
-# What a format needs that is not in requirements.txt: a module, its package.
+# The module and package that a format needs beyond requirements.txt.
 PACKAGES = {
     "xlsx": ("openpyxl", "openpyxl"),
     "parquet": ("pyarrow", "pyarrow"),
     "gsheets": ("gspread", "gspread"),
 }
-# Two of them in one file are none.
+# Two of them in one file are not valid.
 NOT_APPENDABLE = ("json", "xlsx", "parquet")
 
 
 class FeedExporter(ScrapyFeedExporter):
-    """Stops the start for a feed that can't be written, and fails the crawl for one that was not.
+    """Does not start a crawl whose feed can't be written, and fails one whose feed was not.
 
-    Scrapy logs a traceback per item, and calls the crawl finished.
+    Scrapy itself logs a traceback per item, and calls the crawl finished.
     """
 
     def __init__(self, crawler: Crawler):
@@ -60,14 +60,14 @@ class FeedExporter(ScrapyFeedExporter):
         self._each(lambda _: super(FeedExporter, self).item_scraped(item, spider))
 
     async def close_spider(self, spider: Spider) -> None:
-        # Each closes its file, or has it stored, only after that.
+        # Only after that does each close or store its file.
         self._each(FeedSlot.finish_exporting)
         for slot in self.slots:
             self._tell_of_storage(slot)
         await super().close_spider(spider)
 
     def _each(self, do: Callable[[FeedSlot], None]) -> None:
-        """Do it with each slot by itself, and go on without those that fail."""
+        """Handle each slot separately, and go on without those that fail."""
         slots, working = self.slots, []
         for slot in slots:
             self.slots = [slot]
@@ -80,7 +80,7 @@ class FeedExporter(ScrapyFeedExporter):
         self.slots = working
 
     def _tell_of_storage(self, slot: FeedSlot) -> None:
-        """Have the feed named that can't be stored: Scrapy only counts it."""
+        """Name the feed that can't be stored; Scrapy only counts it."""
         store = slot.storage.store
 
         async def store_or_tell(file: IO[bytes]) -> None:
@@ -90,7 +90,7 @@ class FeedExporter(ScrapyFeedExporter):
                 self._fail(slot, error)
                 raise
 
-        # The storage stays what it is: Scrapy names a stat after its class.
+        # The storage's class must not change: Scrapy names a stat after it.
         slot.storage.store = store_or_tell  # type: ignore[assignment, method-assign]
 
     def _fail(self, slot: FeedSlot, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""JSON, JSON lines and CSV feeds whose numbers carry the digits of the API."""
+"""JSON, JSON lines and CSV feeds whose numbers have the API's own digits."""
 
 from io import BytesIO
 from typing import Any, Self
@@ -15,7 +15,7 @@ NO_WHITE_SPACE = -1
 
 
 class _ExactEncoder(ScrapyJSONEncoder):
-    """Writes a ``Decimal`` as the number it is; Scrapy's own encoder makes a string of it."""
+    """Writes a ``Decimal`` as a number; Scrapy's own encoder makes it a string."""
 
     def __init__(self, indent: int | None):
         super().__init__()
@@ -37,16 +37,16 @@ class ExactJsonItemExporter(JsonItemExporter):
 
 
 class ExactJsonLinesItemExporter(JsonLinesItemExporter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def __init__(self, file: BytesIO, **kwargs: Any):
         super().__init__(file, **kwargs)
-        # The API's own line breaks, in extra, would tear the line.
+        # Line breaks of the API, in extra, would split the line.
         self.encoder = _ExactEncoder(indent=NO_WHITE_SPACE)
 
 
 class ExactCsvItemExporter(CsvItemExporter):
-    """Amounts with the digits of the API, times as ISO 8601, ``extra`` as JSON.
+    """Amounts with the API's own digits, times as ISO 8601, ``extra`` as JSON.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it, unless
     ``formulas_escaped`` is false.

@@ -1,4 +1,4 @@
-"""A listing on standard output: for people a table, for programs CSV, JSON lines, Parquet, xlsx."""
+"""Listings on standard output: tables for people; CSV, JSON lines, Parquet, xlsx for programs."""
 
 import csv
 import sys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Output(NamedTuple):
-    """How a listing is to be written: ``noun`` names what a row is, as ``coin``."""
+    """How to write a listing; ``noun`` is what a row is called, such as ``coin``."""
 
     style: TableStyle
     noun: str = "row"
@@ -40,7 +40,7 @@ def write_list(listing: "Listing", output: Output) -> None:
 
 
 def write_chart(listing: "Listing", output: Output) -> None:
-    """Of the price over time, in a listing of candles or of changes."""
+    """The price over time, from a listing of candles or changes."""
     price = "close" if "close" in listing.columns else "current_price"
     time = "started_at" if "started_at" in listing.columns else "recorded_at"
     points = [(row[time], row[price]) for row in listing.dicts() if row[price] is not None]
@@ -48,7 +48,7 @@ def write_chart(listing: "Listing", output: Output) -> None:
 
 
 def write_csv(listing: "Listing", output: Output) -> None:
-    """UTF-8, whatever the locale: a program reads it."""
+    """In UTF-8 whatever the locale, because programs read it."""
     _as_utf8()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(listing.columns)

@@ -30,13 +30,13 @@ FORMAT = "gsheets"
 CELL_MAX = 50_000  # characters
 ROWS_AT_ONCE = 2000
 TIMEOUT = 60  # seconds
-# A minute's quota that is used up is waited for: 1, 2, 4, ... seconds, or as Retry-After says.
+# If a minute's quota is used up: wait for 1, 2, 4, ... seconds, or as Retry-After says.
 RETRIES = 6
 API = "https://sheets.googleapis.com"
 
 
 class GoogleSheetsItemExporter(BaseItemExporter):
-    """A line of JSON for each row of the sheet, the names first.
+    """A line of JSON for each row of the sheet, the column names first.
 
     A number that a double would round is text with all its digits; times are text, in UTC.
     """
@@ -61,9 +61,9 @@ class GoogleSheetsItemExporter(BaseItemExporter):
 
 
 class GoogleSheetsFeedStorage:
-    """``gsheets://ID/SHEET``: a sheet, made if there is none, of a spreadsheet that there is.
+    """``gsheets://ID/SHEET``: a sheet, created if it is missing, of an existing spreadsheet.
 
-    With ``overwrite`` the sheet has these rows and no others afterwards, else they are added.
+    With ``overwrite`` the rows replace the sheet's content, else they are appended.
     """
 
     def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, Any]):
@@ -108,7 +108,7 @@ class GoogleSheetsFeedStorage:
         sheet = self._sheet()
         if self.overwrite or not (header := sheet.row_values(1)):
             end = _write(sheet, 1, [names, *islice(rows, ROWS_AT_ONCE)], rows)
-            # Only now, so that nobody finds the sheet empty. A frozen row needs one below it.
+            # Only now, so that the sheet is never empty. A frozen row needs one below it.
             sheet.resize(rows=max(end - 1, 2), cols=len(names))
             sheet.freeze(rows=1)
         elif header != names:
@@ -131,19 +131,19 @@ class GoogleSheetsFeedStorage:
 
 
 def _write(sheet: Any, first: int, batch: list[list[Any]], rows: Iterator[list[Any]]) -> int:
-    """Write the rows from the row ``first`` on, and give the number of the row after them."""
+    """Write the rows from row ``first`` on, and return the number of the row after them."""
     while batch:
         end = first + len(batch)
         if end - 1 > sheet.row_count or len(batch[0]) > sheet.col_count:
             sheet.resize(max(end - 1, sheet.row_count), max(len(batch[0]), sheet.col_count))
-        # RAW: nothing is taken for a formula, a number or a date that is none.
+        # RAW: text is not mistaken for a formula, a number or a date.
         sheet.update(batch, f"A{first}", raw=True)
         first, batch = end, list(islice(rows, ROWS_AT_ONCE))
     return first
 
 
 def _http_client(api: str) -> type:
-    """gspread's own client, with retries, for the API at another address if need be."""
+    """gspread's own client, with retries, and another address if one is set."""
     from gspread.http_client import HTTPClient
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
@@ -151,7 +151,7 @@ def _http_client(api: str) -> type:
     class Client(HTTPClient):
         def __init__(self, *args: Any, **kwargs: Any):
             super().__init__(*args, **kwargs)
-            # All that is asked for here may be asked for twice.
+            # All requests here may be repeated safely.
             retry = Retry(
                 RETRIES, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504],
                 allowed_methods=None, raise_on_status=False,
@@ -166,7 +166,7 @@ def _http_client(api: str) -> type:
 
 
 def _cell(value: Any) -> Any:
-    """As JSON has it. Where there is none it is "": the API would leave what was there before."""
+    """The JSON value. None becomes "": for null the API would keep the old value."""
     shown = as_cell(value)
     if shown is None:
         return ""
@@ -178,7 +178,7 @@ def _cell(value: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What the API says, without the address that was asked."""
+    """The API's message, without the address."""
     if isinstance(error, PermissionError):
         return "Google lets nobody but its owners see it: share it with the service account"
     name, text = type(error).__name__, " ".join(str(error).split())

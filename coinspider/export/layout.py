@@ -1,4 +1,4 @@
-"""Which columns of a table fit beside each other, and how wide each may be."""
+"""Decides which columns of a table fit beside each other, and how wide each may be."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ GAP = 2  # cells between two columns
 
 
 class ColumnSize(NamedTuple):
-    """How many cells of a terminal a column needs at least, and takes where there is room."""
+    """How many terminal cells a column needs at least, and takes if there is room."""
 
     name: str
     least: int
@@ -15,11 +15,11 @@ class ColumnSize(NamedTuple):
 
 
 def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
-    """The widths of those that fit into ``width`` cells, by name: the first have the first say.
+    """The widths of the columns that fit into ``width`` cells, by name, in order of priority.
 
-    The ``needed`` first are there even if they don't fit, and none stands in the place of one
-    that comes before it. No column is narrower than its least width; room that is left goes to
-    those that could use it, in their order.
+    The first ``needed`` columns are included even if they don't fit. If a later one doesn't fit,
+    all after it are left out as well. No column is narrower than its least width; remaining room
+    goes to those that can use it, in order.
     """
     if width is None:
         return {column.name: column.natural for column in columns}

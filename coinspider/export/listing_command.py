@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from coinspider.store.queries import Listing
 
 CHART = "chart"
-# Those that any listing can have: a chart is of what has times.
+# The formats for any listing; a chart needs times.
 TABULAR = ("table", "list", "csv", "jsonl", "xlsx", "parquet")
 FOR_PEOPLE = ("table", "list", CHART)
 
 
 class Rows(NamedTuple):
-    """What a command shows: how to read it, what a row is called, which columns matter most."""
+    """What a command shows: how to read the rows, what one is called, which columns matter most."""
 
     read: Callable[["Connection"], "Listing"]
     noun: str
     first: Sequence[str] = ()
     needed: int = 1
     empty: str = ""
-    """What to say where there are none."""
+    """What to say if there are no rows."""
 
 
 class ListingCommand(PlainCommand):
@@ -61,8 +61,8 @@ class ListingCommand(PlainCommand):
         self.exitcode = self.show(opts, self.rows(opts))
 
     def show(self, opts: argparse.Namespace, rows: Rows) -> int:
-        """Write the rows to standard output; give the exit status."""
-        # Scrapy imports every command, whichever is to run.
+        """Write the rows to standard output; return the exit status."""
+        # Scrapy imports all commands, whichever is to run.
         from coinspider.export.formats import Output
         from coinspider.export.terminal import terminal_style
 

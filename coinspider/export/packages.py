@@ -1,4 +1,4 @@
-"""Packages that only some exports need, imported when they do."""
+"""Packages that only some exports need, imported on demand."""
 
 from importlib import import_module
 from types import ModuleType
@@ -8,7 +8,9 @@ from coinspider.errors import ConfigurationError
 
 
 def needed(module: str, package: str, purpose: str) -> ModuleType:
-    """The module; :exc:`ConfigurationError` with the command to type where it is not installed."""
+    """The module. If it is not installed, raises :exc:`ConfigurationError` with the command to
+    type.
+    """
     try:
         return import_module(module)
     except ImportError:

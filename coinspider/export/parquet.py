@@ -16,14 +16,14 @@ from coinspider.export.packages import needed
 from coinspider.records.table_item import TableItem, columns
 
 AMOUNTS = ("auto", "double", "text")
-ROWS = 10_000  # of a row group
+ROWS = 10_000  # in a row group
 
 
 class ParquetItemExporter(BaseItemExporter):
     """Amounts as numbers, times as UTC timestamps, objects as JSON text.
 
-    Which number holds all of a column's amounts is known at the end only: until then the values
-    wait as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`.
+    The type that holds all of a column's amounts is known only at the end; until then the values
+    are kept as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`.
     """
 
     def __init__(self, file: BytesIO, *, amounts: str = "auto", **kwargs: Any):

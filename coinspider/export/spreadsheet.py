@@ -1,4 +1,4 @@
-"""What a cell of a spreadsheet can hold: Excel's and Google's keep a double and 15 digits."""
+"""What a spreadsheet cell can hold: in Excel and Google Sheets a double, with 15 digits."""
 
 import re
 from datetime import datetime
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def as_cell(value: Any) -> Any:
-    """A number or a time where a cell can hold it with all its digits, else text."""
+    """A number or a time if a cell can hold all its digits, else text."""
     if isinstance(value, Decimal):
         return value if _fits(value) else format(value, "f")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -33,12 +33,12 @@ def as_cell(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """A text that XML and Excel take: no control characters, and no longer than a cell can be."""
+    """A text that XML and Excel accept: without control characters, and cut to fit a cell."""
     return shortened(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text), CELL_MAX)
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, cut to the limit; its last characters then say how much is missing."""
+    """The text, cut to the limit; its end then says how long it was."""
     if len(text) <= most:
         return text
     mark = f"... (cut: {len(text)} characters)"
@@ -46,7 +46,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def number_format(value: Decimal, column: str = "") -> str:
-    """Excel's format for a number of this size: six digits, all of the whole part."""
+    """Excel's format for a number of this size: six digits, and the whole integer part."""
     if "percentage" in column:
         return PERCENTAGE
     size = value.adjusted()

@@ -1,4 +1,4 @@
-"""Rows as a table on a terminal, as wide as the terminal is."""
+"""Rows as a table that fits the terminal."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from coinspider.text import exact, readable, short, visible
 if TYPE_CHECKING:
     from coinspider.store.queries import Listing
 
-# Narrower than this no text is folded; where nothing says how wide the terminal is, at the second.
+# Text is never folded to less than the first; without a terminal's width, it is at the second.
 TEXT_LEAST, TEXT_MOST = 12, 100  # cells
 NOTE_LEAST = 20  # cells
 OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
@@ -32,17 +32,17 @@ class _Column(NamedTuple):
 
         header = max(map(len, self.name.split("_")))
         natural = max([header, *map(cell_len, self.texts)])
-        if self.is_number:  # what is missing at the end of a number is its size
+        if self.is_number:  # a number that lacks its end has the wrong size
             return ColumnSize(self.name, natural, natural)
         natural = min(natural, TEXT_MOST)
         return ColumnSize(self.name, min(natural, max(TEXT_LEAST, header, least_share)), natural)
 
 
 def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
-    """The lines of the table; the last of them say which columns are left out, if any are.
+    """The lines of the table; the last ones say which columns are left out, if any.
 
-    No number is ever cut or folded: where columns don't fit, amounts become short ones, and then
-    the last columns are left out.
+    No number is ever cut or folded: if columns don't fit, amounts are shortened first, then the
+    least important columns are left out.
     """
     columns = _columns(listing, style, exact if style.all_digits else readable)
     widths = _fit(columns, style)
@@ -57,7 +57,7 @@ def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
 
 
 def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
-    """Each row as lines of a name and a value, for more columns than a terminal has room for."""
+    """Each row as lines of a name and a value, for more columns than fit on a terminal."""
     columns = _columns(listing, style, exact if style.all_digits else readable)
     indent = max(map(len, listing.columns), default=0)
     lines: list[str] = []
@@ -79,7 +79,7 @@ def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) 
 def _fit(columns: list[_Column], style: TableStyle) -> dict[str, int]:
     first = {name: number for number, name in enumerate(style.first)}
     ranked = sorted(columns, key=lambda column: first.get(column.name, len(first)))
-    # What must be there, as a message, is also to be readable.
+    # Columns that must be there, such as a message, must also be readable.
     share = style.width // 2 if style.width and style.needed > 1 else 0
     sizes = [
         column.size(share if number < style.needed else 0) for number, column in enumerate(ranked)
@@ -100,7 +100,7 @@ def _sign(name: str, value: Any) -> str:
 
 
 def _text(text: str, value: Any, style: TableStyle) -> str:
-    """A cell's text; where the encoding has no small digits, a small number is 1.23e-10."""
+    """A cell's text; if the encoding has no subscript digits, a small number is 1.23e-10."""
     text = visible(text)
     if style.can_show(text):
         return text
@@ -133,9 +133,9 @@ def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -
             justify="right" if column.is_number else "left",
         )  # fmt: skip
     for number in range(len(columns[0].values) if columns else 0):
-        # As text, not as markup: a coin's name may hold brackets.
+        # As text, not markup: a coin's name may contain brackets.
         table.add_row(*(Text(c.texts[number], _color(c.name, c.values[number])) for c in columns))
-    # A console of the terminal's width would cut what is needed but does not fit.
+    # A console of the terminal's width would cut columns that are needed but don't fit.
     console = Console(
         width=sum(widths.values()) + GAP * len(widths) + 1, legacy_windows=False,
         color_system="standard" if style.color else None, force_terminal=style.color,

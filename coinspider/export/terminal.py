@@ -1,4 +1,4 @@
-"""What standard output can show: its width, colours, letters."""
+"""What standard output can show: its width, colours and characters."""
 
 import os
 import shutil
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 
 class TableStyle(NamedTuple):
-    """How a table is written: its width in cells (``None`` for any), and what it may use."""
+    """How to write a table: its width in cells (``None`` for any), and what it may use."""
 
     width: int | None = None
     color: bool = False
     encoding: str = "utf-8"
     all_digits: bool = False
     first: Sequence[str] = ()
-    """The columns that have the first say, before the others in their order."""
+    """The most important columns, in order of priority."""
     needed: int = 1
-    """How many of them are never left out."""
+    """How many of these are never left out."""
 
     def can_show(self, text: str) -> bool:
         try:
@@ -28,7 +28,7 @@ class TableStyle(NamedTuple):
 
 
 def terminal_style(color: bool | None, all_digits: bool = False) -> TableStyle:
-    """That of standard output; ``color`` is ``None`` for what the terminal can.
+    """The style for standard output; ``color=None`` means whatever the terminal can show.
 
     https://no-color.org
     """

@@ -16,9 +16,9 @@ from coinspider.records.table_item import TableItem
 ROWS_MAX = 1_048_576
 TIME_FORMAT = "yyyy-mm-dd hh:mm:ss.000"
 WIDTH_LEAST, WIDTH_MOST = 8, 40  # characters
-TITLE_MAX = 25  # characters, of 31, for there may be a number after it
+TITLE_MAX = 25  # characters of 31, because a number may follow
 _NO_TITLE = re.compile(r"[\\/*?:\[\]']")
-SAMPLE = 200  # rows from which the widths are taken
+SAMPLE = 200  # rows from which the widths are computed
 # Keys of styles, beside number formats; MARK is also its colour.
 HEADER, TEXT, MARK = "header", "@", "FFF2CC"
 NOTE = (
@@ -30,8 +30,8 @@ NOTE = (
 class XlsxItemExporter(BaseItemExporter):
     """A sheet with a frozen header, a filter, widths and number formats; times are UTC.
 
-    A number that Excel would round is text with all its digits, on yellow; a text is never a
-    formula. Rows that Excel has no room for go to a next sheet.
+    A number that Excel would round becomes text with all its digits, on yellow; text is never a
+    formula. Rows beyond Excel's maximum go to another sheet.
     """
 
     def __init__(self, file: BytesIO, *, sheet: str = "", **kwargs: Any):
@@ -70,7 +70,7 @@ class XlsxItemExporter(BaseItemExporter):
         notes.column_dimensions["A"].width = 2 * WIDTH_MOST
         for line in NOTE:
             notes.append([line])
-        # A feed's file is open for appending, in which a ZIP archive can't be written.
+        # A feed's file is opened for appending, and a ZIP archive can't be written that way.
         archive = BytesIO()
         self.book.save(archive)
         self.file.write(archive.getvalue())
@@ -139,7 +139,7 @@ class XlsxItemExporter(BaseItemExporter):
         return cell
 
     def _styled(self, name: str, style: str) -> Any:
-        """A column's cell of a style, made once: each row is written before the next is made."""
+        """A column's cell with a style, reused: each row is written before the next is made."""
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.styles import Alignment, PatternFill
 
@@ -154,7 +154,7 @@ class XlsxItemExporter(BaseItemExporter):
 
 
 def _length(value: Any) -> int:
-    """Characters that a cell needs, about; more than six digits of a fraction are not shown."""
+    """About how many characters a cell needs; at most six digits of a fraction are shown."""
     if value is None:
         return 0
     if isinstance(value, datetime):

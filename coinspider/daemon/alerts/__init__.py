@@ -1,1 +1,1 @@
-"""Word to people, by a webhook, when the crawls of a schedule fail or their data gets old."""
+"""Alerts by webhook when the crawls of a schedule fail or their data gets old."""

@@ -1,4 +1,4 @@
-"""What people are told of a change."""
+"""The content of an alert."""
 
 import socket
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The table ``alert``: what people were told last of each schedule, for all nodes."""
+"""The table ``alert``: the last alert of each schedule, for all nodes."""
 
 from coinspider.daemon.database import connection
 

@@ -1,4 +1,4 @@
-"""Whether a schedule is well: a pure function of its runs and of the time."""
+"""Whether a schedule is well: a pure function of its runs and the time."""
 
 from datetime import datetime
 from typing import NamedTuple

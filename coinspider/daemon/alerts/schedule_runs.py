@@ -1,4 +1,4 @@
-"""How the crawls of a schedule have gone, as the table ``crawl`` and scrapyd itself know it."""
+"""The outcomes of a schedule's crawls, from the table ``crawl`` and from scrapyd itself."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Looks at the schedules' crawls from time to time, and tells people what has changed."""
+"""Checks the schedules' crawls regularly, and sends alerts about changes."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta

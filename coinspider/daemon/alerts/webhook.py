@@ -1,4 +1,4 @@
-"""``ALERT_URL``: where an alert goes to, and in what form."""
+"""``ALERT_URL``: where alerts go, and in what form."""
 
 import html
 import json

@@ -46,7 +46,7 @@ def metric_labels() -> dict[str, tuple[str, ...]]:
 
 
 class CrawlCollector(Collector):
-    """Reads the figures from the database, each time they are asked for."""
+    """Reads the figures from the database on each request."""
 
     def __init__(self, schedules: Iterable[str]):
         self.values = {"schedules": list(schedules)}
@@ -71,9 +71,9 @@ def metrics(
     failed_jobs: FailedJobs | None = None,
     watched: Sequence[WatchedSchedule] = (),
 ) -> bytes:
-    """The figures in Prometheus' text format; of a crawl that never succeeded there is no age.
+    """The figures in Prometheus' text format; a crawl that never succeeded has no age.
 
-    Where the database can't be asked, there are those alone that scrapyd keeps itself.
+    If the database does not answer, only those that scrapyd keeps itself.
     """
     try:
         crawls = _text(CrawlCollector(schedules)) + _text(UsageCollector())
@@ -113,7 +113,7 @@ class Metrics(Resource):
         return NOT_DONE_YET
 
     def _send(self, result: Any, txrequest: Any) -> None:
-        if not txrequest.channel:  # the client has not waited for it
+        if not txrequest.channel:  # the client has not waited
             return
         if isinstance(result, Failure):
             log.failure("The metrics can't be made", failure=result)

@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells of the schedules of this scrapyd: what an alert needs to know."""
+"""The part of ``/metrics`` about this scrapyd's schedules, for alerts."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ LABELS = ("schedule",)
 
 
 class WatchedSchedule(NamedTuple):
-    """A schedule, whether it runs (it may be paused), and the calls that it needs in a month."""
+    """A schedule, whether it is active, and the calls that it needs in a month."""
 
     schedule: Schedule
     enabled: bool = True
@@ -31,7 +31,7 @@ class WatchedSchedule(NamedTuple):
 
 
 class ScheduleCollector(Collector):
-    """Of one that does not run there is no more to say than that."""
+    """There is nothing else to say about an inactive one."""
 
     def __init__(self, watched: Iterable[WatchedSchedule], runs: Mapping[str, ScheduleRuns]):
         self.watched, self.runs = list(watched), runs

@@ -1,4 +1,4 @@
-"""The schedules by HTTP, and scrapyd's ``schedule.json`` with a look at what it is given."""
+"""The schedules over HTTP, and scrapyd's ``schedule.json`` with checks of its arguments."""
 
 import re
 from typing import Any
@@ -16,9 +16,9 @@ _JOB = re.compile(r"[\w.:-]{1,200}")
 
 
 class Schedule(webservice.Schedule):
-    """scrapyd's own, for arguments that the spider takes, and for no setting but the allowed ones.
+    """scrapyd's own, limited to arguments that the spider takes and to allowed settings.
 
-    A setting may make a crawl write any file, or read from any address.
+    A setting could make a crawl write any file, or read from any address.
     """
 
     def render_POST(self, txrequest: Any) -> Any:
@@ -63,7 +63,7 @@ class Schedules(_ScheduleResource):
 
 
 class PauseSchedule(_ScheduleResource):
-    """``POST schedule=NAME``: no more runs, also after a restart, until it is resumed."""
+    """``POST schedule=NAME``: no more runs until it is resumed, even after a restart."""
 
     @param("schedule")
     def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class PauseSchedule(_ScheduleResource):
 
 
 class ResumeSchedule(_ScheduleResource):
-    """``POST schedule=NAME``: runs again, the next one at its time."""
+    """``POST schedule=NAME``: resume, with the next run at its time."""
 
     @param("schedule")
     def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class ResumeSchedule(_ScheduleResource):
 
 
 class RunSchedule(_ScheduleResource):
-    """``POST schedule=NAME``: a run now, beside those at their times."""
+    """``POST schedule=NAME``: an extra run now."""
 
     @param("schedule")
     def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells of each API and key: calls, limits, waits, credits."""
+"""The part of ``/metrics`` about each API and key: calls, limits, waits, credits."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -28,7 +28,7 @@ NAMES = tuple(f"coinspider_api_{name}" for name in _HELP)
 
 
 class UsageCollector(Collector):
-    """Reads the figures from the database, each time they are asked for."""
+    """Reads the figures from the database on each request."""
 
     def collect(self) -> Iterable[Family]:
         with connection() as connected:
@@ -42,7 +42,7 @@ class UsageCollector(Collector):
 
 
 def _figures(usage: ApiUsage) -> dict[str, float | None]:
-    """What is not known is ``None``."""
+    """Unknown values are ``None``."""
     told, learned = usage.told_calls, usage.learned_calls
     return {
         "calls_this_minute": usage.calls_this_minute,

@@ -1,1 +1,1 @@
-"""Schedules of scrapyd.conf: what runs when, and running it."""
+"""The schedules of scrapyd.conf: what runs when, and how it is run."""

@@ -1,12 +1,12 @@
-"""What a schedule with ``budget`` reads next, and when: a month's calls, spent where they matter.
+"""What a schedule with ``budget`` reads next, and when: spends a month's calls where they matter.
 
-Ranked by market capitalisation, the coins are cut into parts of a few pages. Calls are spent evenly
-until the month ends. Whenever those for a part have come together, it is the turn of the part with
-the greatest ``weight * age ** 2`` per page. That makes the mean age of a coin, weighted by its
-volume, as small as it can be: by Lagrange, a page is best read every ``1 / sqrt(weight)`` units of
-time. Once a day a whole pass proves what was delisted, and finds what is new.
+The coins are ranked by market capitalisation and divided into parts of a few pages. Calls are spent
+evenly until the month ends. As soon as there are enough calls for a part, the one with the greatest
+``weight * age ** 2`` per page is read. This minimises the mean age of a coin, weighted by its
+volume: by Lagrange, a page is best read every ``1 / sqrt(weight)`` units of time. Once a day a
+whole pass finds new coins and shows which were delisted.
 
-Pure functions of time; nothing here asks the database or the clock.
+Pure functions of time: nothing here reads the database or the clock.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from math import ceil
 from typing import NamedTuple
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-# Where whole passes are as frequent, parts gain nothing.
+# If whole passes are this frequent, parts gain nothing.
 FREQUENT = timedelta(minutes=10)
-# CoinGecko's answers are that old: https://docs.coingecko.com/reference/coins-markets
+# CoinGecko's data is itself this old: https://docs.coingecko.com/reference/coins-markets
 LEAST = timedelta(minutes=1)
 WHOLE_EVERY = timedelta(days=1)
-# Whole passes take no more of the calls than this, however few there are.
+# Whole passes take at most this share of the calls, however few there are.
 _WHOLE_SHARE = 0.3
-# Each job is a process: with many calls a day the parts are larger instead.
+# Each job is a process, so with many calls a day the parts become larger instead.
 _JOB_EVERY = 120.0  # seconds
 _LEAST_PAGES = 2
 
@@ -42,7 +42,7 @@ class Part(NamedTuple):
         return range(self.first_page, self.first_page + self.pages)
 
     def arguments(self) -> dict[str, str]:
-        """What the spider ``coins`` is told; a whole pass needs no argument."""
+        """The arguments for the spider ``coins``; a whole pass needs none."""
         if self.is_whole:
             return {}
         return {"first_page": str(self.first_page), "pages": str(self.pages)}
@@ -62,15 +62,15 @@ class PlannedRun(NamedTuple):
 
 
 class Reads(NamedTuple):
-    """When all pages were read last in one pass, and when each page (from 1) was; if they were."""
+    """When all pages were last read in one pass, and when each page (from 1) was, if ever."""
 
     whole_at: datetime | None
     page_at: Mapping[int, datetime] = {}
     last_at: datetime | None = None
-    """When a part, whichever, was begun last."""
+    """When any part was last begun."""
     last_calls: int = 0
     failed_at: datetime | None = None
-    """When a pass over all pages was begun that has failed since the last complete one."""
+    """When a whole pass was begun that failed after the last complete one."""
     failed_calls: int = 0
 
 
@@ -86,36 +86,36 @@ class Budget(NamedTuple):
         return Part(1, len(self.weights), is_whole=True)
 
     def parts(self, now: datetime) -> list[Part]:
-        """Page 1, page 2, and then a few pages each."""
+        """Page 1, page 2, and then several pages each."""
         size, count = max(_LEAST_PAGES, ceil(self.part_rate(now) * _JOB_EVERY)), len(self.weights)
         rest = [Part(first, min(size, count - first + 1)) for first in range(3, count + 1, size)]
         return [*(Part(page, 1) for page in (1, 2) if page <= count), *rest]
 
     def rate(self, now: datetime) -> float:
-        """Calls a second."""
+        """Calls per second."""
         seconds = (self.month_end - now).total_seconds()
         return max(self.calls, 0.0) / max(seconds, 1.0)
 
     def calls_in(self, time: timedelta, now: datetime) -> float:
-        """About as many calls are spent from now on, at most until the month ends."""
+        """Budget for about this many calls from now on, at most until the month ends."""
         return self.rate(now) * min(time, self.month_end - now).total_seconds()
 
     def whole_every(self, now: datetime) -> timedelta:
-        """The time between two whole passes; all calls go into them where that is short."""
+        """The time between two whole passes; if it is short, all calls go into them."""
         alone = self.time_for(self.whole.calls, now)
         if alone <= FREQUENT:
             return alone
         return max(WHOLE_EVERY, self._time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
 
     def part_rate(self, now: datetime) -> float:
-        """Calls a second for parts; 0 if all are whole passes."""
+        """Calls per second for parts; 0 if there are only whole passes."""
         every = self.whole_every(now)
         if every <= FREQUENT:
             return 0.0
         return max(0.0, self.rate(now) - self.whole.calls / every.total_seconds())
 
     def time_for(self, calls: int, now: datetime) -> timedelta:
-        """In which as many calls come together, a minute at least."""
+        """The time in which this many calls accumulate, at least a minute."""
         return max(LEAST, self._time_for(calls, self.rate(now)))
 
     def _time_for(self, calls: int, rate: float) -> timedelta:
@@ -126,7 +126,7 @@ def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
     """What to read next. After the month's end a new plan is needed."""
     due = now if reads.whole_at is None else reads.whole_at + budget.whole_every(now)
     if reads.failed_at:
-        # What it has spent is saved up again: one that fails at once is not tried again at once.
+        # Its calls are saved up again, so that a part that fails at once is not retried at once.
         due = max(due, reads.failed_at + budget.time_for(max(1, reads.failed_calls), now))
     whole = PlannedRun(max(now, due), budget.whole)
     part = _next_part(budget, reads, now) if reads.whole_at else None
@@ -156,7 +156,7 @@ def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None
 
 
 def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> Iterator[PlannedRun]:
-    """All runs from now on, as they come if each one takes no time and nothing changes."""
+    """All runs from now on, if each takes no time and nothing changes."""
     while (run := next_run(budget, reads, now)).at < min(until, budget.month_end):
         yield run
         now, budget = run.at, budget._replace(calls=budget.calls - run.part.calls)

@@ -1,4 +1,4 @@
-"""What the database and the settings know of a schedule with ``budget``."""
+"""What the database and the settings say about a schedule with ``budget``."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
     AND started_at > now() - interval '40 days'
 GROUP BY 1, 2
 """
-# Of whatever crawl: those by hand and of other nodes spend the same calls.
+# For all crawls: those by hand and on other nodes spend the same calls.
 _LAST = """
 SELECT started_at, page_count FROM crawl
 WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
@@ -56,7 +56,7 @@ _NEWEST = "SELECT max(started_at) AS at FROM crawl WHERE spider = 'coins' AND vs
 
 
 class Credits(NamedTuple):
-    """Of an account: what a month has, and what is left; ``None`` if none are counted."""
+    """An account's credits for the month, and those left; ``None`` if they are not counted."""
 
     account: str
     monthly: int | None
@@ -65,14 +65,14 @@ class Credits(NamedTuple):
 
 
 def settings_of(schedule: Schedule) -> Settings:
-    """The project's settings, with those of the schedule."""
+    """The project's settings with the schedule's own."""
     settings = get_project_settings()
     settings.setdict(dict(schedule.settings), priority="cmdline")
     return settings
 
 
 def read_credits(settings: BaseSettings) -> Credits:
-    """For threads. Raises :exc:`ConfigurationError` for settings that do not fit."""
+    """For threads. Raises :exc:`ConfigurationError` for settings that contradict each other."""
     base_url, key = api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
     account, monthly = account_name(base_url, key), monthly_credits(settings)
     found = query(_USAGE, [account])
@@ -82,7 +82,7 @@ def read_credits(settings: BaseSettings) -> Credits:
 
 
 def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
-    """When the pages were read last, by whatever crawl; the schedule itself ran at ``last_at``."""
+    """When the pages were last read, by any crawl; the schedule itself last ran at ``last_at``."""
     whole_at: datetime | None = None
     page_at: dict[int, datetime] = {}
     for row in query(_READS, [vs_currency]):
@@ -105,7 +105,7 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
 
 
 def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> Budget | None:
-    """What a schedule may spend beside the others that run; ``None`` if no calls are counted."""
+    """What a schedule may spend beside the other active ones; ``None`` if no calls are counted."""
     settings = settings_of(schedule)
     known, month_end = read_credits(settings), following_month(now)
     month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
@@ -128,7 +128,7 @@ def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) 
 
 
 def _account(schedule: Schedule) -> str | None:
-    """Whose credits it spends; ``None`` if its settings don't fit each other."""
+    """The account whose credits it spends; ``None`` if its settings don't fit each other."""
     settings = settings_of(schedule)
     try:
         base_url = api_from_settings(settings).base_url
@@ -152,7 +152,9 @@ def read_next_run(
 
 
 class DayPlan(NamedTuple):
-    """What a schedule with a budget reads in the next day: the first runs, about how many calls."""
+    """What a schedule with a budget reads in the next day: the first runs, and about how many
+    calls.
+    """
 
     schedule: str
     runs: list[PlannedRun]
@@ -162,11 +164,11 @@ class DayPlan(NamedTuple):
 def read_plan(
     schedule: Schedule, running: Iterable[Schedule], last_at: datetime | None, shown: int
 ) -> DayPlan:
-    """For threads. No runs where no calls are counted, or where the settings don't fit together."""
+    """For threads. No runs if no calls are counted, or if the settings contradict each other."""
     now = datetime.now(UTC)
     try:
         budget = read_budget(schedule, running, now)
-    except ConfigurationError:  # its jobs will say so
+    except ConfigurationError:  # its jobs will report it
         budget = None
     if budget is None:
         return DayPlan(schedule.name, [], 0)

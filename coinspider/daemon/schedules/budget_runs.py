@@ -1,4 +1,4 @@
-"""The next run of each schedule with ``budget``, looked up beside the reactor."""
+"""The next run of each schedule with ``budget``, looked up outside the reactor thread."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,15 +13,15 @@ from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState
 
 log = Logger()
-# Crawls by hand, and those of other machines, spend the same calls.
+# Crawls by hand and those on other machines spend the same calls.
 LOOKED_UP_EVERY = timedelta(minutes=1)
 LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
 
 
 class BudgetRuns:
-    """Knows what is due next, as it was a minute ago at most; nothing while it is looked up.
+    """Knows what is due next, at most a minute old; nothing while that is looked up.
 
-    While a run goes on nothing is looked up, as what it reads decides what comes next.
+    During a run nothing is looked up, because what it reads decides what comes next.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class BudgetRuns:
         now: datetime,
         is_active: Callable[[Schedule], object],
     ) -> PlannedRun | None:
-        """``running`` are all schedules with a budget that are neither off nor paused."""
+        """``running`` are all schedules with a budget that are active."""
         name = schedule.name
         if self.last_time.get(name) != state.last_time:  # another node has begun a run
             self.forget(name)
@@ -54,7 +54,7 @@ class BudgetRuns:
         return self.found.get(name)
 
     def forget(self, name: str) -> None:
-        """A run has begun, or goes on: what comes after it is to be looked up."""
+        """A run has begun or is going on: what follows must be looked up again."""
         self.found.pop(name, None)
         self.looked_up_at.pop(name, None)
 

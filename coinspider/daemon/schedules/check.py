@@ -1,4 +1,4 @@
-"""Whether the jobs of schedules can work: what ``schedule.json`` checks, before scrapyd starts."""
+"""Checks before scrapyd starts that the jobs of schedules can work, like ``schedule.json``."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from coinspider.errors import ConfigurationError
 
 
 def check_schedules(config: Config, schedules: Iterable[Schedule]) -> None:
-    """Raise :exc:`ConfigurationError` with the section's name; one that is off is checked, too."""
+    """Raises :exc:`ConfigurationError` with the section's name. Disabled ones are checked too."""
     for schedule in schedules:
         try:
             check_project(config, schedule.project)

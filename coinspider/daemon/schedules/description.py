@@ -1,4 +1,4 @@
-"""A schedule as it is told by HTTP, in JSON and on a page."""
+"""A schedule as it is shown over HTTP, in JSON and on a page."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from coinspider.daemon.schedules.service import ScheduleService
 
 
 def describe(service: ScheduleService, name: str) -> dict[str, Any]:
-    """What it is, and how its runs went; times are text, in UTC."""
+    """The schedule and the history of its runs; times are text in UTC."""
     schedule, state = service.schedules[name], service.state[name]
     going = schedule.enabled and not state.paused
     return {

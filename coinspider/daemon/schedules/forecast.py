@@ -1,4 +1,4 @@
-"""Whether schedules can last: the calls that they need in a month, and those that there are."""
+"""Whether a month's calls suffice for the schedules."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,25 +19,25 @@ _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minute
 
 
 class Forecast(NamedTuple):
-    """What a schedule at fixed times needs of the calls that its key has in a month."""
+    """How many of its key's monthly calls a schedule at fixed times needs."""
 
     schedule: Schedule
     account: str
     credits: int | None
-    """``None`` if none are counted."""
+    """``None`` if calls are not counted."""
     needed: int
     together: int
-    """What all such schedules of this key need."""
+    """The calls that all such schedules of this key need."""
 
     def used_up_at(self, now: datetime) -> datetime | None:
-        """When none is left, counted from the month's beginning; ``None`` if they last."""
+        """The time from the beginning of the month until none are left; ``None`` if they last."""
         if self.credits is None or self.together <= self.credits:
             return None
         first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return first + (following_month(now) - first) * (self.credits / self.together)
 
     def warning(self, now: datetime) -> str | None:
-        """One line on a schedule that can't last."""
+        """One line about a schedule whose calls do not last."""
         end = self.used_up_at(now)
         if end is None:
             return None
@@ -53,14 +53,14 @@ class Forecast(NamedTuple):
 
 
 def forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
-    """By name, for the enabled ones of ``coins`` at fixed times."""
+    """The forecasts by name, for enabled schedules of ``coins`` at fixed times."""
     alone = [found for schedule in schedules if (found := _forecast(schedule))]
     together = {of.account: sum(f.needed for f in alone if f.account == of.account) for of in alone}
     return {of.schedule.name: of._replace(together=together[of.account]) for of in alone}
 
 
 def _forecast(schedule: Schedule) -> Forecast | None:
-    """As many coins are assumed as there usually are."""
+    """Assumes the usual number of coins."""
     if schedule.spider != "coins" or schedule.budget or not schedule.enabled:
         return None
     settings = settings_of(schedule)
@@ -70,7 +70,7 @@ def _forecast(schedule: Schedule) -> Forecast | None:
         )
         available = monthly_credits(settings)
     except ConfigurationError:
-        return None  # its jobs will say so
+        return None  # its jobs will report it
     pages = int(schedule.arguments.get("pages", 0))
     per_page = int(schedule.arguments.get("per_page", PAGE_SIZE))
     calls = pages or -(-USUAL_COINS // per_page) + 1
@@ -79,7 +79,7 @@ def _forecast(schedule: Schedule) -> Forecast | None:
 
 
 def _short(period: timedelta) -> str:
-    """As a section tells it: ``3m``."""
+    """As written in a section: ``3m``."""
     for letter, unit in _UNITS.items():
         if not period % unit:
             return f"{period // unit}{letter}"

@@ -11,7 +11,7 @@ PAGE_SIZE = 250
 
 
 class Freshness(NamedTuple):
-    """The age of a coin at any moment, weighted by its volume, in seconds; calls that it took."""
+    """The mean and median age of a coin, weighted by its volume, in seconds; the calls it took."""
 
     median: float
     mean: float
@@ -19,7 +19,7 @@ class Freshness(NamedTuple):
 
 
 def volume_by_rank(coins: int) -> list[float]:
-    """The share of each page in the volume where nothing is known yet: that of a coin is 1/rank."""
+    """The assumed share of each page in the volume, if nothing is known: 1/rank for each coin."""
     pages = [
         sum(1 / rank for rank in range(first, min(first + PAGE_SIZE, coins + 1)))
         for first in range(1, coins + 1, PAGE_SIZE)
@@ -28,10 +28,10 @@ def volume_by_rank(coins: int) -> list[float]:
 
 
 def stale_share(read_every: float, changes_every: float) -> float:
-    """How much of the age of a coin counts, from 0 to 1: only from its first change on is it stale.
+    """How much of a coin's age counts, from 0 to 1: it is stale only after its first change.
 
-    Changes are taken to come by chance, so often on the average. With one every moment all of the
-    age counts, and for one that changes in a thousand reads once, a third of a thousandth.
+    Changes are assumed to be random with this average frequency. If a coin changes all the time,
+    all of its age counts; if it changes once in a thousand reads, a third of a thousandth.
     """
     changes = read_every / changes_every
     if changes < 0.01:
@@ -40,7 +40,7 @@ def stale_share(read_every: float, changes_every: float) -> float:
 
 
 def whole_passes(pages: int, calls: int, start: datetime, end: datetime) -> list[PlannedRun]:
-    """The same calls spent on whole passes alone, evenly."""
+    """The same calls, spent evenly on whole passes only."""
     part = Part(1, pages, is_whole=True)
     count = calls // part.calls
     return [PlannedRun(start + (end - start) / count * n, part) for n in range(count)]
@@ -49,7 +49,7 @@ def whole_passes(pages: int, calls: int, start: datetime, end: datetime) -> list
 def freshness(
     runs: Iterable[PlannedRun], weights: Sequence[float], start: datetime, end: datetime
 ) -> Freshness:
-    """Of all moments and coins; before the first run all of them count as read at the start.
+    """The freshness over all moments and coins; all coins count as read at the start.
 
     Between two reads of a page its age grows from 0 to the time between them, so the ages of a page
     are uniform in each of these times.
@@ -69,7 +69,7 @@ def freshness(
 
 
 def _median(spans: Sequence[tuple[float, float]], whole: float) -> float:
-    """The age that half of all moments are below."""
+    """The median age over all moments."""
     low, high = 0.0, max(seconds for seconds, _ in spans)
     for _ in range(40):
         middle = (low + high) / 2

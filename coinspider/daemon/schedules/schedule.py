@@ -19,9 +19,9 @@ _TIMES_AHEAD = 20
 _EVERY = re.compile(r"(\d+)([smhd])")
 OPTIONS = ("spider", "project", "every", "cron", "timezone", "budget", "overlap", "enabled")
 AUTO = "auto"
-# Between two crawls with a budget, where no calls are counted.
+# The time between two crawls with a budget, if no calls are counted.
 _UNCOUNTED = timedelta(minutes=3)
-# A whole pass of one with a budget is not to be missed for longer.
+# The longest time without a whole pass of a schedule with a budget.
 _BUDGET_PERIOD = timedelta(days=1)
 _OVERLAPS = ("skip", "wait")
 _BOOLEANS = {"yes": True, "true": True, "on": True, "1": True} | {
@@ -39,23 +39,23 @@ class Schedule(NamedTuple):
     cron: str | None = None
     timezone: tzinfo = ZoneInfo("UTC")
     budget: str | None = None
-    """Calls a month to spend evenly, or ``auto`` for the credits of the plan."""
+    """Calls per month to spend evenly, or ``auto`` for the plan's credits."""
     overlap: str = "skip"
-    """What becomes of a run while the one before is pending or running: ``skip``, or ``wait``."""
+    """What to do with a run while the last one is pending or running: ``skip`` or ``wait``."""
     enabled: bool = True
     arguments: Mapping[str, str] = {}
     settings: Mapping[str, str] = {}
 
     @property
     def when(self) -> str:
-        """The times as the section tells them."""
+        """The times as written in the section."""
         if self.budget:
             return f"budget {self.budget}"
         return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every}"
 
     @property
     def period(self) -> timedelta:
-        """From one time to the next, as it is just now for a cron expression."""
+        """The current interval between two runs."""
         if self.budget:
             return _BUDGET_PERIOD
         if self.every:
@@ -64,7 +64,7 @@ class Schedule(NamedTuple):
         return self._next_cron_time(first) - first
 
     def shortest_period(self, now: datetime) -> timedelta:
-        """From one time to the next: the shortest of those ahead, where they differ."""
+        """The shortest interval between coming runs."""
         if self.every:
             return self.every
         times = [now]
@@ -73,29 +73,29 @@ class Schedule(NamedTuple):
         return min(later - earlier for earlier, later in pairwise(times[1:]))
 
     def first_time(self, now: datetime) -> datetime:
-        """An interval begins at once, a cron expression waits for its time."""
+        """An interval begins at once; a cron expression waits for its time."""
         return now if self.every else self._next_cron_time(now)
 
     def next_time(self, due: datetime, now: datetime) -> datetime:
-        """The time after one that was due; of those missed meanwhile there is none any more."""
+        """The next time after one that was due; missed ones are skipped."""
         if not self.every:
             return self._next_cron_time(now)
         missed = (now - due) // self.every
         return due + (max(missed, 0) + 1) * self.every
 
     def times_after(self, moment: datetime) -> Iterator[datetime]:
-        """All the times after a moment at which it is due."""
+        """All due times after a moment."""
         while True:
             moment = moment + self.period if self.every else self._next_cron_time(moment)
             yield moment
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
-        """Whether it would wait for longer than ever: the clock was put back."""
+        """Whether the wait is longer than any interval, because the clock was put back."""
         return bool(self.every and due - now > self.every)
 
     def _next_cron_time(self, now: datetime) -> datetime:
         assert self.cron
-        # As Debian's cron: an hour that comes twice, or never, runs nothing twice, and loses none.
+        # As in Debian's cron: when clocks change, nothing runs twice and nothing is lost.
         return next(CronSim(self.cron, now.astimezone(self.timezone))).astimezone(UTC)
 
 
@@ -126,7 +126,7 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
         if option.startswith("argument."):
             arguments[option.removeprefix("argument.")] = value
         elif option.startswith("setting."):
-            # configparser gives all options in lower case; settings have no lower case.
+            # configparser makes all options lower case; settings are upper case.
             settings[option.removeprefix("setting.").upper()] = value
         else:
             own[option] = value
@@ -152,7 +152,7 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
 
 
 def _check_times(own: Mapping[str, str]) -> None:
-    """One way to tell the times; ``every`` beside ``budget`` is for plans that count no calls."""
+    """Exactly one way to give the times; ``every`` with ``budget`` is for plans without credits."""
     if "budget" not in own:
         if ("every" in own) == ("cron" in own):
             raise ValueError("give either every = 3m or cron = */3 * * * *, or budget = auto")

@@ -17,7 +17,7 @@ from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 log = Logger()
 TICK = 0.25  # seconds
 NAME = "schedules"
-# How long no other scrapyd begins a run of the same budget.
+# How long no other scrapyd begins a run with the same budget.
 CLAIMED = timedelta(seconds=5)
 
 
@@ -29,7 +29,7 @@ def service_named(name: str, app: Any) -> Any:
 class ScheduleService(Service):
     """Schedules the job of each schedule when its time has come.
 
-    Runs that were missed, as scrapyd was down or the machine asleep, are made up for by one.
+    One run makes up for all that were missed while scrapyd was down or the machine asleep.
     """
 
     name = NAME
@@ -64,7 +64,7 @@ class ScheduleService(Service):
     def _resume(self, schedule: Schedule) -> ScheduleState:
         first = schedule.first_time(self.now())
         state = self.states.begin(schedule.name, ScheduleState(schedule.when, first))
-        # An interval begins anew; of a cron expression a time that was missed is due now.
+        # An interval starts again; a missed time of a cron expression is due now.
         if schedule.every and not self.states.shared:
             state.next_time = first
         return state
@@ -109,7 +109,7 @@ class ScheduleService(Service):
         self.states.write(schedule.name, state)
 
     def _standby(self, schedule: Schedule, now: datetime) -> dict[str, str]:
-        """Settings that let the run be skipped where another node has just done the same."""
+        """Settings with which the run is skipped if another node has just done the same."""
         if not self.states.node:
             return {}
         period = schedule.shortest_period(now).total_seconds()
@@ -120,7 +120,7 @@ class ScheduleService(Service):
         if not schedule.enabled or state.paused:
             return
         run = self.budgets.next(schedule, self.budgeted(), state, now, self.active_job)
-        # Another node may just have begun one, which is not seen in the database yet.
+        # Another node may just have begun one that is not in the database yet.
         if run is None or run.at > now or now < state.next_time <= now + CLAIMED:
             return
         if self.active_job(schedule):
@@ -139,7 +139,7 @@ class ScheduleService(Service):
         return self.state[schedule.name].next_time
 
     def budgeted(self) -> list[Schedule]:
-        """The schedules with a budget that run, and share what is left."""
+        """The active schedules with a budget, which share what is left."""
         return [one for one in self.schedules.values() if one.budget and self.runs(one)]
 
     def next_part(self, schedule: Schedule) -> str | None:
@@ -148,7 +148,7 @@ class ScheduleService(Service):
         return str(run.part) if run else None
 
     def warning(self, schedule: Schedule) -> str | None:
-        """One line on a schedule that can't last to the month's end."""
+        """One line about a schedule whose calls do not last until the month ends."""
         found = self.forecasts.get(schedule.name)
         return found.warning(self.now()) if found else None
 
@@ -161,11 +161,11 @@ class ScheduleService(Service):
         return "running" if job in service_named("launcher", self.app).running_jobs() else None
 
     def runs(self, schedule: Schedule) -> bool:
-        """Whether it runs at its times: it may be off, or paused."""
+        """Whether it is active, that is, neither disabled nor paused."""
         return schedule.enabled and not self.state[schedule.name].paused
 
     def run_now(self, schedule: Schedule) -> str:
-        """Schedule its job at once, and give the job's id."""
+        """Schedule its job at once, and return the job's id."""
         state = self.state[schedule.name]
         job = self._run(schedule, state, {})
         self.states.write(schedule.name, state)
@@ -197,13 +197,13 @@ class ScheduleService(Service):
         )  # fmt: skip
         state.last_job, state.last_time = job, now
         state.run_count += 1
-        # Else it would wait for the next poll_interval.
+        # Otherwise it would wait for the next poll_interval.
         self._poller.poll()
         return job
 
 
 def schedule_service(app: Any) -> ScheduleService:
-    """The one that runs inside this scrapyd."""
+    """The service inside this scrapyd."""
     service = service_named(NAME, app)
     assert isinstance(service, ScheduleService)
     return service

@@ -1,4 +1,4 @@
-"""What scrapyd must remember of the schedules across a restart, beside its queues."""
+"""What scrapyd must remember about the schedules across restarts."""
 
 import socket
 import sqlite3
@@ -27,7 +27,7 @@ _WRITE = "INSERT OR REPLACE INTO schedule VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 @dataclass
 class ScheduleState:
-    """Where a schedule stands; times are UTC."""
+    """The state of a schedule; times are UTC."""
 
     definition: str
     next_time: datetime
@@ -39,26 +39,26 @@ class ScheduleState:
 
 
 class ScheduleStore(Protocol):
-    """Keeps the states of the schedules, for one scrapyd or for several."""
+    """Keeps the states of the schedules, for one scrapyd or several."""
 
     shared: bool
-    """Whether other processes write them too."""
+    """Whether other processes also write them."""
 
     node: str | None
-    """The name of the scrapyd that it belongs to, where it is one's own."""
+    """The name of the scrapyd that it belongs to, if it is not shared."""
 
     def now(self) -> datetime: ...
 
     def begin(self, name: str, first: ScheduleState) -> ScheduleState:
-        """The state that is kept; ``first`` for a schedule that is new or defined differently."""
+        """The stored state; ``first`` for a schedule that is new or was changed."""
         ...
 
     def refresh(self, states: Mapping[str, ScheduleState]) -> None:
-        """Bring the states up to date with what other processes did."""
+        """Update the states with the changes of other processes."""
         ...
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
-        """Move a due time on. ``False`` where another process has done so."""
+        """Advance a due time. ``False`` if another process has already done so."""
         ...
 
     def write(self, name: str, state: ScheduleState) -> None: ...
@@ -80,7 +80,7 @@ class ScheduleStates:
         self.node: str | None = self._node()
 
     def _node(self) -> str:
-        """It stays the same after a restart, and differs from that of any other scrapyd."""
+        """It survives restarts, and differs from that of any other scrapyd."""
         new = f"{socket.gethostname()}-{uuid4().hex[:8]}"
         with self.connection:
             self.connection.execute(_CREATE_NODE)
@@ -99,7 +99,7 @@ class ScheduleStates:
         return state
 
     def refresh(self, states: Mapping[str, ScheduleState]) -> None:
-        """They are up to date."""
+        """They are always up to date."""
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
         state.next_time = next_time
