@@ -19,6 +19,7 @@ NEVER = 1e12
 # While nothing is known of a limit, each call under way may be a refused one.
 CAREFUL = 3
 _POLL = 0.05  # seconds
+_MINUTE = 60.0
 
 
 class ToldLimit(Struct, frozen=True):
@@ -93,6 +94,8 @@ class LimitState(Struct):
     """No call goes before that: the credits of the month are used up."""
     exhausted_words: str = ""
     ended: list[Ended] = field(default_factory=list)
+    by_second: dict[int, int] = field(default_factory=dict)
+    """How many calls ended in each second of the last minute, however short the period is."""
     holders: dict[str, Holder] = field(default_factory=dict)
 
     def limit_for(self, told: ToldLimit) -> tuple[int, float, float]:
@@ -199,7 +202,13 @@ def count_since(state: LimitState, moment: float) -> int:
     return sum(ended.count for ended in state.ended if ended.at > moment)
 
 
+def count_in_minute(state: LimitState, now: float) -> int:
+    """How many calls of all crawls have ended in the last minute."""
+    return sum(count for second, count in state.by_second.items() if second > now - _MINUTE)
+
+
 def _add(state: LimitState, holder: str, at: float) -> None:
+    state.by_second[int(at)] = state.by_second.get(int(at), 0) + 1
     last = state.ended[-1] if state.ended else None
     if last and last.holder == holder and 0 <= at - last.first_at <= state.period * RESOLUTION:
         last.count, last.at = last.count + 1, max(last.at, at)
@@ -215,6 +224,8 @@ def _forget(state: LimitState, now: float, period: float) -> None:
         if not counts and holder.active_until < now:
             del state.holders[name]
     state.ended = [ended for ended in state.ended if ended.at > horizon]
+    if state.by_second and min(state.by_second) <= now - _MINUTE:
+        state.by_second = {s: n for s, n in state.by_second.items() if s > now - _MINUTE}
 
 
 def _used(state: LimitState, since: float, holder: str | None = None) -> int:

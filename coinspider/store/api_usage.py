@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from psycopg import Connection, errors
 
-from coinspider.http.limit_state import LimitState, count_since, following_month
+from coinspider.http.limit_state import LimitState, count_in_minute, following_month
 from coinspider.store.api_account import Usage
 
 _ACCOUNTS = """
@@ -78,7 +78,7 @@ def _usage(name: str, state: LimitState, now: float, usage: Usage) -> ApiUsage:
     is_exhausted = state.exhausted_until > now
     return ApiUsage(
         account=name,
-        calls_this_minute=count_since(state, now - 60),
+        calls_this_minute=count_in_minute(state, now),
         calls_this_month=usage.calls,
         told_calls=state.told.calls,
         told_period=state.told.period,

@@ -9,6 +9,7 @@ from coinspider.http.limit_state import (
     GRANT_SECONDS,
     LimitState,
     ToldLimit,
+    count_in_minute,
     end,
     exhaust,
     following_month,
@@ -112,6 +113,40 @@ def test_a_crawl_that_died_frees_what_it_held_within_a_period():
     assert take_all(state, "alive", START + GRANT_SECONDS + 59, told) == 0
     assert take_all(state, "alive", START + GRANT_SECONDS + 60.1, told) == 30
     assert list(state.holders) == ["alive"]
+
+
+def test_a_call_that_takes_long_counts_once_until_a_period_after_its_end():
+    state, told = LimitState(), ToldLimit(2, 60)
+    assert take(state, "slow", START, 1, told).calls == 1
+    end(state, "slow", START)
+    assert take(state, "slow", START, 1, told).calls == 1
+    for second in range(100):  # it asks for a next one meanwhile
+        assert take(state, "slow", START + second, 1, told).calls == (second >= 60)
+        give_back(state, "slow", int(second >= 60))
+    end(state, "slow", START + 100)
+    assert take_all(state, "slow", START + 159, told) == 1
+    end(state, "slow", START + 159)
+    assert take_all(state, "other", START + 159.9, told) == 0
+    assert take_all(state, "other", START + 160.1, told) == 1
+
+
+def test_the_wait_for_what_a_dead_crawl_held_is_as_long_as_it_holds_it():
+    state, told = LimitState(), ToldLimit(2, 60)
+    assert take_all(state, "dead", START, told) == 2
+    grant = take(state, "alive", START + GRANT_SECONDS + 1, 1, told)
+    assert grant.calls == 0
+    assert grant.wait == pytest.approx(59)
+
+
+@pytest.mark.parametrize("period", [1, 60, 3600])
+def test_calls_of_the_last_minute_are_counted_whatever_the_period_is(period):
+    state, told = LimitState(), ToldLimit(1000, period)
+    for second in range(300):
+        assert take(state, "one", START + second, 1, told).calls == 1
+        end(state, "one", START + second)
+        assert count_in_minute(state, START + second) == min(second + 1, 60)
+    assert count_in_minute(state, START + 400) == 0
+    assert len(state.by_second) <= 61
 
 
 def test_calls_that_were_not_used_are_not_counted():
