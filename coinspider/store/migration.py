@@ -25,7 +25,14 @@ from coinspider.store.schema import (
     history_tables,
     item_table,
 )
-from coinspider.store.table_check import FoundColumn, check_table, find_table, newer_columns, probe
+from coinspider.store.table_check import (
+    FoundColumn,
+    FoundTable,
+    check_table,
+    find_tables,
+    newer_columns,
+    probe,
+)
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
@@ -41,7 +48,7 @@ SCHEMA = Table(
     ["table_name"],
 )
 _CURRENT_SCHEMA = "SELECT current_schema()"
-_RECORDED = "SELECT columns FROM coinspider_schema WHERE table_name = %s"
+_RECORDED = "SELECT table_name, columns FROM coinspider_schema"
 _RECORD = """
 INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
 ON CONFLICT (table_name) DO UPDATE SET columns = excluded.columns, changed_at = now()
@@ -70,12 +77,22 @@ async def _migrate_all(connection: AsyncConnection, tables: list[Table]) -> None
     async with connection.transaction():
         await connection.execute(SCHEMA_LOCK)
         await connection.execute(_PATIENCE)
-        if found := await find_table(connection, SCHEMA.name):
-            check_table(SCHEMA, found, set())
+        # All at once: each start asks for them.
+        found = await find_tables(connection, [SCHEMA.name, *(table.name for table in tables)])
+        if SCHEMA.name in found:
+            check_table(SCHEMA, found[SCHEMA.name], set())
         else:
             await connection.execute(_create(SCHEMA))
+        recorded = {name: set(columns) for name, columns in await _recorded(connection)}
         for table in tables:
-            await _migrate(connection, table)
+            if table.name not in found:  # or made a moment ago, as another one of the same name
+                found |= await find_tables(connection, [table.name])
+            known = recorded.get(table.name, set())
+            await _migrate(connection, table, found.get(table.name), known)
+
+
+async def _recorded(connection: AsyncConnection) -> list[tuple[str, list[str]]]:
+    return await (await connection.execute(_RECORDED)).fetchall()
 
 
 async def make_schema(connection: AsyncConnection, schema: str | None) -> None:
@@ -112,10 +129,10 @@ def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
     return tables
 
 
-async def _migrate(connection: AsyncConnection, table: Table) -> None:
-    found = await find_table(connection, table.name)
-    recorded = await (await connection.execute(_RECORDED, [table.name])).fetchone()
-    known = set(recorded[0]) if recorded else set()
+async def _migrate(
+    connection: AsyncConnection, table: Table, found: FoundTable | None, known: set[str]
+) -> None:
+    """``known`` are the columns that coinspider gave it."""
     if found:
         check_table(table, found, known)
         await _add_columns(connection, table, found.columns)

@@ -5,7 +5,7 @@ row silently.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import LiteralString, NamedTuple
 
 import psycopg
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 # https://www.postgresql.org/docs/current/catalog-pg-class.html; of pg_trigger's bits 1 is for each
 # row, 2 before, 4 insert, 16 update.
-_TABLE = """
-SELECT relkind::text,
+_TABLES = """
+SELECT name, relkind::text,
        has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
            AND has_table_privilege(oid, 'UPDATE'),
        EXISTS (
@@ -38,13 +38,15 @@ SELECT relkind::text,
            FROM pg_index WHERE indrelid = class.oid AND indisunique AND indisvalid
                AND indimmediate AND indpred IS NULL AND indexprs IS NULL
        ) AS keys)
-FROM pg_class AS class WHERE oid = to_regclass(quote_ident(%s))
+FROM unnest(%s::text[]) AS wanted (name)
+    JOIN pg_class AS class ON oid = to_regclass(quote_ident(name))
 """
 _COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod), attnotnull,
+SELECT name, attname, format_type(atttypid, atttypmod), attnotnull,
        atthasdef OR attidentity <> '', attgenerated <> '' OR attidentity = 'a'
-FROM pg_attribute
-WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
+FROM unnest(%s::text[]) AS wanted (name)
+    JOIN pg_attribute ON attrelid = to_regclass(quote_ident(name))
+WHERE attnum > 0 AND NOT attisdropped
 """
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
@@ -93,13 +95,15 @@ class FoundTable(NamedTuple):
     columns: Mapping[str, FoundColumn]
 
 
-async def find_table(connection: AsyncConnection, name: str) -> FoundTable | None:
-    row = await (await connection.execute(_TABLE, [name])).fetchone()
-    if row is None:
-        return None
-    rows = await (await connection.execute(_COLUMNS, [name])).fetchall()
-    columns = {column.name: column for column in map(FoundColumn._make, rows)}
-    return FoundTable._make([*row, columns])
+async def find_tables(connection: AsyncConnection, names: Iterable[str]) -> dict[str, FoundTable]:
+    """Those that are there, by their names."""
+    wanted = [list(names)]
+    columns: dict[str, dict[str, FoundColumn]] = {}
+    for table, *row in await (await connection.execute(_COLUMNS, wanted)).fetchall():
+        column = FoundColumn._make(row)
+        columns.setdefault(table, {})[column.name] = column
+    rows = await (await connection.execute(_TABLES, wanted)).fetchall()
+    return {name: FoundTable._make([*row, columns.get(name, {})]) for name, *row in rows}
 
 
 def newer_columns(table: Table, found: FoundTable, recorded: set[str]) -> list[str]:
