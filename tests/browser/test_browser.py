@@ -300,14 +300,17 @@ def test_buttons_of_a_browser_pause_and_resume(visit, site):
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_is_accessible(visit, path, scheme):
+def test_page_is_accessible(visit, path):
     # What looks at it is a script, and sees what a reader without one does.
-    page = visit(path, color_scheme=scheme, java_script_enabled=True, bypass_csp=True)
+    page = visit(path, color_scheme="light", java_script_enabled=True, bypass_csp=True)
     for details in page.locator("details").all():
         details.evaluate("one => one.open = true")
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-    assert found.violations_count == 0, found.generate_report()
+    every = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
+    # In the dark the colours alone are others.
+    for scheme, rules in (("light", every), ("dark", ["color-contrast"])):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page, options={"runOnly": rules})
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_dark_is_dark(visit):
