@@ -12,6 +12,7 @@ from typing import NamedTuple
 from psycopg import Connection, errors, sql
 
 from coinspider.records.table_item import Column, TableItem, columns, primary_key
+from coinspider.store.candle_sql import names
 from coinspider.store.queries import SEARCHED, nothing_crawled
 from coinspider.store.series import earlier_price
 
@@ -22,11 +23,14 @@ _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider listing'))"
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 _MARK = "made by coinspider for its pages, from time to time anew"
 _OWNER = "SELECT obj_description(to_regclass(%s), 'pg_class')"
-# Unlogged: a crash of the server may empty it. With OFFSET 0 each change is computed only once.
+# Unlogged: a crash of the server may empty it. With OFFSET 0 each change is computed only once. In
+# the order in which most pages are asked for, which the index has too, the last page costs little.
 _MAKE = """
 CREATE UNLOGGED TABLE {new} AS
 SELECT {columns} FROM (SELECT asked.* {changes} FROM {table} AS asked OFFSET 0) AS asked
+ORDER BY {order}
 """
+_INDEX = "CREATE INDEX ON {new} ({order}) WHERE delisted_at IS NULL; ANALYZE {new}"
 _REPLACE = "DROP TABLE IF EXISTS {old}; ALTER TABLE {new} RENAME TO {old}"
 # Floats sort in a quarter of the time of numerics; values they can't hold keep their order.
 _FLOAT = """
@@ -76,6 +80,8 @@ def make_listing(
     [locked] = connection.execute(_LOCK).fetchone() or [False]
     if not locked or not _is_ours(connection):
         return False
+    key, *constants = primary_key(item_class)
+    order = [*constants, *item_class.shown[:1], key]
     new, old = sql.Identifier(f"{TABLE}_new"), sql.Identifier(TABLE)
     found: dict[str, sql.Composable] = {
         name: sql.Identifier("asked", name) for name in (*primary_key(item_class), *NOTED)
@@ -86,9 +92,10 @@ def make_listing(
     shown = [sql.SQL("{} AS {}").format(value, sql.Identifier(n)) for n, value in found.items()]
     make = sql.SQL(_MAKE).format(
         new=new, columns=sql.SQL(", ").join(shown), table=sql.Identifier(item_class.table),
-        changes=_changes(connection, item_class, ages),
+        changes=_changes(connection, item_class, ages), order=names(order),
     )  # fmt: skip
     connection.execute(make)
+    connection.execute(sql.SQL(_INDEX).format(new=new, order=names(order)))
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(new, sql.Literal(_MARK)))
     connection.execute(_PATIENCE)
     connection.execute(sql.SQL(_REPLACE).format(new=new, old=old))

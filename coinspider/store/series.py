@@ -25,7 +25,7 @@ STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _DAYS_OF_CHANGES, _DAYS_OF_HOURS = 2, 92
 # With fewer points a finer resolution is used: a history that has just begun has one day.
 _FEW_POINTS = 24
-SPARKLINE_STEP = timedelta(hours=4)
+SPARKLINE_TIME, SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
 _CHANGES = """
 SELECT {columns} FROM {history} WHERE {key} AND {condition} ORDER BY recorded_at
 """
@@ -230,9 +230,10 @@ def earlier_price(
 
 
 def sparklines(
-    connection: Connection, chosen: ChosenRows, days: int = 7, now: datetime | None = None
-) -> dict[str, list[Point]]:
-    """The price of each row every four hours, by key, if it changed in that time."""
+    connection: Connection, chosen: ChosenRows, step: timedelta = SPARKLINE_STEP,
+    now: datetime | None = None,
+) -> dict[str, list[Point]]:  # fmt: skip
+    """The price of each row in the last week, by key, for each step in which it changed."""
     now = now or datetime.now(UTC)
     query = sql.SQL(_SPARKLINES).format(
         last_change=_last_change(chosen, sql.SQL("asked.moment - %(step)s")),
@@ -241,7 +242,7 @@ def sparklines(
         key=sql.Identifier(primary_key(chosen.item_class)[0]),
         constants=chosen.conditions,
     )
-    values = {"since": now - timedelta(days=days), "now": now, "step": SPARKLINE_STEP}
+    values = {"since": now - SPARKLINE_TIME, "now": now, "step": step}
     found: dict[str, list[Point]] = {}
     for key, time, price in _probe(connection, chosen, query, values):
         found.setdefault(key, []).append(Point(time, price))

@@ -135,10 +135,13 @@ def test_fewer_than_two_points_are_no_line(values):
 
 
 @pytest.mark.parametrize(("values", "kind"), [("13", "up"), ("31", "down"), ("22", "up")])
-def test_sparkline_says_where_it_went(values, kind):
-    drawn, found = sparkline(points(*values))
+@pytest.mark.parametrize("exponent", ["", "e-400", "e30", "e400"])
+def test_sparkline_says_where_it_went(values, kind, exponent):
+    drawn, found = sparkline(points(*(f"{value}{exponent}" for value in values)))
     assert found == kind
     assert all(0 <= x <= 100 and 0 <= y <= 30 for x, y in numbers(drawn))
+    heights = [30 - y for _, y in numbers(drawn)]
+    assert sorted(heights) == [heights[values.index(value)] for value in sorted(values)]
 
 
 def test_one_slow_run_does_not_flatten_the_others():

@@ -17,6 +17,8 @@ SIZE = 1000
 _GAP = 0.2  # of a bar's place
 _PLACES = 20  # at least, so that a few bars do not look like blocks
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 30
+_ROOM = 0.07  # above and below
+_INSIDE = 1 - 2 * _ROOM
 
 
 class Bar(NamedTuple):
@@ -111,10 +113,19 @@ def sparkline(points: Sequence[Point]) -> tuple[str, str] | None:
     """The points of a polyline of 100 by 30, and ``up`` or ``down``; none for fewer than two."""
     if len(points) < 2:
         return None
-    times = TimeScale(points[0].time, points[-1].time)
-    values = ValueScale.of([point.value for point in points])
-    drawn = _polyline(points, times, values, _SPARK_WIDTH, _SPARK_HEIGHT)
-    return drawn, "up" if points[-1].value >= points[0].value else "down"
+    first, last = points[0], points[-1]
+    times = [point.time.timestamp() for point in points]
+    # In floats, as a page has thousands of points; their size is nothing to see in such a line.
+    size = max(point.value.adjusted() for point in points)
+    values = [float(point.value.scaleb(-size)) for point in points]
+    low, length = min(values), times[-1] - times[0] or 1
+    height = max(values) - low
+    drawn = " ".join(
+        f"{(time - times[0]) / length * _SPARK_WIDTH:.1f},"
+        f"{(1 - _ROOM - (value - low) / height * _INSIDE if height else 0.5) * _SPARK_HEIGHT:.1f}"
+        for time, value in zip(times, values, strict=True)
+    )
+    return drawn, "up" if last.value >= first.value else "down"
 
 
 def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:

@@ -16,10 +16,11 @@ from coinspider.errors import NoHistoryError, NothingCrawledError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.listing import listed_columns
 from coinspider.store.queries import RowFilter, count_rows, list_rows
-from coinspider.store.series import ChosenRows, earlier_prices, sparklines
+from coinspider.store.series import SPARKLINE_STEP, ChosenRows, earlier_prices, sparklines
 
 _counts: Memory[int] = Memory(5.0)  # seconds
 _LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}
+_MANY = 100  # lines, of which each has fewer points
 # A change is made of this.
 _NEEDED = ("coin_id", "current_price")
 
@@ -72,9 +73,11 @@ def add_sparklines(
     connected: Connection, query: CoinQuery, rows: Sequence[dict[str, Any]]
 ) -> None:  # fmt: skip
     ids = [row["coin_id"] for row in rows]
+    step = SPARKLINE_STEP if len(rows) <= _MANY else 3 * SPARKLINE_STEP
+    chosen = ChosenRows(FullCoin, ids, query.chosen.constants)
     try:
         with connected.transaction():
-            found = sparklines(connected, ChosenRows(FullCoin, ids, query.chosen.constants))
+            found = sparklines(connected, chosen, step)
     except NoHistoryError:
         found = {}
     for row in rows:

@@ -25,7 +25,7 @@ _HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
 _CANDLES_MAX = 400
 _MERGED = timedelta(hours=4)  # of a week, as exchanges have them
 _known_currencies: Memory[list[str]] = Memory(5.0)  # seconds
-_LIMITS = (25, 50, 100, 250, 1000)
+_LIMITS = (25, 50, 100, 250)
 # What the rows are asked for beside the columns that are shown.
 _NEEDED = ("coin_id", "name", "symbol", "image", "current_price", "last_updated", "delisted_at")
 
