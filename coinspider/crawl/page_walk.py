@@ -1,18 +1,16 @@
-"""Goes from page to page, to an end that can be believed."""
+"""Goes from page to page."""
 
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scrapy import Request
-from scrapy.exceptions import CloseSpider, DontCloseSpider
+from scrapy.exceptions import CloseSpider
 
-from coinspider.crawl.end_of_list import Doubt, doubt
 from coinspider.crawl.failure import fail_crawl, note_failure
-from coinspider.crawl.page_failures import PageFailures
-from coinspider.crawl.page_log import End, PageLog
+from coinspider.crawl.list_end import ListEnd
 from coinspider.crawl.state import crawl_state
-from coinspider.http.pagination import AnsweredPage, PageRequest, Pagination, Step
+from coinspider.http.pagination import AnsweredPage, PageRequest, Step
 from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page
 from coinspider.records.table_item import TableItem
@@ -24,10 +22,9 @@ EMPTY_PAGES_MAX = 100
 logger = logging.getLogger(__name__)
 
 
-class PageWalk(PageFailures):
-    """A spider that follows its pagination, and does not accept every empty page as the end."""
+class PageWalk(ListEnd):
+    """A spider that follows its pagination from page to page."""
 
-    pagination: Pagination
     item_class: type[TableItem] | None
     constants: Mapping[str, Any]
     checks_keys = False
@@ -41,29 +38,6 @@ class PageWalk(PageFailures):
 
     def requests_after(self, step: Step) -> Iterator[Request]:
         raise NotImplementedError
-
-    def hint(self, page: AnsweredPage) -> str:
-        """What the page says about others, and how to read it, if the list can't be followed."""
-        # Only needed if the crawl fails.
-        from coinspider.http.pagination.detection import (
-            candidates,
-            read_candidates,
-            search_by_post,
-        )
-        from coinspider.http.pagination.registry import command_arguments
-
-        said = page.signs.says_more(len(page.records))
-        read = candidates if page.request.number == 1 else read_candidates
-        found = read(page) if page.records else []
-        arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
-        if not arguments and search_by_post(page):
-            arguments = ["-a 'body={}', which is sent by POST"]
-        hint = f"; the page says that {said}" if said else ""
-        return f"{hint}; try {' '.join(arguments)}" if arguments else hint
-
-    @property
-    def page_log(self) -> PageLog:
-        return crawl_state(self.crawler).pages
 
     def walk_on(self, page: AnsweredPage, request: Request) -> Iterator[Request | Page]:
         """The requests that follow a page, and its records."""
@@ -111,22 +85,6 @@ class PageWalk(PageFailures):
         fall = chain.fall(number, keys) if chain else None
         return f"it is out of order: {fall}" if fall else None
 
-    def once_more(self, request: Request, reason: str, what: str) -> Request | None:
-        """A retry because of a doubt; ``None`` if the page already had one for the same reason."""
-        asked = request.cb_kwargs["page"].number, what
-        if asked in self.page_log.asked_again:
-            return None
-        self.page_log.asked_again.add(asked)
-        return self.retry(request, reason, request.meta.get("retry_times", 0) + 1)
-
-    def came_all(self) -> str | None:
-        """Whether everything came, if anything says so."""
-        return self.page_log.reached_total()
-
-    def second_reading(self) -> Request | None:
-        """A request for a page worth repeating before the end is believed."""
-        return None
-
     def step_after(self, page: AnsweredPage) -> Step:
         """The strategy's answer, unless an empty page comes after all announced records.
 
@@ -141,12 +99,6 @@ class PageWalk(PageFailures):
         if self.came_all():
             return True
         return status in PAST_THE_END and self.takes_errors(page)
-
-    def takes_errors(self, request: PageRequest) -> bool:
-        return getattr(self.strategy(request), "takes_errors", False)
-
-    def strategy(self, request: PageRequest) -> Pagination:
-        return request.strategy or self.pagination
 
     def keys(self, page: AnsweredPage) -> list[Key | None]:
         """The key of each record; ``None`` if it can't be read."""
@@ -183,55 +135,6 @@ class PageWalk(PageFailures):
         elif self.pages_max and len(self.page_log.counts) >= self.pages_max:
             message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
             raise note_failure(self.crawler, "too_many_pages", message)
-
-    def note_end(self, page: AnsweredPage, step: Step, request: Request) -> None:
-        assert step.end
-        if page.records and not (step.is_final or step.overrules or step.is_repeat):
-            contradiction = page.signs.says_more(len(page.records), page.request.number)
-            if contradiction:
-                raise self.lost(f"{contradiction}, but {step.end}{self.hint(page)}")
-        self.page_log.ends[page.request.number] = End(
-            request,
-            step.end,
-            is_empty=not page.records,
-            is_error=bool(page.error) and not self.came_all(),
-            is_numbered=self.takes_errors(page.request),
-            is_final=step.is_final,
-            is_told=bool(page.signs.says_last or page.signs.no_link),
-        )
-
-    def lost(self, message: str) -> CloseSpider:
-        return note_failure(self.crawler, "pagination_unknown", f"the list goes on: {message}")
-
-    def requests_done(self) -> None:
-        """Believe the end, or request the pages it depends on again."""
-        state, log = crawl_state(self.crawler), self.page_log
-        if state.failure or state.end_reached or not log.ends:
-            return
-        may_be_empty, told = bool(state.since), self.came_all()
-        found = doubt(log, state.known_pages, may_be_empty=may_be_empty, told=told)
-        again = self.after_doubt(found) if found else None
-        if again is None and not (found and found.fails):
-            again = self.second_reading()
-        if again:
-            self.crawler.engine.crawl(again)
-            raise DontCloseSpider
-        if found and found.fails:
-            message = f"the list did not come whole: {found.reason}"
-            note_failure(self.crawler, "end_in_doubt", message)
-        else:
-            state.end_reached = True
-
-    def after_doubt(self, found: Doubt) -> Request | None:
-        if not found.request:
-            return None
-        if found.once:
-            return (
-                None
-                if self.page_log.is_cached
-                else self.once_more(found.request, found.reason, "end")
-            )
-        return self.retry(found.request, found.reason)
 
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops requests it has already made: a link that leads in a circle."""
