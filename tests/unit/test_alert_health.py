@@ -59,7 +59,7 @@ def test_scrapyd_that_was_down_has_one_time_to_make_the_data_new():
 def test_message_says_since_when_and_why():
     found = health(EVERY, runs("failed", success=30), Limits(), NOW, NOW - timedelta(hours=1))
     assert found.message == (
-        "no complete crawl since 2026-03-04 11:30 UTC, though every 0:03:00 is when it runs;"
+        "no complete crawl since 2026-03-04 11:30 UTC, though every 3m is when it runs;"
         " the last run failed: why"
     )
 

@@ -83,6 +83,18 @@ def test_what_does_not_suffice_is_told():
     ]
 
 
+def test_shorter_month_makes_no_call_cost_more():
+    february = datetime(2027, 2, 5, tzinfo=UTC)
+    [always] = forecasts([EVERY]).values()
+    assert always.used_up_at(february).replace(second=0, microsecond=0) == datetime(
+        2027, 2, 1, 7, 2, tzinfo=UTC
+    )
+    # 10,564 calls in 31 days are 9,542 in 28
+    [nearly] = forecasts([EVERY._replace(every=timedelta(hours=5))]).values()
+    assert "used up on the 30th at 08:1" in nearly.warning(START)
+    assert nearly.warning(february) is None
+
+
 def test_schedules_of_one_key_use_up_its_credits_together():
     half = EVERY._replace(every=timedelta(hours=6))
     assert warnings(half) == [None]

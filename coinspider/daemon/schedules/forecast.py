@@ -15,7 +15,6 @@ from coinspider.sources.coingecko import api_from_settings, monthly_credits
 
 A_MONTH = timedelta(days=31)
 _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
 class Forecast(NamedTuple):
@@ -34,21 +33,21 @@ class Forecast(NamedTuple):
         if self.credits is None or self.together <= self.credits:
             return None
         first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return first + (following_month(now) - first) * (self.credits / self.together)
+        end = first + A_MONTH * (self.credits / self.together)
+        return end if end < following_month(now) else None
 
     def warning(self, now: datetime) -> str | None:
         """One line about a schedule whose calls do not last."""
         end = self.used_up_at(now)
         if end is None:
             return None
-        every = self.schedule.every
-        when = f"every {_short(every)}" if every else self.schedule.when
         day = f"{end.day}{_ORDINALS.get(end.day, 'th')}"
         others = self.together - self.needed
         also = f", {self.together:,} with the other schedules of this key" if others else ""
         return (
-            f"{when} needs {self.needed:,} calls a month{also}, the plan has {self.credits:,}:"
-            f" used up on the {day} at {end:%H:%M} UTC. budget = auto makes them last"
+            f"{self.schedule.when} needs {self.needed:,} calls a month{also}, the plan has"
+            f" {self.credits:,}: used up on the {day} at {end:%H:%M} UTC."
+            " budget = auto makes them last"
         )
 
 
@@ -76,11 +75,3 @@ def _forecast(schedule: Schedule) -> Forecast | None:
     calls = pages or -(-USUAL_COINS // per_page) + 1
     needed = int(calls * (A_MONTH / schedule.period))
     return Forecast(schedule, account, available, needed, needed)
-
-
-def _short(period: timedelta) -> str:
-    """As written in a section: ``3m``."""
-    for letter, unit in _UNITS.items():
-        if not period % unit:
-            return f"{period // unit}{letter}"
-    return f"{period.total_seconds():g}s"

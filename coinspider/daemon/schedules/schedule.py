@@ -51,7 +51,7 @@ class Schedule(NamedTuple):
         """The times as written in the section."""
         if self.budget:
             return f"budget {self.budget}"
-        return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every}"
+        return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self._short_every()}"
 
     @property
     def period(self) -> timedelta:
@@ -62,6 +62,13 @@ class Schedule(NamedTuple):
             return self.every
         first = self._next_cron_time(datetime.now(UTC))
         return self._next_cron_time(first) - first
+
+    def _short_every(self) -> str:
+        assert self.every
+        for letter, unit in reversed(_UNITS.items()):
+            if not self.every % timedelta(**{unit: 1}):
+                return f"{self.every // timedelta(**{unit: 1})}{letter}"
+        return str(self.every)
 
     def shortest_period(self, now: datetime) -> timedelta:
         """The shortest interval between coming runs."""
