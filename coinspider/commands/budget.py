@@ -1,4 +1,4 @@
-"""``scrapy budget``: what the calls of a month are spent on, and how fresh that keeps the coins."""
+"""``scrapy budget``: what the month's calls are spent on, and how fresh that keeps the coins."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -106,7 +106,7 @@ def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
 
 
 def _table(weights: Sequence[float] | None) -> Iterator[str]:
-    """The age of a coin, weighted by its volume, by plan; of a plan without credits nothing."""
+    """The age of a coin, weighted by volume, for each plan that has credits."""
     from coinspider.daemon.schedules.budget import Budget, Reads, plan
     from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
     from coinspider.daemon.schedules.page_weights import USUAL_COINS

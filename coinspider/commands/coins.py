@@ -1,4 +1,4 @@
-"""``scrapy coins``: the rows in the terminal, or for another program."""
+"""``scrapy coins``: the stored coins, in the terminal or for another program."""
 
 import argparse
 import sys
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from coinspider.store.queries import Listing, RowFilter
 
-# Of the columns shown, those that stay longest as a terminal gets narrower.
+# The columns that stay longest as the terminal gets narrower.
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
-# Subcommands, each a command of its own too; once they were options.
+# Subcommands, which are also commands, and were options in 0.1.
 OTHERS = {"crawls": crawls.Command(), "rejected": rejected.Command()}
 
 
 class Command(ListingCommand):
-    """A table on a terminal, CSV with all digits where its output goes elsewhere."""
+    """A table on a terminal; CSV with all digits if the output goes elsewhere."""
 
     title = "Coins"
 
@@ -75,7 +75,7 @@ def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str
 
 
 def _explain(connection: "Connection", chosen: "RowFilter") -> None:
-    """Say what there is, where nothing is found."""
+    """Say what there is, if nothing is found."""
     from coinspider.errors import NothingCrawledError
     from coinspider.store import queries
 

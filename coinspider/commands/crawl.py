@@ -1,4 +1,4 @@
-"""``scrapy crawl`` with an end that a script can rely on."""
+"""``scrapy crawl`` with an exit status that scripts can rely on."""
 
 import argparse
 import asyncio
@@ -23,7 +23,7 @@ NEW_OBJECTS = 20_000
 
 
 def with_format(uri: str) -> str:
-    """Scrapy takes the format from the end of a file's name, which a sheet of Google's has not."""
+    """Scrapy takes the format from the end of a file's name, which a Google sheet doesn't have."""
     prefix, path = uri[: len(SHEETS)], uri[len(SHEETS) :]
     return f"{uri}:gsheets" if prefix == SHEETS and ":" not in path else uri
 
@@ -31,7 +31,7 @@ def with_format(uri: str) -> str:
 class Command(CrawlCommand):
     """Says in its last line how the crawl ended, and why; its exit status says it too.
 
-    Scrapy's own exits with 0 whatever became of the pages and the rows.
+    Scrapy's own exits with 0 whatever happened to the pages and the rows.
     """
 
     def long_desc(self) -> str:
@@ -50,7 +50,7 @@ class Command(CrawlCommand):
             check_log_settings(self.settings)
         except ConfigurationError as error:
             raise UsageError(str(error), print_help=False) from None
-        # Scrapy's first lines come before anything could listen to what becomes of them.
+        # Scrapy logs its first lines before any handler could catch an error in them.
         logging.raiseExceptions = False
         _collect_rarely()
 
@@ -61,7 +61,7 @@ class Command(CrawlCommand):
         if args[0] not in self.crawler_process.spider_loader.list():
             names = ", ".join(self.crawler_process.spider_loader.list())
             raise UsageError(f"no spider is named {args[0]}: there are {names}", print_help=False)
-        # Scrapy opens the log anew with the settings of the spider, and of its add-ons.
+        # Scrapy opens the log again with the settings of the spider and its add-ons.
         survive_full_disk()
         crawler = self._create_crawler(args[0])
         survive_full_disk()
@@ -75,7 +75,7 @@ class Command(CrawlCommand):
             raise error
         outcome = Outcome("misconfigured", str(error)) if error else outcome_of(crawler)
         if error and self.settings and self.settings.get("LOG_FILE"):
-            # On a terminal the last line says it; in scrapyd the log is where one looks.
+            # On a terminal the last line says so; in scrapyd people look into the log.
             logger.error("The crawl did not begin: %s", error)
         for line in summary(crawler):
             print(line, file=sys.stderr)
@@ -95,7 +95,7 @@ def _collect_rarely() -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """A terminal that is closed ends the crawl in order, unless nohup keeps that from it."""
+    """Closing the terminal ends the crawl in order, unless it runs under nohup."""
     hangup = getattr(signal, "SIGHUP", None)
     if hangup and signal.getsignal(hangup) == signal.SIG_DFL:
         signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""``scrapy database``: the crawl's database for other programs, into a file, to another server."""
+"""``scrapy database``: gives other programs the database, dumps, restores or moves it."""
 
 import argparse
 from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Command(PlainCommand):
-    """Each of its actions reads ``DATABASE_URL``, or the embedded server without one."""
+    """Every action uses ``DATABASE_URL``, or else the embedded server."""
 
     def syntax(self) -> str:
         return "url | dump FILE | restore FILE | move URL"
@@ -84,7 +84,7 @@ def _move(database: "DatabaseSettings", target: str) -> None:
     from coinspider.store.transfer import check_is_empty, count_rows, dump, restore
 
     target, schema = check_url(target), database.schema
-    # Before the work that a dump is.
+    # Before the dump, which may take long.
     check_is_empty(target, schema)
     with TemporaryDirectory(prefix="coinspider-") as directory:
         dump(str(database.url), Path(directory, "dump"), schema)

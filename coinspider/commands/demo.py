@@ -1,4 +1,4 @@
-"""``scrapy demo``: the whole thing once, offline; with ``--serve`` its pages, too."""
+"""``scrapy demo``: a whole crawl, offline; with ``--serve`` also the pages."""
 
 import argparse
 import asyncio
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from coinspider.sandbox.plausible_coins import Coin
 
 SCRAPY = [sys.executable, "-m", "scrapy"]
-TICK = 60  # seconds, in which a third of the coins changes while the pages are served
+TICK = 60  # seconds after which another third of the coins changes, while the pages are served
 DAYS = 30
 COINS = 200  # the first four views of the list
-_LATEST = 24  # hours with a price every ten minutes; before them there is one an hour
+_LATEST = 24  # hours with a price every ten minutes; before that, one per hour
 _DAYS_A_CALL = 7
 _BEGUN = "SELECT EXISTS (SELECT FROM coin_candle_days)"
 _COPY = """
@@ -63,7 +63,7 @@ class Command(PlainCommand):
             print(f"The sandbox serves {opts.coins} made-up coins at {base_url}")
             print("scrapy crawl coins", flush=True)
             command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
-            # Fewer coins than last time are meant, and no fault of the API.
+            # Fewer coins than last time are intended, not a fault of the API.
             command += ["-s", "DELISTED_SHARE_MAX=1", "-s", "DELISTING_CHECK_CALLS_MAX=1000"]
             self.exitcode = subprocess.run(command, env=environment, check=False).returncode
             if self.exitcode == 0:
@@ -80,7 +80,7 @@ def _show() -> int:
 
 
 def _demo_database() -> str:
-    """A database of its own: made-up coins must not get among real ones."""
+    """A separate database, so that made-up coins never mix with real ones."""
     import psycopg
     from psycopg import sql
 
@@ -120,7 +120,7 @@ def _environment(base_url: str, database_url: str) -> dict[str, str]:
 
 
 def _serve(environment: dict[str, str]) -> int:
-    """scrapyd in a folder of its own, whose jobs are not among those of real crawls."""
+    """scrapyd in a separate folder, so that its jobs don't mix with those of real crawls."""
     project = Path(closest_scrapy_cfg()).parent
     folder = Path(data_path("demo", createdir=True))
     for name in ("scrapy.cfg", "scrapyd.conf"):

@@ -1,4 +1,4 @@
-"""``scrapy deploy``: this project to a scrapyd, or a clear no."""
+"""``scrapy deploy``: sends this project to a scrapyd, or says clearly why not."""
 
 import argparse
 import json
@@ -12,9 +12,9 @@ from scrapy.exceptions import UsageError
 
 
 class Command(ScrapyCommand):
-    """Runs ``scrapyd-deploy``, which says that all is well even if scrapyd can't use the egg.
+    """Runs ``scrapyd-deploy``, which reports success even if scrapyd can't use the egg.
 
-    A version that scrapyd can't use is taken away again, so that the one before goes on.
+    A version that scrapyd can't use is deleted again, so that the last one stays in use.
     """
 
     requires_project = True
@@ -81,6 +81,6 @@ def _take_away(target: dict[str, str], version: str) -> None:
     try:
         client.delversion(target["project"], version)
     except (requests.RequestException, ErrorResponse, MalformedResponse):
-        # It never came there.
+        # It never arrived there.
         return
     print(f"Version {version} is taken away again", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``scrapy genspider`` with one more template: ``-t paginated``."""
+"""``scrapy genspider`` with another template: ``-t paginated``."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates/spiders"
 
 
 class Command(GenspiderCommand):
-    """Knows this project's templates beside Scrapy's own."""
+    """Adds this project's templates to Scrapy's own."""
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         try:

@@ -1,4 +1,4 @@
-"""``scrapy history COIN``: how a coin's price went, as a chart, a table, or for a program."""
+"""``scrapy history COIN``: the history of a coin's price, as a chart, a table, or for programs."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from coinspider.store.queries import Listing
 
 CHANGES = "changes"
-# Of more days than these, a candle of a day says enough.
+# For more days than this, daily candles are enough.
 DAYS_OF_HOURS = 92
 
 
 class Command(ListingCommand):
-    """Candles of an hour or of a day, or each change that is still kept; the oldest first."""
+    """Hourly or daily candles, or every change that is still kept, the oldest first."""
 
     title = "History"
     formats = (CHART, *TABULAR)

@@ -1,4 +1,4 @@
-"""``scrapy inspect``: what an API's first page tells, and the commands for the rest."""
+"""``scrapy inspect``: what an API's first page shows, and the command to crawl the rest."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from coinspider.crawl.command import quiet_pipe
 
 
 class Command(CrawlCommand):
-    """Asks for the first page, and once more, and prints what it has found out."""
+    """Requests the first page and one more, and prints what it found out."""
 
     requires_project = True
 
@@ -69,7 +69,7 @@ class Command(CrawlCommand):
 
 
 def table_name(url: str) -> str:
-    """A name for the table of a list, by the last word of its URL: ``/v1/assets/`` is ``asset``."""
+    """A table name from the last word of a list's URL: ``/v1/assets/`` is ``asset``."""
     words = [part for part in PurePosixPath(urlsplit(url).path).parts if part.strip("/0123456789.")]
     name = "".join(c if c.isalnum() and c.isascii() else "_" for c in (words or ["record"])[-1])
     name = name.lower().strip("_") or "record"

@@ -1,4 +1,4 @@
-"""``scrapy parse``: what a spider makes of one page."""
+"""``scrapy parse``: the items that a spider makes from one page."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ class Command(ParseCommand):
 
 
 def _items(found: Iterable[Any]) -> Iterator[Any]:
-    """What a callback gave, with the items of each page in its place."""
+    """A callback's output, with each page replaced by its items."""
     for output in found:
         if not isinstance(output, Page):
             yield output

@@ -1,4 +1,4 @@
-"""``scrapy psql``: a look into the database, wherever it is."""
+"""``scrapy psql``: opens the database, wherever it is."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 
 
 class Command(PlainCommand):
-    """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if need be."""
+    """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if necessary."""
 
     def syntax(self) -> str:
         return "[-c SQL] [--url] [--demo]"

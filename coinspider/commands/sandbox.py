@@ -1,4 +1,4 @@
-"""``scrapy sandbox``: the API's stand-in, on its own."""
+"""``scrapy sandbox``: runs the API's stand-in."""
 
 import argparse
 from time import time

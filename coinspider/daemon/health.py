@@ -1,7 +1,7 @@
 """``python -m coinspider.daemon.health``: whether scrapyd answers, for a container's health check.
 
-Exit status 0 for any answer but an error of the server: where a password is asked for, one without
-it is answered with 401. It is not told whether crawls succeed: restarting would not mend them.
+Exit status 0 for any response except a server error; if a password is required, the response is
+401. Whether crawls succeed is not checked: a restart would not help.
 """
 
 import os

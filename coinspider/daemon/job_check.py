@@ -1,4 +1,4 @@
-"""Whether a job can work, before it is scheduled: its project, its spider, its arguments."""
+"""Checks before a job is scheduled that it can work: its project, its spider, its arguments."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,28 +12,28 @@ from coinspider.crawl.arguments import parse_arguments
 from coinspider.errors import ConfigurationError
 
 PROJECT = "coinspider"
-# The names by which scrapyd knows the project of its own folder, whose spiders can be looked at.
+# scrapyd's names for the project in its own folder, whose spiders can be inspected.
 _OWN_PROJECTS = (PROJECT, "default")
 
 
 def check_project(config: Config, project: str) -> None:
-    """Raise :exc:`ConfigurationError` for a project that scrapyd has not."""
+    """Raise :exc:`ConfigurationError` for a project that scrapyd does not have."""
     known = get_project_list(config)
     if project not in known:
         raise ConfigurationError(f"project {project} is not there: there are {', '.join(known)}")
 
 
 def check_spider(project: str, spider: str) -> None:
-    """Raise :exc:`ConfigurationError` for a spider that this project has not.
+    """Raise :exc:`ConfigurationError` for a spider that this project does not have.
 
-    Those of an egg are known only to a process of its own.
+    An egg's spiders are known only in its own process.
     """
     if project in _OWN_PROJECTS and spider not in spiders():
         raise ConfigurationError(f"no spider is named {spider}: there are {', '.join(spiders())}")
 
 
 def check_spider_arguments(project: str, spider: str, given: Mapping[str, str]) -> None:
-    """Raise :exc:`ConfigurationError` for an argument that the command line would refuse."""
+    """Raise :exc:`ConfigurationError` for an argument that the command line would reject."""
     spider_class = spiders().get(spider) if project in _OWN_PROJECTS else None
     declaration = getattr(spider_class, "arguments_class", None)
     if declaration:

@@ -1,4 +1,4 @@
-"""scrapyd's launcher, with an orderly end."""
+"""scrapyd's launcher, which ends its crawls in order."""
 
 import sqlite3
 from pathlib import Path
@@ -20,7 +20,7 @@ STOP_TIMEOUT = 30.0  # seconds
 
 
 class QuietProcess(ScrapyProcessProtocol):
-    """A job's process, whose arguments are logged without the passwords of feeds."""
+    """A job's process; its arguments are logged without the passwords of feeds."""
 
     args: list[str]
 
@@ -32,7 +32,7 @@ class QuietProcess(ScrapyProcessProtocol):
 
 
 class GracefulLauncher(Launcher):
-    """Ends its crawls when scrapyd ends: each stores what it has and closes its row.
+    """Ends its crawls when scrapyd ends; each stores what it has and closes its row.
 
     One that takes longer than ``stop_timeout`` seconds is killed.
     """
@@ -62,7 +62,7 @@ class GracefulLauncher(Launcher):
             super()._get_message(slot)
 
     def running_jobs(self) -> set[str]:
-        """The ids of the jobs that run now."""
+        """The ids of the running jobs."""
         return {process.job for process in self.processes.values()}
 
     def stopService(self) -> Any:

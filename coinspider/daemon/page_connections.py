@@ -1,4 +1,4 @@
-"""Connections that a page leaves to the next one."""
+"""Database connections that pages pass on to the next page."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ _IDLE_MAX = 30.0  # seconds
 
 
 class IdleConnections:
-    """Those that the next page may use; for threads.
+    """Connections that the next page may use; for threads.
 
-    To open one, and to read the tables' definitions on it anew, takes longer than most pages.
+    Opening one, and reading the tables' definitions again, takes longer than most pages.
     """
 
     def __init__(self, now: Callable[[], float] = monotonic):
@@ -27,7 +27,7 @@ class IdleConnections:
         self._lock, self._now = Lock(), now
 
     def take(self) -> psycopg.Connection | None:
-        """The one that was used last, unless that is long ago."""
+        """The most recently used one, unless that was long ago."""
         self.close_old()
         with self._lock:
             return self._idle.pop()[1] if self._idle else None
@@ -52,7 +52,7 @@ _idle = IdleConnections()
 
 @contextmanager
 def page_connection() -> Iterator[psycopg.Connection]:
-    """As :func:`~coinspider.daemon.database.connection`, which a page before may have used."""
+    """Like :func:`~coinspider.daemon.database.connection`, but possibly used by an earlier page."""
     connected = _begin()
     try:
         yield connected
@@ -61,7 +61,7 @@ def page_connection() -> Iterator[psycopg.Connection]:
         connected.close()
         raise
     _idle.keep(connected)
-    # Idle ones are closed, also where no other page is asked for.
+    # Idle ones are closed even if no other page is requested.
     clock: Any = reactor
     clock.callFromThread(clock.callLater, _IDLE_MAX + 1, _idle.close_old)
 

@@ -1,10 +1,10 @@
 """scrapyd's runner, out of the reach of the terminal's Ctrl-C.
 
-That one would reach the crawl beside scrapyd, whose own signal would then be its second: at a
-second one Scrapy ends at once, with what it has in hand lost.
+Otherwise Ctrl-C would reach the crawl as well as scrapyd, whose own signal would be the second: at
+a second signal Scrapy ends at once, and loses what it has in hand.
 
-An egg has its own settings, not this project's. It is asked for its spiders as soon as it is
-uploaded: its code then finds no secret in the environment, which is for jobs that are scheduled.
+An egg has its own settings, not this project's. As soon as it is uploaded, it is run to list its
+spiders; its code then finds no secrets in the environment, which only scheduled jobs get.
 """
 
 import os
@@ -16,12 +16,12 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 from scrapyd.runner import main  # noqa: E402
 
-# What Python, Scrapy and scrapyd need to find their way.
+# The variables that Python, Scrapy and scrapyd need.
 _KEPT = frozenset({
     "PATH", "HOME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV",
     "SCRAPY_PROJECT", "SCRAPYD_EGG_VERSION",
 })  # fmt: skip
-# Nor does it read a file .env.
+# It does not read .env either.
 _NO_DOTENV = {"PYTHON_DOTENV_DISABLED": "1"}
 
 
@@ -35,7 +35,7 @@ def bare_environment() -> dict[str, str]:
 
 
 def is_egg(project: str) -> bool:
-    """Whether the project's code was uploaded, and is not the one beside ``scrapyd.conf``."""
+    """Whether the project's code was uploaded, rather than being beside ``scrapyd.conf``."""
     from scrapyd import Config
     from scrapyd.utils import initialize_component
 
@@ -50,11 +50,11 @@ def run() -> None:
     # https://github.com/my8100/logparser
     os.environ.setdefault("STATS_DUMP", "1")
     if is_egg(os.environ["SCRAPY_PROJECT"]):
-        # scrapyd has read this project's settings, which leaves their name in its environment.
+        # Reading this project's settings has left their name in scrapyd's environment.
         os.environ.pop("SCRAPY_SETTINGS_MODULE", None)
         bare = bare_environment()
         if sys.argv[1:2] == ["list"] and bare.keys() != os.environ.keys():
-            # A process anew: its first environment could be read even after a change.
+            # A new process: its first environment could be read even after a change.
             command = [sys.executable, "-m", "coinspider.daemon.runner", *sys.argv[1:]]
             os.execve(sys.executable, command, bare)  # noqa: S606
     main()

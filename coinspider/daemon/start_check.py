@@ -1,4 +1,4 @@
-"""What scrapyd needs of the machine: its folders and its port, checked before it starts."""
+"""Checks before scrapyd starts that its folders and its port can be used."""
 
 import os
 import socket
@@ -36,7 +36,7 @@ def check_values(config: Config) -> None:
 
 
 def check_folders(config: Config) -> None:
-    """Make scrapyd's folders; raise :exc:`ConfigurationError` for one that can't be written to."""
+    """Create scrapyd's folders; raise :exc:`ConfigurationError` if one can't be written to."""
     for option in _FOLDERS:
         # scrapyd takes an empty logs_dir for "no logs".
         if folder := config.get(option, ""):
@@ -62,7 +62,7 @@ def check_port(config: Config) -> None:
         found = socket.getaddrinfo(address, int(text), type=socket.SOCK_STREAM)
         family, kind, protocol, _, place = found[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As Twisted does: else connections of a scrapyd that has ended would be in the way.
+            # As Twisted does: otherwise connections of a previous scrapyd would be in the way.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen()

@@ -1,4 +1,4 @@
-"""Threads that wait for the database: some for the pages, others for what monitors ask for."""
+"""Threads that wait for the database: some for pages, others for monitoring."""
 
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -17,7 +17,7 @@ _loop: Any = reactor
 
 
 class Workers:
-    """A pool of threads; what several ask for at once is worked out once."""
+    """A pool of threads; simultaneous requests for the same thing are computed once."""
 
     def __init__(self, name: str, threads: int):
         self._pool = ThreadPool(0, threads, name)
@@ -26,7 +26,7 @@ class Workers:
         _loop.addSystemEventTrigger("during", "shutdown", self._pool.stop)
 
     def run(self, key: Hashable, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        """What the function gives. Raises :exc:`ViewError` if too many wait already."""
+        """The function's result. Raises :exc:`ViewError` if too many wait already."""
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= WAITING_MAX:
@@ -40,7 +40,7 @@ class Workers:
 
     def _pass_on(self, result: Any, key: Hashable) -> None:
         for waiting in self._waiting.pop(key):
-            # A failure goes its own way from here.
+            # From here on a failure is handled separately.
             waiting.callback(result)
 
 
@@ -51,5 +51,5 @@ def page_workers() -> Workers:
 
 @cache
 def figure_workers() -> Workers:
-    """So that no number of expensive pages keeps a monitor waiting."""
+    """A separate pool, so that expensive pages never keep a monitor waiting."""
     return Workers("figures", FIGURE_THREADS)

@@ -62,7 +62,7 @@ def test_colour_of_a_coin_stays():
     [
         ("page 1 was refused: 401, this is a Demo key on the Pro host", "COINGECKO_API_KEY"),
         ("the database coins on db:5432 can't be reached: timeout", "DATABASE_URL"),
-        ("its process ended without a word", "log"),
+        ("its process ended silently", "log"),
         ("12 of 100 records are rejected", "rejected records"),
         ("5000 of the 17000 known coins are missing: more than DELISTED_SHARE_MAX=0.1",
          "DELISTED_SHARE_MAX"),

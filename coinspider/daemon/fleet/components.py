@@ -25,13 +25,13 @@ log = Logger()
 
 @implementer(ISpiderQueue)
 class PostgresSpiderQueue:
-    """The jobs of one project that wait, whichever node they were sent to."""
+    """The waiting jobs of a project, whichever node they were sent to."""
 
     def __init__(self, config: Config, project: str):
         self.project = project
 
     def add(self, name: str, priority: float = 0.0, **spider_args: Any) -> None:
-        # Each job runs the version that was the newest when it was queued.
+        # Each job runs the version that was newest when it was queued.
         if "_version" not in spider_args and (version := latest_version(self.project)):
             spider_args["_version"] = version
         fleet().client.add(self.project, spider_args | {"name": name}, priority)
@@ -58,7 +58,7 @@ class PostgresSpiderQueue:
 
 @implementer(IPoller)
 class FleetPoller(QueuePoller):
-    """Takes a job from the queue when this node has a free slot, and asks in a thread."""
+    """Takes a job from the queue, in a thread, when this node has a free slot."""
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -86,7 +86,7 @@ class FleetPoller(QueuePoller):
 
 @implementer(IJobStorage)
 class PostgresJobStorage:
-    """The jobs that have ended, on all nodes; ``finished_to_keep`` of them."""
+    """The finished jobs of all nodes; ``finished_to_keep`` of them."""
 
     def __init__(self, config: Config):
         self.finished_to_keep = config.getint("finished_to_keep", 100)

@@ -1,4 +1,4 @@
-"""Eggs in the database: one that is sent to a node is had by all."""
+"""Eggs in the database: all nodes share those that are sent to any of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +40,9 @@ def latest_version(project: str) -> str | None:
 
 @implementer(IEggStorage)
 class PostgresEggStorage(FilesystemEggStorage):
-    """Keeps eggs in the database, and those that this node runs in ``eggs_dir`` too.
+    """Keeps eggs in the database, and those that this node runs also in ``eggs_dir``.
 
-    A job's process reads its egg from there: it needs no connection for it.
+    A job's process reads its egg from there, without a connection.
     """
 
     def __init__(self, config: Config):
@@ -50,7 +50,7 @@ class PostgresEggStorage(FilesystemEggStorage):
 
     def put(self, eggfile: IO[bytes], project: str, version: str) -> None:
         egg = eggfile.read()
-        # scrapyd's own way of writing a version as a file's name.
+        # scrapyd's own way of turning a version into a file name.
         name = Path(self._egg_path(project, version)).stem
         with database.connection() as connection:
             connection.execute(_PUT, [project, name, egg])
@@ -77,7 +77,7 @@ class PostgresEggStorage(FilesystemEggStorage):
         Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
 
     def sync(self) -> dict[str, tuple[str, ...]]:
-        """Have here what was sent to any node, and no more; the versions of each project."""
+        """Keep exactly the eggs that were sent to any node; return the versions of each project."""
         stored: dict[str, list[str]] = {}
         for project, version in _read(_ALL):
             stored.setdefault(project, []).append(version)
@@ -88,7 +88,7 @@ class PostgresEggStorage(FilesystemEggStorage):
         return {project: tuple(versions) for project, versions in stored.items()}
 
     def materialize(self, project: str, version: str) -> bool:
-        """Write the egg where a job of this node looks for it; whether there is one."""
+        """Write the egg where this node's jobs look for it; return whether there is one."""
         path = Path(self._egg_path(project, version))
         if path.exists():
             return True

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class EventLoopThread:
-    """Runs coroutines, one thread for all of them, until :meth:`stop`."""
+    """Runs coroutines, all in one thread, until :meth:`stop`."""
 
     def __init__(self, name: str):
         self.loop = asyncio.new_event_loop()

@@ -25,10 +25,10 @@ ORDER BY ended_at DESC LIMIT %(limit)s
 
 
 class FleetFailedJobs(FailedJobs):
-    """As :class:`~coinspider.daemon.failed_jobs.FailedJobs`, of all nodes."""
+    """Like :class:`~coinspider.daemon.failed_jobs.FailedJobs`, for all nodes."""
 
     def __init__(self) -> None:
-        """The table is there: the fleet has made it."""
+        """Nothing to do: the fleet has made the table."""
 
     def add(self, job: FailedJob) -> None:
         with database.connection() as connection:

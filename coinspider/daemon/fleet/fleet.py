@@ -24,10 +24,10 @@ _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
 
 
 class Fleet:
-    """What this node is to the others, and what it does for those that died.
+    """What the other nodes know about this one, and what it does for nodes that died.
 
-    ``node_timeout`` in ``scrapyd.conf`` is how many seconds a node may be silent before the others
-    take it for dead and run its jobs.
+    ``node_timeout`` in ``scrapyd.conf`` is after how many silent seconds the others assume that a
+    node is dead, and run its jobs.
     """
 
     def __init__(self, config: Config):
@@ -45,7 +45,7 @@ class Fleet:
             config.getint("finished_to_keep", 100),
         )  # fmt: skip
         with database.brief_transaction() as connection:
-            # A node that was killed comes back before the others have missed it.
+            # A killed node may be back before the others have noticed.
             runs.end_lost_runs_of(connection, self.node)
         self._join()
 
@@ -54,9 +54,9 @@ class Fleet:
             nodes.join(connection, self.node, self.client.worker_id, self.url, _version())
 
     def beat(self) -> list[Any]:
-        """Give a sign of life and rescue the jobs of the dead; the processes that are to end.
+        """Send a heartbeat and rescue the jobs of dead nodes; return the processes to end.
 
-        For a thread, like all that asks the database.
+        For threads, like everything that uses the database.
         """
         with database.brief_transaction() as connection:
             known = nodes.is_seen(connection, self.node, self.client.worker_id)
@@ -85,7 +85,7 @@ class Fleet:
                 log.emit(LogLevel.warn, "Job {job} {done}", job=name, done=done)
 
     def leave(self) -> None:
-        """What this node has taken and not run to its end goes back into the queue."""
+        """Return the jobs that this node has taken but not finished to the queue."""
         try:
             self.jobs.note_ends()
             self.jobs.hand_back()
@@ -125,7 +125,7 @@ def _default_name(config: Config) -> str:
 
 def _default_url(config: Config) -> str:
     address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    # Of an address that stands for all of a machine's, only the machine's name leads there.
+    # If the address means all of the machine's, use the machine's name.
     host = socket.gethostname() if address in _ALL_ADDRESSES else address
     return f"http://{host}:{_port(config)}"
 

@@ -11,7 +11,7 @@ from coinspider.daemon.fleet.runs import running_runs
 
 
 class FleetJobsMixin:
-    """For scrapyd's table of jobs, whose rows are of this node's processes only."""
+    """For scrapyd's table of jobs, which otherwise shows only this node's processes."""
 
     def prepare_running(self) -> str:
         table: Any = self

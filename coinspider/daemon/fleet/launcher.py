@@ -23,7 +23,7 @@ _INTERRUPTED = (EXIT_STATUS["interrupted"], None)
 
 
 class FleetLauncher(GracefulLauncher):
-    """Gets the egg of a job before it starts, and notes the run in the database."""
+    """Fetches a job's egg before it starts, and records the run in the database."""
 
     def __init__(self, config: Any, app: Any):
         super().__init__(config, app)
@@ -38,12 +38,12 @@ class FleetLauncher(GracefulLauncher):
 
     def _spawn(self, _: Any, message: dict[str, Any], slot: int) -> None:
         if fleet().leaving:
-            return  # which hands the job back
+            return  # which returns the job to the queue
         super()._spawn_process(message, slot)
         try:
             fleet().jobs.begin(self.processes[slot])
         except DATABASE_ERRORS as error:
-            # The crawl goes on: its own row says what becomes of it.
+            # The crawl goes on; its own row records the outcome.
             log.emit(
                 LogLevel.warn,
                 "The run of job {job} can't be told to the others: {reason}",
@@ -65,6 +65,6 @@ class FleetLauncher(GracefulLauncher):
         return FleetFailedJobs()
 
     def running_jobs(self) -> set[str]:
-        """The jobs that run now, on any node."""
+        """The running jobs, on any node."""
         with database.connection() as connection:
             return {run.job for run in running_runs(connection)}

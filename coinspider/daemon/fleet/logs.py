@@ -14,7 +14,7 @@ _PARTS = 3  # project/spider/job.log
 
 
 class FleetLogs(File):
-    """scrapyd's own listing of files, and the logs of jobs of other nodes, dead ones too."""
+    """scrapyd's own listing of files, and the logs of other nodes' jobs, even of dead nodes."""
 
     def getChild(self, path: bytes, txrequest: Any) -> Any:
         parts = [part.decode("utf-8", "replace") for part in (path, *txrequest.postpath)]

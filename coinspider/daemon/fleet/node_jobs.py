@@ -1,4 +1,4 @@
-"""The jobs that this node has taken from the queue, until their end is noted there."""
+"""The jobs that this node has taken from the queue, until their end is recorded."""
 
 from collections import deque
 from pathlib import Path
@@ -14,7 +14,7 @@ from coinspider.daemon.fleet.queue_client import QueueClient
 
 
 class NodeJobs:
-    """What waits for the database is for threads; the other methods are for the reactor's."""
+    """Methods that wait for the database are for threads; the others are for the reactor's."""
 
     def __init__(self, client: QueueClient, node: str, logs_dir: Path, finished_to_keep: int):
         self.client, self.node = client, node
@@ -40,7 +40,7 @@ class NodeJobs:
         return message | {"_project": job.queue, "_spider": message.pop("name")}
 
     def _has_ended(self, job: Job) -> bool:
-        """A node that was taken for dead may have run it to its end since."""
+        """A node that was assumed to be dead may have finished it since."""
         with database.connection() as connection:
             has_ended = runs.has_ended(connection, str(job.task_kwargs["_job"]))
         if has_ended and job.id is not None:
@@ -48,7 +48,7 @@ class NodeJobs:
         return has_ended
 
     def begin(self, process: Any) -> None:
-        """A process of this node runs a job now."""
+        """Note that a process of this node runs a job now."""
         self.processes[process.job] = process
         with database.brief_transaction() as connection:
             self.run_ids[process.job] = runs.begin_run(
@@ -56,12 +56,14 @@ class NodeJobs:
             )
 
     def end(self, process: Any) -> None:
-        """It has ended; :meth:`note_ends` tells the database, now or with the next beat."""
+        """Note that it has ended; :meth:`note_ends` tells the database, now or with the next
+        heartbeat.
+        """
         self.processes.pop(process.job, None)
         self.ended.append(process)
 
     def keep_tails(self, connection: psycopg.Connection) -> None:
-        """Keep the ends of the logs of what runs. For threads, as the following."""
+        """Store the ends of the logs of running jobs. For threads, like the following methods."""
         running = list(self.processes.items())
         tails = [(self._tail(process), self.run_ids.get(job, 0)) for job, process in running]
         runs.keep_tails(connection, tails)
@@ -83,7 +85,7 @@ class NodeJobs:
                 self.ended.popleft()
 
     def hand_back(self) -> None:
-        """What was taken, and neither ended nor begun, waits for another node again."""
+        """Jobs that were taken, but neither begun nor ended, go back for another node."""
         with self.noting:
             for queue_id in self.queue_ids.values():
                 self.client.hand_back(queue_id)

@@ -16,12 +16,12 @@ from coinspider.daemon.fleet.fleet import Fleet
 
 log = Logger()
 BEAT = 2.0  # seconds
-# So many signs of life in the time in which a node may be silent, at the least.
+# The least number of heartbeats in the time in which a node may be silent.
 _BEATS = 5
 
 
 class NodeService(Service):
-    """Gives a sign of life every ``BEAT`` seconds, and ends the jobs that somebody cancelled."""
+    """Sends a heartbeat every ``BEAT`` seconds, and ends jobs that somebody cancelled."""
 
     name = "fleet"
 
@@ -40,7 +40,7 @@ class NodeService(Service):
         self.fleet.leaving = True
 
     def leave(self) -> Any:
-        """Give no more signs of life, and tell the others: until then its jobs are its own."""
+        """Stop the heartbeat and tell the others; until then this node keeps its jobs."""
         self.beating.stop()
         return self.stopped.addCallback(lambda _: deferToThread(self.fleet.leave))
 
@@ -57,7 +57,7 @@ class NodeService(Service):
             self._know(eggs)
 
     def _know(self, eggs: dict[str, tuple[str, ...]]) -> None:
-        """Let scrapyd know the projects that were sent to another node."""
+        """Tell scrapyd about projects that were sent to another node."""
         for project in {**self.eggs, **eggs}:
             if self.eggs.get(project) != eggs.get(project):
                 spider_list.delete(project)
@@ -68,7 +68,7 @@ class NodeService(Service):
 
     def _end(self, processes: list[Any]) -> None:
         for process in processes:
-            # A second signal would end it without its last rows.
+            # A second signal would end it before its last rows are stored.
             self.fleet.jobs.cancelled.add(process.job)
             try:
                 process.transport.signalProcess("INT")

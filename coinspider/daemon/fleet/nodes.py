@@ -22,12 +22,12 @@ def join(connection: psycopg.Connection, name: str, worker_id: int, url: str, ve
 
 
 def is_seen(connection: psycopg.Connection, name: str, worker_id: int) -> bool:
-    """Note that a node lives. Whether the others still knew it."""
+    """Record a node's heartbeat; return whether the others still knew it."""
     return connection.execute(_SEEN, [name, worker_id]).rowcount == 1
 
 
 def strike(connection: psycopg.Connection, silence: float) -> None:
-    """Take out the nodes that were silent for ``silence`` seconds."""
+    """Remove the nodes that were silent for ``silence`` seconds."""
     connection.execute(_STRIKE, [silence])
 
 

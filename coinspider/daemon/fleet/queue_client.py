@@ -18,7 +18,7 @@ from coinspider.daemon.fleet.event_loop import EventLoopThread
 from coinspider.errors import DatabaseUnreachableError
 
 T = TypeVar("T")
-# Of a database that is away, or slow, by either way to it.
+# Errors of a database that is away or slow, from either library.
 DATABASE_ERRORS = (ConnectorException, TimeoutError, psycopg.Error, DatabaseUnreachableError)
 _PIN = """
 SELECT set_config('search_path', coalesce(%s, current_setting('search_path')), true),
@@ -29,23 +29,23 @@ TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
 # scrapyd's priorities are numbers with a fraction, Procrastinate's are whole.
 _PRIORITY_UNITS = 1000
 _PRIORITY_MAX = 2**31 - 1
-# A job whose node died is run once more, elsewhere, and so on: one that ends its nodes, as by all
+# A job whose node died is run again elsewhere. A job that kills its nodes, for example by using all
 # their memory, must not go round for ever.
 DEATHS_MAX = 5
-# Past by the clock of any server, whatever this machine's own says.
+# In the past by any server's clock, whatever this machine's says.
 _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class QueueClient:
-    """One node's way to the queue; its methods block, for ``TIMEOUT`` seconds at most.
+    """One node's access to the queue; its methods block for at most ``TIMEOUT`` seconds.
 
     A message is what scrapyd queues: a dict of JSON values with ``name`` and ``_job``. A project
     is a queue. Raises :exc:`~procrastinate.exceptions.ConnectorException` and :exc:`TimeoutError`
-    where the database does not answer.
+    if the database does not answer.
     """
 
     def __init__(self, url: str, search_path: str | None = None):
-        # A pooler between may give each transaction another session.
+        # Behind a pooler each transaction may have another session.
         connector = PsycopgConnector(
             conninfo=url, min_size=1, max_size=4, timeout=TIMEOUT,
             kwargs={
@@ -68,7 +68,7 @@ class QueueClient:
             raise DatabaseUnreachableError(f"the queue can't be opened: {reason}") from None
 
     def close(self) -> None:
-        """Leave; what this worker holds is free at once."""
+        """Leave; the jobs of this worker become free at once."""
         try:
             self._run(self.manager.unregister_worker(self.worker_id))
             self._run(self.app.close_async())
@@ -89,12 +89,12 @@ class QueueClient:
         return self._run(self.manager.fetch_job(list(projects), self.worker_id))
 
     def pending(self, project: str) -> list[Job]:
-        """The jobs that wait, in the order in which they will run."""
+        """The waiting jobs, in the order in which they will run."""
         jobs = self._run(self.manager.list_jobs_async(queue=project, status="todo"))
         return sorted(jobs, key=lambda job: (-job.priority, job.id))
 
     def remove(self, project: str, unwanted: Callable[[dict[str, Any]], bool]) -> int:
-        """Take jobs that wait out of the queue; how many there were."""
+        """Remove waiting jobs from the queue; return how many."""
         ids = [job.id for job in self.pending(project) if unwanted(dict(job.task_kwargs))]
         removed = [
             self._run(self.manager.cancel_job_by_id_async(id_, delete_job=True))
@@ -104,11 +104,11 @@ class QueueClient:
         return sum(removed)
 
     def abort(self, project: str, name: str) -> bool:
-        """Ask the node that has taken a job to end it. ``False`` where no node has it."""
+        """Ask the node that has taken a job to end it. ``False`` if no node has it."""
         listed = self.manager.list_jobs_async(queue=project, task=TASK, status="doing")
         ids = [job.id for job in self._run(listed) if job.task_kwargs["_job"] == name]
         aborted = [
-            # Where its node has just handed it back, it is taken out of the queue.
+            # If its node has just returned it, it is removed from the queue.
             self._run(self.manager.cancel_job_by_id_async(id_, abort=True, delete_job=True))
             for id_ in ids
             if id_ is not None
@@ -116,16 +116,16 @@ class QueueClient:
         return any(aborted)
 
     def aborts(self) -> set[int]:
-        """The jobs that somebody asked to end."""
+        """The jobs that somebody cancelled."""
         return set(self._run(self.manager.list_jobs_to_abort_async()))
 
     def holds(self, queue_id: int) -> bool:
-        """Whether the job is still this node's: it may have been taken for dead."""
+        """Whether the job still belongs to this node, which others may have assumed to be dead."""
         jobs = self._run(self.manager.list_jobs_async(id=queue_id))
         return any(job.status == "doing" and job.worker_id == self.worker_id for job in jobs)
 
     def finish(self, queue_id: int) -> None:
-        """Take a job that has been run off the queue; what became of it stands elsewhere."""
+        """Remove a job that was run from the queue; its outcome is kept elsewhere."""
         if self.holds(queue_id):
             self._finish(queue_id, Status.SUCCEEDED)
 
@@ -137,15 +137,15 @@ class QueueClient:
             self._run(self.manager.retry_job_by_id_async(queue_id, _AT_ONCE))
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Send a heartbeat."""
         self._run(self.manager.update_heartbeat(self.worker_id))
 
     def register_again(self) -> None:
-        """Become a new worker, after the others took this one for dead."""
+        """Become a new worker, after the others assumed that this one was dead."""
         self.worker_id = self._run(self.manager.register_worker())
 
     def prune(self, silence: float) -> None:
-        """Strike off the workers that were silent for ``silence`` seconds."""
+        """Remove the workers that were silent for ``silence`` seconds."""
         self._run(self.manager.prune_stalled_workers(silence))
 
     def stalled(self, silence: float) -> list[Job]:
@@ -154,7 +154,7 @@ class QueueClient:
         return list(self._run(found))
 
     def rescue(self, job: Job, has_ended: bool, deaths: int) -> str | None:
-        """Queue a stalled job again, unless its crawl has ended all the same.
+        """Queue a stalled job again, unless its crawl has in fact ended.
 
         ``deaths`` is how many nodes died while they ran it. Returns what was done with it;
         ``None`` if another node was quicker.
@@ -186,10 +186,10 @@ class QueueClient:
 
 
 def _cursor_class(search_path: str | None) -> type[AsyncCursor[Any]]:
-    """Cursors whose statements find the queue's tables, and lock them for no longer than they are
-    told: a transaction of a machine that is cut off would else keep them.
+    """Cursors whose statements find the queue's tables, and limit how long locks are kept:
+    otherwise a transaction of a machine that is cut off would keep them.
 
-    It can't be an option of the connection: poolers refuse it.
+    Connection options can't do this: poolers reject them.
     """
 
     class QueueCursor(AsyncCursor[Any]):

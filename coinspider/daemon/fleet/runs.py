@@ -38,7 +38,7 @@ _FINISHED = f"""
 SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
 """  # noqa: S608
 _COUNT = "SELECT count(*) FROM fleet_run WHERE ended_at IS NOT NULL"
-# How often a job was lost is asked for as long as it is in the queue.
+# As long as a job is in the queue, how often it was lost must be known.
 _FORGET = """
 DELETE FROM fleet_run WHERE id IN (
     SELECT id FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC OFFSET %s
@@ -51,7 +51,7 @@ ORDER BY id DESC LIMIT 1
 
 
 class Run(NamedTuple):
-    """One run of a job. Times are this machine's, without a zone, as scrapyd has them."""
+    """One run of a job. Times are local, without a zone, as in scrapyd."""
 
     id: int
     queue_id: int | None
@@ -84,7 +84,7 @@ def begin_run(connection: psycopg.Connection, process: Any, node: str, queue_id:
 
 
 def keep_tails(connection: psycopg.Connection, tails: Sequence[tuple[str, int]]) -> None:
-    """Keep the end of the log of each run, by its id."""
+    """Store the end of the log of each run, by its id."""
     connection.cursor().executemany(_TAIL, tails)
 
 
@@ -93,12 +93,12 @@ def end_run(connection: psycopg.Connection, run_id: int, outcome: str, tail: str
 
 
 def end_lost_runs(connection: psycopg.Connection) -> int:
-    """Close the runs of nodes that are gone; how many there were."""
+    """Close the runs of nodes that are gone; return how many."""
     return connection.execute(_LOST).rowcount
 
 
 def end_lost_runs_of(connection: psycopg.Connection, node: str) -> None:
-    """Close the runs of a node that was killed, and begins anew."""
+    """Close the runs of a node that was killed and starts again."""
     connection.execute(_LOST_OF, [node])
 
 
@@ -109,7 +109,7 @@ def count_lost(connection: psycopg.Connection, queue_id: int | None) -> int:
 
 
 def has_ended(connection: psycopg.Connection, job: str) -> bool:
-    """Whether a job's crawl came to its end, by its own row."""
+    """Whether a job's crawl ended, according to its own row."""
     try:
         row = connection.execute(_HAS_ENDED, [job]).fetchone()
     except psycopg.errors.UndefinedTable:
@@ -132,7 +132,7 @@ def count_finished_runs(connection: psycopg.Connection) -> int:
 
 
 def forget_runs(connection: psycopg.Connection, keep: int) -> None:
-    """Delete all but the newest that have ended."""
+    """Delete all finished runs except the newest."""
     connection.execute(_FORGET, [keep])
 
 

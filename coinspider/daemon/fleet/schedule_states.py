@@ -1,4 +1,4 @@
-"""The table ``fleet_schedule``: where each schedule stands, for all nodes."""
+"""The table ``fleet_schedule``: the state of each schedule, for all nodes."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ INSERT INTO fleet_schedule (name, definition, next_time) VALUES (%s, %s, %s)
 ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, next_time = excluded.next_time
 WHERE fleet_schedule.definition <> excluded.definition
 """
-# Of the nodes that see the same due time one moves it on, and runs the job.
+# Of the nodes that see the same due time, one advances it and runs the job.
 _CLAIM = "UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND next_time = %s"
 _WRITE = """
 UPDATE fleet_schedule SET last_time = %s, last_job = %s, run_count = %s, skipped_count = %s
@@ -27,9 +27,9 @@ _PAUSE = "UPDATE fleet_schedule SET paused = %s WHERE name = %s"
 
 
 class FleetScheduleStates:
-    """As :class:`~coinspider.daemon.schedules.state.ScheduleStates`, shared by all nodes.
+    """Like :class:`~coinspider.daemon.schedules.state.ScheduleStates`, shared by all nodes.
 
-    The server's clock tells the time: clocks of nodes that differ by minutes do no harm.
+    The server's clock counts, so the nodes' clocks may differ by minutes.
     """
 
     shared = True
@@ -51,7 +51,7 @@ class FleetScheduleStates:
             return self._read(connection, [name]).get(name, first)
 
     def refresh(self, states: Mapping[str, ScheduleState]) -> None:
-        """Bring the states up to date with what other nodes did, once a second."""
+        """Update the states with the changes of other nodes, at most once a second."""
         if monotonic() - self.read_at < REFRESH:
             return
         self.read_at = monotonic()
@@ -62,7 +62,7 @@ class FleetScheduleStates:
             vars(states[name]).update(vars(state))
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
-        """Move a due time on. ``False`` where another node has done so."""
+        """Advance a due time. ``False`` if another node has already done so."""
         with database.brief_transaction() as connection:
             claimed = connection.execute(_CLAIM, [next_time, name, state.next_time]).rowcount == 1
         if claimed:
@@ -81,7 +81,7 @@ class FleetScheduleStates:
             connection.execute(_PAUSE, [state.paused, name])
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to do: nothing is kept open."""
 
     def _read(
         self, connection: psycopg.Connection, names: Iterable[str]

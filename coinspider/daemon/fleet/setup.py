@@ -30,7 +30,7 @@ def uses_fleet(config: Config) -> bool:
 
 
 def use_fleet(config: Config) -> None:
-    """Put the fleet's components in the place of scrapyd's. Raises :exc:`ConfigurationError`."""
+    """Replace scrapyd's components with the fleet's. Raises :exc:`ConfigurationError`."""
     try:
         import procrastinate  # noqa: F401
     except ImportError:

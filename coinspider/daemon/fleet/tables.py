@@ -1,4 +1,4 @@
-"""The tables that the nodes of a fleet share, beside those of Procrastinate."""
+"""The tables that the nodes of a fleet share, in addition to Procrastinate's."""
 
 from typing import LiteralString
 
@@ -66,7 +66,7 @@ def create_tables(
 ) -> None:
     """Create what is missing; nodes that start together wait for each other.
 
-    ``schema`` is ``POSTGRES_SCHEMA``, which the first crawl would make.
+    ``schema`` is ``POSTGRES_SCHEMA``, which otherwise the first crawl creates.
     """
     with connection.transaction():
         connection.execute(_LOCK)

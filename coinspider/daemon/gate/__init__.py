@@ -1,1 +1,1 @@
-"""What stands before every resource of scrapyd: who may ask, from where, and for how much."""
+"""The gate before every resource of scrapyd: who may send requests, from where, how large."""

@@ -1,4 +1,4 @@
-"""The name and the password of this scrapyd, and who has given them."""
+"""Checks this scrapyd's name and password."""
 
 import binascii
 import hmac
@@ -23,7 +23,7 @@ NAME_MAX = 100  # characters in the log
 
 
 class Credentials:
-    """Compares them in constant time; slows down who fails, and logs it."""
+    """Compares them in constant time; delays clients that fail, and logs each failure."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class Credentials:
         self._username, self._password = username.encode(), password
         self._proxies = frozenset(map(normal, proxies_trusted))
         self._throttle = throttle or Throttle()
-        # What was right once is right without another hash, and whatever others do meanwhile.
+        # Credentials that were right once need no other hash, and no waiting for others' failures.
         self._key = token_bytes(32)
         self._right = b""
 
     def check_header(self, txrequest: Any) -> bool:
-        """Whether the request has them in ``Authorization``. Raises for wrong ones."""
+        """Whether the request has them in ``Authorization``. Raises if they are wrong."""
         scheme, _, encoded = header(txrequest, "Authorization").partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -52,7 +52,7 @@ class Credentials:
         return True
 
     def check(self, txrequest: Any, username: bytes, password: bytes) -> None:
-        """Raises :exc:`RequestDeniedError` for wrong ones, and for a client that has to wait."""
+        """Raises :exc:`RequestDeniedError` if they are wrong, or if the client has to wait."""
         digest = hmac.digest(self._key, username + b":" + password, sha256)
         if hmac.compare_digest(digest, self._right):
             return
@@ -61,7 +61,7 @@ class Credentials:
             raise RequestDeniedError(
                 429, f"too many log-ins failed: try again in {ceil(wait)} s", wait
             )
-        # Both are compared, so that the time does not tell which was wrong.
+        # Both are compared, so that the time does not reveal which was wrong.
         is_user = hmac.compare_digest(username, self._username)
         if is_password(password, self._password) and is_user:
             self._throttle.succeed(client)
@@ -77,9 +77,9 @@ class Credentials:
         raise RequestDeniedError(401, "wrong name or password")
 
     def _client(self, txrequest: Any) -> str:
-        """Who asks: the last address that a trusted proxy tells and that is no such proxy itself.
+        """The client: the last forwarded address that is not itself a trusted proxy.
 
-        What stands before it in the header is what the client has said.
+        Anything before it in the header was set by the client.
         """
         client = normal(getattr(txrequest.getClientAddress(), "host", "unix socket"))
         told = ",".join(txrequest.requestHeaders.getRawHeaders("X-Forwarded-For", [])).split(",")

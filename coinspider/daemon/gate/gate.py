@@ -41,7 +41,7 @@ class Gate:
         self._check_token(txrequest)
 
     def is_logged_in(self, txrequest: Any) -> bool:
-        """By a session, or by the request itself. Raises for a wrong password."""
+        """By a session, or by the request's own credentials. Raises for a wrong password."""
         return (
             self.credentials is None
             or self.sessions.is_open(session_id(txrequest))
@@ -49,7 +49,7 @@ class Gate:
         )
 
     def body_max(self, txrequest: Any) -> int:
-        """How many bytes its body may have: what may be uploaded, only from who is logged in."""
+        """How many bytes the body may have: uploads are only for clients that are logged in."""
         try:
             uploads = self.options.egg_upload and self.is_logged_in(txrequest)
         except RequestDeniedError:
@@ -57,15 +57,15 @@ class Gate:
         return self.options.egg_max if uploads else self.options.body_max
 
     def _is_preflight(self, txrequest: Any) -> bool:
-        """A browser asks it without credentials, whatever the request that follows has."""
+        """Browsers send preflight requests without credentials, whatever the real request has."""
         return txrequest.method == b"OPTIONS" and bool(self.origins.named_origin(txrequest))
 
     def _check_token(self, txrequest: Any) -> None:
-        """A form's token shows that one of these pages was read before."""
+        """A form's token shows that the client has read one of these pages."""
         if txrequest.method in SAFE or self.origins.named_origin(txrequest):
             return
         session = session_id(txrequest)
-        # A program may keep a cookie that it makes no use of.
+        # A program may send a cookie that it does not use.
         if not is_of_browser(txrequest) and not self.sessions.is_open(session):
             return
         given = txrequest.args.pop(TOKEN.encode(), [b""])[0]

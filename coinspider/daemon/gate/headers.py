@@ -1,4 +1,4 @@
-"""What each answer tells a browser, whatever resource it is of."""
+"""The security headers of every response, whatever the resource."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -10,12 +10,12 @@ _CONFIRM = "return confirm('Are you sure?');"
 
 
 def source_of(text: str) -> str:
-    """What a policy calls a style or a script by its text."""
+    """The hash by which a policy names an inline style or script."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def policy(**sources: str) -> str:
-    """A Content-Security-Policy that lets nothing in but what is named."""
+    """A Content-Security-Policy that allows only what is named."""
     named = "".join(f"{name.replace('_', '-')} {source}; " for name, source in sources.items())
     return (
         f"default-src 'none'; {named}"
@@ -37,18 +37,18 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Server": "scrapyd",
 }
-# scrapyd's own resources let all pages of the web read them.
+# scrapyd's own resources allow all web pages to read them.
 _CORS = ("Origin", "Methods", "Headers")
 
 
 def set_headers(txrequest: Any) -> None:
-    """Before a resource, which may set others."""
+    """Set before the resource, which may change them."""
     for name, value in HEADERS.items():
         txrequest.setHeader(name, value)
 
 
 def set_cors(txrequest: Any, origin: str | None) -> None:
-    """After a resource: for the pages of this origin, and for no others."""
+    """Set after the resource: only pages of this origin may read the response."""
     headers = txrequest.responseHeaders
     methods = headers.getRawHeaders("Access-Control-Allow-Methods", ["GET, HEAD, POST, OPTIONS"])
     for name in _CORS:

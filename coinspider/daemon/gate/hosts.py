@@ -1,4 +1,4 @@
-"""The names that this scrapyd answers to, so that no foreign name can be made to lead here."""
+"""The host names that this scrapyd answers to; foreign names that lead here are rejected."""
 
 import ipaddress
 import re
@@ -12,7 +12,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 class AllowedHosts:
     """The loopback names, the address that is bound, and those that are ``named``.
 
-    DNS rebinding: a page's own name, which its owner lets point to 127.0.0.1, is none of them.
+    In DNS rebinding, a page's own name points to 127.0.0.1, and is not among them.
     """
 
     def __init__(self, bind_address: str, named: Iterable[str] = ()):
@@ -22,12 +22,12 @@ class AllowedHosts:
     def allows(self, txrequest: Any) -> bool:
         """Whether the request has one ``Host``, and that is a name of this scrapyd."""
         name = host_name(_host(txrequest))
-        # Bound to all addresses, it is the one that the client has connected to.
+        # If it is bound to all addresses, the one that the client connected to.
         own = getattr(txrequest.getHost(), "host", "")
         return bool(name) and (name in self.names or name == normal(own))
 
     def owns(self, origin: str, txrequest: Any) -> bool:
-        """Whether a page of this origin is one of this scrapyd's."""
+        """Whether this origin is this scrapyd."""
         _, _, netloc = origin.partition("://")
         if not netloc:
             return False
@@ -35,7 +35,7 @@ class AllowedHosts:
 
 
 def normal(name: str) -> str:
-    """A host's name or address in the form in which it is compared."""
+    """A host's name or address, normalised for comparison."""
     name = name.strip().lower().removeprefix("[").removesuffix("]").removesuffix(".")
     try:
         address = ipaddress.ip_address(name)

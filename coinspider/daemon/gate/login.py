@@ -1,4 +1,4 @@
-"""The pages to log in and out, and what a request that is refused gets to see."""
+"""The pages to log in and out, and the response to a denied request."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from coinspider.errors import RequestDeniedError
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
-# A cookie that is strict does not come along where a link on another site is followed, but it does
-# when the page loads itself.
+# A strict cookie is not sent when a link on another site is followed, but it is when the page
+# reloads itself.
 _AGAIN = '<!DOCTYPE html><title>coinspider</title><meta http-equiv="refresh" content="0">'
 
 
 class Denial(Resource):
-    """One line, as JSON where that is asked for; to a person who is to log in the page for it."""
+    """One line, as JSON if requested; people who have to log in get the login page."""
 
     isLeaf = True
 
@@ -47,7 +47,7 @@ class Denial(Resource):
 
 
 class Login(Resource):
-    """``POST`` with ``username`` and ``password`` opens a session and goes on to ``next``."""
+    """``POST`` with ``username`` and ``password`` opens a session and redirects to ``next``."""
 
     isLeaf = True
 
@@ -102,7 +102,7 @@ def _page(txrequest: Any, message: str, target: str | None = None) -> bytes:
 
 
 def _go(txrequest: Any, target: str) -> bytes:
-    """To a page of this scrapyd."""
+    """A redirect to a page of this scrapyd."""
     path = target if _PATH.fullmatch(target) else f"{_prefix(txrequest)}/"
     txrequest.setResponseCode(303)
     txrequest.setHeader("Location", path)
@@ -110,6 +110,6 @@ def _go(txrequest: Any, target: str) -> bytes:
 
 
 def _prefix(txrequest: Any) -> str:
-    """Where a proxy has these pages, as it says."""
+    """The prefix under which a proxy serves these pages, as it says."""
     prefix = header(txrequest, txrequest.site.gate.options.prefix_header)
     return prefix if _PREFIX.fullmatch(prefix) else ""

@@ -1,4 +1,4 @@
-"""What ``scrapyd.conf`` and the environment say about who may come in."""
+"""The gate's options, from ``scrapyd.conf`` and the environment."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ EGG_MAX = 64 * 1024 * 1024  # bytes
 
 
 class GateOptions(NamedTuple):
-    """``body_max`` and ``egg_max`` are bytes; without a ``password`` nobody is asked for one."""
+    """``body_max`` and ``egg_max`` are bytes; without a ``password`` none is required."""
 
     bind_address: str = "127.0.0.1"
     username: str = ""
@@ -23,11 +23,11 @@ class GateOptions(NamedTuple):
     egg_max: int = EGG_MAX
     prefix_header: str = "x-forwarded-prefix"
     proxies_trusted: tuple[str, ...] = ()
-    """Addresses of proxies that tell in ``X-Forwarded-For`` for whom they ask."""
+    """Addresses of proxies whose ``X-Forwarded-For`` is believed."""
 
     @classmethod
     def from_config(cls, config: Config) -> "GateOptions":
-        """The environment comes first, as scrapyd has it."""
+        """The environment takes precedence, as in scrapyd."""
 
         def option(name: str, default: str = "") -> str:
             value = secret(f"SCRAPYD_{name.upper()}") or config.get(name, default)

@@ -1,4 +1,4 @@
-"""Which requests a page of another site sends with a visitor's browser, and which it may."""
+"""Which requests other sites' pages may send with a visitor's browser."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,17 +11,17 @@ _FOREIGN = ("cross-site", "same-site")
 
 
 class Origins:
-    """Tells this scrapyd's own pages from others'.
+    """Distinguishes this scrapyd's own pages from others'.
 
-    Of another site's page it takes a link to follow, and no more, unless its origin is ``named``
-    in ``cors_origins``. Programs, which send no such headers, are not its subject.
+    Another site may only link to a page, unless its origin is ``named`` in ``cors_origins``.
+    Programs send no such headers, and are not affected.
     """
 
     def __init__(self, hosts: AllowedHosts, named: Iterable[str] = ()):
         self.hosts, self.named = hosts, frozenset(named)
 
     def check(self, txrequest: Any) -> None:
-        """Raises :exc:`RequestDeniedError` for what a foreign page sends."""
+        """Raises :exc:`RequestDeniedError` for requests of foreign pages."""
         if self.named_origin(txrequest) or not self._is_foreign(txrequest):
             return
         if not _is_followed_link(txrequest):
@@ -36,7 +36,7 @@ class Origins:
         if site in _FOREIGN:
             return True
         if origin == "null":
-            # A page with no-referrer sends it to its own site too.
+            # A page with no-referrer also sends it to its own site.
             return site != "same-origin"
         if origin:
             return not self.hosts.owns(origin, txrequest)
@@ -51,7 +51,7 @@ def is_of_browser(txrequest: Any) -> bool:
 
 
 def wants_html(txrequest: Any) -> bool:
-    """Whether a person looks at the answer."""
+    """Whether a person will look at the response."""
     return "text/html" in header(txrequest, "Accept")
 
 

@@ -1,4 +1,4 @@
-"""Passwords, as they are or hashed: ``python -m coinspider.daemon.gate.passwords``."""
+"""Passwords, plain or hashed: ``python -m coinspider.daemon.gate.passwords``."""
 
 import hmac
 import re
@@ -18,7 +18,7 @@ def hashed(password: str) -> str:
 
 
 def is_password(given: bytes, kept: str) -> bool:
-    """Whether it is the one that is kept, plain or hashed; in the same time either way."""
+    """Whether it is the stored one, plain or hashed, in constant time."""
     if found := _HASHED.fullmatch(kept):
         salt, wanted = map(bytes.fromhex, found.groups())
         return hmac.compare_digest(_hash(given, salt), wanted)

@@ -1,4 +1,4 @@
-"""Who is logged in by a cookie, and the token that their forms bring along."""
+"""Sessions by cookie, and the tokens of their forms."""
 
 import hmac
 import time
@@ -19,7 +19,7 @@ class Sessions:
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self._now = now
         self._key = token_bytes(32)
-        # By digest, so that a look-up tells nothing of the ids by its time.
+        # By digest, so that the time of a lookup reveals nothing about the ids.
         self._ends: OrderedDict[str, float] = OrderedDict()
 
     def open(self) -> str:
@@ -37,7 +37,7 @@ class Sessions:
         self._ends.pop(self._digest(session), None)
 
     def token(self, session: str) -> str:
-        """What a form of this session has in its field ``token``."""
+        """The value of the field ``token`` in forms of this session."""
         return self._digest(f"form of {session}")
 
     def _digest(self, text: str) -> str:
@@ -45,18 +45,18 @@ class Sessions:
 
 
 def cookie_name(txrequest: Any) -> str:
-    """One for each scrapyd of a machine: a cookie is for all ports of its host."""
+    """One name for each scrapyd of a machine, because cookies are shared by all ports of a host."""
     return f"coinspider_{getattr(txrequest.getHost(), 'port', 'socket')}"
 
 
 def session_id(txrequest: Any) -> str:
-    """The session that a request names; empty where it names none, whether or not it is open."""
+    """The session named in a request, open or not; empty if there is none."""
     cookie: bytes = txrequest.getCookie(cookie_name(txrequest).encode()) or b""
     return cookie.decode("ascii", "replace")
 
 
 def set_session(txrequest: Any, session: str) -> None:
-    """The client's cookie, which no script reads and no other site's page sends along."""
+    """The client's cookie, which scripts can't read and other sites' pages can't send."""
     is_secure = txrequest.isSecure() or txrequest.getHeader("X-Forwarded-Proto") == "https"
     txrequest.addCookie(
         cookie_name(txrequest), session, path="/", httpOnly=True, sameSite="strict",
@@ -67,8 +67,8 @@ def set_session(txrequest: Any, session: str) -> None:
 def form_token(txrequest: Any) -> str:
     """For a hidden field ``token`` in each form that changes something.
 
-    Not in a thread, and before the answer begins: who has no session gets the cookie of one that
-    nobody is logged in by.
+    Not in a thread, and before the response begins: clients without a session get the cookie of one
+    that is not logged in.
     """
     session = session_id(txrequest) or txrequest.form_session
     if not session:

@@ -1,4 +1,4 @@
-"""scrapyd's site with the gate before it."""
+"""scrapyd's site behind the gate."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _TOO_LARGE = 413
 
 
 class GateRequest(Request):
-    """A body that is too large is not kept, and answered before all of it is there."""
+    """A request whose body is too large is answered before all of it has arrived."""
 
     body_size, body_max = 0, 0
     is_too_large = False
@@ -42,7 +42,7 @@ class GateRequest(Request):
             super().requestReceived(command, path, version)
 
     def process(self) -> None:
-        if self.path == b"*":  # else it would be answered before the gate
+        if self.path == b"*":  # otherwise it would be answered before the gate
             self.path = b"/*"
         super().process()
 
@@ -66,7 +66,7 @@ class GateRequest(Request):
             self._deny_body()
 
     def _deny_body(self) -> None:
-        # Nobody is to be told to go on.
+        # No client should be told to continue.
         self.requestHeaders.removeHeader("Expect")
         line = f"a body may have {self.body_max} bytes\n".encode()
         headers = HEADERS | {

@@ -19,9 +19,9 @@ class _Failures(NamedTuple):
 
 
 class Throttle:
-    """After three failures in a row a client's next try waits, each time longer, up to 5 s.
+    """After three failures in a row a client's next attempt waits, longer each time, up to 5 s.
 
-    A try that waits is not yet compared, so that no number of connections makes a client faster.
+    The password is compared only after the wait, so more connections don't help a client.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
@@ -34,7 +34,7 @@ class Throttle:
         return max(0.0, found.until - self._now()) if found else 0.0
 
     def fail(self, client: str) -> int:
-        """How many failures in a row it has with this one."""
+        """The number of failures in a row, including this one."""
         now, client = self._now(), _network(client)
         found = self._clients.pop(client, None)
         count = found.number + 1 if found and now - found.last < FORGOTTEN_AFTER else 1
@@ -49,7 +49,7 @@ class Throttle:
 
 
 def _network(client: str) -> str:
-    """All of a provider's customer's addresses are one client."""
+    """All IPv6 addresses of one customer count as one client."""
     try:
         address = ip_address(client)
     except ValueError:

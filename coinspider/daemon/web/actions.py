@@ -1,4 +1,4 @@
-"""The buttons of the pages: each asks one of scrapyd's endpoints, and leads back to its page."""
+"""The buttons of the pages: each calls one of scrapyd's endpoints and returns to its page."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from coinspider.daemon.gate.sessions import TOKEN
 from coinspider.daemon.web.templating import render
 from coinspider.daemon.web.view import send_head
 
-# By what a form's field ``action`` says. Their fields are those of the endpoint.
+# By the form's field ``action``; the other fields are those of the endpoint.
 ENDPOINTS = {
     "run": b"runschedule.json",
     "pause": b"pauseschedule.json",
@@ -19,12 +19,12 @@ ENDPOINTS = {
 
 
 def possible_actions(root: Any) -> set[str]:
-    """Those that ``scrapyd.conf`` has an endpoint for."""
+    """Those whose endpoint is in ``scrapyd.conf``."""
     return {name for name, path in ENDPOINTS.items() if path in root.children}
 
 
 def act(root: Any, txrequest: Any, back: str) -> bytes:
-    """Do what the form asks for, and go back; the gate has seen its token before."""
+    """Do what the form asks for, and go back; the gate has already checked its token."""
     txrequest.args.pop(TOKEN.encode(), None)  # of a program, which the gate does not ask for it
     name = txrequest.args.pop(b"action", [b""])[0].decode("utf-8", "replace")
     if name not in possible_actions(root):

@@ -1,4 +1,4 @@
-"""Where the pages are, as the last line that scrapyd writes when it starts."""
+"""Writes the address of the pages as the last line when scrapyd starts."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger
 
 log = Logger()
-# After the first runs of the schedules have begun, which write lines of their own.
+# After the first scheduled runs have begun, which log lines of their own.
 _DELAY = 1.0  # seconds
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound to)
 
@@ -30,7 +30,7 @@ class Announcement(Service):
 
 
 def address(config: Config) -> str:
-    """Of this machine, where scrapyd listens on all of its addresses."""
+    """This machine's address, if scrapyd listens on all of them."""
     host = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
     port = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
     shown = "127.0.0.1" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""A value as HTML, with all its digits to hover and for assistive technology.
+"""A value as HTML, with all its digits on hover and for assistive technology.
 
 In Python, not as macros of the templates, because a page has thousands of them.
 """
@@ -35,7 +35,7 @@ _SPARKLINE = (
 
 
 def cell(column: CoinColumn, value: Any) -> Markup:
-    """A value as its column shows it."""
+    """A value in the form of its column."""
     return Markup() if value is None else _CELLS.get(column.kind, text)(value)
 
 
@@ -57,7 +57,7 @@ def sparkline(drawn: tuple[str, str]) -> Markup:
 
 
 def all_digits(value: Decimal | int) -> Markup:
-    """A number with all its digits; where these are many, as people read it, and then all."""
+    """A number with all its digits; if there are many, a readable form first."""
     digits = exact(value)
     if len(digits) > _FEW or not Decimal(value).is_finite():
         return Markup('{} <span class="exact">{}</span>').format(number(value), digits)
@@ -94,7 +94,7 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
 
 
 def per_cent(value: Decimal | None) -> str:
-    """With a sign, and as many digits as say something: ``+2.41 %``, ``-0.03 %``, ``+1,204 %``."""
+    """With a sign and only the digits that matter: ``+2.41 %``, ``-0.03 %``, ``+1,204 %``."""
     if value is None:
         return ""
     if not value.is_finite():
@@ -107,7 +107,7 @@ def per_cent(value: Decimal | None) -> str:
 
 
 def direction(value: Decimal | None) -> str:
-    """``up`` or ``down`` as the sign that is shown: for its colour."""
+    """``up`` or ``down`` according to the sign, for its colour."""
     text = per_cent(value)
     return {"+": "up", "-": "down"}.get(text[:1], "")
 

@@ -1,6 +1,6 @@
-"""Where the marks of a chart are, for the templates to draw as SVG.
+"""Computes the marks of a chart, which the templates draw as SVG.
 
-Places are in units of a plot of 1000 by 1000, which the browser stretches; texts are beside it.
+Positions are in a plot of 1000 by 1000 units, which the browser stretches; texts are outside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from coinspider.store.series import Point
 from coinspider.text import readable, readable_number
 
 SIZE = 1000
-_GAP = 0.2  # of a bar's place
+_GAP = 0.2  # of the space for a bar
 _PLACES = 20  # at least, so that a few bars do not look like blocks
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 30
 _ROOM = 0.07  # above and below
@@ -22,7 +22,7 @@ _INSIDE = 1 - 2 * _ROOM
 
 
 class Bar(NamedTuple):
-    """A value, what a reader is told of it, and its kind, which has a colour."""
+    """A value, its description, and its kind, which decides its colour."""
 
     value: float
     label: str
@@ -30,7 +30,7 @@ class Bar(NamedTuple):
 
 
 class DrawnBar(NamedTuple):
-    """Its place and size; ``is_cut`` where its value is beyond the chart."""
+    """Its position and size; ``is_cut`` if its value is beyond the chart."""
 
     x: float
     y: float
@@ -51,7 +51,7 @@ class BarChart(NamedTuple):
 
 
 class Candle(NamedTuple):
-    """A candle's place: its body from ``y`` on, its wick from ``high`` to ``low``."""
+    """A candle's position: its body from ``y`` on, its wick from ``high`` to ``low``."""
 
     x: float
     width: float
@@ -83,9 +83,9 @@ class Chart(NamedTuple):
 
 
 def bar_chart(bars: Sequence[Bar], period: float | None = None) -> BarChart | None:
-    """From the left to the right; none without bars.
+    """Bars from left to right; none without values.
 
-    A value that is much greater than the others is cut, so that these are still to be told apart.
+    A value that is much greater than the others is cut off, so that these remain readable.
     """
     if not bars:
         return None
@@ -101,7 +101,7 @@ def bar_chart(bars: Sequence[Bar], period: float | None = None) -> BarChart | No
 
 
 def _bar(bar: Bar, left: float, place: float, top: float) -> DrawnBar:
-    # At least a line, to be seen at all.
+    # At least a line, to be visible.
     height = max(10.0, min(bar.value / top, 1.0) * SIZE)
     return DrawnBar(
         round(left + place * _GAP / 2, 1), round(SIZE - height, 1), round(place * (1 - _GAP), 1),
@@ -129,10 +129,9 @@ def sparkline(points: Sequence[Point]) -> tuple[str, str] | None:
 
 
 def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:
-    """A line for each name, whose points are in the order of their times.
+    """A line for each name, with its points in order of time.
 
-    None where the first has fewer than two points. Of more than one series each is shown as its
-    change in per cent.
+    None if the first has fewer than two points. Several series are shown as changes in per cent.
     """
     [first, *others] = series.values()
     if len(first) < 2:
@@ -153,7 +152,7 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> C
 
 
 def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Chart | None:
-    """Of rows with the columns of a candle; none for fewer than two."""
+    """Candles from rows with their columns; none for fewer than two."""
     if len(rows) < 2:
         return None
     step = min(later["started_at"] - sooner["started_at"] for sooner, later in pairwise(rows))
@@ -172,7 +171,7 @@ def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Cha
 def merged_candles(
     rows: Sequence[Mapping[str, Any]], step: timedelta
 ) -> list[Mapping[str, Any]]:  # fmt: skip
-    """Candles of a longer time from those that begin in it."""
+    """Candles of a longer period, combined from those that begin in it."""
     found: list[Mapping[str, Any]] = []
     for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
         within = list(group)
@@ -212,7 +211,7 @@ def _mark(
 
 
 def _changes(points: Sequence[Point]) -> list[Point]:
-    """In per cent since the first one."""
+    """Changes in per cent since the first value."""
     base = next((point.value for point in points if point.value), None)
     return [Point(p.time, (p.value / base - 1) * 100) for p in points] if base else []
 

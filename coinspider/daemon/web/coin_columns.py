@@ -1,4 +1,4 @@
-"""The columns of the coins as people know them: their names, their kinds, their groups."""
+"""The columns of the coins for people: names, kinds and groups."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,9 +13,9 @@ PHONE, TABLET, DESK = "phone", "wide", "desk"  # classes of the style sheet
 
 
 class CoinColumn(NamedTuple):
-    """``kind`` says how a value is shown; ``width`` on what it is shown unasked, at the least.
+    """``kind`` is how a value is shown; ``width`` is the least page width that shows it by default.
 
-    A column that is ``made`` is none of the table.
+    A ``made`` column is not in the table.
     """
 
     name: str
@@ -27,7 +27,7 @@ class CoinColumn(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The label where it stands alone."""
+        """The label outside a table."""
         return self.long or self.label
 
     @property
@@ -36,11 +36,11 @@ class CoinColumn(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """Whether its values end at the right."""
+        """Whether its values are aligned to the right."""
         return self.is_number or self.kind in (SPARKLINE, TIME)
 
 
-# What is made of the history, by how long ago the price was that it is compared with.
+# Columns made from the history, by the age of the price that is compared.
 CHANGES = {"change_1h": timedelta(hours=1), "change_7d": timedelta(days=7)}
 LAST_7_DAYS = "last_7_days"
 _ALL = [
@@ -83,7 +83,7 @@ _ALL = [
     CoinColumn("extra", "Other fields", TEXT),
 ]
 _KNOWN = {column.name for column in _ALL}
-# A field that the item gets and nobody has named here.
+# A field of the item that has no name here.
 _ALL += [
     CoinColumn(c.name, c.name.replace("_", " ").capitalize(), AMOUNT if c.type.is_number else TEXT)
     for c in columns(FullCoin)

@@ -1,7 +1,8 @@
-"""Whether the listing of the coins is new enough for a page to look in it, and its making.
+"""Decides whether the listing of the coins is new enough for a page, and makes it.
 
-A page that finds it too old looks in the table itself, and the listing is made anew beside it. So
-none is wrong: what a page looks in is of the last crawl, or, while crawls write, some seconds old.
+If it is too old, a page uses the table itself, and the listing is made again in the background. So
+pages are never wrong: what they use reflects the last crawl or, while crawls write, is some seconds
+old.
 """
 
 from collections.abc import Callable
@@ -20,33 +21,33 @@ from coinspider.store.connect import transaction
 from coinspider.store.listing import TABLE, Version, listing_version, make_listing
 
 log = Logger()
-# How old it may be while crawls write, and while they don't: the price of an hour ago moves all the
-# same. To make it takes no more than a twentieth of the time.
+# How old it may be while crawls write, and while they don't (the price of an hour ago still
+# changes). Making it takes at most a twentieth of the time.
 _AGE_WRITTEN, _AGE_SAME, _SHARE = 5.0, 120.0, 20  # seconds, seconds, times
-_RENEWED = 0.5  # of that age, so that the next one is there in time
+_RENEWED = 0.5  # of that age, so that the next one is ready in time
 _PATIENCE = 600.0  # seconds
-_PAUSE = 600.0  # seconds: after a failure, as where the database may only be read
+_PAUSE = 600.0  # seconds: after a failure, for example if the database is read-only
 
 
 class Made(NamedTuple):
-    """What a listing is of, when it was made, and how many seconds that took."""
+    """The state a listing reflects, when it was made, and how many seconds that took."""
 
     version: Version
     at: float
     seconds: float
 
     def suits(self, now: Version) -> bool:
-        """Whether it may be looked in: rows may have been written, but no crawl has ended."""
+        """Whether it may be used: rows may have been written since, but no crawl has ended."""
         return now.ended_at == self.version.ended_at and self.age(now) < 1
 
     def age(self, now: Version) -> float:
-        """As a share of how old it may be."""
+        """Its age as a share of the maximum."""
         least = _AGE_SAME if now == self.version else _AGE_WRITTEN
         return (monotonic() - self.at) / max(least, _SHARE * self.seconds)
 
 
 class CoinListing:
-    """The one of a database; for threads."""
+    """The listing of a database; for threads."""
 
     def __init__(self, make: Callable[[], Made | None]):
         self._make = make
@@ -55,14 +56,14 @@ class CoinListing:
         self._paused_until = 0.0
 
     def current(self, connected: Connection) -> str | None:
-        """Its name, where it may be looked in; where it is not up to date it is made anew."""
+        """Its name, if it may be used; if it is out of date, it is made again."""
         now, made = listing_version(connected, FullCoin), self._made
         if not made or not made.suits(now) or made.age(now) > _RENEWED:
             Thread(target=self.renew, daemon=True, name="listing").start()
         return TABLE if made and made.suits(now) else None
 
     def needed(self, connected: Connection) -> str | None:
-        """As :meth:`current`, but waited for if there is none, or an old one."""
+        """Like :meth:`current`, but waits if there is none, or only an old one."""
         if found := self.current(connected):
             return found
         if not self._made:
@@ -70,7 +71,7 @@ class CoinListing:
         return TABLE if self._made else None
 
     def renew(self, wait: bool = False) -> None:
-        """Make it, unless that is done at this moment."""
+        """Make it, unless that is already happening."""
         if not self._making.acquire(blocking=wait):
             return
         try:
@@ -84,12 +85,12 @@ class CoinListing:
             self._making.release()
 
     def forget(self) -> None:
-        """Somebody has dropped it."""
+        """Note that somebody has dropped it."""
         self._made = None
 
 
 def make_in_database() -> Made | None:
-    """In a transaction of its own; ``None`` if another node does so at this moment."""
+    """In its own transaction; ``None`` if another node is making it."""
     begin = monotonic()
     with transaction(database()._replace(statement_timeout=_PATIENCE)) as connection:
         version = listing_version(connection, FullCoin)

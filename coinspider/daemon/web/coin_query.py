@@ -1,4 +1,4 @@
-"""What ``/coins`` is asked for: its arguments, read and checked, and links that change one."""
+"""The arguments of ``/coins``, read and checked, and links that change one of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from coinspider.store.queries import LISTED, Condition, RowFilter
 LIMIT, LIMIT_MAX = 50, 1000
 WATCH_MAX = 200
 _DEFAULT_SORT = "market_cap_rank"
-# Arguments with a number, and the condition that each is.
+# Arguments with a number, and the condition each stands for.
 _BOUNDS = {
     "rank_max": ("market_cap_rank", "<="),
     "volume_min": ("total_volume", ">="),
@@ -34,7 +34,7 @@ _KEPT = ("currency", "sort", "limit", "columns", "watch", *FILTERS)
 
 
 class CoinQuery(NamedTuple):
-    """The rows, the columns that are shown of them, and the arguments that say so."""
+    """The rows, the columns to show, and the arguments for both."""
 
     chosen: RowFilter
     columns: Sequence[str]
@@ -48,23 +48,23 @@ class CoinQuery(NamedTuple):
 
     @property
     def sort(self) -> str:
-        """The column, whichever way."""
+        """The column, in either direction."""
         return self.chosen.sort.removeprefix("-")
 
     @property
     def filters(self) -> dict[str, str]:
-        """The arguments that leave coins out."""
+        """The arguments that filter coins."""
         found = {name: self.arguments[name] for name in FILTERS if name in self.arguments}
         return {name: value for name, value in found.items() if value != "listed"}
 
     def sort_link(self, column: str) -> str:
-        """Of a number the greatest first, then the other way round."""
+        """For numbers the largest first, then the reverse."""
         first = f"-{column}" if _begins_with_greatest(column) else column
         other = column if first.startswith("-") else f"-{column}"
         return link(self.arguments, sort=other if self.chosen.sort == first else first, page=None)
 
     def watch_link(self, coin_id: str) -> str:
-        """The same view with a coin more, or less, on the watch list."""
+        """The same view with a coin added to the watch list, or removed from it."""
         without = [each for each in self.watch if each != coin_id]
         watch = without if coin_id in self.watch else [*self.watch, coin_id]
         page = self.page if self.page > 1 else None
@@ -72,11 +72,11 @@ class CoinQuery(NamedTuple):
 
 
 def coin_query(arguments: Arguments) -> CoinQuery:
-    """Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a column that there is not."""
+    """Raises :exc:`ViewError`, and :exc:`ConfigurationError` for an unknown column."""
     kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
-    if kept.get("columns") in _USUAL:  # of a form without JavaScript
+    if kept.get("columns") in _USUAL:  # from a form without JavaScript
         del kept["columns"]
-    if arguments.get("descending"):  # of a form, which has a field of its own for it
+    if arguments.get("descending"):  # from a form, which has its own field for it
         kept["sort"] = f"-{arguments.get('sort', _DEFAULT_SORT).removeprefix('-')}"
     limit, page = number(arguments, "limit", LIMIT, LIMIT_MAX), number(arguments, "page", 1)
     listed = arguments.get("listed") or "listed"

@@ -1,4 +1,4 @@
-"""The coins that are asked for: looked for in the listing, or in the table; with their history."""
+"""Finds the requested coins, in the listing or in the table, and adds their history."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -20,13 +20,13 @@ from coinspider.store.series import SPARKLINE_STEP, ChosenRows, earlier_prices, 
 
 _counts: Memory[int] = Memory(5.0)  # seconds
 _LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}
-_MANY = 100  # lines, of which each has fewer points
-# A change is made of this.
+_MANY = 100  # lines, above which each has fewer points
+# A change is computed from this.
 _NEEDED = ("coin_id", "current_price")
 
 
 def look_up(connected: Connection, query: CoinQuery) -> CoinQuery:
-    """The query as it is best answered: by the listing of the coins, where that can be."""
+    """The query in its fastest form: with the listing of the coins, if possible."""
     chosen = query.chosen
     by_change = query.sort in CHANGES
     all_changes = chosen.limit is None and CHANGES.keys() & set(query.columns)
@@ -42,7 +42,7 @@ def look_up(connected: Connection, query: CoinQuery) -> CoinQuery:
 
 
 def count(connected: Connection, query: CoinQuery) -> int:
-    """Leafing and sorting leave it as it is, and counting takes as long as a page."""
+    """Paging and sorting don't change it, and counting takes as long as a page."""
     counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0, listing=None)
     return _counts.get(
         (database_url(), repr(counted)), lambda: count_rows(connected, query.chosen)
@@ -52,7 +52,7 @@ def count(connected: Connection, query: CoinQuery) -> int:
 def read_rows(
     connected: Connection, query: CoinQuery, names: Sequence[str]
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """The rows with these columns of the table, and with those of the view that are made."""
+    """The rows with these columns of the table, and with the view's computed columns."""
     columns = list(dict.fromkeys([*names, *_NEEDED]))
     chosen = _listed(query.chosen._replace(columns=columns))
     try:
@@ -85,7 +85,7 @@ def add_sparklines(
 
 
 def _listed(chosen: RowFilter) -> RowFilter:
-    """Without the listing where the rows are sorted by what it does not have."""
+    """Without the listing if the rows are sorted by a column that it lacks."""
     if not chosen.listing or (
         chosen.limit is not None and chosen.sort.removeprefix("-") not in _LISTED
     ):
@@ -112,7 +112,7 @@ def _add_changes(
 
 
 def change(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    """In per cent, as the listing has it."""
+    """In per cent, as in the listing."""
     if not then or now is None or not (now.is_finite() and then.is_finite()):
         return None
     return round((now / then - 1) * 100, 5)

@@ -1,4 +1,4 @@
-"""``/coins`` and ``/coin``: what the crawls stored, for people; their files are in downloads.py."""
+"""``/coins`` and ``/coin``: what the crawls stored, for people; downloads are in downloads.py."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,17 +21,17 @@ from coinspider.store.series import Point, Span, list_candles, price_points
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 DAYS_MAX = 36_500
-_HOURLY_CANDLES = 7  # days; of a longer time a candle is a day
+_HOURLY_CANDLES = 7  # days; over a longer time, candles are daily
 _CANDLES_MAX = 400
-_MERGED = timedelta(hours=4)  # of a week, as exchanges have them
+_MERGED = timedelta(hours=4)  # per week, as on exchanges
 _known_currencies: Memory[list[str]] = Memory(5.0)  # seconds
 _LIMITS = (25, 50, 100, 250)
-# What the rows are asked for beside the columns that are shown.
+# Columns that are read in addition to those shown.
 _NEEDED = ("coin_id", "name", "symbol", "image", "current_price", "last_updated", "delisted_at")
 
 
 class Coins(DatabaseView):
-    """Any of the coins, a page of them at a time, by any column."""
+    """The coins, page by page, sorted by any column."""
 
     section = "coins"
 
@@ -59,7 +59,7 @@ class Coins(DatabaseView):
 
 
 class Coin(DatabaseView):
-    """All that is known of one, and how its price went."""
+    """Everything about a coin, and the history of its price."""
 
     section = "coins"
 
@@ -69,7 +69,7 @@ class Coin(DatabaseView):
         span = arguments.get("range") or "7d"
         if span not in RANGES:
             raise ViewError(400, f"range={span[:40]} is none of {', '.join(RANGES)}")
-        # As version 0.1 had it in its links.
+        # As in the links of version 0.1.
         days = number(arguments, "days", 7, DAYS_MAX) if "days" in arguments else RANGES[span]
         kept = {name: arguments[name] for name in ("log", "candles", "compare") if
                 arguments.get(name)}  # fmt: skip
@@ -109,7 +109,7 @@ def _find(connected: Connection, coin_id: str, currency: str) -> dict[str, Any]:
 def _chart(
     connected: Connection, coin: Mapping[str, Any], days: int | None, options: Mapping[str, str]
 ) -> tuple[Chart | None, str]:
-    """The chart, or what to do for there to be one."""
+    """The chart, or how to get one."""
     key = {name: coin[name] for name in ("coin_id", "vs_currency")}
     is_log = bool(options.get("log"))
     try:
@@ -142,7 +142,7 @@ def _series(
         other = _find(connected, compared, key["vs_currency"])
         points = price_points(connected, FullCoin, {**key, "coin_id": compared}, days)
         first = series[key["coin_id"]][:1]
-        # Of the same time, else the two would not be told against each other.
+        # Over the same time, so that the two can be compared.
         kept = [point for point in points if not first or point.time >= first[0].time]
         if len(kept) > 1:
             series[str(other["coin_id"])] = kept
@@ -157,7 +157,7 @@ def _currencies(connected: Connection, coin_id: str) -> list[str]:
 
 
 def web_address(text: str | None) -> str | None:
-    """The text where it is an address of the web, and nothing that a browser would run."""
+    """The text if it is a web address, and nothing that a browser would run."""
     try:
         return text if text and urlsplit(text).scheme in ("http", "https") else None
     except ValueError:

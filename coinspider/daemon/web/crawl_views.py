@@ -1,4 +1,4 @@
-"""``/crawls`` and ``/rejected``: the runs, the schedules, the records that were set aside."""
+"""``/crawls`` and ``/rejected``: the runs, the schedules, the rejected records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -108,20 +108,20 @@ def describe_schedules(root: Any) -> dict[str, Any]:
 
 
 def _budgets(root: Any) -> list[tuple[Any, ...]]:
-    """What :func:`read_plan` is to be asked, for each schedule with a budget that runs."""
+    """The arguments of :func:`read_plan` for each active schedule with a budget."""
     service = schedule_service(root.app)
     running, states = service.budgeted(), service.state
     return [(one, running, states[one.name].last_time, PLANNED) for one in running]
 
 
 def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, float]) -> None:
-    """Add to each what its row does not say: schedule, period, log, remedy."""
+    """Add to each crawl what its row lacks: schedule, period, log, remedy."""
     for crawl in crawls:
         name = _schedule(crawl["job"])
         crawl["schedule"] = name if name in periods else NO_SCHEDULE
         crawl["period"] = periods.get(name) if name else None
         crawl["log"] = _log(root, crawl)
-        # Its outcome stands beside it.
+        # Its outcome is shown beside it.
         crawl["told"] = (crawl["message"] or "").removeprefix(f"the crawl is {crawl['outcome']}: ")
         crawl["remedy"] = remedy(crawl["message"]) if crawl["outcome"] in _BAD else ""
 
@@ -132,7 +132,7 @@ def _schedule(job: str | None) -> str | None:
 
 
 def _log(root: Any, crawl: Mapping[str, Any]) -> str | None:
-    """The address of its log, below this scrapyd; it is deleted after ``jobs_to_keep`` others."""
+    """The address of its log in this scrapyd; it is deleted after ``jobs_to_keep`` others."""
     if not (crawl["job"] and root.logs_dir):
         return None
     for project in ("coinspider", "default"):
@@ -143,7 +143,7 @@ def _log(root: Any, crawl: Mapping[str, Any]) -> str | None:
 
 
 def _charts(crawls: Sequence[Mapping[str, Any]]) -> list[tuple[str, BarChart]]:
-    """For each schedule its own, with a scale of its own."""
+    """A chart for each schedule, with its own scale."""
     oldest_first = sorted(crawls, key=itemgetter("schedule", "id"))
     found = []
     for name, group in groupby(oldest_first, itemgetter("schedule")):

@@ -22,7 +22,7 @@ _CHANGES = "changes"
 
 
 class JsonView(DatabaseView):
-    """An answer for a program."""
+    """A response for programs."""
 
     content_type = "application/json"
 
@@ -44,7 +44,7 @@ class CoinsJson(JsonView):
 
 
 class CoinsCsv(DatabaseView):
-    """The view's rows and columns with all digits; with ``all`` the rows of all its pages."""
+    """The view's rows and columns with all digits; with ``all`` the rows of all pages."""
 
     content_type = "text/csv; charset=utf-8"
     file_name = "coins.csv"
@@ -74,7 +74,7 @@ class CoinsXlsx(DatabaseView):
 
 
 class CoinHistoryCsv(DatabaseView):
-    """Of one coin the candles of ``resolution`` 1h or 1d, or its ``changes``."""
+    """A coin's candles with ``resolution`` 1h or 1d, or its ``changes``."""
 
     content_type = "text/csv; charset=utf-8"
     file_name = "coin-history.csv"
@@ -97,7 +97,7 @@ def listing_of_view(connected: Connection, arguments: Arguments) -> Listing:
         query = query._replace(chosen=query.chosen._replace(limit=None, offset=0))
     query = look_up(connected, query)
     rows = read_rows(connected, query, query.chosen.columns)
-    # A line can't be in a cell.
+    # A chart line can't be in a cell.
     shown = [name for name in query.columns if COLUMNS[name].kind != SPARKLINE]
     names = list(dict.fromkeys(["coin_id", *shown]))
     return Listing(names, [[row[name] for name in names] for row in rows])
@@ -112,7 +112,7 @@ def history_of_coin(connected: Connection, arguments: Arguments) -> Listing:
 
 
 def as_csv(listing: Listing) -> bytes:
-    """With all digits; no spreadsheet takes a name for a formula."""
+    """With all digits; names can't become formulas in a spreadsheet."""
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(listing.columns)

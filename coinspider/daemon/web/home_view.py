@@ -1,4 +1,4 @@
-"""The first page: is it running, how old is the data, what failed last, what comes next."""
+"""The start page: is it running, how old is the data, what failed last, what comes next."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,14 +14,14 @@ from coinspider.store.api_usage import list_api_usage
 from coinspider.store.database_url import describe
 from coinspider.store.queries import list_crawls
 
-# The latest crawls tell how things are; older ones are on their own page.
+# The latest crawls show how things are; older ones are on their own page.
 _LOOKED_AT = 300
-# Data is late when this many periods of its schedule have passed.
+# Data is late after this many periods of its schedule.
 _LATE = 3
 
 
 class Home(DatabaseView):
-    """At ``/``, in the place of scrapyd's own first page."""
+    """At ``/``, instead of scrapyd's own first page."""
 
     section = ""
 
@@ -67,7 +67,7 @@ def _is_late(source: Mapping[str, Any]) -> bool:
 
 
 def _is_healed(failed: Mapping[str, Any] | None, sources: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the same source was complete after it failed."""
+    """Whether the same source has been complete since it failed."""
     return any(
         failed and source["id"] > failed["id"] and source["spider"] == failed["spider"]
         and source["currency"] == failed["currency"] for source in sources

@@ -1,4 +1,4 @@
-"""What a view has just found out, for those who ask for the same at once."""
+"""Recent results of a view, for others who request the same."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Memory(Generic[T]):
         self._lock = Lock()
 
     def get(self, key: object, find: Callable[[], T]) -> T:
-        """The answer for a key, found anew where it is too old; two may find it at once."""
+        """The answer for a key, computed again if it is too old; two threads may do so at once."""
         with self._lock:
             until, kept = self._kept.get(key, (0.0, None))
         if kept is not None and self._now() < until:

@@ -1,4 +1,4 @@
-"""What to do about a crawl that failed, by what its message says."""
+"""What to do about a failed crawl, according to its message."""
 
 import re
 
@@ -14,7 +14,7 @@ _REMEDIES = [
      "The API sends records that are not as expected: the rejected records say what is wrong."),
     (r"missing.*DELISTED_SHARE_MAX|coins are missing",
      "Nothing was marked as delisted. If it is true, raise DELISTED_SHARE_MAX for one crawl."),
-    (r"its process ended|without a word",
+    (r"its process ended",
      "The machine was restarted, or the process killed: see the end of its log."),
     (r"running already", "The one before takes longer than the time between two runs."),
     (r"timed? ?out|dns|network|unreachable|reset|5\d\d",
@@ -23,7 +23,7 @@ _REMEDIES = [
 
 
 def remedy(message: str | None) -> str:
-    """One sentence; the log where nothing else is known."""
+    """One sentence; refers to the log if nothing better is known."""
     for pattern, advice in _REMEDIES:
         if message and re.search(pattern, message, re.IGNORECASE):
             return advice

@@ -27,7 +27,7 @@ class Tick(NamedTuple):
 class ValueScale(NamedTuple):
     """From ``low`` at 0 to ``high`` at 1; ``is_log`` for equal distances of equal factors.
 
-    In decimals, because a price may be beyond what a float holds.
+    In decimals, because a price may be too large or small for a float.
     """
 
     low: Decimal
@@ -36,7 +36,7 @@ class ValueScale(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[Decimal], is_log: bool = False) -> "ValueScale":
-        """With some room above and below; with a logarithm only if all are above 0."""
+        """With some room above and below; logarithmic only if all values are above 0."""
         low, high = min(values), max(values)
         if is_log and low > 0:
             return cls(low / Decimal("1.03"), high * Decimal("1.03"), True)
@@ -51,7 +51,7 @@ class ValueScale(NamedTuple):
     def ticks(self) -> list[Tick]:
         values = self._factors() if self.is_log else self._multiples()
         labels = [readable_number(value) for value in values]
-        if len(set(labels)) < len(labels):  # closer together than six digits tell
+        if len(set(labels)) < len(labels):  # closer together than six digits can show
             labels = [format(value.normalize(), "f") for value in values]
         return [Tick(self.share(value), text) for value, text in zip(values, labels, strict=True)]
 
@@ -86,7 +86,7 @@ class TimeScale(NamedTuple):
         return (self.last - self.first) or timedelta(seconds=1)
 
     def ticks(self) -> list[Tick]:
-        """At round times of UTC, as far as they do not touch the edges."""
+        """At round times in UTC that don't touch the edges."""
         step = next((s for s in _STEPS if self.length / s <= _TICKS + 1), _STEPS[-1])
         midnight = self.first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         first = midnight + (-((midnight - self.first) // step)) * step

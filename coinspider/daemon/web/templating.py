@@ -1,4 +1,4 @@
-"""From values to HTML: the templates, what they may use, and what a browser lets them do."""
+"""From values to HTML: the templates, their functions, and the content security policy."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -18,9 +18,9 @@ VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Reje
          "jobs": "Jobs", "logs/": "Logs"}  # fmt: skip
 _TEMPLATES = Path(__file__).with_name("templates")
 STYLE = _TEMPLATES.joinpath("style.css").read_text()
-# Where it does not run, nothing is missing but convenience.
+# Without it nothing but convenience is missing.
 SCRIPT = _TEMPLATES.joinpath("script.js").read_text()
-# Hosts of which a coin's logo is shown; with none of them nobody else learns who looks at what.
+# Hosts from which coins' logos are shown; without any, nobody else learns who looks at what.
 LOGO_HOSTS = tuple(get_project_settings().get("VIEW_LOGO_HOSTS").replace(",", " ").split())
 POLICY = policy(
     style_src=source_of(STYLE), script_src=source_of(SCRIPT), connect_src="'self'",
@@ -30,7 +30,7 @@ Arguments = Mapping[str, str]
 
 
 def link(arguments: Arguments, **changes: object) -> str:
-    """The query of the same page with other arguments; ``None`` takes one away."""
+    """The query of the same page with other arguments; ``None`` removes one."""
     merged = {**arguments, **changes}
     return f"?{urlencode({name: value for name, value in merged.items() if value is not None})}"
 

@@ -1,4 +1,4 @@
-"""Pages inside scrapyd: what the database says, read in a thread, as HTML or as a file."""
+"""Pages inside scrapyd: reads the database in a thread, and responds with HTML or a file."""
 
 from typing import Any, ClassVar
 
@@ -24,14 +24,14 @@ __all__ = ["Arguments", "Body", "DatabaseView", "link", "number", "render"]
 
 log = Logger()
 NUMBER_MAX = 1_000_000_000
-# Of checkboxes with the same name all values count.
+# All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 HTML = "text/html; charset=utf-8"
 Body = str | bytes
 
 
 class DatabaseView(Resource):
-    """``GET`` asks the database in a thread, and answers with what :meth:`answer` makes of it."""
+    """``GET`` reads the database in a thread, and responds with the result of :meth:`answer`."""
 
     isLeaf = True
     section: ClassVar[str | None] = None
@@ -46,7 +46,7 @@ class DatabaseView(Resource):
         self.root = root
 
     def prepare(self) -> dict[str, Any]:
-        """What is known without the database; not in a thread."""
+        """What is known without the database; runs outside the thread."""
         return {}
 
     def answer(self, connected: psycopg.Connection, arguments: Arguments, **known: Any) -> Body:
@@ -84,7 +84,7 @@ class DatabaseView(Resource):
             return reason.status, self.answer_error(reason)
 
     def _send(self, result: Any, txrequest: Any) -> None:
-        if not txrequest.channel:  # the client has not waited for it
+        if not txrequest.channel:  # the client has not waited
             return
         if isinstance(result, Failure):
             log.failure("A page can't be made", failure=result)

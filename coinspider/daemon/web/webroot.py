@@ -1,4 +1,4 @@
-"""scrapyd's own site in coinspider's frame: its first page, its jobs, its folders of logs."""
+"""scrapyd's own site in coinspider's layout: start page, jobs, folders of logs."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from coinspider.daemon.web.view import send_head
 
 _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
 _TABLE = re.compile(r"<table.*</table>", re.DOTALL)
-# What the policy of the pages forbids; scrapyd's rows have nothing else of it.
+# What the pages' policy forbids; nothing else in scrapyd's rows is affected.
 _INLINE = re.compile(r' (style|onsubmit)="[^"]*"')
 
 
@@ -33,7 +33,7 @@ class Webroot(website.Root):
 
 
 class Jobs(website.Jobs):
-    """scrapyd's table of the jobs, as programs read it, with buttons that the gate lets through."""
+    """scrapyd's table of jobs, unchanged for programs, with buttons that the gate accepts."""
 
     def render_GET(self, txrequest: Any) -> bytes:
         self.token = form_token(txrequest)
@@ -53,7 +53,7 @@ class Folder(website.DirectoryLister):
 
 
 class FolderMixin:
-    """For a resource of files whose folders are listed in the frame."""
+    """For a file resource whose folders are listed in the layout."""
 
     def directoryListing(self) -> Folder:
         files: Any = self
@@ -80,7 +80,7 @@ def _logs(config: Config) -> Any:
 
 
 def _framed(txrequest: Any, page: bytes | str, section: str, title: str) -> bytes:
-    """The table of one of scrapyd's pages, whose texts it has escaped."""
+    """The table of one of scrapyd's pages, in which texts are already escaped."""
     text = page if isinstance(page, str) else page.decode()
     found = _TABLE.search(text)
     table = Markup(_INLINE.sub("", found[0]) if found else "")  # noqa: S704
