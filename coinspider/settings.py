@@ -12,7 +12,7 @@ from scrapy.utils.conf import closest_scrapy_cfg
 
 from coinspider.secret_files import secret, warn_of_open_file
 
-# From an egg, in scrapyd, there is neither file.
+# An egg in scrapyd has neither file.
 if _scrapy_cfg := closest_scrapy_cfg():
     _dotenv = Path(_scrapy_cfg).with_name(".env")
     warn_of_open_file(_dotenv)
@@ -27,22 +27,22 @@ COMMANDS_MODULE = "coinspider.commands"
 COINGECKO_BASE_URL = os.environ.get("COINGECKO_BASE_URL")
 COINGECKO_API_KEY = secret("COINGECKO_API_KEY")
 COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
-# calls per minute, 0 for no limit; auto, the default, begins with the plan's and learns
+# calls per minute, 0 for no limit; auto, the default, begins with the plan's limit and learns
 COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")
-# calls that a month has, 0 for any number; the default is the plan's, or what the API's /key tells
+# calls per month, 0 for no limit; the default is the plan's, or what the API's /key says
 COINGECKO_MONTHLY_CREDITS = os.environ.get("COINGECKO_MONTHLY_CREDITS")
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
 API_TOKEN = secret("API_TOKEN")
-API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME")  # Token, but none with API_TOKEN_HEADER
+API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME")  # Token, or none with API_TOKEN_HEADER
 API_TOKEN_HEADER = os.environ.get("API_TOKEN_HEADER")
 API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
 API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
 # calls per RATELIMIT_PERIOD, 0 for no limit, auto to learn it
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
-# calls that a month has, for none to be made beyond them; nothing for any number
+# calls per month, which are never exceeded; empty for no limit
 RATELIMIT_MONTHLY_CREDITS = os.environ.get("API_MONTHLY_CREDITS")
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
@@ -50,13 +50,14 @@ DOWNLOAD_HANDLERS = dict.fromkeys(
     if API_TOKEN_PARAMETER
     else "coinspider.http.download_handler.HTTP11DownloadHandler",
 )
-# Whose certificates are trusted: those of the system's authorities, and of a file in PEM form
+# Certificate authorities that are trusted beside the system's, in a PEM file
 DOWNLOAD_VERIFY_CERTIFICATES = True
 DOWNLOAD_CA_FILE = os.environ.get("DOWNLOAD_CA_FILE")
 
-# Links that an API sends lead to its own host, or to these, without credentials.
+# Links in responses may lead only to the API's own host or, without credentials, to these.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
-# Where they name another host, such as the one behind a proxy, ask the API's own host instead.
+# If links name another host, such as one behind a proxy, request the same path on the API's own
+# host.
 PAGINATION_REWRITE_ENABLED = os.environ.get("PAGINATION_REWRITE_ENABLED", "0")
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
 
@@ -65,41 +66,41 @@ POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
 DATABASE_URL = secret("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
-POSTGRES_SCHEMA = os.environ.get("POSTGRES_SCHEMA")  # where the tables are, if not in search_path
+POSTGRES_SCHEMA = os.environ.get("POSTGRES_SCHEMA")  # of the tables, if not by search_path
 POSTGRES_STATEMENT_TIMEOUT = 60  # seconds
-POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for what another session holds
+POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for another session's lock
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
-# A crawl without a sign of life for this many seconds is taken for dead; another may take over.
+# A crawl without a heartbeat for this many seconds counts as dead; another may take over.
 POSTGRES_LEASE_TIMEOUT = 25
 CRAWL_LOG_INTERVAL = 5  # seconds
-# Set by scrapyd for a run of a schedule: the node it belongs to, and the schedule's period. Where
-# another node has crawled the same within most of it, the run does not begin.
+# Set by scrapyd for a scheduled run: its node, and the schedule's period. If another node has
+# crawled the same within most of that, the run does not begin.
 SCHEDULE_NODE = None
 SCHEDULE_PERIOD = 0  # seconds
 # How many rejected records are kept per crawl; the share of all records above which it fails
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1
-# A field that does not fit its column costs its record only that column, or with 1 the record.
+# A value that does not fit its column is stored as null; with 1 the whole record is rejected.
 COERCION_STRICT_ENABLED = False
-# Where more of the known coins are missing from a crawl, it is taken for a fault of the API.
+# If more than this share of the known coins is missing, the API is assumed to be at fault.
 DELISTED_SHARE_MAX = 0.1
-# Known coins that a whole crawl did not see are asked for by their ids before they are marked.
-DELISTING_CHECK_CALLS_MAX = 10  # calls, of some 250 coins each; 0 to look for none and mark none
+# Known coins that a whole crawl did not see are requested by id before they are marked.
+DELISTING_CHECK_CALLS_MAX = 10  # calls of about 250 coins each; 0 to look for none and mark none
 
-# The history of a coin's prices: each change for at least this many days, then candles of an hour
-# for this many days, and candles of a day for ever (0 is for ever, too)
+# The history of prices: changes for at least this many days, hourly candles for this many days,
+# daily candles for ever (0 means for ever)
 HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "1")
 HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "2")
 HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", "365")
 
-# A number of more digits, or of more places, is a record's fault: wherever it is shown it costs.
+# A number with more digits or decimals is rejected, because showing it would be expensive.
 AMOUNT_DIGITS_MAX = 1000
 
-# The views in the browser: the hosts of which they show a coin's logo, as
-# coin-images.coingecko.com. Whoever looks at a view then asks them for it; with none, nobody does.
+# The hosts from which views show coins' logos, such as coin-images.coingecko.com. Browsers then
+# send requests there; without any, they don't.
 VIEW_LOGO_HOSTS = os.environ.get("VIEW_LOGO_HOSTS", "")
 
-# This share of the month's credits is kept from schedules with a budget, for crawls by hand.
+# The share of the month's credits that schedules with a budget leave for crawls by hand
 BUDGET_RESERVE_SHARE = 0.02
 
 # From page to row
@@ -108,12 +109,12 @@ ITEM_PIPELINES = {
     "coinspider.pipelines.SincePipeline": 500,
     "coinspider.pipelines.PostgresPipeline": 900,
 }
-# Nearest to the spider, so that the others see requests only.
+# Nearest to the spider, so that the others see only requests.
 SPIDER_MIDDLEWARES = {
     "coinspider.crawl.item_dispatch.PageMiddleware": 2000,
     "coinspider.store.credits.CreditsMiddleware": 1900,
 }
-# Scrapy starts this many tasks a page for what else a spider yields: here requests only.
+# Scrapy starts this many tasks per page for a spider's other output, here only requests.
 CONCURRENT_ITEMS = 2
 
 # Feeds: Scrapy's own exporters write a Decimal as a string, or round it.
@@ -123,45 +124,45 @@ FEED_EXPORTERS = {
     "jsonl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
     "jl": "coinspider.export.feeds.ExactJsonLinesItemExporter",
     "csv": "coinspider.export.feeds.ExactCsvItemExporter",
-    # Each on a package that is not in requirements.txt
+    # Each needs a package that is not in requirements.txt
     "xlsx": "coinspider.export.xlsx.XlsxItemExporter",
     "parquet": "coinspider.export.parquet.ParquetItemExporter",
     "gsheets": "coinspider.export.google_sheets.GoogleSheetsItemExporter",
 }
 FEED_STORAGES = {"gsheets": "coinspider.export.google_sheets.GoogleSheetsFeedStorage"}
-# The path of a service account's key, in JSON, and another address than Google's
+# The path of a service account's JSON key, and an address other than Google's
 GOOGLE_SHEETS_CREDENTIALS = os.environ.get("GOOGLE_SHEETS_CREDENTIALS")
 GOOGLE_SHEETS_URL = os.environ.get("GOOGLE_SHEETS_URL")
-# A text that a spreadsheet would take for a formula, as =1+1, gets an apostrophe before it in CSV.
+# Whether text that a spreadsheet would take for a formula (=1+1) gets an apostrophe in CSV
 CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
-# Amounts in Parquet: auto (decimals of 38 digits where all of a column's values fit, else doubles,
-# with the text of each in a column beside), double (the same without decimals), or text
+# Amounts in Parquet: auto (decimals of 38 digits if all of a column's values fit, else doubles
+# beside a column with the exact text), double (the same without decimals), or text
 PARQUET_AMOUNTS = os.environ.get("PARQUET_AMOUNTS", "auto")
 
 # The API's limit (see ratelimit.py; CoinsSpider takes its own from COINGECKO_RATE_LIMIT)
 RATELIMIT_ENABLED = True
 RATELIMIT_PERIOD = 60  # seconds
-RATELIMIT_FIRM = True  # False: RATELIMIT_CALLS is where learning begins, and may be exceeded
+RATELIMIT_FIRM = True  # False: learning begins with RATELIMIT_CALLS, which may be exceeded
 RATELIMIT_PAGE_TIMEOUT = 900  # seconds without a page before the crawl fails
 RATELIMIT_RETRY_AFTER_MAX = 600  # seconds
 RATELIMIT_BACKOFF_MAX = 600  # seconds
 RATELIMIT_RETRY_TIMES = 100
-# The functions that tell from a response whether it is a refusal, and one until the month ends;
+# Functions that decide whether a response is a refusal, and whether it is one until the month ends;
 # CoinsSpider has its own
 RATELIMIT_REFUSAL = "coinspider.http.refusal.is_refusal"
 RATELIMIT_EXHAUSTED = "coinspider.http.refusal.is_exhausted"
 USER_AGENT = "coinspider"
-# AutoThrottle looks after the server where latency grows. It starts with no delay, because the
-# limit says how fast one may be; jitter would only hide a crawler, which this one need not.
+# AutoThrottle protects the server if latency grows. It starts without a delay, because the limit
+# already sets the pace; jitter would only disguise a crawler, which this one need not do.
 AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_START_DELAY = 0.0
 AUTOTHROTTLE_TARGET_CONCURRENCY = 8.0
 DOWNLOAD_DELAY_JITTER = 0
-# How many pages PaginatedSpider may ask for at once, where a page takes at least this long
+# How many pages PaginatedSpider may request at once, if a page takes at least this long
 LOOKAHEAD_PAGES = 8
 LOOKAHEAD_LATENCY = 0.02  # seconds
 CONCURRENT_REQUESTS = LOOKAHEAD_PAGES
-# While this many bytes of pages wait for the database, no more are asked for. A look-ahead fits in.
+# While this many bytes of pages wait for the database, no more are requested; a look-ahead fits.
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 2_000_000
 
 DOWNLOADER_MIDDLEWARES = {
@@ -182,13 +183,13 @@ DOWNLOAD_TIMEOUT = 60  # seconds
 DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes
 DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes
 
-# Credentials stay with the host they are for: Scrapy would carry a key in a header along to another
-# one. PageFailures follows redirects as it does links.
+# Credentials stay with their host: Scrapy would send a key in a header to another one as well.
+# PageFailures follows redirects in the same way as links.
 REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
 
-# A live line on a terminal, and only there (auto); 1 or 0 for always or never
+# A live line of progress: auto (only on a terminal), 1 (always) or 0 (never)
 PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
 EXTENSIONS = {
     "coinspider.crawl.progress_bar.Progress": 500,
@@ -196,27 +197,28 @@ EXTENSIONS = {
 }
 
 # Alerts by scrapyd: the address of a webhook, a token for the header "Authorization: Bearer", and
-# the JSON to send, with placeholders such as {message}; all fields without it
+# the JSON to send, with placeholders such as {message}; without it, all fields are sent
 ALERT_URL = secret("ALERT_URL")
 ALERT_TOKEN = secret("ALERT_TOKEN")
 ALERT_BODY = os.environ.get("ALERT_BODY")
 ALERT_FAILURES = os.environ.get("ALERT_FAILURES", "1")  # runs in a row, 0 for never
 ALERT_PERIODS = os.environ.get("ALERT_PERIODS", "3")  # due times without new data, 0 for never
-ALERT_INTERVAL = os.environ.get("ALERT_INTERVAL", "15")  # seconds between two looks
+ALERT_INTERVAL = os.environ.get("ALERT_INTERVAL", "15")  # seconds between two checks
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.crawl.log_lines.PageLogFormatter"
-# Scrapy's thirty lines of stats before the last line; with LOG_LEVEL DEBUG they come all the same.
+# Whether Scrapy logs thirty lines of stats before the last line; with LOG_LEVEL=DEBUG they are
+# always logged
 STATS_DUMP = os.environ.get("STATS_DUMP", "0")
 
-# What a short crawl's start would take longest for, by its imports alone; None in EXTENSIONS or
-# DOWNLOADER_MIDDLEWARES imports a component all the same. The first two run code that comes in on a
-# port of this machine, the third keeps sessions, which APIs don't have.
+# These imports would take most of a short crawl's start; None in EXTENSIONS or
+# DOWNLOADER_MIDDLEWARES would not prevent them. The first two run code that arrives on a port of
+# this machine; the third keeps sessions, which APIs don't have.
 EXTENSIONS_BASE = dict(default_settings.EXTENSIONS_BASE)
 del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
 del EXTENSIONS_BASE["scrapy.extensions.telnet.TelnetConsole"]
-# Ours says when a feed is not whole.
+# Ours reports incomplete feeds.
 del EXTENSIONS_BASE["scrapy.extensions.feedexport.FeedExporter"]
 EXTENSIONS_BASE["coinspider.export.feed_exporter.FeedExporter"] = 0
 DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)

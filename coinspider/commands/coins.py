@@ -36,11 +36,20 @@ class Command(ListingCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         add = self.group.add_argument
-        add("--search", metavar="TEXT", help="in the symbol or the name, or a coin's id")
+        add(
+            "--search",
+            metavar="TEXT",
+            help="coins with this text in their symbol or name, or with this id",
+        )
         add("--sort", default="market_cap_rank", metavar="COLUMN",
-            help="the column to sort by; --sort=-COLUMN for the greatest first")  # fmt: skip
+            help="the column to sort by; --sort=-COLUMN for the largest first")  # fmt: skip
         add("--columns", metavar="A,B,...", help="other columns, or all")
-        add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
+        add(
+            "--currency",
+            default="usd",
+            type=str.lower,
+            help="of the amounts (default: %(default)s)",
+        )
         for name in OTHERS:
             add(f"--{name}", action="store_true", help=f"the same as scrapy {name}")
 

@@ -33,12 +33,12 @@ COPY coin_history (coin_id, vs_currency, recorded_at, current_price, market_cap,
 FROM STDIN
 """
 _NEXT = """
-What you may type next:
+What to type next:
   {scrapy} demo --serve                       the pages, at http://127.0.0.1:6800/, with live crawls
-  {scrapy} coins --demo --sort=-market_cap    the greatest first
+  {scrapy} coins --demo --sort=-market_cap    the largest first
   {scrapy} coins --demo --search kestrel      by name, symbol or id
   {scrapy} psql --demo                        SQL
-  {scrapy} crawl coins                        the real coins, which needs no key"""
+  {scrapy} crawl coins                        the real coins; no key is needed"""
 
 
 class Command(PlainCommand):
@@ -51,7 +51,7 @@ class Command(PlainCommand):
         super().add_options(parser)
         add = parser.add_argument
         add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
-        add("--seed", type=int, default=0, metavar="N", help="other prices for each number")
+        add("--seed", type=int, default=0, metavar="N", help="a number for other prices")
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

@@ -49,8 +49,14 @@ class ListingCommand(PlainCommand):
             help="how many rows, or all (default: %(default)s)")  # fmt: skip
         add("--format", choices=self.formats,
             help=f"(default: {self.terminal_format} on a terminal, csv elsewhere)")  # fmt: skip
-        add("--exact", action="store_true", help="all digits, in a table too")
-        add("--no-color", dest="color", action="store_const", const=False, help="as NO_COLOR=1")
+        add("--exact", action="store_true", help="all digits, even in a table")
+        add(
+            "--no-color",
+            dest="color",
+            action="store_const",
+            const=False,
+            help="the same as NO_COLOR=1",
+        )
         add("--demo", action="store_true", help="from the database of scrapy demo")
 
     def rows(self, opts: argparse.Namespace) -> Rows:

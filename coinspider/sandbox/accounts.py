@@ -1,4 +1,4 @@
-"""What the sandbox counts of each key: its calls against the limit, its credits of the month."""
+"""What the sandbox counts for each key: calls against the limit, and monthly credits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from coinspider.sandbox.limits import Limit, NoLimit
 
 @dataclass
 class Account:
-    """One key, or all who come without one; ``credits`` is ``None`` if none are counted."""
+    """One key, or all clients without one; ``credits`` is ``None`` if they are not counted."""
 
     limit: Limit
     credits: int | None = None
@@ -25,7 +25,7 @@ class Account:
 
 @dataclass
 class Accounts:
-    """An account for each key, made when it first comes."""
+    """An account for each key, created on its first call."""
 
     new_limit: Callable[[], Limit] = NoLimit
     credits: int | None = None

@@ -1,4 +1,4 @@
-"""Names and symbols of coins that don't exist: any number of them, each once."""
+"""Names and symbols of coins that don't exist, in any number and without repetition."""
 
 _FIRST = [
     "Aurel", "Brivo", "Castor", "Dorado", "Elara", "Fenix", "Galeon", "Halcyon", "Ister",
@@ -22,13 +22,13 @@ _THIRD = [
 
 
 def coin_name(number: int) -> str:
-    """One word for the first fifty, two for the next thousands, then three, then with a number."""
+    """One word for the first fifty, two for the next thousands, then three, then a number."""
     if number < len(_FIRST):
         return _FIRST[number]
     number -= len(_FIRST)
     pairs = len(_FIRST) * len(_SECOND)
     turn, place = divmod(number, pairs)
-    # Neighbours in rank are not to be neighbours by name.
+    # Neighbours in rank should not have similar names.
     first, second = divmod(place * 1_009 % pairs, len(_SECOND))
     words = [_FIRST[first], _SECOND[second]]
     if turn:
@@ -39,6 +39,6 @@ def coin_name(number: int) -> str:
 
 
 def coin_symbol(name: str) -> str:
-    """As real ones they are short, and not all different."""
+    """Like real ones, they are short and not all different."""
     words = name.lower().split()
     return words[0][:3] if len(words) == 1 else "".join(word[:2] for word in words[:3])

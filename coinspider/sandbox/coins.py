@@ -15,7 +15,7 @@ ORDER_KEYS = {"market_cap": "market_cap", "volume": "total_volume", "id": "id"}
 
 
 class Coins(Protocol):
-    """What the server needs to know of its coins; their texts go out as they are."""
+    """What the server needs to know about its coins; their texts are sent unchanged."""
 
     def ordered(self, order: str) -> Sequence[str]:
         """The ids in one of the API's orders (``id_asc``, ``market_cap_desc``, ...)."""
@@ -63,7 +63,7 @@ class PlausibleCoins:
 
 
 class MadeUpCoins:
-    """``count`` coins whose rank and id go in the same order; every third changes each tick."""
+    """``count`` coins whose ranks and ids have the same order; every third changes at each tick."""
 
     def __init__(self, count: int, tick: Callable[[], int] = lambda: 0):
         self.tick = tick
@@ -79,7 +79,7 @@ class MadeUpCoins:
 
 
 class FileCoins:
-    """The coins of a stored response; its amounts are what they are in any currency.
+    """The coins of a stored response; its amounts are the same in any currency.
 
     Raises :exc:`ValueError` for a file that holds none.
     """

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: errors, resets, truncations, at random but repeatable."""
+"""Transmission faults: errors, resets, truncations, at random but repeatable."""
 
 import enum
 from random import Random
@@ -8,7 +8,7 @@ from twisted.web.http import Request
 
 
 class Fault(enum.Enum):
-    """How an answer is spoilt."""
+    """How a response is spoiled."""
 
     NONE = "none"
     UNAVAILABLE = "unavailable"
@@ -17,7 +17,7 @@ class Fault(enum.Enum):
     TRUNCATED = "truncated"
 
     def answer(self, request: Request, body: bytes) -> None:
-        """Send ``body``, or what becomes of it."""
+        """Send ``body``, or what is left of it."""
         if self is Fault.RESET:
             request.code = 0
             transport: Any = request.transport
@@ -30,7 +30,7 @@ class Fault(enum.Enum):
         request.setHeader("Content-Length", str(len(body)))
         if self is Fault.TRUNCATED:
             request.write(body[: len(body) // 2])
-            # Not the transport: that one waits for a producer that has nothing more to give.
+            # Not the transport, which would wait for a producer that has nothing more to send.
             request.loseConnection()
             return
         request.write(body)
@@ -38,7 +38,7 @@ class Fault(enum.Enum):
 
 
 class Faults:
-    """Spoils a ``share`` of the answers (0 to 1), each time in the same order."""
+    """Spoils a ``share`` of the responses (0 to 1), always the same ones."""
 
     def __init__(self, share: float = 0.0, seed: int = 0):
         self.share, self.random = share, Random(seed)

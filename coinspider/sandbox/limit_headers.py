@@ -1,16 +1,16 @@
-"""Headers in which APIs tell their limit, each style by its name."""
+"""The headers in which APIs state their limit, by style."""
 
 from math import ceil
 
 from coinspider.sandbox.limits import Standing
 
-# The IETF's draft, its older form, and what many APIs have, with seconds or with a Unix time:
+# The IETF's draft, its older form, and what many APIs use, with seconds or a Unix time:
 # https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 STYLES = ("none", "ietf", "ratelimit", "x-seconds", "x-epoch")
 
 
 def limit_headers(style: str, standing: Standing | None, now: float) -> dict[str, str]:
-    """The headers of an answer at ``now`` (Unix time); none if there is no limit."""
+    """The headers of a response at ``now`` (Unix time); none if there is no limit."""
     if standing is None or style == "none":
         return {}
     if style == "ietf":

@@ -1,4 +1,4 @@
-"""Rate limits as servers count them: each call at a moment is let through or refused."""
+"""Rate limits as servers count them: each call is accepted or refused."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import NamedTuple, Protocol
 
 
 class Standing(NamedTuple):
-    """What a server may tell of its limit in the headers of an answer."""
+    """What a server may say about its limit in the headers of a response."""
 
     calls: int
     period: float
     remaining: int
     reset: float
-    """Seconds until all, or more, of the calls are free again."""
+    """Seconds until all calls, or more of them, are free again."""
 
 
 class Limit(Protocol):
     def refused_for(self, now: float) -> float:
-        """Count a call; 0 if it may pass, else the seconds until one may again."""
+        """Count a call; return 0 if it may pass, else the seconds until one may."""
 
     def standing(self, now: float) -> Standing | None:
-        """What is left just now; ``None`` if there is no limit."""
+        """What is left now; ``None`` if there is no limit."""
 
 
 class NoLimit:
@@ -98,5 +98,5 @@ LIMITS: dict[str, Callable[[int, float], Limit]] = {
 
 
 def retry_after(wait: float) -> int:
-    """Whole seconds, as the header says them."""
+    """Whole seconds, for the header."""
     return max(1, ceil(wait))

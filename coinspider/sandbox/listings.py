@@ -1,4 +1,4 @@
-"""Coins that are listed and delisted while somebody reads the list."""
+"""Lists and delists coins while somebody reads the list."""
 
 from bisect import insort
 from collections.abc import Sequence
@@ -6,15 +6,15 @@ from random import Random
 
 from coinspider.sandbox.coins import Coins
 
-# How many of the coins that are listed were delisted earlier.
+# The share of listed coins that had been delisted before.
 RETURNING_SHARE = 0.2
 
 
 class Listings:
-    """Before a ``share`` of the calls (0 to 1) one coin is listed and one is taken out.
+    """Before a ``share`` of the calls (0 to 1) one coin is listed and one delisted.
 
-    Which ones is random, but the same each time. A new coin has the id of another one with a number
-    behind it, and so comes anywhere in the list.
+    Which ones is random but repeatable. The id of a new coin is that of another one with a number
+    appended, so it may be anywhere in the list.
     """
 
     def __init__(self, coins: Coins, share: float = 0.0, seed: int = 0):
@@ -23,7 +23,7 @@ class Listings:
         self.like: dict[str, str] = {}
         self.gone: list[str] = []
         self.changes: list[tuple[int, str, bool]] = []
-        """The number of the call before which a coin was listed (``True``) or taken out."""
+        """The number of the call before which a coin was listed (``True``) or delisted."""
 
     def move(self, call: int) -> None:
         if not self.ids or self.random.random() >= self.share:

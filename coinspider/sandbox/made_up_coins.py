@@ -1,4 +1,4 @@
-"""Coins that don't exist, with all awkward values of those that do (``scrapy sandbox --odd``)."""
+"""Coins that don't exist, with all the awkward values of real ones (``scrapy sandbox --odd``)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ def coin_id(number: int) -> str:
 
 
 def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
-    """The JSON text of a coin, the same each time; the lower its number, the higher its rank.
+    """The JSON text of a coin, always the same; the lower its number, the higher its rank.
 
     At each ``tick`` a third of the coins changes. The numbers are written digit by digit,
     because ``json`` would normalise them.
@@ -90,7 +90,7 @@ def _amount(random: Random) -> str:
 
 
 def _falling(exponent: float, number: int, random: Random) -> str:
-    """An amount near 10 to the ``exponent`` that falls from coin to coin, whatever else it does."""
+    """An amount near 10 to the ``exponent`` that decreases from coin to coin."""
     amount = 10 ** (exponent - exponent * number / (number + 3000)) * (1 + random.random() / 1e8)
     return f"{amount:.8f}" if amount < 1e6 else str(int(amount))
 

@@ -1,4 +1,4 @@
-"""The options of ``scrapy sandbox``, and what their values may be."""
+"""The options of ``scrapy sandbox`` and their allowed values."""
 
 import argparse
 from collections.abc import Callable
@@ -31,12 +31,12 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--coins", type=number(int, 0), default=17_000, metavar="N",
         help="how many made-up coins (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N",
-        help="other prices and other spoiled answers for each number (default: 0)")  # fmt: skip
+        help="a number for other prices and other spoiled responses (default: 0)")  # fmt: skip
     add("--odd", action="store_true",
-        help="coins with the most awkward values there are, not plausible ones")  # fmt: skip
+        help="coins with awkward values instead of plausible ones")  # fmt: skip
     add("--tick", type=number(float, SHORTEST, A_DAY), metavar="SECONDS",
         help="how often a third of the made-up coins changes (default: never)")  # fmt: skip
-    add("--moving-rank", action="store_true", help="let the ranking move with each call")
+    add("--moving-rank", action="store_true", help="change the ranking with each call")
     add("--churn", type=number(float, 0, 1), default=0.0, metavar="SHARE",
         help="share of the calls, 0 to 1, before which a coin is listed and another one taken out;"
         " /changes tells which (default: 0)")  # fmt: skip
@@ -46,9 +46,9 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
     add("--encoding", metavar="NAME",
-        help="the Content-Encoding that --body files have, as gzip (default: none)")  # fmt: skip
+        help="the Content-Encoding of the --body files, such as gzip (default: none)")  # fmt: skip
     add("--short-page", type=number(int, 1), action="append", default=[], metavar="N",
-        help="send half of page N only (may be repeated)")  # fmt: skip
+        help="send only half of page N (may be repeated)")  # fmt: skip
 
 
 def _add_other_apis(group: argparse._ArgumentGroup) -> None:
@@ -65,17 +65,17 @@ def _add_refusals(group: argparse._ArgumentGroup) -> None:
     add("--key", action="append", default=[], metavar="KEY",
         help="that API key (default: none; if repeated, each has its own limit)")  # fmt: skip
     add("--calls", type=number(int, 1), metavar="N",
-        help="refuse more than N calls a period with 429")  # fmt: skip
+        help="refuse more than N calls per period with 429")  # fmt: skip
     add("--period", type=number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
-        help="how long a period is (default: 60)")  # fmt: skip
+        help="the length of a period (default: 60)")  # fmt: skip
     add("--limit", choices=list(LIMITS), default="fixed-window",
         help="how calls are counted (default: %(default)s)")  # fmt: skip
     add("--limit-headers", choices=list(STYLES), default="none",
-        help="how each answer tells the limit (default: %(default)s)")  # fmt: skip
+        help="the headers that state the limit (default: %(default)s)")  # fmt: skip
     add("--credits", type=number(int, 0), metavar="N",
-        help="calls that each key has for the month (default: any number)")  # fmt: skip
+        help="monthly calls of each key (default: no limit)")  # fmt: skip
     add("--exhausted-status", type=number(int, 400, 499), default=429, metavar="STATUS",
-        help="what it answers without credits (default: %(default)s)")  # fmt: skip
+        help="the status without credits (default: %(default)s)")  # fmt: skip
     add("--retry-after", choices=["seconds", "date", "none"], default="seconds",
         help="the header of a refusal (default: %(default)s)")  # fmt: skip
     add("--disguise", action="store_true", help="refuse with HTTP status 200")
@@ -84,16 +84,16 @@ def _add_refusals(group: argparse._ArgumentGroup) -> None:
 def _add_trouble(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--latency", type=number(float, 0, A_DAY), default=0.0, metavar="SECONDS",
-        help="how long each answer takes (default: 0)")  # fmt: skip
+        help="how long each response takes (default: 0)")  # fmt: skip
     add("--faults", type=number(float, 0, 1), default=0.0, metavar="SHARE",
-        help="share of answers to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
+        help="share of responses to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
         " 403 (default: 0)")  # fmt: skip
 
 
 def number(
     kind: type[int] | type[float], least: float, most: float | None = None
 ) -> Callable[[str], float]:
-    """An argparse type: a number within bounds, or a message that says these."""
+    """An argparse type: a number within bounds, or a message that names them."""
     bounds = f"from {least:g}" if most is None else f"from {least:g} to {most:g}"
     whole = "whole " if kind is int else ""
 
@@ -102,7 +102,7 @@ def number(
             number = kind(text)
         except ValueError:
             number = kind(least) - 1
-        # Written so that NaN is refused.
+        # Written so that NaN is rejected.
         if not (least <= number and (most is None or number <= most)):
             raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
         return number

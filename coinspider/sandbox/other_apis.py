@@ -21,8 +21,8 @@ class CoinList(Resource):
     """A list of the sandbox's coins; each subclass pages it in its own way.
 
     ``token``, if there is one, must come as a ``Token``, ``Bearer`` or ``Basic`` header, or as
-    ``token`` in the query. The links lead to ``links_to`` where that is given, as those of an API
-    that is broken or hostile.
+    ``token`` in the query. If ``links_to`` is given, the links lead there, like those of a broken
+    or hostile API.
     """
 
     isLeaf = True

@@ -1,4 +1,4 @@
-"""Coins that don't exist, as one would find them: what belongs together fits together."""
+"""Coins that don't exist, but look real: their values are consistent."""
 
 import json
 from datetime import UTC, datetime
@@ -12,15 +12,15 @@ from coinspider.sandbox.price_walk import DAY, walk
 _GREATEST_CAP, _FALL = 1.9e12, 1.55  # US dollars; by the rank to the power of this
 _STABLE_SHARE = 0.01
 _SAMPLES = 4  # of the last 24 hours
-_PATHS = 1_000_003  # that a seed has, which is more than there are coins
+_PATHS = 1_000_003  # for each seed, more than there are coins
 _PER_DOLLAR = {"usd": 1.0, "eur": 0.92, "gbp": 0.79, "jpy": 155.0, "cny": 7.2, "inr": 84.0,
                "btc": 1 / 96_000, "eth": 1 / 3_400}  # fmt: skip
 
 
 class Coin(NamedTuple):
-    """What a coin is, whatever its price does."""
+    """The constant properties of a coin."""
 
-    path: int  # the seed of how its price goes
+    path: int  # the seed of its price
     id: str
     symbol: str
     name: str
@@ -42,7 +42,7 @@ class Coin(NamedTuple):
 
 @cache
 def coin(number: int, seed: int = 0) -> Coin:
-    """The lower its number, the greater its market cap, more or less."""
+    """The lower the number, the greater the market cap, approximately."""
     chance = Random(f"{number} {seed}")
     name = coin_name(number)
     cap = _GREATEST_CAP / (number + 1) ** _FALL
@@ -61,7 +61,7 @@ def coin(number: int, seed: int = 0) -> Coin:
 
 
 def plausible_coin(number: int, vs_currency: str, moment: float, rank: int, seed: int = 0) -> str:
-    """The JSON text of a coin as it is at a moment (Unix time)."""
+    """The JSON text of a coin at a moment (Unix time)."""
     told, rate = coin(number, seed), _PER_DOLLAR.get(vs_currency, 1.0)
     before, *past, price = (
         told.price_at(moment - DAY * (_SAMPLES - step) / _SAMPLES) * rate
@@ -105,7 +105,7 @@ def _supply(chance: Random, number: int) -> float:
 
 
 def _rounded(value: float) -> Any:
-    """As the API writes prices: seven digits, and no more than two places from 1,000 on."""
+    """As the API writes prices: seven digits, but at most two decimals from 1,000 on."""
     return round(value, 2) if abs(value) >= 1000 else float(f"{value:.7g}")
 
 

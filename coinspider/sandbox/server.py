@@ -21,7 +21,7 @@ from coinspider.sandbox.limits import retry_after
 from coinspider.sandbox.listings import Listings
 from coinspider.sandbox.other_apis import add_other_apis, argument
 
-# Its declared type is a list of interfaces, which type checkers can't read.
+# Its declared type is a list of interfaces, which type checkers don't understand.
 reactor: Any = _reactor
 KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
@@ -29,13 +29,13 @@ RATE_LIMIT_MESSAGE = (
     "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
     " subscribe to our API plans for higher rate limits."
 )
-# What CoinGecko says then is not published; others say it like this.
+# CoinGecko's own message is not published; other APIs say it like this.
 EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
 
 
 @dataclass
 class Behaviour:
-    """What the sandbox does beyond answering."""
+    """The sandbox's special behaviour."""
 
     plan: str = "public"
     keys: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ class Behaviour:
 
 
 class ApiError(Exception):
-    """An answer other than coins: an HTTP status, CoinGecko's code and its message."""
+    """A response other than coins: an HTTP status, CoinGecko's code and its message."""
 
     def __init__(self, status: int, code: int, message: str):
         super().__init__(message)
@@ -152,7 +152,7 @@ class CoinsMarkets(Resource):
             chosen = set(wanted.split(","))
             return [id_ for id_ in ids if id_ in chosen]
         if self.behaviour.moving_rank and not order.startswith("id_"):
-            # As if those below the last page had climbed past it since.
+            # As if coins below the last page had climbed past it in the meantime.
             shift = len(self.calls) % 7
             return [*ids[shift:], *ids[:shift]]
         return ids

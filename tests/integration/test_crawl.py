@@ -282,7 +282,7 @@ def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
         assert "Aurel" in done.stdout
     following = [
         shlex.split(line.partition("   ")[0])
-        for line in done.stdout.partition("What you may type next:")[2].strip().splitlines()
+        for line in done.stdout.partition("What to type next:")[2].strip().splitlines()
     ]
     assert {"coins", "demo", "psql"} < {command[1] for command in following}
     for command in following:
