@@ -205,7 +205,7 @@ class PaginatedSpider(LookupSpider):
         chosen = page.request.look_ahead
         if chosen is None:
             ways = self.look_ahead(response.meta.get("download_latency", 0.0))
-            chosen = replace(ways, start=page.request.number)
+            chosen = LookAhead(ways.ways, ways.known, start=page.request.number)
         return replace(page, look_ahead=chosen)
 
     def page_of_records(self, page: AnsweredPage) -> Page | None:

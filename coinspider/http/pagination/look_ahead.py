@@ -1,10 +1,9 @@
 """How many pages are requested at once, where pages have numbers."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class LookAhead:
+class LookAhead(Struct, frozen=True):
     """How several pages are requested at once: as ``ways`` chains that each skip the others' pages.
 
     No chain goes past ``known`` pages, except for the one that reads the last of these: it goes on
