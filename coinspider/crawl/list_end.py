@@ -23,6 +23,7 @@ class ListEnd(PageFailures):
     def hint(self, page: AnsweredPage) -> str:
         """What the page says about others, and how to read it, if the list can't be followed."""
         # Only needed if the crawl fails.
+        from coinspider.http.pagination.auto import Auto
         from coinspider.http.pagination.detection import (
             candidates,
             read_candidates,
@@ -36,8 +37,11 @@ class ListEnd(PageFailures):
         arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
         if not arguments and search_by_post(page):
             arguments = ["-a 'body={}', which is sent by POST"]
+        # It tries what the name of a cursor leaves open.
+        ways = ["-a pagination=auto"] if said and self.pagination != Auto() else []
+        ways += [" ".join(arguments)] if arguments else []
         hint = f"; the page says that {said}" if said else ""
-        return f"{hint}; try {' '.join(arguments)}" if arguments else hint
+        return f"{hint}; try {', or '.join(ways)}" if ways else hint
 
     def strategy(self, request: PageRequest) -> Pagination:
         return request.strategy or self.pagination

@@ -189,3 +189,16 @@ def test_strict_api_that_refuses_what_it_does_not_know_is_found_out():
     ids, step, found = walk(answer)
     assert (len(ids), bool(step.end)) == (COUNT, True)
     assert found[0] == "pagination=offset"
+
+
+def test_named_pages_of_which_there_is_one_end_at_an_error():
+    def answer(request: PageRequest) -> Any:
+        return things(0, 7) if int(query(request).get("page", 1)) == 1 else "error"
+
+    ids, step, _ = walk(answer, make_strategy("page", {}))
+    assert (len(ids), step.end) == (7, "page 2 answers HTTP status 400")
+
+
+def test_named_pages_that_bring_the_first_one_again_are_a_problem():
+    _, step, _ = walk(lambda _: things(0, COUNT), make_strategy("page", {}))
+    assert step.problem.startswith("page= brings the first page again: -a pagination=none")

@@ -60,7 +60,8 @@ class FirstPage:
         firsts = [echo.value] if echo and echo.value in (0, 1) else [0, 1]
         made = [replace(self.strategy, first_page=first) for first in firsts]
         tried = [Candidate(s, "it was asked for", s.page(page.request, 2)) for s in made]
-        return _Trial(frozenset(map(bytes, page.records)), tuple(tried)).next_request()
+        known = frozenset(map(bytes, page.records))
+        return _Trial(known, tuple(tried), named=self.strategy.parameter).next_request()
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,15 @@ class _Trial:
     candidates: tuple[Candidate, ...]
     says_more: str | None = None
     """What the first page says about others, which no guess can overrule."""
+    named: str = ""
+    """The parameter, if it was asked for and not found out."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
 
     def next_request(self) -> Step:
         if not self.candidates:
-            return Step(problem=f"none of the usual parameters brings a second page: {NAME_IT}")
+            return Step(problem=self._problem())
         likely, *_ = self.candidates
         return Step((replace(likely.second, strategy=self),), strategy=likely.strategy)
 
@@ -114,12 +117,18 @@ class _Trial:
         candidate, *others = self.candidates
         is_nothing = not page.records and candidate.is_guess and self.says_more
         is_same = page.records and _is_known(page.records, self.known)
-        if page.error or is_nothing or is_same:
-            step = _Trial(self.known, tuple(others), self.says_more).next_request()
-            return replace(step, is_repeat=True)
+        is_end = page.error and self.named and not others
+        if (page.error and not is_end) or is_nothing or is_same:
+            return replace(replace(self, candidates=tuple(others)).next_request(), is_repeat=True)
         step = candidate.strategy.following(page)
         requests = tuple(replace(r, strategy=candidate.strategy) for r in step.requests)
         return replace(step, requests=requests, strategy=candidate.strategy, note=candidate.note())
+
+    def _problem(self) -> str:
+        if self.named:
+            hint = "-a pagination=none where these are all"
+            return f"{self.named}= brings the first page again: {hint}"
+        return f"none of the usual parameters brings a second page: {NAME_IT}"
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
