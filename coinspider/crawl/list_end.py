@@ -15,6 +15,8 @@ class ListEnd(PageFailures):
     """A spider that does not accept every empty page as the end of its list."""
 
     pagination: Pagination
+    names_pagination = False
+    """Whether ``-a pagination=`` says how the list is paged."""
 
     @property
     def page_log(self) -> PageLog:
@@ -38,7 +40,8 @@ class ListEnd(PageFailures):
         if not arguments and search_by_post(page):
             arguments = ["-a 'body={}', which is sent by POST"]
         # It tries what the name of a cursor leaves open.
-        ways = ["-a pagination=auto"] if said and self.pagination != Auto() else []
+        is_open = said and self.names_pagination and self.pagination != Auto()
+        ways = ["-a pagination=auto"] if is_open else []
         ways += [" ".join(arguments)] if arguments else []
         hint = f"; the page says that {said}" if said else ""
         return f"{hint}; try {', or '.join(ways)}" if ways else hint

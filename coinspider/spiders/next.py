@@ -59,6 +59,7 @@ class NextSpider(PaginatedSpider):
 
     name = "next"
     arguments_class = NextArguments
+    names_pagination = True
     table: str
     chosen: NextArguments
 
