@@ -279,8 +279,3 @@ def test_egg_is_sent_once_and_a_job_runs_the_version_it_was_queued_with(nodes, q
     assert "version 1 on second" in one
     assert "version 2 on second" in two
     assert send("delproject.json", data={"project": "spy"})
-
-
-def test_fleet_without_its_package_or_database_says_so_in_one_line(scrapyd):
-    with pytest.raises(AssertionError, match=r"queue = redis in scrapyd\.conf: one of sqlite"):
-        scrapyd(FLEET.replace("= postgres", "= redis"))

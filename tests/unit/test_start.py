@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 
 import pytest
 from scrapyd import Config
@@ -13,6 +15,11 @@ from tests.helpers.scrapyd_process import CONFIGURATION
 
 # scrapyd imports it.
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
+
+ALONE = """
+import sys, coinspider.daemon.application, coinspider.daemon.web.webroot
+print(*(m for m in sys.modules if m.startswith(("coinspider.daemon.fleet", "procrastinate"))))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +128,30 @@ def test_address_that_is_not_this_machines(monkeypatch):
     monkeypatch.setenv("SCRAPYD_PASSWORD", "secret")
     line = reason(CONFIGURATION, "[scrapyd]\nbind_address = 192.0.2.1\n")
     assert line.startswith("it can't listen on 192.0.2.1:6800: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("queue = redis", "queue = redis in scrapyd.conf: one of sqlite, postgres"),
+        ("node_timeout = soon", "node_timeout = soon in scrapyd.conf is not a number of seconds"),
+        ("node_timeout = 0", "node_timeout = 0 in scrapyd.conf is not a number of seconds"),
+    ],
+    ids=["another queue", "no number", "no time"],
+)
+def test_fleet_that_can_t_work(options, expected):
+    queue = "" if "queue" in options else "queue = postgres\n"
+    assert expected in reason(CONFIGURATION, f"[scrapyd]\n{queue}{options}\n")
+
+
+def test_fleet_without_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "procrastinate", None)
+    told = reason(CONFIGURATION, "[scrapyd]\nqueue = postgres\n")
+    assert told.endswith("needs a package: pip install coinspider[fleet]")
+
+
+def test_scrapyd_alone_imports_nothing_of_a_fleet():
+    found = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert found.stdout.split() == ["coinspider.daemon.fleet", "coinspider.daemon.fleet.setup"]
