@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import Any
 
 import psycopg
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from coinspider.daemon import database
 from coinspider.daemon.schedules.state import ScheduleState
@@ -18,7 +21,9 @@ ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, next_time = e
 WHERE fleet_schedule.definition <> excluded.definition
 """
 # Of the nodes that see the same due time, one advances it and runs the job.
-_CLAIM = "UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND next_time = %s"
+_CLAIM = """
+UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND next_time = %s AND paused = %s
+"""
 _WRITE = """
 UPDATE fleet_schedule SET last_time = %s, last_job = %s, run_count = %s, skipped_count = %s
 WHERE name = %s
@@ -50,21 +55,33 @@ class FleetScheduleStates:
             connection.execute(_BEGIN, [name, first.definition, first.next_time])
             return self._read(connection, [name]).get(name, first)
 
-    def refresh(self, states: Mapping[str, ScheduleState]) -> None:
-        """Update the states with the changes of other nodes, at most once a second."""
+    def refresh(self, states: Mapping[str, ScheduleState]) -> Deferred[None] | None:
+        """Update the states with the changes of other nodes, at most once a second, in a thread.
+
+        A database that does not answer must not hold up the rest of scrapyd.
+        """
         if monotonic() - self.read_at < REFRESH:
-            return
+            return None
         self.read_at = monotonic()
+        read: Deferred[Any] = deferToThread(self._read_all, list(states))
+        return read.addCallback(self._keep, states)
+
+    def _read_all(self, names: list[str]) -> dict[str, ScheduleState]:
         with database.connection() as connection:
             self._read_clock(connection)
-            found = self._read(connection, states)
+            return self._read(connection, names)
+
+    def _keep(
+        self, found: Mapping[str, ScheduleState], states: Mapping[str, ScheduleState]
+    ) -> None:
         for name, state in found.items():
             vars(states[name]).update(vars(state))
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
-        """Advance a due time. ``False`` if another node has already done so."""
+        """Advance a due time. ``False`` if another node has already done so, or paused it."""
         with database.brief_transaction() as connection:
-            claimed = connection.execute(_CLAIM, [next_time, name, state.next_time]).rowcount == 1
+            values = [next_time, name, state.next_time, state.paused]
+            claimed = connection.execute(_CLAIM, values).rowcount == 1
         if claimed:
             state.next_time = next_time
         else:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from scrapyd.interfaces import IPoller, ISpiderScheduler
 from twisted.application.service import IServiceCollection, Service
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
@@ -13,6 +15,7 @@ from coinspider.daemon.schedules.budget_runs import BudgetRuns
 from coinspider.daemon.schedules.forecast import forecasts
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
+from coinspider.errors import DatabaseUnreachableError
 
 log = Logger()
 TICK = 0.25  # seconds
@@ -46,6 +49,7 @@ class ScheduleService(Service):
         self.state: dict[str, ScheduleState] = {}
         self.budgets = BudgetRuns()
         self.forecasts = forecasts(self.schedules.values())
+        self.is_away = False
         self.ticking: Any = LoopingCall(self.tick)
 
     def startService(self) -> None:
@@ -69,12 +73,24 @@ class ScheduleService(Service):
             state.next_time = first
         return state
 
-    def tick(self) -> None:
-        try:
-            self.states.refresh(self.state)
-        except Exception:
-            log.failure("The states of the schedules can't be read")
-            return
+    def tick(self) -> Any:
+        """Nothing begins while the states can't be read."""
+        refreshed = maybeDeferred(self.states.refresh, self.state)
+        return refreshed.addCallbacks(self._look_at_all, self._not_refreshed)
+
+    def _not_refreshed(self, failure: Any) -> None:
+        if not failure.check(psycopg.Error, DatabaseUnreachableError):
+            log.failure("The states of the schedules can't be read", failure)
+        elif not self.is_away:
+            log.emit(
+                LogLevel.warn,
+                "No schedule begins, as the database does not answer: {reason}",
+                reason=" ".join(str(failure.value).split()),
+            )
+        self.is_away = True
+
+    def _look_at_all(self, _: object) -> None:
+        self.is_away = False
         for name, schedule in self.schedules.items():
             try:
                 self._look_at(schedule, self.state[name])

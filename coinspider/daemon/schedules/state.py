@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from twisted.internet.defer import Deferred
+
 _CREATE = """
 CREATE TABLE IF NOT EXISTS schedule (
     name text PRIMARY KEY, definition text, next_time text, last_time text, last_job text,
@@ -53,12 +55,12 @@ class ScheduleStore(Protocol):
         """The stored state; ``first`` for a schedule that is new or was changed."""
         ...
 
-    def refresh(self, states: Mapping[str, ScheduleState]) -> None:
+    def refresh(self, states: Mapping[str, ScheduleState]) -> Deferred[None] | None:
         """Update the states with the changes of other processes."""
         ...
 
     def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
-        """Advance a due time. ``False`` if another process has already done so."""
+        """Advance a due time. ``False`` if another process has already done so, or paused it."""
         ...
 
     def write(self, name: str, state: ScheduleState) -> None: ...
