@@ -210,7 +210,7 @@ def main() -> None:
     add("--nodes", type=int, nargs="+", default=[1, 2, 3, 6], help="how many nodes")
     add("--sources", type=int, default=200, help="how many sources (default: %(default)s)")
     add("--chaos", type=float, default=0, metavar="SECONDS", help="kill a node and add one")
-    add("--seconds", type=float, default=1200, help="how long at the most (default: %(default)s)")
+    add("--seconds", type=float, default=1800, help="how long at the most (default: %(default)s)")
     options = parser.parse_args()
     if options.chaos and min(options.nodes) < 2:
         parser.error("--chaos needs two nodes or more: the first is never killed")
