@@ -4,7 +4,6 @@ import os
 import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import BytesIO
 
 import duckdb
 import pandas
@@ -18,6 +17,8 @@ from coinspider.export.parquet import ParquetItemExporter
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+from tests.helpers.exports import coin
+from tests.helpers.exports import export as exported
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
 from tests.helpers.stored import expected_row
 
@@ -25,18 +26,8 @@ UPDATED = datetime(2025, 3, 4, 14, 45, 50, 155000, UTC)
 NAMES = [column.name for column in columns(FullCoin)]
 
 
-def coin(**fields):
-    return FullCoin(**{"coin_id": "a", "vs_currency": "eur", "symbol": "s", "name": "n"} | fields)
-
-
 def export(*items, **options):
-    exporter = ParquetItemExporter(file := BytesIO(), **options)
-    exporter.start_exporting()
-    for item in items:
-        exporter.export_item(item)
-    exporter.finish_exporting()
-    file.seek(0)
-    return file
+    return exported(ParquetItemExporter, *items, **options)
 
 
 def amounts(*texts, **options):

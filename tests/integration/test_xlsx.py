@@ -4,7 +4,6 @@ import os
 import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import BytesIO
 
 import openpyxl
 import pandas
@@ -15,25 +14,11 @@ from coinspider.export.spreadsheet import PERCENTAGE
 from coinspider.export.xlsx import MARK, XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
+from tests.helpers.exports import coin, export
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
 
 UPDATED = datetime(2025, 3, 4, 14, 45, 50, 155000, UTC)
 NAMES = [column.name for column in columns(FullCoin)]
-
-
-def coin(**fields):
-    return FullCoin(**{"coin_id": "a", "vs_currency": "eur", "symbol": "s", "name": "n"} | fields)
-
-
-def export(exporter_class, *items):
-    file = BytesIO()
-    exporter = exporter_class(file)
-    exporter.start_exporting()
-    for item in items:
-        exporter.export_item(item)
-    exporter.finish_exporting()
-    file.seek(0)
-    return file
 
 
 def cells(**fields):

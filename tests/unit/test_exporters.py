@@ -4,7 +4,7 @@ import csv
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -17,24 +17,16 @@ from coinspider.export.feeds import (
 )
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
+from tests.helpers.exports import coin
+from tests.helpers.exports import export as exported
 
 EXTRA = b'{"roi":{"times":1.50,"currency":"usd"},"note":"a \\"b\\", c"}'
 UPDATED = datetime(2025, 3, 4, 14, 45, 50, 155000, UTC)
 NAME = ' "Zoë",\n漢字 🚀 '
 
 
-def coin(**fields: Any) -> FullCoin:
-    return FullCoin(**{"coin_id": "a", "vs_currency": "eur", "symbol": "s", "name": "n"} | fields)
-
-
 def export(exporter_class: type, *items: FullCoin, **options: Any) -> str:
-    file = BytesIO()
-    exporter = exporter_class(file, **options)
-    exporter.start_exporting()
-    for item in items:
-        exporter.export_item(item)
-    exporter.finish_exporting()
-    return file.getvalue().decode()
+    return exported(exporter_class, *items, **options).read().decode()
 
 
 def read(text: str) -> Any:

@@ -4,7 +4,7 @@ import csv
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import BytesIO, StringIO
+from io import StringIO
 
 import openpyxl
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from coinspider.export.parquet import ParquetItemExporter
 from coinspider.export.spreadsheet import printable
 from coinspider.export.xlsx import MARK, XlsxItemExporter
 from coinspider.items import FullCoin
+from tests.helpers.exports import export
 
 DECIMALS = st.builds(
     lambda digits, exponent: Decimal(digits).scaleb(exponent),
@@ -34,20 +35,10 @@ LISTS = st.lists(COINS, min_size=1, max_size=5)
 each_list = settings(max_examples=30)
 
 
-def export(exporter_class, items):
-    exporter = exporter_class(file := BytesIO())
-    exporter.start_exporting()
-    for item in items:
-        exporter.export_item(item)
-    exporter.finish_exporting()
-    file.seek(0)
-    return file
-
-
 @each_list
 @given(LISTS)
 def test_json(items):
-    rows = json.load(export(ExactJsonItemExporter, items), parse_float=Decimal, parse_int=Decimal)
+    rows = json.load(export(ExactJsonItemExporter, *items), parse_float=Decimal, parse_int=Decimal)
     for item, row in zip(items, rows, strict=True):
         assert (row["ath"], row["atl"]) == (item.ath, item.atl)
         assert (row["name"], row["market_cap_rank"]) == (item.name, item.market_cap_rank)
@@ -56,7 +47,7 @@ def test_json(items):
 @each_list
 @given(LISTS)
 def test_csv(items):
-    text = export(ExactCsvItemExporter, items).read().decode()
+    text = export(ExactCsvItemExporter, *items).read().decode()
     for item, row in zip(items, csv.DictReader(StringIO(text, newline="")), strict=True):
         assert (row["ath"] and Decimal(row["ath"])) == ("" if item.ath is None else item.ath)
         assert row["name"] in (item.name, f"'{item.name}")
@@ -66,7 +57,7 @@ def test_csv(items):
 @each_list
 @given(LISTS)
 def test_parquet(items):
-    rows = parquet.read_table(export(ParquetItemExporter, items)).to_pylist()
+    rows = parquet.read_table(export(ParquetItemExporter, *items)).to_pylist()
     for item, row in zip(items, rows, strict=True):
         for name in ("ath", "atl"):
             found, value = row.get(f"{name}_exact", row[name]), getattr(item, name)
@@ -78,7 +69,7 @@ def test_parquet(items):
 @each_list
 @given(LISTS)
 def test_xlsx(items):
-    header, *rows = openpyxl.load_workbook(export(XlsxItemExporter, items))["coins"].iter_rows()
+    header, *rows = openpyxl.load_workbook(export(XlsxItemExporter, *items))["coins"].iter_rows()
     names = [cell.value for cell in header]
     for item, cells in zip(items, rows, strict=True):
         row = dict(zip(names, cells, strict=True))
