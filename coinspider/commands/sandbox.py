@@ -9,9 +9,9 @@ from scrapy.exceptions import UsageError
 from coinspider.crawl.command import PlainCommand
 
 if TYPE_CHECKING:
+    from coinspider.sandbox.behaviour import Behaviour
     from coinspider.sandbox.coins import Coins
     from coinspider.sandbox.limits import Limit
-    from coinspider.sandbox.server import Behaviour
 
 
 class Command(PlainCommand):
@@ -83,9 +83,9 @@ def _made_up_coins(opts: argparse.Namespace) -> "Coins":
 
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
     from coinspider.sandbox.accounts import Accounts
+    from coinspider.sandbox.behaviour import Behaviour
     from coinspider.sandbox.faults import Faults
     from coinspider.sandbox.limits import LIMITS, NoLimit
-    from coinspider.sandbox.server import Behaviour
 
     def new_limit() -> "Limit":
         return LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit()

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from math import ceil
 from time import monotonic, time
@@ -13,9 +12,11 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from coinspider.sandbox.accounts import Account, Accounts
+from coinspider.sandbox.accounts import Account
+from coinspider.sandbox.behaviour import ApiError, Behaviour
 from coinspider.sandbox.coins import Coins
-from coinspider.sandbox.faults import Fault, Faults
+from coinspider.sandbox.faults import Fault
+from coinspider.sandbox.keys import Key, check_key, given_key
 from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import retry_after
 from coinspider.sandbox.listings import Listings
@@ -23,7 +24,6 @@ from coinspider.sandbox.other_apis import add_other_apis, argument
 
 # Its declared type is a list of interfaces, which type checkers don't understand.
 reactor: Any = _reactor
-KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 RATE_LIMIT_MESSAGE = (
     "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
@@ -31,42 +31,6 @@ RATE_LIMIT_MESSAGE = (
 )
 # CoinGecko's own message is not published; other APIs say it like this.
 EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
-
-
-@dataclass
-class Behaviour:
-    """The sandbox's special behaviour."""
-
-    plan: str = "public"
-    keys: frozenset[str] = frozenset()
-    accounts: Accounts = field(default_factory=Accounts)
-    calls_per_minute: int | None = None
-    limit_headers: str = "none"
-    retry_after: str = "seconds"
-    exhausted_status: int = 429
-    disguise: bool = False
-    latency: float = 0.0
-    short_pages: frozenset[int] = frozenset()
-    moving_rank: bool = False
-    churn: float = 0.0
-    churn_seed: int = 0
-    total: bool = True
-    faults: Faults = field(default_factory=Faults)
-    bodies: tuple[bytes, ...] = ()
-    token: str | None = None
-    links_to: str | None = None
-    encoding: str | None = None
-
-
-class ApiError(Exception):
-    """A response other than coins: an HTTP status, CoinGecko's code and its message."""
-
-    def __init__(self, status: int, code: int, message: str):
-        super().__init__(message)
-        self.status, self.code = status, code
-
-    def body(self) -> str:
-        return json.dumps({"status": {"error_code": self.code, "error_message": str(self)}})
 
 
 class CoinsMarkets(Resource):
@@ -158,43 +122,6 @@ class CoinsMarkets(Resource):
         return ids
 
 
-class Key(Resource):
-    """``GET /key``: the plan of a Pro key, its limit and its credits.
-
-    https://docs.coingecko.com/reference/api-usage
-    """
-
-    isLeaf = True
-
-    def __init__(self, behaviour: Behaviour):
-        super().__init__()
-        self.behaviour = behaviour
-        self.calls: list[tuple[float, int]] = []
-
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader("Content-Type", "application/json; charset=utf-8")
-        try:
-            check_key(request, self.behaviour)
-            if self.behaviour.plan == "demo":
-                raise ApiError(401, 10005, "This request is limited to PRO API subscribers")
-            body = self._body(self.behaviour.accounts.of(given_key(request)))
-        except ApiError as error:
-            body = error.body()
-            request.setResponseCode(error.status)
-        self.calls.append((monotonic(), request.code))
-        return body.encode()
-
-    def _body(self, account: Account) -> str:
-        figures = {
-            "rate_limit_request_per_minute": self.behaviour.calls_per_minute,
-            "monthly_call_credit": account.credits,
-            "current_total_monthly_calls": account.used,
-            "current_remaining_monthly_calls": account.credits_left,
-        }
-        of_key = {f"api_key_{name}": value for name, value in figures.items()}
-        return json.dumps({"plan": "Analyst"} | figures | of_key)
-
-
 class Changes(Resource):
     """``GET /changes``: which coins were listed (``true``) and taken out, each with the call's
     number before which it happened, counted from 0.
@@ -226,37 +153,6 @@ class Calls(Resource):
     def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json")
         return json.dumps(self.source.calls).encode()
-
-
-def check_key(request: Request, behaviour: Behaviour) -> None:
-    if not behaviour.keys:
-        return
-    given = _given_keys(request)
-    if not given:
-        raise ApiError(401, 10002, "API Key Missing")
-    if given.get(behaviour.plan) in behaviour.keys:
-        return
-    if behaviour.plan in given:
-        raise ApiError(401, 10002, "Incorrect API Key")
-    code = {"pro": 10010, "demo": 10011}[behaviour.plan]
-    raise ApiError(400, code, f"this host takes a {behaviour.plan} API key")
-
-
-def given_key(request: Request) -> str | None:
-    """The key that a call carries, whatever its plan."""
-    return next(iter(_given_keys(request).values()), None)
-
-
-def _given_keys(request: Request) -> dict[str, str]:
-    """By plan."""
-    keys = {name: _key(request, header) for name, header in KEY_HEADERS.items()}
-    return {name: key for name, key in keys.items() if key}
-
-
-def _key(request: Request, header: str) -> str | None:
-    """A key may also travel in the query: ``x_cg_pro_api_key``."""
-    key: str | None = request.getHeader(header)
-    return key or argument(request, header.replace("-", "_"))
 
 
 def _number(request: Request, name: str, default: int) -> int:
