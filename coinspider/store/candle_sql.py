@@ -39,10 +39,12 @@ FROM {table} WHERE {condition}
 """,
 }
 # A day's candles are one array of arrays. It is unpacked once for all its values, by what OFFSET 0
-# keeps together; conditions on the table are as near to it as ever.
+# keeps together; conditions on the table are as near to it as ever. A version before the release of
+# 0.2.0 kept an array of each value instead: its hours are left out.
 _HOURS = """
-{table} AS kept, LATERAL (SELECT kept.candles || '{{}}'::numeric[] AS candles OFFSET 0) AS unpacked,
-    unnest(kept.hour) WITH ORDINALITY AS at (hour, place)
+{table} AS kept, LATERAL (
+    SELECT kept.candles || '{{}}'::numeric[] AS candles WHERE kept.candles IS NOT NULL OFFSET 0
+) AS unpacked, unnest(kept.hour) WITH ORDINALITY AS at (hour, place)
 """
 _HOUR_VALUE = "unpacked.candles[at.place::integer][{}] AS {}"
 _TABLES = {"1h": "hours", "1d": "days"}
