@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+Way = Callable[[str], Any]
 _NUMBERS = re.compile(r"(\d+)")
 _MARKS = re.compile(r"[^a-z0-9]")
 
@@ -15,7 +16,7 @@ def _natural(key: str) -> list[Any]:
 
 # The ways in which databases sort texts: by their bytes, without regard to capitals, with all
 # punctuation before letters, as if there was none (glibc's locales), and numbers by their value.
-_WAYS: tuple[Callable[[str], Any], ...] = (
+_WAYS: tuple[Way, ...] = (
     str,
     str.lower,
     lambda key: _MARKS.sub(" ", key.lower()),
@@ -49,6 +50,14 @@ def stands_inside(key: str, keys: Sequence[str], below: bool = False, above: boo
     return bool(ways) and all(
         (below or way(keys[0]) < way(key)) and (above or way(key) < way(keys[-1])) for way in ways
     )
+
+
+def rising_ways(pages: Sequence[Sequence[str]]) -> list[Way]:
+    """The ways in which the keys of each page rise; by their bytes if there is none."""
+    ways = list(_WAYS)
+    for page in pages:
+        ways = [way for way in ways if _rises([way(key) for key in page])]
+    return ways or [str]
 
 
 def _rises(values: Sequence[Any]) -> bool:

@@ -1,13 +1,14 @@
 """Reading an ordered list where a record would stand, to know whether it is gone."""
 
 import random
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scrapy import Request
 from scrapy.http import Response
 
-from coinspider.crawl.key_order import stands_inside
+from coinspider.crawl.key_order import rising_ways, stands_inside
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.second_reading import SecondReading
 from coinspider.crawl.state import crawl_state
@@ -58,8 +59,8 @@ class Places(SecondReading):
         state, chain = crawl_state(self.crawler), self.page_log.chain
         if not (chain and chain.in_order and isinstance(self.pagination, PageNumber)):
             return
-        places = {key: self._place(key) for key in keys}
-        left = sorted(keys, key=places.__getitem__)
+        places = self._places(keys, times - 1)
+        left = sorted(places, key=places.__getitem__)
         windows: dict[Window, list[Key]] = {}
         while left:
             window = window_around(places[left[0]], chain.full)
@@ -90,11 +91,22 @@ class Places(SecondReading):
             yield from self.place_requests(list(absent - gone), times + 1)
         yield from self.unseen_records(answered, keys, found=True)
 
-    def _place(self, key: Key) -> int:
-        """How many records come before it, as far as the keys' bytes tell."""
-        seen, chain = crawl_state(self.crawler).seen, self.page_log.chain
-        before = seen.place(key)
-        return seen.count - before if chain and chain.descending else before
+    def _places(self, keys: Sequence[Key], turn: int) -> dict[Key, int]:
+        """How many records come before each key; each turn sorts in another way that may be the
+        API's.
+        """
+        chain = self.page_log.chain
+        assert chain
+        pages = [chain.rising(page) for page in crawl_state(self.crawler).seen.pages()]
+        ways = rising_ways(pages)
+        way = ways[turn % len(ways)]
+        values = sorted(map(way, {key for page in pages for key in page}))
+        places: dict[Key, int] = {
+            key: bisect(values, way(key)) for key in keys if isinstance(key, str)
+        }
+        if chain.descending:
+            return {key: len(values) - place for key, place in places.items()}
+        return places
 
     def _is_gone(self, key: Key, keys: Sequence[Key | None], page: PageRequest) -> bool:
         """Whether a page without a key proves that there is none.

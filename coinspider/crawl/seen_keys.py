@@ -18,10 +18,10 @@ _decode = msgspec.json.decode
 class _Line:
     """Where the keys of a page are in the file, and between which keys they lie."""
 
-    __slots__ = ("count", "first", "last", "length", "offset")
+    __slots__ = ("first", "last", "length", "offset")
 
     def __init__(self, marks: Sequence[str], offset: int, length: int):
-        self.first, self.last, self.count = min(marks), max(marks), len(marks)
+        self.first, self.last = min(marks), max(marks)
         self.offset, self.length = offset, length
 
     def may_hold(self, first: str, last: str) -> bool:
@@ -96,12 +96,9 @@ class SeenKeys:
         ]
         return [key for key in chosen if key is not None]
 
-    def place(self, key: Key) -> int:
-        """How many of the keys sort before this one."""
-        mark = _mark(key)
-        whole = sum(line.count for line in self.lines if line.last < mark)
-        near = [line for line in self.lines if line.may_hold(mark, mark)]
-        return whole + sum(each < mark for line in near for each in self._marks(line))
+    def pages(self) -> Iterator[list[Key]]:
+        """The keys of each page."""
+        return map(self._keys, self.lines)
 
     def read(self) -> Iterator[bytes]:
         """The keys in their order: JSON values with commas between them, a line a page."""

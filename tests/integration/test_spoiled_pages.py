@@ -50,7 +50,7 @@ def problems(api, outcome, before, after):
         yield f"missing: {missing}"
     # Where ids= is not known, what is gone is found by pages, of which each may be spoiled.
     left = after.keys() - marked(after) - api.ever
-    if left and (api.plan.knows_ids or not api.plan.share):
+    if left and (api.plan.knows_ids or not (api.plan.share or api.plan.moves)):
         yield f"gone, but not marked: {left}"
 
 

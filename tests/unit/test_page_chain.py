@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.crawl.key_order import falls, first_fall, stands_inside
+from coinspider.crawl.key_order import falls, first_fall, rising_ways, stands_inside
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.places import window_around
 
@@ -40,6 +40,22 @@ def test_key_stands_inside_where_every_order_says_so(key, ends, inside):
 
 def test_nothing_stands_inside_what_is_in_no_order():
     assert not stands_inside("b", ["c", "a", "d"])
+
+
+@pytest.mark.parametrize(
+    ("pages", "before"),
+    [
+        ([["A", "B", "a"], ["b"]], False),
+        ([["A"], ["a", "B", "b"]], True),
+        ([["aa", "a-b", "ab"], ["b"]], True),
+        ([["coin-9", "coin-10"]], True),
+        ([["b", "a"]], False),
+    ],
+    ids=["bytes", "capitals", "punctuation", "numbers", "none"],
+)
+def test_ways_of_a_list_are_those_in_which_its_pages_rise(pages, before):
+    way = rising_ways(pages)[0]
+    assert (way("a") < way("B")) is before
 
 
 def keys(start, count):
