@@ -26,6 +26,7 @@ from coinspider.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 _started: set[Path] = set()
 _START_TIMES = 30
+_USER_EXISTS = 9  # useradd's exit status
 
 
 def start_embedded_server(data_directory: Path, database: str = "postgres") -> str:
@@ -106,16 +107,23 @@ def _make_user() -> None:
     try:
         pwd.getpwnam(SERVER_USER)
     except KeyError:
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-        useradd = shutil.which("useradd", path=path)
-        if not useradd:
-            raise ConfigurationError(
-                f"the embedded PostgreSQL does not run as root, and useradd, which would make the"
-                f" user {SERVER_USER} for it, is not there: run as another user, make that one, or"
-                " set DATABASE_URL to a PostgreSQL of your own"
-            ) from None
-        command = [useradd, "-s", "/bin/bash", SERVER_USER]
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+        _add_user()
+
+
+def _add_user() -> None:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    useradd = shutil.which("useradd", path=path)
+    if not useradd:
+        raise ConfigurationError(
+            f"the embedded PostgreSQL does not run as root, and useradd, which would make the"
+            f" user {SERVER_USER} for it, is not there: run as another user, make that one, or"
+            " set DATABASE_URL to a PostgreSQL of your own"
+        ) from None
+    command = [useradd, "-s", "/bin/bash", SERVER_USER]
+    made = subprocess.run(command, check=False, capture_output=True)  # noqa: S603
+    # Another process may have made it meanwhile.
+    if made.returncode != _USER_EXISTS:
+        made.check_returncode()
 
 
 def _pgserver() -> ModuleType:

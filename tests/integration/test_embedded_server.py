@@ -2,10 +2,14 @@
 
 import os
 import signal
+from contextlib import nullcontext
+from subprocess import CalledProcessError
 
 import psutil
 import psycopg
+import pytest
 
+from coinspider.store import embedded_server
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import postmaster
 from tests.helpers.processes import wait_until
@@ -36,3 +40,16 @@ def test_running_server_is_left_running(data_directory):
     pid = postmaster(data_directory)
     start_embedded_server(data_directory)
     assert postmaster(data_directory) == pid
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(0, False), (9, False), (1, True)])
+def test_user_that_another_process_makes_meanwhile_will_do(tmp_path, monkeypatch, status, is_told):
+    """As where several crawls are the first ones of a machine."""
+    program = tmp_path / "useradd"
+    program.write_text(f"#!/bin/sh\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(embedded_server, "SERVER_USER", "coinspider-no-one")
+    with pytest.raises(CalledProcessError) if is_told else nullcontext():
+        embedded_server._make_user()
