@@ -22,9 +22,6 @@ A_MONTH = timedelta(days=31)
 class Command(PlainCommand):
     """Shows the plan of the next day, and what each of CoinGecko's plans gives."""
 
-    def syntax(self) -> str:
-        return "[options]"
-
     def short_desc(self) -> str:
         return "Show what the month's calls are spent on"
 
@@ -115,6 +112,7 @@ def _table(weights: Sequence[float] | None) -> Iterator[str]:
     weights = weights or volume_by_rank(USUAL_COINS)
     start = datetime.now(UTC)
     end, month = start + timedelta(days=3), start + A_MONTH
+    yield "The age of a coin in minutes, weighted by its trading volume:"
     yield f"{'plan':<9}{'calls a month':>14}  {'budget = auto':<26}whole crawls alone"
     yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
     for name, of_plan in PLANS.items():
@@ -123,8 +121,8 @@ def _table(weights: Sequence[float] | None) -> Iterator[str]:
             share = int(of_plan.credits * ((end - start) / A_MONTH))
             ours = freshness(runs, weights, start, end)
             naive = freshness(whole_passes(len(weights), share, start, end), weights, start, end)
-            yield f"{name:<9}{of_plan.credits:>14,}  {_ages(ours, 14)}{_ages(naive, 0)}"
+            yield f"{name:<9}{of_plan.credits:>14,}  {_ages(ours)}  {_ages(naive)}".rstrip()
 
 
-def _ages(found: "Freshness", width: int) -> str:
-    return f"{found.median / 60:<12.1f}{found.mean / 60:<{width}.1f}" + ("" if width else " min")
+def _ages(found: "Freshness") -> str:
+    return f"{found.median / 60:<12.1f}{found.mean / 60:<12.1f}"

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 class Command(PlainCommand):
     """Serves made-up coins, or those of a file, the way CoinGecko does."""
 
-    def syntax(self) -> str:
-        return "[options]"
-
     def short_desc(self) -> str:
         return "Serve a local stand-in for CoinGecko's API"
 

@@ -19,6 +19,9 @@ class PlainCommand(ScrapyCommand):
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
 
+    def syntax(self) -> str:
+        return "[options]"
+
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         self.parser = parser

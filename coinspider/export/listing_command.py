@@ -42,8 +42,9 @@ class ListingCommand(PlainCommand):
     terminal_format = "table"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        super().add_options(parser)
+        # Before Scrapy's own options, which are the same for every command.
         self.group = parser.add_argument_group(self.title)
+        super().add_options(parser)
         add = self.group.add_argument
         add("-n", "--limit", type=_limit, default=20, metavar="N",
             help="how many rows, or all (default: %(default)s)")  # fmt: skip
