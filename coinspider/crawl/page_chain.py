@@ -1,4 +1,4 @@
-"""How the pages of a list join that comes in the order of its keys."""
+"""How the pages of a list in key order fit together."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from typing import NamedTuple
 from coinspider.crawl.key_order import falls, first_fall
 from coinspider.records.keys import Key
 
-# A first page with fewer keys than these tells nothing of the list's order.
+# A first page with fewer keys than this says nothing about the list's order.
 _WITNESSES = 3
-# So often a page is requested again, unless it comes as it came before.
+# How often a page is requested again, unless it comes unchanged.
 _AGAIN_MAX = 2
-# An API of which so many short pages stayed as they were has such pages by its nature.
+# If this many short pages stayed unchanged, such pages are normal for this API.
 _SHORT_MAX = 3
 
 
 class _Page(NamedTuple):
-    """What is remembered of a page's keys."""
+    """What is remembered about a page's keys."""
 
     size: int
     first: Key | None
@@ -25,33 +25,32 @@ class _Page(NamedTuple):
 
 
 class PageChain:
-    """Which pages don't fit to their neighbours, so that they are worth a second reading.
+    """Finds pages that don't fit their neighbours, and should be read a second time.
 
-    A page that is short, though it is not the last; one that holds a key of its neighbour. Either
-    is what a spoiled page looks like, and also what a list does that moves: the second reading
-    tells.
+    These are short pages that are not the last, and pages with a key of their neighbour. Either may
+    be a spoiled page, or the list may have changed; the second reading shows which.
     """
 
     def __init__(self, size: int, descending: bool = False):
         self.size, self.descending = size, descending
         self.pages: dict[int, _Page] = {}
         self.in_order: bool | None = None
-        """Whether the API keeps to the order; ``None`` while nothing is known of it."""
+        """Whether the API keeps the order; ``None`` while that is unknown."""
         self.joints: set[int] = set()
-        """Pages that hold a key of the page after them."""
+        """Pages with a key of the next page."""
         self.again: Counter[int] = Counter()
         self.settled: set[int] = set()
-        """Pages that came twice the same."""
+        """Pages that came unchanged a second time."""
 
     @property
     def full(self) -> int:
-        """How many records a full page has: what is asked for, unless the API has a limit."""
+        """How many records a full page has: as requested, unless the API has a limit."""
         longest = max((page.size for page in self.pages.values()), default=0)
         return longest if self.settled or self.size < longest else self.size
 
     @property
     def limit(self) -> int | None:
-        """How many records the API gives on a page, where that is less than was asked for."""
+        """How many records the API gives per page, if that is less than requested."""
         return self.full if self.full < self.size else None
 
     @property
@@ -77,7 +76,7 @@ class PageChain:
         return self._fall_from_neighbours(number, texts[-1 if self.descending else 0])
 
     def note(self, number: int, keys: Sequence[Key | None]) -> None:
-        """Add a page, or what came when it was requested again."""
+        """Add a page, or its second reading."""
         if not keys:
             return
         page, before = (
@@ -105,7 +104,7 @@ class PageChain:
         return min(wanted)
 
     def rising(self, keys: Sequence[Key | None]) -> list[str]:
-        """The keys that are texts, in the order in which they rise."""
+        """The keys that are texts, in ascending order."""
         texts = [key for key in keys if isinstance(key, str)]
         return texts[::-1] if self.descending else texts
 
@@ -114,7 +113,7 @@ class PageChain:
         return "falling key" if self.descending else "key"
 
     def _fall_from_neighbours(self, number: int, first: str) -> str | None:
-        """Pages may overlap where the list moves, but none begins before the one before it."""
+        """Pages may overlap if the list changes, but none begins before its predecessor."""
         for place, before in ((number - 1, True), (number + 1, False)):
             other = self.pages[place].first if place in self.pages else None
             if not isinstance(other, str):

@@ -40,15 +40,15 @@ from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
 
 class PaginatedSpider(LookupSpider):
-    """Asks for one page after the other and yields each as a :class:`Page` of records.
+    """Requests one page after the other, and yields each as a :class:`Page` of records.
 
     A source names its ``url``, its ``item_class``, its ``pagination`` and where on a page its
-    ``records`` are (``data.items``; the bare list by default). The setting ``NAME_URL`` moves
-    its API elsewhere. Where pages have numbers, and the latency, not the limit, is what a crawl
-    waits for, it asks for up to ``LOOKAHEAD_PAGES`` at once; under a limit never for more than the
-    last complete crawl had.
+    ``records`` are (``data.items``; the bare list by default). The setting ``NAME_URL`` gives
+    another address for its API. If pages have numbers, and latency rather than the limit slows the
+    crawl down, it requests up to ``LOOKAHEAD_PAGES`` at once; under a limit, no more than the last
+    complete crawl had.
 
-    An API that is asked by ``POST`` has its JSON text in ``body``; its pagination then may put
+    For an API that takes ``POST`` requests, ``body`` is the JSON text; the pagination may put
     cursors there (``Cursor("next_cursor", "start_cursor", parameter_in="body")``).
     """
 
@@ -57,26 +57,26 @@ class PaginatedSpider(LookupSpider):
     records = ""
     body = ""
     sign_names = SignNames()
-    """Where a page has its total or its flag, where that has no usual name."""
+    """Where a page has its total or its flag, if that has no usual name."""
     constants: Mapping[str, Any] = MappingProxyType({})
     whole = False
-    """Whether a crawl reads all there is: then what it does not see is gone."""
+    """Whether a crawl reads the whole list, so that what it does not see is gone."""
     headers: Mapping[str, str]
     told_limit: ToldLimit
     account: str
-    """Names the API and the key, whose calls are counted together."""
+    """The name of the API and key, whose calls are counted together."""
     monthly_credits: int | None = None
-    """How many calls a month has, as far as the settings know."""
+    """The calls per month, as far as the settings say."""
     credits_request: Request | None = None
-    """What asks the API itself for that, where it can tell."""
-    # What ``-a NAME=VALUE`` may say, where the spider checks it.
+    """A request to the API itself for that, if it can say."""
+    # The arguments ``-a NAME=VALUE``, if the spider checks them.
     arguments_class: type[Struct] | None = None
     arguments: Mapping[str, Any]
     job: str | None
     # The setting that holds the API's token.
     credential_setting = "API_TOKEN"
-    # An incremental source: the parameter that asks for what is newer, and the column to take its
-    # value from. It is kept in the database, and moves on with a complete crawl only.
+    # An incremental source: the parameter that asks for newer records, and the column with its
+    # value. The database keeps it, and only a complete crawl advances it.
     since_parameter: str | None = None
     since_column: str | None = None
     # For a spider that has no item class until it knows the table's columns.
@@ -105,7 +105,7 @@ class PaginatedSpider(LookupSpider):
 
     @property
     def lock_name(self) -> str:
-        """What only one crawl at a time may read."""
+        """The name of what only one crawl at a time may read."""
         return f"{self.name} {self.url}"
 
     def target(self) -> CrawlTarget:
@@ -126,14 +126,14 @@ class PaginatedSpider(LookupSpider):
         )
 
     def calls_needed(self) -> int:
-        """How many calls the crawl takes, as far as earlier ones tell."""
+        """How many calls the crawl takes, judging by earlier ones."""
         known = crawl_state(self.crawler).known_pages
         return getattr(self.pagination, "last", None) or (known + 1 if known else 1)
 
     def credits_told(self, response: Response) -> tuple[int | None, int] | None:
-        """The month's credits and how many are left, from the answer to ``credits_request``.
+        """The month's credits and how many are left, from the response to ``credits_request``.
 
-        ``None`` if it does not tell them.
+        ``None`` if it does not have them.
         """
         raise NotImplementedError
 
@@ -165,10 +165,10 @@ class PaginatedSpider(LookupSpider):
         return parse_cut(self.records)
 
     def page_request(self, page: PageRequest, **options: Any) -> Request:
-        """A request for a page; only at the API's own origin does it carry credentials."""
+        """A request for a page, with credentials only for the API's own origin."""
         at_home = origin(page.url) == origin(self.url)
         json = {"Content-Type": "application/json"} if page.body else {}
-        # Pages that differ in a header only are the same to Scrapy.
+        # To Scrapy, pages that differ only in a header are the same.
         options.setdefault("dont_filter", bool(page.headers))
         return Request(
             page.url,
@@ -177,7 +177,7 @@ class PaginatedSpider(LookupSpider):
             body=page.body,
             errback=self.page_failed,
             cb_kwargs={"page": page},
-            # The pages of a look-ahead go in their order: Scrapy's memory queue would turn it.
+            # Keeps the pages of a look-ahead in order, which Scrapy's memory queue would reverse.
             priority=-page.number,
             meta={HOME_META: self.url, TOKEN_META: at_home},
             **options,
@@ -226,7 +226,7 @@ class PaginatedSpider(LookupSpider):
                 raise note_failure(self.crawler, "forbidden_link", str(error)) from None
 
     def look_ahead(self, latency: float) -> LookAhead:
-        """How far to look ahead where a page takes ``latency`` seconds."""
+        """How far to look ahead if a page takes ``latency`` seconds."""
         settings = self.crawler.settings
         ways = settings.getint("LOOKAHEAD_PAGES", 1)
         calls, period = self.told_limit.calls, self.told_limit.period

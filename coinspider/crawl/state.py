@@ -44,19 +44,19 @@ class CrawlState(Struct):
     rejection_reasons: tuple[str, ...] = ()
     """The first different reasons."""
     set_aside_reasons: tuple[str, ...] = ()
-    """The first different ones of fields that cost the record only their column."""
+    """The first different reasons for which only a field was set aside."""
     remarks: tuple[str, ...] = ()
-    """What to say of a crawl that is complete all the same."""
+    """What to say about a crawl that is nevertheless complete."""
     foreign_items: tuple[str, ...] = ()
-    """The types of what came to the database from the pipelines and can't be stored."""
+    """The types of items from pipelines that can't be stored."""
     lookup_ignored: bool = False
-    """Whether the API answered other records than those that were asked for by their keys."""
+    """Whether the API returned records other than those requested by their keys."""
     lookups_left: int = 0
-    """How many calls may still be made for records that did not come."""
+    """How many more calls may be made for records that did not come."""
     gone: set[Any] = field(default_factory=set)
-    """The keys of known records of which a call has shown that the API does not have them."""
+    """The keys of known records that the API does not have, as a call has shown."""
     seen: SeenKeys = field(default_factory=SeenKeys)
-    """The keys of all records on the pages, whatever became of them."""
+    """The keys of all records on the pages, whatever their outcome."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -1,4 +1,4 @@
-"""One record of JSON text to one typed item, or the reason why not."""
+"""Turns a record of JSON text into a typed item, or says why not."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,14 +27,14 @@ DIGITS_MAX = 1000
 
 
 def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX) -> TableItem:
-    """Make the item that a record stands for; amounts keep every digit of their text.
+    """Make a record's item; amounts keep every digit of their text.
 
     An amount has at most ``digits_max`` digits, and places before and after the point.
 
     Raises :exc:`CoercionError` if a value does not fit its field, and for what PostgreSQL
-    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field`` a value that
-    does not fit costs only its field, where that may be null: the item then has its text in
-    ``extra`` and in ``set_aside``.
+    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field``, a value that
+    does not fit costs only its field, if that may be null: its text is then in ``extra`` and in
+    ``set_aside``.
     """
     made, record.made = record.made, None
     if made and made.text is record.text and made.source is record.source:
@@ -47,10 +47,10 @@ def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX)
 
 
 def prepare(records: Sequence[Record], digits_max: int = DIGITS_MAX) -> None:
-    """Make the items of records of one page at once, for :func:`coerce` to take.
+    """Make the items of a page's records at once, for :func:`coerce` to use.
 
-    That takes two thirds of the time. Where one record is not as it is declared, all of them are
-    left to ``coerce``: it says which one, and why.
+    This takes two thirds of the time. If one record is not as declared, all of them are left to
+    ``coerce``, which says which one, and why.
     """
     source, texts = records[0].source, [record.text for record in records]
     shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
@@ -130,7 +130,7 @@ def _is_too_long(size: int, amounts: list[Decimal], digits_max: int) -> bool:
     """A few characters, such as 1e131000, become 131,001 digits wherever they are shown."""
     if max(map(abs, set(map(_adjusted, amounts))), default=0) > digits_max:
         return True
-    # The text of a number is as long as its digits, at least, and much faster to have.
+    # The text of a number is at least as long as its digits, and much faster to get.
     return digits_max < size and any(
         len(amount.as_tuple().digits) > digits_max
         for amount in amounts
@@ -143,7 +143,7 @@ def _too_long(shape: ItemShape) -> str:
 
 
 def _decode_each(text: bytes, shape: ItemShape, error: CoercionError) -> TableItem:
-    """The record of which ``error`` tells, without those fields that it can do without."""
+    """The record that caused ``error``, without the bad fields that it can do without."""
     found = _cut(text)
     aside: dict[str, FieldSetAside] = {}
     for key in found.keys() & shape.fields.keys():
@@ -165,7 +165,7 @@ def _decode_each(text: bytes, shape: ItemShape, error: CoercionError) -> TableIt
 
 
 def _cut(text: bytes) -> dict[str, Any]:
-    """The texts of a record's fields, each JSON but for NaN and infinity; else none at all."""
+    """The texts of a record's fields, which must be JSON except for NaN and infinity; else none."""
     try:
         fields = dict(cut_object(text) or {})
         for value in map(bytes, fields.values()):
@@ -193,12 +193,12 @@ def _fault(key: str, text: bytes, shape: ItemShape) -> str | None:
 
 
 def _as_json(text: bytes, is_number: bool) -> Raw:
-    """As a string what JSON, or PostgreSQL, has no number for."""
+    """Numbers that JSON or PostgreSQL doesn't have, as strings."""
     return Raw(_encode(text.decode()) if is_number or re.fullmatch(_NOT_FINITE, text) else text)
 
 
 def _check_text(text: bytes) -> None:
-    # The plain searches first: they take next to nothing, and hardly ever find anything.
+    # The plain searches first: they are cheap, and hardly ever find anything.
     if not text.isascii():
         try:
             text.decode()
@@ -220,7 +220,7 @@ def _decode(text: bytes, shape: ItemShape) -> TableItem:
 
 
 def _finish(items: Sequence[TableItem], shape: ItemShape) -> None:
-    """Make strict items what they are declared as, with what has no column in ``extra``."""
+    """Turn strict items into their declared class, with fields without a column in ``extra``."""
     item_class, no_columns, nulls = shape.item_class, shape.no_columns, shape.nulls
     for item in items:
         item.__class__ = item_class
@@ -257,7 +257,7 @@ def _repaired(fields: dict[str, Raw], shape: ItemShape) -> dict[str, Raw | int]:
 
 
 def _as_integer(text: Raw) -> Raw | int:
-    """The integer that ``21000000.0``, ``1e3`` or ``"7"`` stands for; anything else as it is."""
+    """The integer for ``21000000.0``, ``1e3`` or ``"7"``; anything else unchanged."""
     number = re.fullmatch(_NUMBER, bytes(text))
     if number is None:
         return text
@@ -266,7 +266,7 @@ def _as_integer(text: Raw) -> Raw | int:
 
 
 def _not_finite(text: bytes) -> str:
-    """The keys of what ``Decimal`` takes for NaN or infinity: only strings can say that."""
+    """The keys of strings that ``Decimal`` takes for NaN or infinity."""
     words, fields = (b"nan", b"inf"), _decode_object(text)
     return ", ".join(k for k, v in fields.items() if any(w in bytes(v).lower() for w in words))
 
