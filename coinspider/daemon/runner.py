@@ -46,9 +46,6 @@ def is_egg(project: str) -> bool:
 
 
 def run() -> None:
-    # A job's log is read by tools for scrapyd, which find its pages and items there:
-    # https://github.com/my8100/logparser
-    os.environ.setdefault("STATS_DUMP", "1")
     if is_egg(os.environ["SCRAPY_PROJECT"]):
         # Reading this project's settings has left their name in scrapyd's environment.
         os.environ.pop("SCRAPY_SETTINGS_MODULE", None)
@@ -57,6 +54,9 @@ def run() -> None:
             # A new process: its first environment could be read even after a change.
             command = [sys.executable, "-m", "coinspider.daemon.runner", *sys.argv[1:]]
             os.execve(sys.executable, command, bare)  # noqa: S606
+    # A job's log is read by tools for scrapyd, which find its pages and items there:
+    # https://github.com/my8100/logparser
+    os.environ.setdefault("STATS_DUMP", "1")
     main()
 
 
