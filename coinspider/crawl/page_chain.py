@@ -127,7 +127,7 @@ class PageChain:
     def _join(self, number: int, keys: set[Key | None]) -> None:
         before, after = self.pages.get(number - 1), self.pages.get(number + 1)
         self.joints -= {number - 1, number}
-        if before and before.last in keys:
+        if before and not keys.isdisjoint((before.first, before.last)):
             self.joints.add(number - 1)
-        if after and after.first in keys:
+        if after and not keys.isdisjoint((after.first, after.last)):
             self.joints.add(number)
