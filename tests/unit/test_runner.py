@@ -1,6 +1,7 @@
 """What scrapyd's jobs are started with."""
 
 import os
+import sys
 
 import pytest
 
@@ -17,3 +18,22 @@ def test_log_of_a_job_has_the_stats_that_tools_for_scrapyd_read(monkeypatch, giv
         monkeypatch.delenv("STATS_DUMP")
     runner.run()
     assert os.environ["STATS_DUMP"] == expected
+
+
+def test_spiders_of_an_egg_are_listed_in_one_bare_process(monkeypatch):
+    begun = []
+    monkeypatch.setattr(runner, "is_egg", lambda _: True)
+    monkeypatch.setattr(runner, "main", lambda: begun.append("list"))
+    monkeypatch.setattr(sys, "argv", ["runner", "list"])
+    monkeypatch.setattr(os, "environ", {"SCRAPY_PROJECT": "spy", "DATABASE_URL": "s3cret"})
+
+    def begin_anew(_, __, environment):
+        assert begun == [], "it begins anew for ever"
+        begun.append("anew")
+        os.environ = environment  # noqa: B003
+        runner.run()
+
+    monkeypatch.setattr(os, "execve", begin_anew)
+    runner.run()
+    assert begun[:2] == ["anew", "list"]
+    assert "DATABASE_URL" not in os.environ

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from scrapyd.interfaces import IPoller
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
@@ -28,6 +29,11 @@ class FleetLauncher(GracefulLauncher):
     def __init__(self, config: Any, app: Any):
         super().__init__(config, app)
         self.eggs = PostgresEggStorage(config)
+
+    def _get_message(self, slot: int) -> None:
+        """Ask for the next job at once, instead of at the next ``poll_interval``."""
+        super()._get_message(slot)
+        self.app.getComponent(IPoller).poll()
 
     def _spawn_process(self, message: dict[str, Any], slot: int) -> Any:
         project, version = message["_project"], message.get("_version")
