@@ -283,7 +283,7 @@ def test_crawls_are_charts_and_a_table_with_the_schedules(visit):
     assert column(page, "Outcome", "Runs") == ["complete"] * 2
     assert column(page, "Records", "Runs") == ["2", "17,000"]
     schedule = page.get_by_role("region", name="Schedules")
-    assert schedule.get_by_text("every 30 days").is_visible()
+    assert schedule.get_by_text("every 30d").is_visible()
     page.get_by_role("region", name="Runs").get_by_role("link", name="1", exact=True).click()
     assert page.get_by_role("heading", name="Rejected records of crawl 2").is_visible()
     assert page.get_by_text('{"id": "<b>bold</b>"}').is_visible()
