@@ -215,6 +215,24 @@ def test_page_past_the_end_is_the_last(site):
     assert "16,951–16,999 of 16,999 coins" in html
 
 
+def test_connection_that_the_server_ends_costs_no_page(site):
+    assert "of 16,999 coins" in site.daemon.open("coins")
+    with psycopg.connect(site.database_url) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle'"
+            " AND datname = current_database() AND application_name = 'coinspider'"
+        ).fetchall()
+    assert ended
+    assert "of 16,999 coins" in site.daemon.open("coins?page=2")
+
+
+def test_coins_are_sorted_by_the_change_of_an_hour(coins):
+    for sort in ("change_1h", "-change_1h"):
+        known = [coin["change_1h"] for coin in coins(f"sort={sort}&limit=100")["coins"]]
+        known = [change for change in known if change is not None]
+        assert known == sorted(known, reverse=sort.startswith("-"))
+
+
 def rows_of(text):
     return list(csv.DictReader(StringIO(text)))
 
