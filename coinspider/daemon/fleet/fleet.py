@@ -72,17 +72,19 @@ class Fleet:
         return self.jobs.to_cancel()
 
     def _rescue(self) -> None:
+        """One node at a time: another one could queue a job again that already runs elsewhere."""
         with database.brief_transaction() as connection:
+            if not nodes.may_rescue(connection):
+                return
             nodes.strike(connection, self.timeout)
             runs.end_lost_runs(connection)
-        self.client.prune(self.timeout)
-        for job in self.client.stalled(self.timeout):
-            name = str(job.task_kwargs["_job"])
-            with database.connection() as connection:
+            self.client.prune(self.timeout)
+            for job in self.client.stalled(self.timeout):
+                name = str(job.task_kwargs["_job"])
                 has_ended = runs.has_ended(connection, name)
                 deaths = runs.count_lost(connection, job.id)
-            if done := self.client.rescue(job, has_ended, deaths):
-                log.emit(LogLevel.warn, "Job {job} {done}", job=name, done=done)
+                if done := self.client.rescue(job, has_ended, deaths):
+                    log.emit(LogLevel.warn, "Job {job} {done}", job=name, done=done)
 
     def leave(self) -> None:
         """Return the jobs that this node has taken but not finished to the queue."""

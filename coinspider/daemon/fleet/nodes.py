@@ -10,6 +10,7 @@ ON CONFLICT (name) DO UPDATE SET worker_id = excluded.worker_id, url = excluded.
 """
 _SEEN = "UPDATE fleet_node SET seen_at = now() WHERE name = %s AND worker_id = %s"
 _STRIKE = "DELETE FROM fleet_node WHERE seen_at < now() - make_interval(secs => %s)"
+_RESCUE = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider fleet rescue'))"
 _LEAVE = "DELETE FROM fleet_node WHERE name = %s AND worker_id = %s"
 _NODES = """
 SELECT name, url, version, started_at, extract(epoch FROM now() - seen_at)::float AS silent_seconds
@@ -24,6 +25,12 @@ def join(connection: psycopg.Connection, name: str, worker_id: int, url: str, ve
 def is_seen(connection: psycopg.Connection, name: str, worker_id: int) -> bool:
     """Record a node's heartbeat; return whether the others still knew it."""
     return connection.execute(_SEEN, [name, worker_id]).rowcount == 1
+
+
+def may_rescue(connection: psycopg.Connection) -> bool:
+    """Whether no other node rescues the jobs of the dead, until the transaction ends."""
+    row = connection.execute(_RESCUE).fetchone()
+    return bool(row and row[0])
 
 
 def strike(connection: psycopg.Connection, silence: float) -> None:

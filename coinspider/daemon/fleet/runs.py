@@ -111,7 +111,8 @@ def count_lost(connection: psycopg.Connection, queue_id: int | None) -> int:
 def has_ended(connection: psycopg.Connection, job: str) -> bool:
     """Whether a job's crawl ended, according to its own row."""
     try:
-        row = connection.execute(_HAS_ENDED, [job]).fetchone()
+        with connection.transaction():
+            row = connection.execute(_HAS_ENDED, [job]).fetchone()
     except psycopg.errors.UndefinedTable:
         return False  # nothing was crawled yet
     return bool(row and row[0])
