@@ -56,7 +56,8 @@ def outcome_of(crawler: Crawler) -> Outcome:
     if reason != "finished" or not state.end_reached:
         return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
     if problem := _problem(crawler) or _rejected_share(crawler):
-        return Outcome("failed", f"the crawl failed: {problem}, see the log ({done})")
+        message = f"the crawl failed: {problem}, see the log{_remarks(state)} ({done})"
+        return Outcome("failed", message)
     return Outcome("complete", f"the crawl is complete: {done}{_remarks(state)}")
 
 
@@ -97,7 +98,7 @@ def _problem(crawler: Crawler) -> str | None:
         return f"{counted(lost, 'record')} {verb} lost on their way"
     if get("spider_exceptions/count"):
         return "the spider raised an exception"
-    if getattr(crawler.spider, "whole", False) and not get(RECORD_STAT):
+    if getattr(crawler.spider, "must_find", False) and not get(RECORD_STAT):
         return "no page held any record"
     if doubt := _shortage(crawler) or (crawl_state(crawler).place and _difference(crawler)):
         return doubt

@@ -104,6 +104,11 @@ class PaginatedSpider(LookupSpider):
         return spider
 
     @property
+    def must_find(self) -> bool:
+        """Whether a crawl that finds no record has failed."""
+        return self.whole
+
+    @property
     def lock_name(self) -> str:
         """The name of what only one crawl at a time may read."""
         return f"{self.name} {self.url}"

@@ -91,6 +91,10 @@ class CoinsSpider(PaginatedSpider):
     }
 
     @property
+    def must_find(self) -> bool:
+        return self.whole or bool(self.asked.ids)
+
+    @property
     def lock_name(self) -> str:
         """The API and the currency: whatever else is requested, the rows are the same.
 
