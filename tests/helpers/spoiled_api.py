@@ -58,6 +58,7 @@ class SpoiledApi:
     always: set[str] = field(default_factory=set)
     ever: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
+    crawl: int = 0
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,7 @@ class SpoiledApi:
             self._change()
         self.always, self.ever = set(self.ids), set(self.ids)
         self.asked.clear()
+        self.crawl += 1
         self.log.append("-- crawl")
 
     def answer(self, query: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
@@ -79,28 +81,30 @@ class SpoiledApi:
             self._change()
         by_ids = "ids" in query and plan.knows_ids
         what = "ids" if by_ids else f"{query['page']}/{query['per_page']}"
-        kind = self._kind(what, LOOKUPS if by_ids else PAGES)
+        self.asked[what] += 1
+        # Pages that are requested ahead come in any order.
+        draw = Random(f"{plan.seed} {self.crawl} {what} {self.asked[what]}")
+        kind = self._kind(what, LOOKUPS if by_ids else PAGES, draw)
         self.log.append(f"{what} {kind}")
-        found = self._named(query, kind) if by_ids else self._page(query, kind)
+        found = self._named(query, kind) if by_ids else self._page(query, kind, draw)
         if kind == "short":
             found = found[: len(found) // 2]
         if kind == "turned":
             found = found[::-1]
         if kind == "holed":
-            found = [id_ for id_ in found if plan.random.random() < 0.6]
+            found = [id_ for id_ in found if draw.random() < 0.6]
         body = json.dumps([{"id": i, "symbol": "s", "name": "n"} for i in found]).encode()
         body = {"cut": body[:-1], "text": b"Throttled", "empty": b"[]"}.get(kind, body)
         head = {"Total": str(len(self.ids))} if plan.total and not by_ids else {}
         return 503 if kind == "503" else 200, head, body
 
-    def _kind(self, what: str, kinds: list[str]) -> str:
-        self.asked[what] += 1
+    def _kind(self, what: str, kinds: list[str], draw: Random) -> str:
         plan = self.plan
         if plan.script is not None:
             kinds = plan.script.get(what, [])
             return kinds[self.asked[what] - 1] if self.asked[what] <= len(kinds) else ""
         may = plan.often or self.asked[what] == 1
-        return plan.random.choice(kinds) if may and plan.random.random() < plan.share else ""
+        return draw.choice(kinds) if may and draw.random() < plan.share else ""
 
     def _list(self) -> list[str]:
         return sorted(self.ids, key=ORDERS[self.plan.sort])
@@ -111,11 +115,11 @@ class SpoiledApi:
         wanted = set(query["ids"].split(","))
         return [id_ for id_ in self._list() if id_ in wanted]
 
-    def _page(self, query: dict[str, str], kind: str) -> list[str]:
+    def _page(self, query: dict[str, str], kind: str, draw: Random) -> list[str]:
         page, size = int(query["page"]), int(query["per_page"])
         page = {"before": max(1, page - 1), "after": page + 1, "first": 1}.get(kind, page)
         start = (page - 1) * size
-        shift = self.plan.random.randint(1, size)
+        shift = draw.randint(1, size)
         start = max(0, start + {"up": shift, "down": -shift}.get(kind, 0))
         return self._list()[start : start + size]
 
