@@ -14,7 +14,8 @@ from coinspider.text import visible
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from coinspider.store.queries import Listing, RowFilter
+    from coinspider.store.fetch import Listing
+    from coinspider.store.row_filter import RowFilter
 
 # The columns that stay longest as the terminal gets narrower.
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
@@ -73,8 +74,9 @@ class Command(ListingCommand):
 def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str]) -> "Listing":
     from coinspider.items import FullCoin
     from coinspider.store import queries
+    from coinspider.store.row_filter import RowFilter
 
-    chosen = queries.RowFilter(
+    chosen = RowFilter(
         FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit
     )
     listing = queries.list_rows(connection, chosen)

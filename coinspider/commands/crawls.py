@@ -15,10 +15,10 @@ class Command(ListingCommand):
         return "Show what became of each crawl"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import queries
+        from coinspider.store import crawl_queries
 
         return Rows(
-            lambda connection: queries.list_crawls(connection, opts.limit),
+            lambda connection: crawl_queries.list_crawls(connection, opts.limit),
             "crawl", first=("id", "outcome", "message", "started_at", "spider"), needed=3,
             empty=f"there is no crawl yet: {program()} crawl coins",
         )  # fmt: skip

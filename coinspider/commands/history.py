@@ -11,7 +11,7 @@ from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Ro
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from coinspider.store.queries import Listing
+    from coinspider.store.fetch import Listing
 
 CHANGES = "changes"
 # For more days than this, daily candles are enough.
@@ -76,8 +76,9 @@ def _coin_id(connection: "Connection", text: str, currency: str) -> str:
     from coinspider.errors import ConfigurationError
     from coinspider.items import FullCoin
     from coinspider.store import queries
+    from coinspider.store.row_filter import RowFilter
 
-    chosen = queries.RowFilter(
+    chosen = RowFilter(
         FullCoin, {"vs_currency": currency}, ["coin_id", "symbol", "name"], "market_cap_rank",
         text, None,
     )  # fmt: skip

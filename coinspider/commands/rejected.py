@@ -14,10 +14,10 @@ class Command(ListingCommand):
         return "Show the records that could not be stored, each with its reason"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import queries
+        from coinspider.store import crawl_queries
 
         return Rows(
-            lambda connection: queries.list_rejected_records(connection, opts.limit),
+            lambda connection: crawl_queries.list_rejected_records(connection, opts.limit),
             "record", first=("id", "reason", "text"), needed=2,
             empty="no record is kept as rejected",
         )  # fmt: skip

@@ -19,7 +19,7 @@ from coinspider.text import exact, without_formula
 if TYPE_CHECKING:
     from scrapy.exporters import BaseItemExporter
 
-    from coinspider.store.queries import Listing
+    from coinspider.store.fetch import Listing
 
 
 class Output(NamedTuple):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from coinspider.export.formats import Output
-    from coinspider.store.queries import Listing
+    from coinspider.store.fetch import Listing
 
 CHART = "chart"
 # The formats for any listing; a chart needs times.

@@ -10,7 +10,7 @@ from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, readable, short, visible
 
 if TYPE_CHECKING:
-    from coinspider.store.queries import Listing
+    from coinspider.store.fetch import Listing
 
 # Text is never folded to less than the first; without a terminal's width, it is at the second.
 TEXT_LEAST, TEXT_MOST = 12, 100  # cells

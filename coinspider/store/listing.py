@@ -13,8 +13,9 @@ from psycopg import Connection, errors, sql
 
 from coinspider.records.table_item import Column, TableItem, columns, primary_key
 from coinspider.store.candle_sql import names
-from coinspider.store.queries import SEARCHED, nothing_crawled
-from coinspider.store.series import earlier_price
+from coinspider.store.earlier_prices import earlier_price
+from coinspider.store.fetch import nothing_crawled
+from coinspider.store.row_filter import SEARCHED
 
 TABLE = "coinspider_listing"
 NOTED = ("delisted_at", "first_crawled_at")

@@ -11,16 +11,11 @@ from psycopg import AsyncConnection
 
 from coinspider.daemon.web.coin_columns import CHANGES
 from coinspider.items import FullCoin
+from coinspider.store.crawl_queries import first_complete_crawl
 from coinspider.store.listing import TABLE, listing_version, make_listing
 from coinspider.store.migration import migrate
-from coinspider.store.queries import (
-    LISTED,
-    Condition,
-    RowFilter,
-    count_rows,
-    first_complete_crawl,
-    list_rows,
-)
+from coinspider.store.queries import count_rows, list_rows
+from coinspider.store.row_filter import LISTED, Condition, RowFilter
 from tests.helpers.changes import NOW, History
 
 USD = {"vs_currency": "usd"}

@@ -9,15 +9,8 @@ import pytest
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.items import FullCoin
-from coinspider.store.series import (
-    ChosenRows,
-    Span,
-    earlier_prices,
-    list_candles,
-    list_changes,
-    price_points,
-    sparklines,
-)
+from coinspider.store.earlier_prices import ChosenRows, earlier_prices, sparklines
+from coinspider.store.series import Span, list_candles, list_changes, price_points
 from tests.helpers.changes import NOW, History
 
 KEY = {"coin_id": "a", "vs_currency": "usd"}

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from coinspider.export.layout import GAP, ColumnSize, fit
 from coinspider.export.table import list_lines, table_lines
 from coinspider.export.terminal import TableStyle
-from coinspider.store.queries import Listing
+from coinspider.store.fetch import Listing
 from coinspider.text import exact, readable, short
 
 COINS = Listing(

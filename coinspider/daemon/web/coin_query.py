@@ -9,7 +9,7 @@ from coinspider.daemon.web.coin_columns import COLUMNS, SHOWN, stored
 from coinspider.daemon.web.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.queries import LISTED, Condition, RowFilter
+from coinspider.store.row_filter import LISTED, Condition, RowFilter
 
 LIMIT, LIMIT_MAX = 50, 1000
 WATCH_MAX = 200

@@ -14,9 +14,10 @@ from coinspider.daemon.web.coin_query import CoinQuery
 from coinspider.daemon.web.memory import Memory
 from coinspider.errors import NoHistoryError, NothingCrawledError, ViewError
 from coinspider.items import FullCoin
+from coinspider.store.earlier_prices import SPARKLINE_STEP, ChosenRows, earlier_prices, sparklines
 from coinspider.store.listing import listed_columns
-from coinspider.store.queries import RowFilter, count_rows, list_rows
-from coinspider.store.series import SPARKLINE_STEP, ChosenRows, earlier_prices, sparklines
+from coinspider.store.queries import count_rows, list_rows
+from coinspider.store.row_filter import RowFilter
 
 _counts: Memory[int] = Memory(5.0)  # seconds
 _LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}

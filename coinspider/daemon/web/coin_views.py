@@ -16,7 +16,9 @@ from coinspider.daemon.web.memory import Memory
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.queries import LISTED, find_row, first_complete_crawl, list_values
+from coinspider.store.crawl_queries import first_complete_crawl
+from coinspider.store.queries import find_row, list_values
+from coinspider.store.row_filter import LISTED
 from coinspider.store.series import Point, Span, list_candles, price_points
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}

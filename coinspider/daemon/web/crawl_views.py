@@ -16,7 +16,7 @@ from coinspider.daemon.web.charts import Bar, BarChart, bar_chart
 from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, number, render
 from coinspider.errors import ViewError
-from coinspider.store.queries import (
+from coinspider.store.crawl_queries import (
     count_rejected_reasons,
     list_crawls,
     list_rejected_records,

@@ -14,7 +14,7 @@ from coinspider.daemon.web.view import Arguments, Body, DatabaseView
 from coinspider.errors import ViewError
 from coinspider.exact_json import encode, encode_row
 from coinspider.items import FullCoin
-from coinspider.store.queries import Listing
+from coinspider.store.fetch import Listing
 from coinspider.store.series import list_candles, list_changes
 from coinspider.text import exact, without_formula
 

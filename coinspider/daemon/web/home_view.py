@@ -11,8 +11,8 @@ from coinspider.daemon.web.crawl_views import describe_schedules, tell
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError
 from coinspider.store.api_usage import list_api_usage
+from coinspider.store.crawl_queries import list_crawls
 from coinspider.store.database_url import describe
-from coinspider.store.queries import list_crawls
 
 # The latest crawls show how things are; older ones are on their own page.
 _LOOKED_AT = 300

@@ -1,0 +1,77 @@
+"""Lists of crawls and of rejected records."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection, sql
+
+from coinspider.store.fetch import Listing, fetch_listing
+
+FIRST_COMPLETE = sql.SQL("""
+SELECT ended_at FROM crawl
+WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole IS NOT FALSE
+ORDER BY id LIMIT 1
+""")
+"""When the first whole crawl of a currency ended."""
+_CRAWLS = """
+SELECT id, spider, vs_currency AS currency, started_at,
+       extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
+       coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
+       inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
+       rejected_count AS rejected, refused_count AS refused, job, message
+FROM crawl
+WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
+    AND (%(schedule)s::text IS NULL OR starts_with(job, %(schedule)s || '.'))
+ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+_CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
+_REJECTED = """
+SELECT id, crawl_id AS crawl, rejected_at, reason, source_url, text
+FROM rejected_record
+WHERE (%(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s)
+    AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+_REASONS = """
+SELECT reason, count(*) FROM rejected_record
+WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
+GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
+"""
+
+
+def list_crawls(
+    connection: Connection, limit: int | None, offset: int = 0, *,
+    outcome: str | None = None, schedule: str | None = None,
+) -> Listing:  # fmt: skip
+    """The newest crawls first: all, or those with an outcome (or ``running``) or of a schedule."""
+    values = {"limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule}
+    return fetch_listing(connection, sql.SQL(_CRAWLS), values)
+
+
+def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The arguments crawls were started with, by their ids."""
+    rows = fetch_listing(connection, sql.SQL(_CRAWL_ARGUMENTS), {"ids": list(ids)}).rows
+    return {crawl_id: json.loads(text) for crawl_id, text in rows}
+
+
+def list_rejected_records(
+    connection: Connection, limit: int | None, offset: int = 0, crawl: int | None = None,
+    reason: str | None = None,
+) -> Listing:  # fmt: skip
+    """The newest rejected records first: of all crawls or one, for any reason or one."""
+    values = {"limit": limit, "offset": offset, "crawl": crawl, "reason": reason}
+    return fetch_listing(connection, sql.SQL(_REJECTED), values)
+
+
+def count_rejected_reasons(connection: Connection, crawl: int | None = None) -> dict[str, int]:
+    """The number of records for each reason, the most frequent first; at most twenty reasons."""
+    rows: Any = fetch_listing(connection, sql.SQL(_REASONS), {"crawl": crawl}).rows
+    return dict(rows)
+
+
+def first_complete_crawl(connection: Connection, currency: str) -> datetime | None:
+    """When the first whole crawl of a currency ended; coins that came later are new."""
+    rows = fetch_listing(connection, FIRST_COMPLETE, {"constant_vs_currency": currency}).rows
+    return rows[0][0] if rows else None
