@@ -27,8 +27,9 @@ from coinspider.stats import (
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
 from coinspider.store.marking import Marking
+from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.rejected_records import quarantine
-from coinspider.store.session import SESSION_ERRORS, CrawlSession
+from coinspider.store.session import CrawlSession
 from coinspider.store.upsert import upsert
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class BatchWriter:
 
     async def _send_once(self, items: Sequence[TableItem]) -> Sequence[TableItem]:
         left: list[int] = []
-        history, repeated = self.session.history.enabled, items[0].repeated
+        history, repeated = self.session.tables.history.enabled, items[0].repeated
 
         async def work(connection: CrawlConnection, batch: Batch) -> Totals | None:
             done = await upsert(connection, batch, items, history, repeated)

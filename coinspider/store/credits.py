@@ -14,7 +14,7 @@ from coinspider.errors import CrawlEndingError
 from coinspider.http.limit_state import following_month
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.store.api_account import Usage, keep_credits, note_credits, read_usage
-from coinspider.store.session import SESSION_ERRORS
+from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import counted
 

@@ -15,7 +15,8 @@ from coinspider.stats import DELISTED_STAT, RELISTED_STAT
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.delisting import Delisted, Delisting, Unseen
 from coinspider.store.missed_keys import keep_missed_keys, last_missed_keys
-from coinspider.store.session import SESSION_ERRORS, CrawlSession
+from coinspider.store.reconnecting import SESSION_ERRORS
+from coinspider.store.session import CrawlSession
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.records.keys import Key
 from coinspider.store.batch_writer import BatchWriter
 from coinspider.store.connect import one_line
-from coinspider.store.session import SESSION_ERRORS
+from coinspider.store.reconnecting import SESSION_ERRORS
 
 logger = logging.getLogger(__name__)
 

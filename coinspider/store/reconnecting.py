@@ -9,7 +9,12 @@ from typing import TypeVar
 
 import psycopg
 
-from coinspider.errors import DatabaseGoneError, DatabaseUnreachableError
+from coinspider.errors import (
+    CrawlRowError,
+    DatabaseGoneError,
+    DatabaseUnreachableError,
+    LockLostError,
+)
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.patience import Patience
 
@@ -20,6 +25,8 @@ T = TypeVar("T")
 # at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGES = ("08", "40", "53", "55P03", "57", "58")
 _LONGEST_PAUSE = 5.0  # seconds
+SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
+"""What ends a crawl's work in the database, each with a message of one plain line."""
 
 
 def is_outage(error: Exception) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -15,8 +14,6 @@ from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import (
     ConfigurationError,
-    CrawlRowError,
-    DatabaseGoneError,
     DatabaseUnreachableError,
     LockLostError,
 )
@@ -31,27 +28,24 @@ from coinspider.store.crawl_row import (
     read_totals,
     update_crawl,
 )
+from coinspider.store.crawl_tables import HISTORY_TIMEOUT, CrawlTables
 from coinspider.store.database_settings import DatabaseSettings, seconds_setting
-from coinspider.store.history import HistorySettings, keep_partitions
+from coinspider.store.history import HistorySettings
 from coinspider.store.incremental_state import read_since, write_since
 from coinspider.store.lease import CrawlLease, Run
 from coinspider.store.lock_holder import lock_holder
-from coinspider.store.migration import make_schema, migrate, table_names
+from coinspider.store.migration import make_schema, table_names
 from coinspider.store.patience import Patience
-from coinspider.store.reconnecting import ReconnectingConnection
+from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection
 from coinspider.store.standby import crawled_elsewhere
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-# Errors that end a crawl's work in the database, each with a message of one plain line.
-SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
 # How many heartbeats a crawl sends during one lease.
 _SIGNS_OF_LIFE = 5
 _LOOK_FOR_STOP = 0.5  # seconds
-# Rolling up a day of changes is one statement.
-_HISTORY_TIMEOUT = 600.0  # seconds
 
 
 class CrawlSession:
@@ -71,12 +65,11 @@ class CrawlSession:
         self.database = DatabaseSettings.from_settings(settings)
         self.patience = Patience(self.database.statement_timeout)
         self.reconnect_timeout = settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
-        self.prepared: set[type[TableItem] | None] = set()
         self.lease_seconds = seconds_setting(settings, "POSTGRES_LEASE_TIMEOUT")
         self.log_interval = min(
             seconds_setting(settings, "CRAWL_LOG_INTERVAL"), self.lease_seconds / _SIGNS_OF_LIFE
         )
-        self.history = HistorySettings.from_settings(settings)
+        self.tables = CrawlTables(HistorySettings.from_settings(settings))
         self.totals = Totals()
         self.tasks: list[asyncio.Task[None]] = []
         self.is_open = False
@@ -159,7 +152,8 @@ class CrawlSession:
         if not isinstance(self.connection.ended_by, LockLostError):
             try:
                 await self.run(lambda connection: self._end(connection, outcome))
-                await self._keep_history()
+                self.patience.seconds = HISTORY_TIMEOUT
+                await self.tables.keep_history(self.connection)
             except LockLostError as error:
                 note_failure(self.crawler, "lock_lost", str(error))
             except SESSION_ERRORS as error:
@@ -169,34 +163,8 @@ class CrawlSession:
 
     async def prepare(self, item_class: type[TableItem]) -> None:
         """Create the table of an item class that was unknown when the crawl began."""
-        if item_class not in self.prepared:
-            await self.run(lambda connection: self._migrate(connection, item_class))
-
-    async def _migrate(
-        self, connection: CrawlConnection, item_class: type[TableItem] | None
-    ) -> None:
-        await migrate(connection, item_class, self.history.enabled)
-        if self.history.enabled and item_class and (table := item_class.history_table):
-            await keep_partitions(connection, table, self.history.lateness)
-            if item_class.candle_table:
-                from coinspider.store.candles import make_views  # only with a history
-
-                await make_views(connection, item_class)
-        self.prepared.add(item_class)
-
-    async def _keep_history(self) -> None:
-        """Runs last; the next crawl does whatever can't be done now."""
-        self.patience.seconds = _HISTORY_TIMEOUT
-        for item_class in self.prepared if self.history.enabled else ():
-            if not (item_class and item_class.history_table):
-                continue
-            from coinspider.store.candles import keep_history  # only with a history
-
-            keep = partial(keep_history, item_class=item_class, settings=self.history)
-            try:
-                await self.connection.run(keep)
-            except SESSION_ERRORS as error:
-                logger.warning("The history is not rolled up: %s", one_line(error))
+        if item_class not in self.tables.prepared:
+            await self.run(lambda connection: self.tables.migrate(connection, item_class))
 
     async def _end(self, connection: CrawlConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats
@@ -219,7 +187,7 @@ class CrawlSession:
                 from coinspider.store.stored_item import stored_item_class  # only for next
 
                 item_class = await stored_item_class(connection, target.table)
-            await self._migrate(connection, item_class)
+            await self.tables.migrate(connection, item_class)
         async with connection.pinned():
             self.lease = CrawlLease(target.lock_name, self.lease_seconds)
             died = await self.lease.take(connection, target)
@@ -266,8 +234,7 @@ class CrawlSession:
         return connection
 
     async def _explain(self, connection: CrawlConnection, error: Exception) -> str:
-        tables = {name for item_class in self.prepared for name in table_names(item_class)}
-        return await lock_holder(connection, error, tables)
+        return await lock_holder(connection, error, self.tables.names())
 
     async def _keep_current(self) -> None:
         while True:

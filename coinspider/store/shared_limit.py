@@ -13,7 +13,8 @@ from psycopg import AsyncConnection
 from coinspider.http.call_limit import CallLimit, Change, LocalLimit
 from coinspider.http.limit_state import Grant, LimitState, ToldLimit, give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
-from coinspider.store.session import SESSION_ERRORS, CrawlSession
+from coinspider.store.reconnecting import SESSION_ERRORS
+from coinspider.store.session import CrawlSession
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
