@@ -101,8 +101,10 @@ def sandbox() -> Iterator[Callable[..., Sandbox]]:
 
 
 @pytest.fixture
-def scrapy(database_url: str) -> Scrapy:
-    return Scrapy({"DATABASE_URL": database_url})
+def scrapy(database_url: str) -> Iterator[Scrapy]:
+    scrapy = Scrapy({"DATABASE_URL": database_url})
+    yield scrapy
+    scrapy.end()
 
 
 @pytest.fixture

@@ -55,16 +55,26 @@ class Scrapy:
 
     def __init__(self, environment: dict[str, str], directory: Path = PROJECT):
         self.environment, self.directory = environment, directory
+        self.started: list[Forked | subprocess.Popen[str]] = []
 
     def start(self, *arguments: object, **environment: str) -> Forked | subprocess.Popen[str]:
         words = [*map(str, arguments)]
         variables = os.environ | CLEAN | self.environment | environment
         if not environment.keys() & READ_AT_START:
-            return Forked(words, self.directory, variables)
-        return subprocess.Popen(
-            [*SCRAPY, *words], cwd=self.directory, env=variables,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            self.started.append(Forked(words, self.directory, variables))
+        else:
+            self.started.append(subprocess.Popen(
+                [*SCRAPY, *words], cwd=self.directory, env=variables,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            ))  # fmt: skip
+        return self.started[-1]
+
+    def end(self) -> None:
+        """Kill what a test that failed has left behind; it would disturb the next one."""
+        for process in self.started:
+            with process:
+                if process.poll() is None:
+                    process.kill()
 
     def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         with self.start(*arguments, **environment) as process:
