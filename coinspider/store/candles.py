@@ -6,10 +6,11 @@ until then the views ``..._1h`` and ``..._1d`` compute its candles when they are
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, errors, sql
 
 from coinspider.records.table_item import TableItem, candle_values, primary_key
 from coinspider.store.candle_sql import (
@@ -59,6 +60,9 @@ FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
 _OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
 _FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
 _LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
+_INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (recorded_at)"
+# Not from the partition itself, which another crawl may drop meanwhile.
+_OLDEST = "SELECT min(recorded_at) FROM {} WHERE {}"
 _COLUMNS = """
 SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
 WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0
@@ -133,14 +137,12 @@ async def _first_day(connection: AsyncConnection, item_class: type[TableItem]) -
         if partition.end - partition.first > DAY:
             # The changes are in the order of their times: a BRIN index finds those of a day.
             index = sql.Identifier(f"{partition.name}_recorded_at_idx")
-            await connection.execute(
-                sql.SQL(
-                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (recorded_at)"
-                ).format(index, name)
-            )
+            with suppress(errors.UndefinedTable):  # another crawl has dropped it
+                await connection.execute(sql.SQL(_INDEX).format(index, name))
+    oldest = sql.SQL(_OLDEST).format(sql.Identifier(table), sql.SQL(_OF_DAY))
     for partition in partitions:
-        first = sql.SQL("SELECT min(recorded_at) FROM {}").format(sql.Identifier(partition.name))
-        row = await (await connection.execute(first)).fetchone()
+        values = {"first": partition.first, "end": partition.end}
+        row = await (await connection.execute(oldest, values)).fetchone()
         if row and row[0]:
             return midnight(row[0])
     return await server_time(connection)
