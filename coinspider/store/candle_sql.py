@@ -6,6 +6,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from coinspider.records.table_item import TableItem, candle_values, primary_key
+from coinspider.store.sql_names import identifiers
 
 RESOLUTIONS = {"1h": "hour", "1d": "day"}
 OHLC = ("open", "high", "low", "close")
@@ -76,7 +77,7 @@ def candles_of_changes(
     assert item_class.candle_price
     values = candle_values(item_class)
     return sql.SQL(_OF_CHANGES).format(
-        keys=names(primary_key(item_class)),
+        keys=identifiers(primary_key(item_class)),
         unit=sql.Literal(RESOLUTIONS[resolution]),
         price=sql.Identifier(item_class.candle_price),
         arrays=_each(_ARRAY, values),
@@ -89,10 +90,6 @@ def candles_of_changes(
 def candle_columns(item_class: type[TableItem]) -> list[str]:
     """The columns of a view of candles."""
     return [*primary_key(item_class), "started_at", *OHLC, *candle_values(item_class)]
-
-
-def names(columns: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
 def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier:
@@ -123,10 +120,10 @@ def _kept_candles(
     item_class: type[TableItem], resolution: str, condition: sql.Composable
 ) -> sql.Composed:
     return sql.SQL(_KEPT[resolution]).format(
-        keys=names(primary_key(item_class)),
+        keys=identifiers(primary_key(item_class)),
         table=candle_table(item_class, resolution),
         hours=hours(item_class),
-        values=names(kept_values(item_class)),
+        values=identifiers(kept_values(item_class)),
         hour_values=hour_values(item_class),
         condition=condition,
     )

@@ -20,7 +20,6 @@ from coinspider.store.candle_sql import (
     candles,
     candles_of_changes,
     kept_values,
-    names,
 )
 from coinspider.store.history import (
     DAY,
@@ -31,6 +30,7 @@ from coinspider.store.history import (
 )
 from coinspider.store.migration import SCHEMA_LOCK
 from coinspider.store.partitions import Partition, list_partitions, make_partition
+from coinspider.store.sql_names import identifiers
 
 logger = logging.getLogger(__name__)
 
@@ -185,8 +185,8 @@ def _statement(item_class: type[TableItem]) -> sql.Composed:
         candles=candles_of_changes(item_class, "1h", sql.SQL(_OF_DAY)),
         hours=candle_table(item_class, "1h"),
         days=candle_table(item_class, "1d"),
-        keys=names(primary_key(item_class)),
-        values=names(kept_values(item_class)),
+        keys=identifiers(primary_key(item_class)),
+        values=identifiers(kept_values(item_class)),
         first_value=sql.SQL(_FIRST),
         last_values=sql.SQL(", ").join(
             sql.SQL(_LAST).format(sql.Identifier(name)) for name in ("close", *others)

@@ -13,6 +13,7 @@ from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.records.keys import Key, key_columns
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.schema import sql_type
+from coinspider.store.sql_names import identifiers
 
 _SEEN = "SELECT {seen} FROM json_array_elements(%(keys)s::json) AS key"
 _DELISTED = """
@@ -137,7 +138,7 @@ class Delisting:
         path = sql.SQL("key" if len(names) == 1 else "key->{}")
         return sql.SQL(template).format(
             table=sql.Identifier(self.table),
-            key=sql.SQL(", ").join(map(sql.Identifier, names)),
+            key=identifiers(names),
             same_key=sql.SQL(" AND ").join(
                 sql.SQL("stored.{0} = seen.{0}").format(sql.Identifier(name)) for name in names
             ),

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from psycopg import Connection, errors, sql
 
 from coinspider.records.table_item import Column, TableItem, columns, primary_key
-from coinspider.store.candle_sql import names
 from coinspider.store.earlier_prices import earlier_price
 from coinspider.store.fetch import nothing_crawled
 from coinspider.store.row_filter import SEARCHED
+from coinspider.store.sql_names import identifiers
 
 TABLE = "coinspider_listing"
 NOTED = ("delisted_at", "first_crawled_at")
@@ -93,10 +93,10 @@ def make_listing(
     shown = [sql.SQL("{} AS {}").format(value, sql.Identifier(n)) for n, value in found.items()]
     make = sql.SQL(_MAKE).format(
         new=new, columns=sql.SQL(", ").join(shown), table=sql.Identifier(item_class.table),
-        changes=_changes(connection, item_class, ages), order=names(order),
+        changes=_changes(connection, item_class, ages), order=identifiers(order),
     )  # fmt: skip
     connection.execute(make)
-    connection.execute(sql.SQL(_INDEX).format(new=new, order=names(order)))
+    connection.execute(sql.SQL(_INDEX).format(new=new, order=identifiers(order)))
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(new, sql.Literal(_MARK)))
     connection.execute(_PATIENCE)
     connection.execute(sql.SQL(_REPLACE).format(new=new, old=old))

@@ -25,6 +25,7 @@ from coinspider.store.schema import (
     history_tables,
     item_table,
 )
+from coinspider.store.sql_names import identifiers
 from coinspider.store.table_check import (
     FoundColumn,
     FoundTable,
@@ -184,6 +185,6 @@ def _create(table: Table) -> sql.Composed:
             sql.SQL("{} {}").format(sql.Identifier(name), column.definition())
             for name, column in table.columns.items()
         ),
-        sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+        identifiers(table.primary_key),
         sql.SQL(table.options),
     )

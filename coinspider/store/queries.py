@@ -1,7 +1,7 @@
 """Lists of rows of an item's table."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import Connection, sql
@@ -10,6 +10,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.fetch import Listing, fetch_listing
 from coinspider.store.row_filter import RowFilter, constant_values, key_parts
+from coinspider.store.sql_names import identifiers
 
 _MATCHING = """
 FROM {looked_in} WHERE {constants} AND {listed} AND {conditions}
@@ -43,8 +44,8 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     keys = primary_key(chosen.item_class)
     stored = [_of_table(n) if paged else sql.Identifier(n) for n in chosen.columns]
     query = sql.SQL(_PAGE if paged else _ROWS).format(
-        primary_key=_names(keys),
-        found_columns=_names([*keys, *chosen.listed_columns]),
+        primary_key=identifiers(keys),
+        found_columns=identifiers([*keys, *chosen.listed_columns]),
         columns=sql.SQL(", ").join([*stored, *map(_rounded, chosen.listed_columns)]),
         # If all rows are wanted, they are sorted only once.
         found_sort=sql.Identifier(sort if chosen.limit is not None else keys[0]),
@@ -68,7 +69,7 @@ def find_row(
 ) -> dict[str, Any] | None:
     """A row with all its columns, by the first column of its key and the constants."""
     query = sql.SQL(_ROW).format(
-        columns=_names(stored_columns(item_class)), **key_parts(item_class, constants)
+        columns=identifiers(stored_columns(item_class)), **key_parts(item_class, constants)
     )
     found = fetch_listing(connection, query, {"key": key} | constant_values(constants)).dicts()
     return found[0] if found else None
@@ -108,7 +109,3 @@ def _check_columns(chosen: RowFilter, *names: str) -> None:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ConfigurationError(f"no column {name}{hint}: there are {', '.join(known)}")
-
-
-def _names(names: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -14,9 +14,9 @@ from coinspider.store.candle_sql import (
     RESOLUTIONS,
     candle_columns,
     candles,
-    names,
 )
 from coinspider.store.fetch import Listing
+from coinspider.store.sql_names import identifiers
 
 STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 # Up to how many days a chart shows all changes, or hours; longer ones show days.
@@ -60,7 +60,7 @@ def list_changes(
     """
     columns = [*(c.name for c in history_columns(item_class)), "recorded_at"]
     query = sql.SQL(_CHANGES).format(
-        columns=names(columns),
+        columns=identifiers(columns),
         history=sql.Identifier(item_class.history_table or ""),
         key=_same_key(item_class),
         condition=span.condition("recorded_at"),
@@ -85,7 +85,7 @@ def list_candles(
     recorded = sql.SQL("recorded_at >= %(oldest)s") if oldest else EVERYTHING
     columns = candle_columns(item_class)
     query = sql.SQL(_CANDLES).format(
-        columns=names(columns),
+        columns=identifiers(columns),
         candles=candles(item_class, resolution,
                         kept=sql.SQL("{} AND {}").format(same, older),
                         changed=sql.SQL("{} AND {}").format(same, recorded)),

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
 from coinspider.store.schema import Table
+from coinspider.store.sql_names import identifiers
 
 logger = logging.getLogger(__name__)
 
@@ -212,8 +213,8 @@ async def probe(connection: AsyncConnection, table: Table) -> None:
     }
     names = {
         "table": sql.Identifier(table.name),
-        "key": sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
-        "columns": sql.SQL(", ").join(map(sql.Identifier, needed)),
+        "key": identifiers(table.primary_key),
+        "columns": identifiers(needed),
         "values": sql.SQL(", ").join(needed.values()),
         "column": sql.Identifier(list(needed)[-1]),
     }

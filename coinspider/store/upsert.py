@@ -11,6 +11,7 @@ from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
 from coinspider.store.crawl_row import DONE, HELD, IF_HELD, NOTE, Batch, Totals
 from coinspider.store.schema import sql_type
+from coinspider.store.sql_names import identifiers
 
 # Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
 # lock and so rewrite each row. ORDER BY gives all crawls the same order of locks. The names with #
@@ -126,11 +127,11 @@ def _statement(wanted: Statement) -> bytes:
         sql.SQL(_UPSERT)
         .format(
             table=sql.Identifier(item_class.table),
-            columns=_list([c.name for c in fields]),
+            columns=identifiers([c.name for c in fields]),
             definitions=sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(c.json_key), sql_type(c)) for c in fields
             ),
-            key=_list(keys),
+            key=identifiers(keys),
             same_key=_all(keys, "stored.{0} = given.{0}"),
             written_key=_all(keys, "written.{0} = compared.{0}"),
             newest_first=sql.SQL("").join(_each(version, "{0} DESC NULLS LAST, ")),
@@ -141,7 +142,7 @@ def _statement(wanted: Statement) -> bytes:
             assignments=sql.SQL(", ").join(
                 _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
             ),
-            returned=_list(list(dict.fromkeys([*keys, *kept])), "stored"),
+            returned=identifiers(list(dict.fromkeys([*keys, *kept])), "stored"),
             history=_history(item_class, kept) if kept else sql.SQL(""),
             counts=_counts(version, wanted.repeated),
             held=sql.SQL(HELD),
@@ -160,7 +161,7 @@ def _history_names(item_class: type[TableItem]) -> list[str]:
 def _history(item_class: type[TableItem], names: list[str]) -> sql.Composed:
     assert item_class.history_table
     return sql.SQL(_HISTORY).format(
-        table=sql.Identifier(item_class.history_table), columns=_list(names)
+        table=sql.Identifier(item_class.history_table), columns=identifiers(names)
     )
 
 
@@ -173,7 +174,9 @@ def _counts(version: list[str], repeated: bool) -> sql.Composable:
 
 def _differs(item_class: type[TableItem], new: str) -> sql.Composed:
     names = [c.name for c in columns(item_class)]
-    return sql.SQL("({}) IS DISTINCT FROM ({})").format(_list(names, "stored"), _list(names, new))
+    return sql.SQL("({}) IS DISTINCT FROM ({})").format(
+        identifiers(names, "stored"), identifiers(names, new)
+    )
 
 
 def _is_older(version: list[str], new: str) -> sql.Composable:
@@ -187,8 +190,3 @@ def _all(names: list[str], template: str, **parts: sql.Composable) -> sql.Compos
 
 def _each(names: list[str], template: str, **parts: sql.Composable) -> list[sql.Composed]:
     return [sql.SQL(template).format(sql.Identifier(name), **parts) for name in names]
-
-
-def _list(names: list[str], qualifier: str | None = None) -> sql.Composed:
-    prefix = [qualifier] if qualifier else []
-    return sql.SQL(", ").join(sql.Identifier(*prefix, name) for name in names)
