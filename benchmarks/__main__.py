@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.loads import commands, measure, report
 from benchmarks.pages import FOLDER
-from coinspider.store.embedded_server import bundled_psql
+from coinspider.store.embedded_server import bundled_program
 
 # One INSERT and one commit per coin: at 200,000 coins a round of its loads takes eight minutes.
 SLOW = "naive Scrapy"
@@ -29,7 +29,7 @@ def machine() -> str:
         platform.processor(),
     )
     server = subprocess.run(
-        [bundled_psql(), "--version"], capture_output=True, text=True, check=True
+        [bundled_program("psql"), "--version"], capture_output=True, text=True, check=True
     )
     return (f"{os.cpu_count()} cores ({model}), Python {platform.python_version()},"
             f" {server.stdout.strip().replace('psql (', '').replace(')', '')}")  # fmt: skip

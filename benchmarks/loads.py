@@ -20,7 +20,7 @@ import psycopg
 from benchmarks.expected import inexact_rows, load_expected, write_rows
 from benchmarks.pages import FOLDER, PER_PAGE, make_pages
 from benchmarks.processes import CRAWL, Run, api, crawl_environment, run
-from coinspider.store.embedded_server import bundled_psql, start_embedded_server
+from coinspider.store.embedded_server import bundled_program, start_embedded_server
 
 LOADERS = Path(__file__).parent / "loaders"
 DLT_PYTHON = FOLDER / "dlt/bin/python"
@@ -75,7 +75,7 @@ class Benchmark:
                 "RUNTIME__DLTHUB_TELEMETRY": "false",
                 # Its own choice, orjson, fails on whole numbers past 2^63, which meme coins have.
                 "DLT_USE_JSON": "simplejson",
-                "PSQL": str(bundled_psql()),
+                "PSQL": str(bundled_program("psql")),
                 "PAGES": str(self.coins // PER_PAGE),
                 "ROWS": str(self.rows[load]),
             }

@@ -1,6 +1,8 @@
 """Imports point one way, and each module is in a package that the direction names."""
 
 import ast
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,16 @@ def test_imports_point_one_way(path):
         return
     assert own in (*DIRECTION, *OUTSIDE), f"{own} has no place in the direction"
     assert imported(path) <= allowed(own)
+
+
+# No type checker reads these, and few runs execute them.
+OTHERS = [*sorted((PROJECT / "benchmarks").rglob("*.py")), *sorted((PROJECT / "docs").glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_benchmarks_and_docs_import_only_what_there_is(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("coinspider"):
+            module = import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                assert hasattr(module, name) or find_spec(f"{node.module}.{name}"), (path, name)
