@@ -64,7 +64,7 @@ class PageLogFormatter(LogFormatter):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         formatter = cls()
-        # Scrapy sets up its handler anew once the spider is made.
+        # Scrapy sets up its log handler again after it has made the spider.
         crawler.signals.connect(escape_lines, signals.spider_opened)
         crawler.signals.connect(formatter.spider_closed, signals.spider_closed)
         return formatter
@@ -72,7 +72,7 @@ class PageLogFormatter(LogFormatter):
     def spider_closed(self) -> None:
         for reason, count in self.reasons.most_common():
             if count > 1:
-                logger.warning("Set aside in all: %d with the reason: %s", count, reason)
+                logger.warning("Rejected in all: %d with the reason: %s", count, reason)
 
     def dropped(  # type: ignore[override]
         self,
@@ -85,7 +85,7 @@ class PageLogFormatter(LogFormatter):
             return None
         result = super().dropped(item, exception, response, spider)
         if isinstance(item, Record):
-            result["msg"] = "Set aside: %(exception)s, in %(item)s of %(url)s"
+            result["msg"] = "Rejected: %(exception)s, in %(item)s of %(url)s"
             result["args"] = {
                 "exception": visible(str(exception)),
                 "item": visible(storable(bytes(item.text)[:200])),
@@ -96,14 +96,14 @@ class PageLogFormatter(LogFormatter):
     def download_error(
         self, failure: Failure, request: Request, spider: Spider, errmsg: str | None = None
     ) -> LogFormatterResult:
-        """What fails the crawl has its own line; Scrapy's would have a traceback."""
+        """At DEBUG for a page: its failure has its own line, and Scrapy's has a traceback."""
         result = super().download_error(failure, request, spider, errmsg)
         if isinstance(spider, PageFailures):
             result["level"] = logging.DEBUG
         return result
 
     def _is_new(self, reason: str) -> bool:
-        """Whether it is the first with this reason, wherever in the record."""
+        """Whether it is the first with this reason, whatever the place in the record."""
         kind = re.sub(_NUMBER, "N", visible(reason))[:200]
         if kind not in self.reasons and len(self.reasons) >= REASONS_MAX:
             kind = "others"
@@ -124,7 +124,7 @@ def escape_line(record: logging.LogRecord) -> bool:
     """
     line = record.getMessage()
     shown = without_password(line)
-    # Nearly every line: to compile the expression takes 7 ms.
+    # Nearly every line is plain, and compiling the expression takes 7 ms.
     is_plain = shown.replace("\n", "").replace("\t", "").isprintable()
     if not is_plain and re.search(_ACTING, shown):
         shown = "\n".join(map(visible, shown.split("\n")))

@@ -28,7 +28,7 @@ from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.crawl_row import Batch, Totals
 from coinspider.store.marking import Marking
 from coinspider.store.reconnecting import SESSION_ERRORS
-from coinspider.store.rejected_records import quarantine
+from coinspider.store.rejected_records import insert_rejected
 from coinspider.store.session import CrawlSession
 from coinspider.store.upsert import upsert
 
@@ -95,7 +95,7 @@ class BatchWriter:
         for group in _groups(items):
             await self.session.prepare(type(group[0]))
             failed += await self._upsert(group)
-        await self._quarantine([*rejected, *failed])
+        await self._store_rejected([*rejected, *failed])
         await self.marking.relist()
         self.crawler.stats.inc_value(ITEM_STAT, len(items))
 
@@ -152,7 +152,7 @@ class BatchWriter:
             text = repr(item).encode()
         return rejected_record(item.source, text, reason)
 
-    async def _quarantine(self, records: Sequence[RejectedRecord]) -> None:
+    async def _store_rejected(self, records: Sequence[RejectedRecord]) -> None:
         room = max(0, self.rejected_max - self.rejected_count)
         if self.rejected_count <= self.rejected_max < self.rejected_count + len(records):
             logger.warning(
@@ -162,7 +162,9 @@ class BatchWriter:
             )
         self.rejected_count += len(records)
         if kept := records[:room]:
-            await self.session.write(lambda connection, batch: quarantine(connection, batch, kept))
+            await self.session.write(
+                lambda connection, batch: insert_rejected(connection, batch, kept)
+            )
 
     def _name_lost_pages(self) -> None:
         stats = self.crawler.stats

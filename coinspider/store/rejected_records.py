@@ -21,7 +21,7 @@ WITH {HELD}, written AS (
 """  # noqa: S608
 
 
-async def quarantine(
+async def insert_rejected(
     connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
 ) -> Totals | None:
     """Store a batch of rejected records, and note it in the crawl's row.

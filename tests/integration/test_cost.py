@@ -37,7 +37,7 @@ def test_bad_records_end_the_crawl_while_it_runs_with_a_line_for_each_reason(cra
     done = crawl_of(body)
     assert done.returncode == 1
     assert "more than REJECTED_SHARE_MAX=0.1 of all" in last_line(done)
-    assert done.stderr.count("Set aside:") == 1
+    assert done.stderr.count("Rejected:") == 1
     assert "with the reason" in done.stderr
     assert len(done.stderr) < 50_000
     [(rejected,)] = query("SELECT rejected_count FROM crawl")

@@ -17,7 +17,7 @@ from coinspider.store.connect import connect, transaction
 from coinspider.store.crawl_row import Batch
 from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
-from coinspider.store.rejected_records import quarantine
+from coinspider.store.rejected_records import insert_rejected
 from coinspider.store.upsert import upsert
 from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
 from tests.helpers.processes import last_line
@@ -71,7 +71,9 @@ async def store(database):
             assert await shown.fetchone() == ("1min", "10s")
             done = await upsert(connection, Batch(crawl_id, 1), [ITEM])
         async with connection.pinned():
-            await quarantine(connection, Batch(crawl_id, 2), [RejectedRecord(None, KEY, "why")])
+            await insert_rejected(
+                connection, Batch(crawl_id, 2), [RejectedRecord(None, KEY, "why")]
+            )
     return done.totals.inserted_count
 
 
