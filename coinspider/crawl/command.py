@@ -27,7 +27,7 @@ class PlainCommand(ScrapyCommand):
         self.parser = parser
 
     def reject_arguments(self, args: Sequence[str]) -> None:
-        """Raise :exc:`UsageError` for any: Scrapy leaves an unknown option among the arguments."""
+        """Raise :exc:`UsageError` for any; Scrapy takes an unknown option for an argument."""
         import difflib
         import re
 
@@ -46,12 +46,12 @@ class PlainCommand(ScrapyCommand):
 
 @contextmanager
 def quiet_pipe() -> Iterator[None]:
-    """End quietly where whoever reads the output has had enough, as ``head``."""
+    """End quietly if a reader such as ``head`` closes the pipe before the output ends."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more at its end.
+        # Python would complain again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -12,14 +12,14 @@ _PAST_THE_END = re.compile(r"page|offset|skip|range|past|beyond|exceed|too (larg
 
 
 class Doubt(NamedTuple):
-    """Why the end is not believed, and what to request again first: once, or as often as a failed
-    page.
-    """
+    """Why the end is not believed, and what to request again first."""
 
     reason: str
     request: Request | None = None
     once: bool = False
+    """Whether to request it only once, and not as often as a failed page."""
     fails: bool = True
+    """Whether the crawl fails if the doubt remains."""
 
 
 def doubt(
@@ -27,8 +27,8 @@ def doubt(
 ) -> Doubt | None:
     """The doubt about the end; ``None`` if there is none.
 
-    ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is what
-    tells that all came.
+    ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is the
+    evidence that all records came, if there is any.
     """
     if (hole := log.hole()) is not None:
         end = log.ends[hole]

@@ -79,7 +79,7 @@ def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
 
 
 def _outcome_of_other(crawler: Crawler) -> Outcome:
-    """How a spider ended that reads no list of pages, and so may end anywhere."""
+    """The outcome of a spider that doesn't read a list of pages, and so may end anywhere."""
     get = crawler.stats.get_value
     reason, done = get("finish_reason"), counted(get("item_scraped_count", 0), "item")
     if reason != "finished":

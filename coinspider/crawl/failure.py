@@ -44,7 +44,7 @@ def note_skip(crawler: Crawler, message: str) -> CloseSpider:
 def fail_crawl(crawler: Crawler, reason: str, message: str) -> None:
     """Log and record why the crawl fails, and end it.
 
-    For code whose ``CloseSpider`` Scrapy would ignore, as that of ``process_item``.
+    For code whose ``CloseSpider`` Scrapy would ignore, such as ``process_item``.
     """
     note_failure(crawler, reason, message)
     if crawler.engine.spider is not None:

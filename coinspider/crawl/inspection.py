@@ -15,7 +15,7 @@ from coinspider.records.record import Page
 from coinspider.records.table_item import columns
 
 SAMPLE_MAX = 300  # bytes of a record
-# How a field of a type is declared, and one of the key.
+# How a field of each type is declared, and how a field of the key.
 DECLARED = {AMOUNT: "Amount", INTEGER: "Integer", TEXT: "str", BOOLEAN: "bool", TIME: "Time"}
 DECLARED_KEY = {AMOUNT: "IntegerKey", INTEGER: "IntegerKey", TEXT: "Key"}
 
@@ -36,7 +36,7 @@ class Inspection(PaginatedSpider):
             yield from self.requests_after(Step(self.step.requests[:1]))
 
     def requests_done(self) -> None:
-        """There is no end to believe in."""
+        """An inspection does not look for the end of the list."""
 
     @property
     def found(self) -> Pagination | None:

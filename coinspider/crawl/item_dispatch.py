@@ -26,10 +26,10 @@ from coinspider.stats import DROPPED_STAT
 
 logger = logging.getLogger(__name__)
 
-# So many records are prepared at once. After them the event loop has its turn, above all to send
+# How many records are prepared at once. After them the event loop gets its turn, above all to send
 # the next page's request.
 TURN = 50
-# None is what a pipeline without a return gives.
+# It can't be None, which a pipeline without a return statement gives.
 _NONE_LEFT = object()
 # A crawl that is told to end finishes its page, unless more records than this are left.
 LEFT_MAX = 1000

@@ -1,4 +1,4 @@
-"""Whether keys stand in the order that an API gives them, whatever its collation."""
+"""Whether keys are in order, whatever collation the API sorts by."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ def _natural(key: str) -> list[Any]:
     return [int(part) if n % 2 else part for n, part in enumerate(_NUMBERS.split(key.lower()))]
 
 
-# The ways in which databases sort texts: by their bytes, without regard to capitals, with all
-# punctuation before letters, as if there was none (glibc's locales), and numbers by their value.
+# The ways in which databases sort texts: by their bytes; ignoring case; with all punctuation before
+# letters; ignoring punctuation, as glibc's locales do; and with numbers by their value.
 _WAYS: tuple[Way, ...] = (
     str,
     str.lower,
@@ -26,25 +26,27 @@ _WAYS: tuple[Way, ...] = (
 
 
 def falls(first: str, second: str) -> bool:
-    """Whether the second sorts before the first in each way; where locales differ more it never
-    does."""
+    """Whether the second key sorts before the first in every way.
+
+    It never does if one is not ASCII: locales sort other letters in too many ways.
+    """
     if not (first > second and first.isascii() and second.isascii()):
         return False
     return all(way(first) > way(second) for way in _WAYS)
 
 
 def first_fall(keys: Sequence[str]) -> tuple[str, str] | None:
-    """The first two keys of which the second is certainly out of order."""
+    """The first two neighbours that are certainly out of order."""
     if sorted(keys) == keys:  # nearly always, and fast
         return None
     return next(((a, b) for a, b in pairwise(keys) if falls(a, b)), None)
 
 
 def stands_inside(key: str, keys: Sequence[str], below: bool = False, above: bool = False) -> bool:
-    """Whether a key belongs between the first and the last of these, however they are sorted;
-    or ``below`` the first, or ``above`` the last.
+    """Whether a key belongs between the first and the last of these, however they are sorted.
 
-    It does not where they are sorted in none of the known ways.
+    With ``below`` it may also come before the first, with ``above`` after the last. The answer is
+    no if they are sorted in none of the known ways.
     """
     ways = [way for way in _WAYS if _rises([way(each) for each in keys])]
     return bool(ways) and all(
@@ -53,7 +55,7 @@ def stands_inside(key: str, keys: Sequence[str], below: bool = False, above: boo
 
 
 def rising_ways(pages: Sequence[Sequence[str]]) -> list[Way]:
-    """The ways in which the keys of each page rise; by their bytes if there is none."""
+    """The ways of sorting by which the keys rise on every page; by bytes if there is none."""
     ways = list(_WAYS)
     for page in pages:
         ways = [way for way in ways if _rises([way(key) for key in page])]

@@ -1,4 +1,4 @@
-"""Where a list seems to end, and what is asked again before that is believed."""
+"""Where a list seems to end, and which pages are requested again before that is believed."""
 
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, DontCloseSpider
@@ -39,7 +39,7 @@ class ListEnd(PageFailures):
         arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
         if not arguments and search_by_post(page):
             arguments = ["-a 'body={}', which is sent by POST"]
-        # It tries what the name of a cursor leaves open.
+        # auto tries all parameters that a cursor of this name may have.
         is_open = said and self.names_pagination and self.pagination != Auto()
         ways = ["-a pagination=auto"] if is_open else []
         ways += [" ".join(arguments)] if arguments else []
@@ -53,7 +53,7 @@ class ListEnd(PageFailures):
         return getattr(self.strategy(request), "takes_errors", False)
 
     def came_all(self) -> str | None:
-        """Whether everything came, if anything says so."""
+        """The evidence that all records came, if there is any."""
         return self.page_log.reached_total()
 
     def lost(self, message: str) -> CloseSpider:

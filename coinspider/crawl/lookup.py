@@ -21,9 +21,9 @@ WITNESSES = 3
 
 
 class LookupSpider(Places):
-    """A spider whose API may be asked for a list of keys.
+    """A spider whose API can be asked for a list of keys.
 
-    Such a spider sets :attr:`lookup_size` and has :meth:`lookup_url`.
+    It sets :attr:`lookup_size` and has :meth:`lookup_url`.
     """
 
     lookup_size = 0

@@ -64,7 +64,7 @@ class PageChain:
         return self.pages[max(self.pages)].last if self.pages else None
 
     def fall(self, number: int, keys: Sequence[Key | None]) -> str | None:
-        """Why a page is out of order; the first page shows whether the list has one."""
+        """Why a page is out of order; the first page shows whether the list is in order at all."""
         texts = self.rising(keys)
         found = first_fall(texts)
         if self.in_order is None and len(texts) >= _WITNESSES:
@@ -79,17 +79,15 @@ class PageChain:
         """Add a page, or its second reading."""
         if not keys:
             return
-        page, before = (
-            _Page(len(keys), keys[0], keys[-1], hash(tuple(keys))),
-            self.pages.get(number),
-        )
+        page = _Page(len(keys), keys[0], keys[-1], hash(tuple(keys)))
+        before = self.pages.get(number)
         if before and before.content == page.content:
             self.settled.add(number)
         self.pages[number] = page
         self._join(number, set(keys))
 
     def doubtful(self) -> int | None:
-        """The number of the next page to request again, which is then taken for asked for."""
+        """The number of the next page to request again, which is counted as requested."""
         if self.in_order is False or not self.pages:
             return None
         full, last = self.full, max(self.pages)

@@ -84,11 +84,7 @@ class PageLog(Struct):
             self.says_nothing = True
         # A list that shrinks while it is read has less at its end.
         for sign in signs.totals:
-            if (
-                sign.value
-                and sign.value >= count
-                and sign.value <= (self.least_total or sign.value)
-            ):
+            if sign.value and count <= sign.value <= (self.least_total or sign.value):
                 self.least_total, self.total_name = sign.value, sign.name
         if signs.pages and signs.pages.value > 1:
             self.least_pages = min(signs.pages.value, self.least_pages or signs.pages.value)
@@ -115,7 +111,7 @@ class PageLog(Struct):
         return None
 
     def reached_total(self) -> str | None:
-        """That as many records came as the pages announced."""
+        """The evidence that all records came, if as many did as the pages announced."""
         if not self.least_total or self.record_count < self.least_total:
             return None
         return f"{self.total_name} says {self.least_total} records, and they came"

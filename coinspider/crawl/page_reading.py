@@ -1,4 +1,4 @@
-"""Turns an API's response into a page, or says why it is none."""
+"""Turns an API's response into a page, or says why it is not one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ TEXT_RETRY_TIMES = 2
 def read_page(
     response: Response, request: PageRequest, find_cut: Callable[[bytes], Cut] | None = None
 ) -> AnsweredPage:
-    """The page that a response is.
+    """The page in a response.
 
     Raises :exc:`PageError`, with the body's message, if it holds no records.
     """

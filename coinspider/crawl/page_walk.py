@@ -125,7 +125,7 @@ class PageWalk(ListEnd):
         state.expected_pages = min(expected, last or expected) if expected else None
 
     def check(self, page: AnsweredPage, step: Step, request: Request) -> None:
-        """Whether the list can be followed; raises what ends the crawl where it can't."""
+        """Note the end of the list; raise what ends the crawl if the list can't be followed."""
         if step.problem:
             raise self.lost(step.problem + self.hint(page))
         if step.end:

@@ -1,4 +1,4 @@
-"""Reading an ordered list where a record would stand, to know whether it is gone."""
+"""Reads an ordered list where a missing record would be, to learn whether it is gone."""
 
 import random
 from bisect import bisect
@@ -18,22 +18,23 @@ from coinspider.records.keys import Key
 from coinspider.records.record import Page
 from coinspider.stats import LOOKUP_STAT
 
-# A page that proves nothing, as one that was spoiled or has moved, is read again.
+# How often a place is read. A page that was spoiled, or has moved in the meantime, proves nothing.
 _TIMES = 3
 
-# Among smaller pages there may be none with a record on either side of a place.
+# On a smaller page, a place may be at the edge whatever the size.
 _SIZE_MIN = 10
 
 
 class Window(NamedTuple):
-    """A page of the list, by the size that all pages have and its number."""
+    """A page of the list, if all pages have this size."""
 
     size: int
     number: int
 
     def margin(self, place: int) -> int:
-        """How many records of the page come before or after a place, whichever is less; none need
-        to come before at the list's beginning.
+        """How many records the page has before or after a place, whichever is fewer.
+
+        On the first page only those after it count, because nothing can be before the list.
         """
         before = place - (self.number - 1) * self.size
         after = self.size - before
@@ -41,7 +42,7 @@ class Window(NamedTuple):
 
 
 def window_around(place: int, longest: int) -> Window:
-    """The page in whose middle a place is, as far as sizes up to ``longest`` allow."""
+    """The page that has a place nearest to its middle, among all sizes up to ``longest``."""
     longest = max(longest, _SIZE_MIN)
     sizes = range(longest, longest // 2, -1)
     windows = [Window(size, place // size + 1) for size in sizes]
@@ -49,13 +50,13 @@ def window_around(place: int, longest: int) -> Window:
 
 
 class Places(SecondReading):
-    """A spider whose API can't be asked for records by their keys, but has them in their order.
+    """A spider whose API can't be asked for records by their keys, but lists them in key order.
 
-    Where a page holds the records before and after a missing one, but not that one, it is gone.
+    If a page has the records before and after a missing one, but not that one, it is gone.
     """
 
     def place_requests(self, keys: Sequence[Key], times: int = 1) -> Iterator[Request]:
-        """Ask for the pages on which these would stand, as far as calls are left."""
+        """Request the pages on which these keys would be, as long as calls are left."""
         state, chain = crawl_state(self.crawler), self.page_log.chain
         if not (chain and chain.in_order and isinstance(self.pagination, PageNumber)):
             return
@@ -67,7 +68,7 @@ class Places(SecondReading):
             reach = [key for key in left if window.margin(places[key]) > window.size // 8]
             windows[window] = reach or left[:1]
             left = [key for key in left if key not in windows[window]]
-        # Where they are too many, others have their turn in the next crawl.
+        # At random, so that the next crawl tries others if there are too many.
         chosen = random.sample(list(windows), min(len(windows), state.lookups_left))
         state.lookups_left -= len(chosen)
         for window in chosen:
@@ -92,8 +93,9 @@ class Places(SecondReading):
         yield from self.unseen_records(answered, keys, found=True)
 
     def _places(self, keys: Sequence[Key], turn: int) -> dict[Key, int]:
-        """How many records come before each key; each turn sorts in another way that may be the
-        API's.
+        """How many records come before each key.
+
+        Each turn sorts them in another of the ways that may be the API's.
         """
         chain = self.page_log.chain
         assert chain
@@ -109,9 +111,9 @@ class Places(SecondReading):
         return places
 
     def _is_gone(self, key: Key, keys: Sequence[Key | None], page: PageRequest) -> bool:
-        """Whether a page without a key proves that there is none.
+        """Whether a page without a key proves that no record has it.
 
-        The list's own beginning and end do for a neighbour.
+        At the beginning and the end of the list, one neighbour is enough.
         """
         chain = self.page_log.chain
         assert chain

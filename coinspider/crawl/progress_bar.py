@@ -44,7 +44,7 @@ class Progress:
         return extension
 
     def spider_opened(self) -> None:
-        # The import is a tenth of the start of a crawl that nobody watches.
+        # This import takes a tenth of the start-up, which a crawl that nobody watches saves.
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
@@ -77,7 +77,7 @@ class Progress:
         )
 
     def line(self) -> str:
-        """Pages, records, rejected records, speed, calls per minute, and what is waited for."""
+        """Pages, records, rejected records, speed, pages per minute, and the wait for the limit."""
         figure, seconds = figures(self.crawler.stats), max(monotonic() - self.started, 0.1)
         done, expected = self._pages()
         parts = [
@@ -99,7 +99,7 @@ class Progress:
         return item_class.noun
 
     def _pages(self) -> tuple[int, int | None]:
-        """How many there were, and how many are expected: nothing if that is not known."""
+        """How many pages came, and how many are expected; ``None`` if that is unknown."""
         state = crawl_state(self.crawler)
         done = int(figures(self.crawler.stats)["page_count"])
         expected = state.expected_pages or state.known_pages or 0

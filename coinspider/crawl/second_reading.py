@@ -1,4 +1,4 @@
-"""A second look at pages that don't join, before the end of an ordered list is believed."""
+"""Reads pages that don't fit together a second time, before the end of a list is believed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,10 +20,10 @@ from coinspider.stats import FOUND_STAT, RECORD_STAT, REREAD_STAT
 
 
 class SecondReading(PageWalk):
-    """A spider whose list comes in the order of its keys, by numbered pages.
+    """A spider that reads doubtful pages again if its list is in key order and pages have numbers.
 
-    There a page that was spoiled on its way can be told: it is short, or holds what its neighbour
-    holds. Such pages are requested again, and what is new on them is stored.
+    In such a list a spoiled page can be recognised: it is short, or has records of the page next to
+    it. The second reading's new records are stored.
     """
 
     url: str
@@ -43,11 +43,11 @@ class SecondReading(PageWalk):
         return None if number is None else self.reading_of(number, self.read_again)
 
     def reading_of(self, number: int, callback: Any, size: int = 0, **named: Any) -> Request:
-        """A request for a page of the list by its number, by itself; with so many records."""
+        """A request for one page of the list, by its number; of ``size`` records, if given."""
         strategy = self.pagination
         assert isinstance(strategy, PageNumber)
         if size:
-            # Its number is then one of pages of that size.
+            # The number then counts pages of this size.
             strategy = replace(strategy, limit=size, first_page=1)
         listed = PageRequest(self.url, cut=self.first_cut(), look_ahead=IN_SEQUENCE)
         page = strategy.page(strategy.with_limit(listed), number)
@@ -71,16 +71,16 @@ class SecondReading(PageWalk):
     def unseen_records(
         self, page: AnsweredPage, keys: Sequence[Key | None], found: bool = False
     ) -> Iterator[Page]:
-        """The records of a page that is no further one of the list, but for those that came.
+        """The records of an additional page, without those that the crawl has seen.
 
-        ``found`` counts them as such that the list did not bring.
+        ``found`` counts them as records that were missing from the list.
         """
         assert self.item_class
         repeated = crawl_state(self.crawler).seen.repeated(keys)
         texts = [
             text
             for text, key, came in zip(page.records, keys, repeated, strict=True)
-            # Without a key nobody knows whether it came.
+            # Without a key, there is no way to tell whether it came.
             if key not in (None, "") and not came
         ]
         self.crawler.stats.inc_value(RECORD_STAT, len(texts))
@@ -90,6 +90,6 @@ class SecondReading(PageWalk):
             yield Page(texts, Source(page.url, self.item_class, self.constants))
 
     def _all_are_different(self) -> bool:
-        """Whether as many different records came as the pages say that there are."""
+        """Whether as many different records came as the pages announced."""
         total = self.page_log.least_total
         return total is not None and crawl_state(self.crawler).seen.count >= total

@@ -29,7 +29,7 @@ class _Line:
 
 
 class SeenKeys:
-    """The keys of a crawl's records, as JSON, a line a page; those of many in a file.
+    """The keys of a crawl's records, as JSON with a line for each page; in a file if they are many.
 
     A crawl's memory should not grow with them. For a list in key order, only the first and last key
     of each page are remembered; for any other list a number for each key, which takes 70 bytes.
@@ -46,7 +46,7 @@ class SeenKeys:
         self.incomplete: str | None = None
         """Why not all keys are here, if so."""
         self.awaited: set[Any] = set()
-        """Keys of rows that are marked as delisted: those that come back are to be listed."""
+        """Keys of rows that are marked as delisted, whose mark is removed if they come back."""
         self.returned: set[Any] = set()
 
     def add(self, keys: Sequence[Key | None]) -> list[bool]:
@@ -82,9 +82,9 @@ class SeenKeys:
         return all(self.repeated(keys[:1])) and all(self.repeated(keys))
 
     def around(self, first: Key, last: Key, turn: int = 0) -> list[Key]:
-        """Keys before the first, between, and after the last, as far as there are such.
+        """A key before the first, one between the two and one after the last, if there are such.
 
-        With another ``turn`` they are others, where there are.
+        Another ``turn`` chooses others, if there are any.
         """
         low, high = _mark(first), _mark(last)
         before = [line for line in self.lines if line.first < low]
@@ -101,7 +101,7 @@ class SeenKeys:
         return map(self._keys, self.lines)
 
     def read(self) -> Iterator[bytes]:
-        """The keys in their order: JSON values with commas between them, a line a page."""
+        """The keys in their order: JSON values with commas between them, a line for each page."""
         self.file.seek(0)
         yield from self.file
         self.file.seek(self.size)

@@ -162,7 +162,7 @@ class PaginatedSpider(LookupSpider):
         yield self.page_request(self.pagination.first(listed))
 
     def page_chain(self) -> PageChain | None:
-        """What to hold the pages against, where the list is in the order of its keys."""
+        """What checks that the pages fit together, if the list is in the order of its keys."""
         return None
 
     def first_cut(self) -> Cut | None:
@@ -191,7 +191,7 @@ class PaginatedSpider(LookupSpider):
     def parse(
         self, response: Response, page: PageRequest | None = None
     ) -> Iterator[Request | Page]:
-        # scrapy parse asks for a page of its own.
+        # The command scrapy parse makes the request itself, without a page.
         page = page or PageRequest(response.url, cut=self.first_cut())
         try:
             answered = read_page(response, page, self.find_cut)
@@ -203,7 +203,7 @@ class PaginatedSpider(LookupSpider):
         yield from self.walk_on(self.with_look_ahead(answered, response), response.request)
 
     def find_cut(self, body: bytes) -> Cut:
-        """Where the records of a body are, where :meth:`first_cut` has not said."""
+        """Where the records of a body are, if :meth:`first_cut` doesn't say."""
         raise NotImplementedError
 
     def with_look_ahead(self, page: AnsweredPage, response: Response) -> AnsweredPage:

@@ -19,7 +19,7 @@ NOT_STORED = "not stored (POSTGRES_ENABLED=0)"
 
 
 def summary(crawler: Crawler) -> list[str]:
-    """None for a crawl that did not begin."""
+    """The lines; none for a crawl that read no page."""
     if not isinstance(crawler.spider, PaginatedSpider) or not figures(crawler.stats)["page_count"]:
         return []
     return [f"  {name:<9} {text}" for name, text in _lines(crawler, crawler.spider)]
@@ -35,7 +35,7 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
         reasons = "; ".join(crawl_state(crawler).set_aside_reasons)
         yield "set aside", f"{figure['set_aside_count']:,} fields: {reasons}"
     if figure["future_count"]:
-        yield "future", f"{figure['future_count']:,} rows of more than a day ahead"
+        yield "future", f"{figure['future_count']:,} rows dated more than a day ahead"
     if figure["delisted_count"]:
         yield "delisted", f"{figure['delisted_count']:,}"
     reasons = "; ".join(crawl_state(crawler).rejection_reasons)
@@ -56,7 +56,7 @@ def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str
 
 
 def _looks(table: str, options: str) -> str:
-    """The commands that show the rows, as they work from here."""
+    """The commands that show the rows, as the user would type them here."""
     scrapy = program()
     if table == COINS_TABLE:
         return f"{scrapy} coins{options}, {scrapy} psql{options}"
