@@ -57,7 +57,7 @@ def _steady_clock() -> Callable[[], float]:
 def credits_from_settings(
     settings: BaseSettings, name: str = "RATELIMIT_MONTHLY_CREDITS"
 ) -> int | None:
-    """Calls per month; ``None`` for no limit. Raises :exc:`ConfigurationError`."""
+    """Calls per month; ``None`` if none are set. Raises :exc:`ConfigurationError`."""
     text = str(settings.get(name) or "").strip()
     if not text:
         return None

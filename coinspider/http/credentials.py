@@ -9,10 +9,10 @@ from scrapy.settings import BaseSettings
 from coinspider.errors import ConfigurationError
 from coinspider.http.links import HOME_META, origin
 
-# The key in a request's meta that lets a token go into its query.
+# The key in a request's meta that allows the token in its query.
 TOKEN_META = "api_token_allowed"  # noqa: S105
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# The only headers of DEFAULT_REQUEST_HEADERS and others that another host gets.
+# The only headers, from DEFAULT_REQUEST_HEADERS or elsewhere, that another host gets.
 HEADERS_FOR_OTHERS = (b"Accept", b"Accept-Language", b"Accept-Encoding", b"Content-Type")
 
 

@@ -1,4 +1,4 @@
-"""Why a page did not come, in a few words, where its server has not said so itself."""
+"""Why a page did not come, in a few words, if no server says so."""
 
 from scrapy.exceptions import (
     DownloadCancelledError,
@@ -10,7 +10,7 @@ from scrapy.settings import BaseSettings
 
 
 def explain_download(error: BaseException | None, settings: BaseSettings) -> str:
-    """The words for an error of Scrapy's downloader, some of which have none, or only a repr."""
+    """An error of Scrapy's downloader in words; some have no message, or only a repr."""
     seconds, size = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
     words: dict[type, str] = {
         DownloadTimeoutError: f"it did not come whole within DOWNLOAD_TIMEOUT={seconds:g} seconds",

@@ -1,4 +1,4 @@
-"""What an API, or a server before it, says in a body that holds no records."""
+"""What an API, or a server in front of it, says in a body without records."""
 
 import re
 from html import unescape

@@ -86,7 +86,7 @@ def _limit(values: dict[str, str]) -> ToldLimit:
 
 
 def _separate(response: Response, now: datetime) -> list[ToldLimit]:
-    """A header for each value: one limit, or several that say of what seconds they are."""
+    """A header for each value: of one limit, or of several with their windows in seconds."""
     policy = _by_window(_text(response, "RateLimit-Policy"))
     return [limit for prefix in _PREFIXES for limit in _prefixed(response, prefix, policy, now)]
 
@@ -112,7 +112,7 @@ def _prefixed(
 
 
 def _by_window(text: str) -> dict[float | None, int]:
-    """``100, 10;w=1``: calls by the seconds of their window, by ``None`` if none is said."""
+    """``100, 10;w=1``: calls by their window in seconds; by ``None`` if no window is given."""
     found: dict[float | None, int] = {}
     for item in text.split(","):
         parameters = _parameters(item)
@@ -122,7 +122,7 @@ def _by_window(text: str) -> dict[float | None, int]:
 
 
 def _window_of(calls: int | None, windows: Mapping[float | None, int]) -> float | None:
-    """The window of that size; the only one there is where that one is not told."""
+    """The window with this number of calls; else the only one there is."""
     known = [window for window in windows if window]
     same = [window for window in known if windows[window] == calls]
     return same[0] if same else known[0] if len(known) == 1 else None
@@ -133,7 +133,7 @@ def _text(response: Response, header: str) -> str:
 
 
 def _date(response: Response) -> datetime | None:
-    """The server's own clock, by which a Unix time is meant."""
+    """The server's own clock, which its Unix times refer to."""
     try:
         moment = parsedate_to_datetime(_text(response, "Date"))
     except ValueError:

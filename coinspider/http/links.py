@@ -35,9 +35,9 @@ def check_link(
     home_parts = urlsplit(home)
     try:
         parts = urlsplit(link)
-        parts.port  # noqa: B018 (it is read when it is asked for)
+        parts.port  # noqa: B018 (it is only parsed here)
     except ValueError as error:
-        raise ForbiddenLinkError(f"a link is no URL: {visible(link)[:200]} ({error})") from None
+        raise ForbiddenLinkError(f"a link is not a URL: {visible(link)[:200]} ({error})") from None
     if _is_behind_proxy(parts, home_parts):
         link = parts._replace(scheme="https", netloc=home_parts.netloc).geturl()
     if origin(link) == origin(home):

@@ -24,9 +24,8 @@ _LONGEST = 1e9  # seconds: anything longer makes no difference
 _COMMENT = r"(?si)<!--.*?-->|<(script|style)\b.*?</\1>"
 _TITLE = r"(?si)<title[^>]*>(.*?)</title>"
 _TAG = r"<[^>]*>"
-# Of a limit that only time until the next month (or money) moves: a sentence that says that
-# something is used up, and what: of a month, or of no shorter time. A page about prices, which
-# CoinGecko names in each refusal, says neither.
+# The month's calls are used up if one sentence says that something is used up, and either names a
+# month, or a quota and no shorter time. CoinGecko's hint at its prices, in each refusal, does not.
 _SENTENCE = r"[.!?;]+(?:\s|$)"
 _USED_UP = (
     r"(?i)exceed|reach|us(ed|ing) up|used all|exhaust|deplet|consum|insufficient"

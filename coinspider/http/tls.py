@@ -57,7 +57,7 @@ def certificate_problem(error: BaseException | None) -> str | None:
             return "its certificate is for another name"
         if isinstance(value, SSL.Error) and _UNTRUSTED in str(value):
             return (
-                "its certificate is self-signed, expired, or of an authority that is not known"
-                " (DOWNLOAD_CA_FILE names one)"
+                "its certificate is self-signed, expired, or from an unknown authority"
+                " (DOWNLOAD_CA_FILE names one to trust)"
             )
     return None

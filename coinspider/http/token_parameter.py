@@ -1,4 +1,4 @@
-"""Adds a token to the query of a request where nothing but the API sees it."""
+"""Adds a token to a request's query at the last moment, so that nothing logs it."""
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -31,6 +31,6 @@ class TokenParameterDownloadHandler(HTTP11DownloadHandler):
         except Exception as error:
             error.args = tuple(str(arg).replace(url, request.url) for arg in error.args)
             raise
-        # Scrapy keeps the latency and more with the request that it knows.
+        # Scrapy expects the latency and other facts in the request that it knows.
         request.meta.update(sent.meta)
         return response.replace(url=request.url)

@@ -29,7 +29,7 @@ DIGITS_MAX = 1000
 def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX) -> TableItem:
     """Make a record's item; amounts keep every digit of their text.
 
-    An amount has at most ``digits_max`` digits, and places before and after the point.
+    An amount has at most ``digits_max`` digits, and at most that many before and after the point.
 
     Raises :exc:`CoercionError` if a value does not fit its field, and for what PostgreSQL
     can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field``, a value that
@@ -50,7 +50,7 @@ def prepare(records: Sequence[Record], digits_max: int = DIGITS_MAX) -> None:
     """Make the items of a page's records at once, for :func:`coerce` to use.
 
     This takes two thirds of the time. If one record is not as declared, all of them are left to
-    ``coerce``, which says which one, and why.
+    ``coerce``, which says which one it is, and why.
     """
     source, texts = records[0].source, [record.text for record in records]
     shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
@@ -165,7 +165,7 @@ def _decode_each(text: bytes, shape: ItemShape, error: CoercionError) -> TableIt
 
 
 def _cut(text: bytes) -> dict[str, Any]:
-    """The texts of a record's fields, which must be JSON except for NaN and infinity; else none."""
+    """The texts of a record's fields; none if one is neither JSON, NaN nor infinity."""
     try:
         fields = dict(cut_object(text) or {})
         for value in map(bytes, fields.values()):

@@ -101,7 +101,7 @@ _BY_SQL = {column_type.sql: column_type for column_type in COLUMN_TYPES}
 
 
 def declared_type(field: str, declared: msgspec_inspect.Type) -> ColumnType:
-    """The type of a field that an item declares; :exc:`ConfigurationError` if it is none."""
+    """The type of a field that an item declares; :exc:`ConfigurationError` if no column has it."""
     if found := _BY_DECLARED.get(type(declared)):
         return found
     raise ConfigurationError(

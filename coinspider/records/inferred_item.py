@@ -18,13 +18,13 @@ from coinspider.records.table_item import NULL, TableItem
 # A number in a string, which counts as one if other records send the field as a number.
 _NUMBER_AS_TEXT = TEXT._replace(is_number=True)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
-# What the items, the tables and PostgreSQL itself have for themselves:
+# Names that the items, the tables and PostgreSQL itself use:
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _RESERVED = {
     *(name for name in dir(TableItem) if not name.startswith("__")),
     "table", "delisted_at", "first_crawled_at", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 }  # fmt: skip
-# PostgreSQL has 1,600, of which a row of 8 kB holds a few hundred:
+# PostgreSQL allows 1,600, but a row has to fit into 8 kB, which a few hundred fill:
 # https://www.postgresql.org/docs/current/limits.html
 COLUMNS_MAX = 550
 PAIRED_MAX = 20  # fields that are tried in pairs

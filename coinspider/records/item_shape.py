@@ -37,12 +37,12 @@ class ItemShape(NamedTuple):
     """By their JSON keys."""
     integer_keys: frozenset[str]
     amounts: Callable[[TableItem], tuple[Decimal | None, ...]]
-    # What a record itself doesn't set, except by accident, and the values.
+    # The fields that a record itself doesn't set, except by accident, and their defaults.
     unsent: Callable[[TableItem], tuple[Any, ...]]
     defaults: tuple[Any, ...]
     without_column: dict[str, str]
     no_columns: Callable[[TableItem], tuple[Any, ...]]
-    # Their values where they are null, and what is in ``extra`` then: so it is with most records.
+    # Their values if all are null, and ``extra`` in that case, which is that of most records.
     nulls: tuple[Raw, ...]
     extra_of_nulls: Raw
 

@@ -35,7 +35,7 @@ def parse_path(expression: str) -> Path:
         step = _STEP.match(expression, position)
         if step is None:
             raise ConfigurationError(
-                f"{expression} is not a path of names, dots and [n], as data.items"
+                f"{expression} is not a path of names, dots and [n], such as data.items"
             )
         index, name = step["index"], step["quoted"] or step["name"]
         path.append(int(index) if index else name)
@@ -61,7 +61,7 @@ def find(text: bytes | Raw, path: Path) -> bytes | Raw | None:
 
 
 def _take(text: bytes, steps: list[str | int]) -> bytes | Raw | None:
-    """Takes one step and removes it from the front; a name may itself contain dots."""
+    """Take one step and remove it from the front; a name may itself contain dots."""
     if isinstance(steps[0], int):
         return _element(text, int(steps.pop(0)))
     fields = cut_object(text)

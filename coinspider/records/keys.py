@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from coinspider.records.table_item import Column, TableItem, columns
 
-# The value of the key field that a record has, or a tuple of several.
+# The value of a record's key field, or a tuple of the values of several.
 Key = str | int | tuple[str | int, ...]
 
 
@@ -42,7 +42,7 @@ def record_keys(
     if len(reader.fields) > 1:
         return [_key(reader.values(record)) for record in found]
     keys = list(map(reader.values, found))
-    # So it is on nearly all pages; each key by itself would take ten times as long.
+    # Nearly all pages are like this; checking each key by itself would take ten times as long.
     if set(map(type, keys)) == {str} and (text := "".join(keys)).isascii() and text.isprintable():
         return keys
     return [_key((key,)) for key in keys]
@@ -78,7 +78,7 @@ def _key(values: tuple[Any, ...]) -> Key | None:
 
 
 def _storable(text: str) -> str:
-    """As PostgreSQL can store it; no stored key is changed by this."""
+    """The text as PostgreSQL can store it; a key that is stored already is not changed."""
     if text.isascii() and text.isprintable():
         return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from coinspider.errors import PageError
 from coinspider.records.table_item import TableItem
 
-PAGE_RECORDS_MAX = 1_000_000  # of which each takes some 100 bytes
+PAGE_RECORDS_MAX = 1_000_000  # each takes about 100 bytes
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them must fit into memory
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -46,7 +46,7 @@ class Record(Struct):
     text: Raw
     source: Source
     repeated: bool = False
-    """Whether a record of the same key came earlier in the same crawl."""
+    """Whether a record with the same key came earlier in the same crawl."""
     made: Made | None = None
 
 
@@ -75,7 +75,7 @@ def split_page(body: bytes) -> list[Raw]:
 
 def _check_count(body: bytes) -> None:
     """64 MB of ``1,1,1`` would take gigabytes as a list."""
-    # With no more commas it has no more elements either.
+    # If it has no more commas than this, it has no more elements either.
     if len(body) <= PAGE_RECORDS_MAX or body.count(b",") <= PAGE_RECORDS_MAX:
         return
     for number, _ in enumerate(_outer_cuts(body.strip())):

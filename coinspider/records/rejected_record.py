@@ -8,7 +8,7 @@ TEXT_MAX = 100_000  # bytes
 
 
 class RejectedRecord(NamedTuple):
-    """A row of the table ``rejected_record``; its text is the record's own, byte for byte.
+    """A row of the table ``rejected_record``, with the record's own text, byte for byte.
 
     Bytes that are not UTF-8 and NUL characters, which PostgreSQL can't hold, appear as ``\\xff``.
     Only the first ``TEXT_MAX`` bytes of a text are kept.

@@ -30,8 +30,8 @@ KEYS = (
 def find_cut(body: bytes) -> Cut:
     """Where the records of a body are.
 
-    Of several lists of objects, the one with a usual name wins, then the longest; an object of
-    objects counts if there is none. Raises :exc:`PageError` if there is neither.
+    Of several lists of objects, one with a usual name wins, then the longest. Without such a list,
+    an object of objects counts. Raises :exc:`PageError` if there is neither.
     """
     text = body.strip()
     if text.startswith(b"["):
@@ -48,7 +48,7 @@ def find_cut(body: bytes) -> Cut:
 
 
 def _bare_list(text: bytes) -> Cut:
-    """The list itself; of two, an object and a list, the second: the World Bank's."""
+    """The list itself; of an object and a list, which the World Bank sends, the second."""
     elements = split_page(text)
     if len(elements) == 2 and [_kind(e) for e in elements] == [b"{", b"["]:
         return Cut((1,))
@@ -56,7 +56,7 @@ def _bare_list(text: bytes) -> Cut:
 
 
 def _unwrapped(cut: Cut, body: bytes) -> Cut:
-    """With the path into each element, if that is little more than a wrapper."""
+    """The cut with the path into each element, if that is little more than a wrapper."""
     elements = cut_records(body, cut)[:10]
     if elements and _kind(elements[0]) == b"[":
         return msgspec.structs.replace(cut, names=("c1",))

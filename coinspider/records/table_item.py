@@ -39,7 +39,7 @@ class TableItem(Struct, kw_only=True, dict=True):
     candle_table: ClassVar[str | None] = None
     """How the names of the tables and views of candles begin."""
     candle_price: ClassVar[str | None] = None
-    """The tracked field whose open, high, low and close a candle keeps; of others, the last."""
+    """The tracked field whose open, high, low and close a candle keeps; it keeps others' last."""
     noun: ClassVar[str] = "record"
     """What people call a row; the plural adds an s."""
     shown: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +52,7 @@ class TableItem(Struct, kw_only=True, dict=True):
     """Fields of the record that could not be coerced, as ``FieldSetAside``; their columns are null.
     """
     repeated: ClassVar[bool] = False
-    """Whether a record of the same key came earlier in the same crawl."""
+    """Whether a record with the same key came earlier in the same crawl."""
     extra: Extra = NO_EXTRA
 
 
@@ -108,12 +108,12 @@ def primary_key(item_class: type[TableItem]) -> list[str]:
 
 
 def history_columns(item_class: type[TableItem]) -> list[Column]:
-    """The columns that a history keeps: the key, the version, the tracked ones."""
+    """The columns that a history keeps: the key, the version and the tracked ones."""
     return [c for c in columns(item_class) if c.primary_key or c.version or c.tracked]
 
 
 def candle_values(item_class: type[TableItem]) -> list[str]:
-    """The tracked columns whose last value a candle has, beside those of its price."""
+    """The tracked columns other than the price, whose last value a candle has."""
     return [c.name for c in columns(item_class) if c.tracked and c.name != item_class.candle_price]
 
 

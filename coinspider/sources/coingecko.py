@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     key_header: str | None
     calls_per_minute: int
     credits: int | None
-    """Calls per month; ``None`` if they are not counted, or ``/key`` says."""
+    """Calls per month; ``None`` if they are not counted, or only ``/key`` knows."""
     tells_credits: bool = False
     """Whether it has ``/key``: https://docs.coingecko.com/reference/api-usage"""
 
@@ -123,7 +123,7 @@ class KeyFacts(NamedTuple):
 
 
 def key_facts(body: bytes) -> KeyFacts | None:
-    """That of the account or of the key, whichever is lower; ``None`` if there is none."""
+    """The facts of the account or of the key, whichever has fewer calls left; else ``None``."""
     try:
         told = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         numbers = {name: msgspec.json.decode(raw) for name, raw in told.items()}

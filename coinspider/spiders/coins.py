@@ -98,7 +98,7 @@ class CoinsSpider(PaginatedSpider):
     def lock_name(self) -> str:
         """The API and the currency: whatever else is requested, the rows are the same.
 
-        But parts that begin at a ``first_page`` exclude neither each other nor a crawl of all
+        But parts that begin at a ``first_page`` may run beside each other and beside a crawl of all
         pages, because a row is only ever replaced by a newer one.
         """
         name = f"{self.name} {self.url.partition('?')[0]} {self.constants['vs_currency']}"
@@ -114,7 +114,7 @@ class CoinsSpider(PaginatedSpider):
         return PageChain(self.asked.per_page, descending=order == "id_desc")
 
     def came_all(self) -> str | None:
-        """Also check that every coin requested by its id came."""
+        """The same, or that every coin requested by its id came."""
         if self.asked.ids and not self._ids_missing():
             return "all of the ids came"
         return super().came_all()
@@ -130,7 +130,7 @@ class CoinsSpider(PaginatedSpider):
         return "," not in str(key)
 
     def closed(self, reason: str) -> None:
-        """Say what was requested and did not come."""
+        """Remark on what was requested and did not come."""
         state, stats = crawl_state(self.crawler), self.crawler.stats
         came = state.end_reached or stats.get_value(EMPTY_STAT)
         if self.asked.ids and came and (missing := self._ids_missing()):
@@ -138,7 +138,9 @@ class CoinsSpider(PaginatedSpider):
         pages, count = self.asked.pages, stats.get_value(RECORD_STAT, 0)
         full = (pages or 0) * self.asked.per_page
         if count < full and stats.get_value(PAGE_STAT, 0) == pages:
-            self._remark(f"the {pages} pages held {count} coins, not {full}: the API's are shorter")
+            self._remark(
+                f"the {pages} pages held {count} coins, not {full}: the API's pages are smaller"
+            )
 
     def _ids_missing(self) -> list[str]:
         """Those of ``ids`` that have not come yet."""

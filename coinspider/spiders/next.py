@@ -31,7 +31,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class NextArguments(Struct, kw_only=True):
-    """The arguments ``-a NAME=VALUE``, beside those of the strategy."""
+    """The arguments ``-a NAME=VALUE``, except those of the strategy."""
 
     url: Url = ""
     pagination: Strategy = "auto"
@@ -92,9 +92,9 @@ class NextSpider(PaginatedSpider):
     def advice(self, status: int) -> str:
         if status in (401, 403):
             names = "API_TOKEN_SCHEME, API_TOKEN_HEADER or API_TOKEN_PARAMETER"
-            return f"; credentials come from API_TOKEN, and {names} says how they go"
+            return f"; set the credentials with API_TOKEN, and how they are sent with {names}"
         if status in (400, 404, 405, 422) and not self.body:
-            return "; -a parameters=NAME=VALUE adds to the URL, -a 'body={}' asks by POST"
+            return "; -a parameters=NAME=VALUE adds to the URL, -a 'body={}' sends a POST request"
         return ""
 
     def find_cut(self, body: bytes) -> Cut:

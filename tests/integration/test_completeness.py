@@ -114,7 +114,7 @@ def test_pages_that_are_shorter_than_asked_for_are_told(scrapy, sandbox):
     done = scrapy("crawl", "coins", "-a", "pages=2", "-a", "per_page=10",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "the 2 pages held 15 coins, not 20: the API's are shorter" in last_line(done)
+    assert "the 2 pages held 15 coins, not 20: the API's pages are smaller" in last_line(done)
 
 
 def test_coin_back_with_a_bad_record_is_listed(scrapy, sandbox, query, tmp_path):

@@ -8,7 +8,7 @@ from tests.helpers.processes import DATA, last_line
 from tests.helpers.tls_api import Authority, https_api
 
 BODY = json.dumps(json.loads((DATA / "coins_markets_eur_2025-03-04.json").read_text())[:3]).encode()
-UNKNOWN = "its certificate is self-signed, expired, or of an authority that is not known"
+UNKNOWN = "its certificate is self-signed, expired, or from an unknown authority"
 
 
 @pytest.fixture(scope="module")

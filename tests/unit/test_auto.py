@@ -148,7 +148,7 @@ def test_list_that_nothing_changes_is_one_page():
 def test_round_number_of_records_that_nothing_changes_is_no_end(count):
     _, step, _ = walk(lambda _: things(0, count))
     assert step.end is None
-    assert "-a pagination=none where these are all" in step.problem
+    assert "-a pagination=none if these are all" in step.problem
 
 
 @pytest.mark.parametrize(

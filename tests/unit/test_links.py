@@ -80,6 +80,6 @@ def test_the_own_network_is_out_of_reach_of_a_public_api(link, home, refused):
 @pytest.mark.parametrize("link", ["https://host:99999/x", "https://host:x/", "https://[::1/",
                                   "https://host:1\u001b[2J/"])  # fmt: skip
 def test_link_that_is_no_url_is_refused_in_one_line(link):
-    with pytest.raises(ForbiddenLinkError, match="a link is no URL") as caught:
+    with pytest.raises(ForbiddenLinkError, match="a link is not a URL") as caught:
         check_link(link, "https://host/", [])
     assert str(caught.value).isprintable()

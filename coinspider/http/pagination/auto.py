@@ -21,8 +21,8 @@ NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAM
 class Auto:
     """Finds the strategy from the first page; a candidate is accepted if it brings a new page.
 
-    If the page says nothing, one request is made with all the usual parameters; if they change
-    nothing, the list is one page.
+    If the page says nothing, one request is made with all the usual parameters at once. If they
+    change nothing, the list is one page.
     """
 
     def first(self, request: PageRequest) -> PageRequest:
@@ -82,11 +82,11 @@ class _Probe:
             # All of them are guesses.
             return replace(step, is_repeat=True, strategy=None)
         if self.says_more:
-            problem = f"{self.says_more}, and none of the usual parameters brings it"
+            problem = f"{self.says_more}, but none of the usual parameters brings another page"
             return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
         if is_round(len(self.known)):
-            problem = f"the first page has {len(self.known)} records and says nothing of others"
-            hint = f"-a pagination=none where these are all, else {NAME_IT}"
+            problem = f"the first page has {len(self.known)} records and doesn't mention more"
+            hint = f"-a pagination=none if these are all, else {NAME_IT}"
             return Step(problem=f"{problem}: {hint}", is_repeat=True)
         return Step(end="the list is one page: none of the usual parameters changes it",
                     is_repeat=True)  # fmt: skip
@@ -100,9 +100,9 @@ class _Trial:
     known: frozenset[bytes]
     candidates: tuple[Candidate, ...]
     says_more: str | None = None
-    """What the first page says about others, which no guess can overrule."""
+    """What the first page says about further pages, which no guess can overrule."""
     named: str = ""
-    """The parameter, if it was asked for and not found out."""
+    """The parameter, if an argument of the crawl names it."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
@@ -126,13 +126,13 @@ class _Trial:
 
     def _problem(self) -> str:
         if self.named:
-            hint = "-a pagination=none where these are all"
+            hint = "-a pagination=none if these are all"
             return f"{self.named}= brings the first page again: {hint}"
         return f"none of the usual parameters brings a second page: {NAME_IT}"
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Those to try; of several with the same request, the likeliest."""
+    """The candidates to try; of several with the same request, the likeliest."""
     made: dict[tuple[str, bytes, object], Candidate] = {}
     for candidate in candidates:
         second = candidate.second

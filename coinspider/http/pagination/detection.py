@@ -1,4 +1,4 @@
-"""How a list is paged, as far as its first page shows."""
+"""How a list may be paged, judging by its first page."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,12 +41,12 @@ def candidates(page: AnsweredPage) -> list[Candidate]:
 
 
 def read_candidates(page: AnsweredPage) -> list[Candidate]:
-    """Those with a link or cursor in the page, which works on any page of the list."""
+    """Those that use a link or cursor in the page, which any page of the list may have."""
     return [*_links(page), *_cursors(page)]
 
 
 def guesses(page: AnsweredPage) -> list[Candidate]:
-    """The numbered strategies that nothing suggests, with the usual parameters."""
+    """The strategies with the usual parameters for numbers, which nothing suggests."""
     names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
     found: list[Candidate] = []
     why = "a guess"
@@ -93,7 +93,7 @@ def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
-    """The cursor may come from the last record: its id, or what it was sorted by."""
+    """The cursor may be in the last record: its id, or what it was sorted by."""
     signs = page.signs
     if page.request.body and find(page.records[-1], ("sort",)):
         yield from _made(page, Cursor("sort", "search_after", "record", "body"), "hits have a sort")
@@ -103,7 +103,7 @@ def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def search_by_post(page: AnsweredPage) -> bool:
-    """Whether the records look like the hits of a search that continues only with POST."""
+    """Whether the records look like hits of a search that only POST can continue."""
     is_sorted = bool(page.records) and find(page.records[-1], ("sort",)) is not None
     return is_sorted and not page.request.body
 
@@ -116,7 +116,7 @@ def _in_body(page: AnsweredPage, name: str) -> str:
 def _parameters(sign: Sign, count: int) -> list[str]:
     """The parameters for a cursor of this name; those in the API's own spelling first.
 
-    A number equal to the number of records so far is an offset, not a page.
+    If the cursor is equal to the number of records so far, it is an offset, not a page.
     """
     own = sign.name.rpartition(".")[2]
     is_count, is_second = str(sign.value) == str(count), str(sign.value) == "2"
@@ -152,7 +152,7 @@ def _numbers(page: AnsweredPage) -> Iterator[Candidate]:
 
 
 def _named_in_request(page: AnsweredPage) -> Iterator[Candidate]:
-    """The place in the URL or body of the first page's number or offset."""
+    """Those with a number or offset that the first page's own URL or body has."""
     for made, names in ((_page_number, PAGE_PARAMETERS.names), (_offset, OFFSET_PARAMETERS.names)):
         for name in names:
             for where in _places(page):

@@ -2,7 +2,7 @@
 
 from coinspider.http.pagination.protocol import AnsweredPage, Step
 
-# Page sizes are round numbers; a list of 47 records that mentions no more is rarely cut off.
+# Page sizes are round numbers: a page of 47 records that doesn't mention more is rarely cut off.
 ROUND = 10
 
 

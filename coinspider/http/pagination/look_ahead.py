@@ -16,7 +16,7 @@ class LookAhead(Struct, frozen=True):
     """The page after which the chains begin."""
 
     def after(self, page: int) -> list[int]:
-        """The pages to ask for after ``page``; the first page starts all chains."""
+        """The pages to request after ``page``; the first page starts all chains."""
         if page == self.start:
             pages = range(page + 1, page + self.ways + 1)
             return [p for p in pages if self._is_known(p) or p == page + 1]

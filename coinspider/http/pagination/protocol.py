@@ -16,15 +16,18 @@ from coinspider.http.pagination.signs import Signs
 
 @dataclass(frozen=True)
 class AnsweredPage:
-    """A request for a page and what came: headers by their lower-case names, the JSON text, the
-    texts of the records in it. ``look_ahead`` is how many pages may be asked for at once."""
+    """A request for a page, and what came."""
 
     request: PageRequest
     url: str
     headers: Mapping[str, str]
+    """By their names in lower case."""
     body: bytes
+    """The JSON text."""
     records: Sequence[Raw]
+    """The text of each record in it."""
     look_ahead: LookAhead = IN_SEQUENCE
+    """How many pages may be requested at once."""
     error: str | None = None
     """The API's error message (status 400 and above), for strategies that take errors."""
 

@@ -40,7 +40,7 @@ def make_strategy(name: str, given: Mapping[str, Any]) -> Pagination:
     Raises :exc:`ConfigurationError`, one line that names what is allowed.
     """
     strategy = STRATEGIES[name]
-    # Unless it is given, whether pages count from 0 or 1 is found out.
+    # If it is not given, the crawl finds out whether pages count from 0 or 1.
     find_first = strategy is PageNumber and "first_page" not in given
     hints = get_type_hints(strategy)
     allowed = strategy_arguments(name)

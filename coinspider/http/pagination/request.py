@@ -22,9 +22,9 @@ Where = Literal["query", "body", "header"]
 class SignNames:
     """Where a page says how much there is, if not under the usual names.
 
-    Each is a path in the body or the name of a header: of the ``total`` of all records (``none``
-    where there is no such thing), of a flag that is true while there is ``more``, and of one that
-    is true on the ``last`` page.
+    Each is a path in the body, or the name of a header: of the ``total`` of all records (``none``
+    if a usual name means something else), of a flag that is true while there is ``more``, and of a
+    flag that is true on the ``last`` page.
     """
 
     total: str = ""
@@ -41,16 +41,16 @@ class PageRequest:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     number: int = 1
-    """The how many-th page this is, from 1."""
+    """Which page of the list this is, counted from 1."""
     place: str = ""
     """Where the page begins, in the strategy's own words: a cursor, an offset."""
     look_ahead: LookAhead | None = None
     """How many pages are requested at once, after that is decided."""
     names: SignNames = SignNames()
     strategy: Pagination | None = None
-    """Whether the crawl itself found out how this list is paged."""
+    """How the list is paged, if the crawl itself found that out."""
     cut: Cut | None = None
-    """Whether the crawl itself found out where the records are."""
+    """Where the records are on the page, once that is known."""
 
     def with_parameter(self, name: str, value: Any, where: Where = "query") -> PageRequest:
         """The same with one parameter set; in the body ``variables.after`` is a path."""

@@ -70,7 +70,7 @@ class Signs:
 
     @cached_property
     def no_link(self) -> str | None:
-        """Says that the place for the next page's URL is empty."""
+        """Says so if the place for the next page's URL is empty."""
         empty = next(self._links(lambda value: value in (None, "", False)), None)
         return f"{empty.name} is empty" if empty and not self.link and not self.cursor else None
 
@@ -108,7 +108,7 @@ class Signs:
 
     @cached_property
     def more(self) -> Sign | None:
-        """A flag that says that there is more."""
+        """The flag that says that there is more, if one does."""
         if self.names.more:
             return self._told_flag(self.names.more, True)
         if self.names.last:
@@ -118,7 +118,7 @@ class Signs:
 
     @cached_property
     def says_last(self) -> str | None:
-        """That a flag says that there is no more."""
+        """Says so if a flag says that there is no more."""
         if name := self.names.more or self.names.last:
             return None if self.more else f"{name} says so"
         flag = self._flag({known_names.MORE_FLAGS: False, known_names.LAST_FLAGS: True})
@@ -174,7 +174,7 @@ class Signs:
 
     @cached_property
     def no_cursor(self) -> str | None:
-        """That the place for the next page's mark is empty."""
+        """Says so if the place for a cursor is empty."""
         if self.link or self.cursor or self.cursor_object:
             return None
         for sign in self._named(known_names.CURSORS):
@@ -184,7 +184,7 @@ class Signs:
         return None
 
     def says_end(self, count: int) -> str | None:
-        """That a first page with ``count`` records is all there is, where it says so."""
+        """What says that a first page with ``count`` records is all there is; else ``None``."""
         if told := self.says_last or self.no_link or self.weakly_last:
             return told
         if self.pages and self.pages.value <= 1:
@@ -198,9 +198,9 @@ class Signs:
         return None
 
     def says_more(self, count: int, number: int = 1) -> str | None:
-        """That there is more than these ``count`` records, where the page of this number says so.
+        """What says that there is more after page ``number`` with its ``count`` records.
 
-        A later page's totals say nothing by themselves; and its cursor may be its own.
+        A later page's totals say nothing by themselves, and its cursor may be its own.
         """
         if self.more:
             return f"{self.more.name} is {str(self.more.value).lower()}"
@@ -249,7 +249,7 @@ def _is_known(plain: str, known: Known) -> bool:
 
 
 def _value(text: Raw) -> Any:
-    """A scalar's value; of an array, that it is one."""
+    """The decoded value of a scalar or an array; ``None`` if it can't be decoded."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -266,7 +266,7 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_cursor(value: Any) -> bool:
-    """Whether it may be a mark of a page: a text that is no URL, or a number."""
+    """Whether it may be a cursor: a text that is not a URL, or a number."""
     if isinstance(value, str):
         return bool(value) and not value.lower().startswith(("http://", "https://", "/", "?"))
     return isinstance(value, int) and not isinstance(value, bool)
