@@ -63,8 +63,8 @@ class PaginatedSpider(LookupSpider):
     """Whether a crawl reads the whole list, so that what it does not see is gone."""
     headers: Mapping[str, str]
     told_limit: ToldLimit
-    account: str
-    """The name of the API and key, whose calls are counted together."""
+    api_key: str | None
+    """What the API knows its user by: a token, a key or a name."""
     monthly_credits: int | None = None
     """The calls per month, as far as the settings say."""
     credits_request: Request | None = None
@@ -94,14 +94,19 @@ class PaginatedSpider(LookupSpider):
         spider.arguments = kwargs
         spider.url = crawler.settings.get(f"{cls.name.upper()}_URL") or getattr(cls, "url", "")
         spider.headers = credential_headers(crawler.settings, cls.credential_setting)
-        key = crawler.settings.get(cls.credential_setting) or crawler.settings.get("API_USERNAME")
-        spider.account = account_name(spider.url, key)
+        names = (cls.credential_setting, "API_USERNAME")
+        spider.api_key = next(filter(None, map(crawler.settings.get, names)), None)
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
         spider.rewrites_links = crawler.settings.getbool("PAGINATION_REWRITE_ENABLED")
         spider.pages_max = crawler.settings.getint("PAGINATION_PAGES_MAX")
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
         crawler.signals.connect(spider.requests_done, signals.spider_idle)
         return spider
+
+    @property
+    def account(self) -> str:
+        """The name of the API and key, whose calls are counted together."""
+        return account_name(self.url, self.api_key)
 
     @property
     def must_find(self) -> bool:

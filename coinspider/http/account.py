@@ -1,9 +1,14 @@
 """A name for an API and a key, by which calls are counted; it does not reveal the key."""
 
+import re
+from collections.abc import Mapping
 from hashlib import sha256
-from urllib.parse import urlsplit
+
+from coinspider.http.links import origin
 
 _DIGITS = 8
+_SECRET_HEADER = re.compile("authorization|cookie|key|token|secret", re.IGNORECASE)
+_USUAL_PORTS = (80, 443)
 
 
 def account_name(url: str, key: str | None) -> str:
@@ -11,7 +16,17 @@ def account_name(url: str, key: str | None) -> str:
 
     Calls without a key form one account, because most APIs count them by address.
     """
-    host = urlsplit(url).netloc.rpartition("@")[2].lower()
+    _, host, port = origin(url)
+    host = f"[{host}]" if ":" in host else host
+    place = host if port in _USUAL_PORTS else f"{host}:{port}"
     if not key:
-        return f"{host} without key"
-    return f"{host} key {sha256(key.encode()).hexdigest()[:_DIGITS]}"
+        return f"{place} without key"
+    return f"{place} key {sha256(key.encode()).hexdigest()[:_DIGITS]}"
+
+
+def key_in_headers(headers: Mapping[str, str]) -> str | None:
+    """The key that somebody has put into a header, without the word ``Bearer`` before it."""
+    for name, value in headers.items():
+        if _SECRET_HEADER.search(name) and value.strip():
+            return value.split()[-1]
+    return None

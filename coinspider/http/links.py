@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from scrapy import Request
 
-from coinspider.errors import ForbiddenLinkError
+from coinspider.errors import ConfigurationError, ForbiddenLinkError
 from coinspider.text import visible
 
 # The key in a request's meta for the URL that the crawl began with.
@@ -20,6 +20,15 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what credentials are bound to."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+
+
+def check_port(name: str, url: str) -> None:
+    """Raise :exc:`ConfigurationError` if the port in the URL of that name is wrong."""
+    try:
+        origin(url)
+    except ValueError:
+        message = f"the port in {name} is not a number from 0 to 65535"
+        raise ConfigurationError(message) from None
 
 
 def check_link(

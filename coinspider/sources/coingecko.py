@@ -14,6 +14,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.http import refusal
 from coinspider.http.call_limit import credits_from_settings
 from coinspider.http.limit_state import ToldLimit
+from coinspider.http.links import check_port
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
@@ -83,6 +84,7 @@ def api_from_settings(settings: BaseSettings) -> Api:
     base_url = (settings.get("COINGECKO_BASE_URL") or plan.base_url).rstrip("/")
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError("COINGECKO_BASE_URL must start with http:// or https://")
+    check_port("COINGECKO_BASE_URL", base_url)
     return Api(base_url, {plan.key_header: key} if plan.key_header else {})
 
 

@@ -13,7 +13,6 @@ from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
-from coinspider.http.account import account_name
 from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key
@@ -177,7 +176,7 @@ class CoinsSpider(PaginatedSpider):
         spider.whole = arguments.are_whole()
         spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}
-        spider.account = account_name(spider.url, crawler.settings.get("COINGECKO_API_KEY"))
+        spider.api_key = crawler.settings.get("COINGECKO_API_KEY")
         spider.monthly_credits = monthly_credits(crawler.settings)
         if plan_from_settings(crawler.settings).tells_credits:
             spider.credits_request = Request(f"{api.base_url}/key", headers=api.headers)

@@ -12,6 +12,8 @@ from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
+from coinspider.http.account import key_in_headers
+from coinspider.http.links import check_port
 from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
@@ -71,13 +73,16 @@ class NextSpider(PaginatedSpider):
         arguments, strategy = _parted(given)
         if not arguments.url:
             raise ConfigurationError("name the API: scrapy crawl next -a url=https://...")
+        check_port("url", arguments.url)
         parse_cut(arguments.records)
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.chosen, spider.table = arguments, arguments.table
         spider.url, spider.body = arguments.url, arguments.body
         for name, value in parse_pairs("parameters", arguments.parameters).items():
             spider.url = add_or_replace_parameter(spider.url, name, value)
-        spider.headers = {**spider.headers, **parse_pairs("headers", arguments.headers)}
+        headers = parse_pairs("headers", arguments.headers)
+        spider.headers = {**spider.headers, **headers}
+        spider.api_key = spider.api_key or key_in_headers(headers)
         spider.pagination = make_strategy(arguments.pagination, strategy)
         spider.sign_names = SignNames(arguments.total, arguments.more, arguments.last_flag)
         spider.item_class = ITEM_CLASSES.get(arguments.table)

@@ -73,6 +73,11 @@ def test_another_host_gets_the_plans_header(plan, base_url):
             "COINGECKO_BASE_URL must start with http:// or https://",
             id="key in a wrong address",
         ),
+        pytest.param(
+            {"API_KEY": KEY, "BASE_URL": f"http://user:{KEY}/"},
+            "the port in COINGECKO_BASE_URL is not a number from 0 to 65535",
+            id="key where the port should be",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_without_showing_the_key(given, message):

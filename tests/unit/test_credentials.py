@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from scrapy.settings import Settings
+from scrapy.utils.test import get_crawler
 
 from coinspider.errors import ConfigurationError
+from coinspider.http.account import account_name
 from coinspider.http.credentials import credential_headers
+from coinspider.spiders.next import NextSpider
 
 
 def headers(**settings: Any) -> dict[str, str]:
@@ -44,3 +47,60 @@ def test_a_token_and_a_user_name_are_one_too_many() -> None:
 def test_a_source_may_name_its_own_setting() -> None:
     settings = Settings({"API_TOKEN": "other", "ACME_TOKEN": "mine"})
     assert credential_headers(settings, "ACME_TOKEN") == {"Authorization": "Token mine"}
+
+
+KEY = "https://api.example/v1", "abc"
+NO_KEY = "https://api.example/v1", None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param(KEY, ("https://api.example/v2?x=1", "abc"), True, id="other paths"),
+        pytest.param(KEY, ("https://API.example:443/", "abc"), True, id="its usual port"),
+        pytest.param(KEY, ("http://me@api.example:80", "abc"), True, id="a name before the host"),
+        pytest.param(KEY, ("https://api.example:8443/v1", "abc"), False, id="another port"),
+        pytest.param(KEY, ("https://api.example/v1", "abd"), False, id="another key"),
+        pytest.param(KEY, ("https://two.example/v1", "abc"), False, id="another host"),
+        pytest.param(KEY, NO_KEY, False, id="no key"),
+        pytest.param(NO_KEY, ("https://api.example/v2", ""), True, id="no key twice"),
+        pytest.param(NO_KEY, ("https://two.example/v1", None), False, id="no key, other host"),
+    ],
+)
+def test_calls_are_counted_by_host_and_key(one: Any, other: Any, same: bool) -> None:
+    assert (account_name(*one) == account_name(*other)) is same
+
+
+def account(arguments: dict[str, str] | None = None, **settings: Any) -> str:
+    crawler = get_crawler(NextSpider, {"NEXT_URL": "", **settings})
+    given = {"url": "https://api.example/v1", "table": "t", **(arguments or {})}
+    return NextSpider.from_crawler(crawler, **given).account
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        pytest.param({}, {"API_TOKEN": "k-e-y"}, id="Authorization"),
+        pytest.param({}, {"API_TOKEN": "k-e-y", "API_TOKEN_SCHEME": "Bearer"}, id="Bearer"),
+        pytest.param({}, {"API_TOKEN": "k-e-y", "API_TOKEN_HEADER": "X-Key"}, id="own header"),
+        pytest.param({}, {"API_TOKEN": "k-e-y", "API_TOKEN_PARAMETER": "key"}, id="query"),
+        pytest.param({}, {"API_USERNAME": "k-e-y", "API_PASSWORD": "x"}, id="user name"),
+        pytest.param({"headers": "X-Api-Key=k-e-y"}, {}, id="argument"),
+        pytest.param({"headers": "Accept=x,Authorization=Bearer k-e-y"}, {}, id="argument, Bearer"),
+    ],
+)
+def test_key_is_the_same_however_it_is_sent(
+    arguments: dict[str, str], settings: dict[str, str]
+) -> None:
+    assert account(arguments, **settings) == account_name("https://api.example", "k-e-y")
+    assert "k-e-y" not in account(arguments, **settings)
+
+
+def test_headers_without_a_key_are_none() -> None:
+    assert account({"headers": "Accept=text/json"}) == "api.example without key"
+
+
+@pytest.mark.parametrize("port", ["65536", "abc", "-1"])
+def test_port_that_there_cannot_be_is_one_clear_line(port: str) -> None:
+    with pytest.raises(ConfigurationError, match="the port in url is not a number from 0 to 65535"):
+        account({"url": f"https://api.example:{port}/v1"})
