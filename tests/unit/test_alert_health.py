@@ -1,4 +1,4 @@
-"""When a schedule is well, failed, or has old data."""
+"""When a schedule counts as well, as failed, or as having old data."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -48,7 +48,7 @@ def test_status_of_a_schedule(found, limits, status):
     assert health(EVERY, found, limits, NOW, watched_since).status == status
 
 
-def test_scrapyd_that_was_down_has_one_time_to_make_the_data_new():
+def test_scrapyd_that_was_down_has_one_period_to_renew_the_data():
     old = runs("complete", success=600)
     assert health(EVERY, old, Limits(), NOW, NOW - timedelta(minutes=2)).status == "ok"
     assert health(EVERY, old, Limits(), NOW, NOW - timedelta(minutes=3)).status == "stale"
@@ -71,10 +71,10 @@ def test_message_says_since_when_and_why():
         ("2026-03-06 08:31", "2026-03-09 06:59", 0),  # Monday, before it opens
         ("2026-03-06 08:31", "2026-03-09 07:00", 1),
         ("2026-03-06 08:31", "2026-03-09 08:00", 3),
-        ("2026-03-27 08:31", "2026-03-30 06:00", 1),  # summer time began meanwhile
+        ("2026-03-27 08:31", "2026-03-30 06:00", 1),  # after the change to summer time
     ],
 )
-def test_times_that_a_cron_expression_leaves_out_are_not_missed(last, now, missed):
+def test_times_outside_a_cron_expression_are_not_missed_runs(last, now, missed):
     moments = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (last, now)]
     assert missed_runs(OFFICE, *moments) == missed
 

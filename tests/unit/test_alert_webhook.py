@@ -1,4 +1,4 @@
-"""What is sent to ``ALERT_URL``, and what is refused at the start."""
+"""What is sent to ``ALERT_URL``, and what is rejected when scrapyd starts."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_nothing_is_sent_without_an_address():
         ({"ALERT_INTERVAL": "0"}, "ALERT_INTERVAL is the seconds between two looks"),
     ],
 )
-def test_what_can_not_work_is_named_at_the_start(given, line):
+def test_settings_that_can_not_work_are_named_at_the_start(given, line):
     with pytest.raises(ConfigurationError, match=line) as raised:
         alert_service(Settings(SETTINGS | given))
     assert "t0psecret" not in str(raised.value)
@@ -68,11 +68,11 @@ def test_all_fields_are_sent_without_a_body_and_the_token_in_a_header(receiver):
     assert authorization == "Bearer t0p"
 
 
-def test_refusal_is_told_with_its_status(receiver):
+def test_error_names_the_status_of_a_refusal(receiver):
     receiver.refusals = 1
     assert Webhook(receiver.url).send({}) == "status 500"
 
 
-def test_address_that_does_not_answer_is_told_without_its_secret():
+def test_error_for_a_silent_address_does_not_show_its_secret():
     problem = Webhook("http://me:hush@127.0.0.1:1/t0psecret?key=t0p").send({})
     assert problem == "ConnectionError"

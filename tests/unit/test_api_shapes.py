@@ -1,4 +1,4 @@
-"""Documented APIs, read by their URL alone: whole, or not at all."""
+"""Documented APIs, crawled by URL alone, are read whole or not at all."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ UNTOLD = [name for name, shape in SHAPES.items() if shape.hint]
 
 
 def place(shape: Shape, request: PageRequest) -> int:
-    """Where the page begins that is asked for."""
+    """Where the requested page begins."""
     if shape.where == "body":
         value = find_value(request.body, parse_path(shape.parameter))
     elif shape.where == "header":
@@ -46,7 +46,7 @@ def answer(shape: Shape, request: PageRequest) -> AnsweredPage:
 
 
 def walk(shape: Shape, strategy: Any) -> tuple[set[int], Step]:
-    """The ids that came, and how it ended."""
+    """The ids that came, and how the crawl ended."""
     url = f"{URL}?{shape.url}" if shape.url else URL
     first = PageRequest(url, "POST" if shape.body else "GET", body=shape.body.encode())
     pending, ids, step = [strategy.first(first)], set[int](), Step()
@@ -68,7 +68,7 @@ def test_shape_is_read_by_its_url_alone(name):
 
 
 @pytest.mark.parametrize("name", UNTOLD)
-def test_shape_that_tells_nothing_is_read_by_arguments_and_never_falsely_complete(name):
+def test_shape_without_signs_needs_arguments_and_is_never_falsely_complete(name):
     shape = SHAPES[name]
     ids, step = walk(shape, Auto())
     assert ids == set(range(COUNT)) or shape.hint in (step.problem or "")
@@ -79,7 +79,7 @@ def test_shape_that_tells_nothing_is_read_by_arguments_and_never_falsely_complet
 
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if name not in UNTOLD])
-def test_page_that_tells_of_more_contradicts_that_the_list_is_one_page(name):
+def test_sign_of_more_pages_contradicts_a_single_page(name):
     shape = SHAPES[name]
     page = answer(shape, SinglePage().first(PageRequest(URL, body=shape.body.encode())))
     assert bool(page.signs.says_more(len(page.records))) is (name != "Blockfrost")

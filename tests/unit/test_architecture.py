@@ -1,4 +1,4 @@
-"""Imports point one way, and each module is in a package that the direction names."""
+"""Imports point in one direction, and every module belongs to a package in that order."""
 
 import ast
 from importlib import import_module
@@ -9,12 +9,12 @@ import pytest
 
 from tests.helpers.processes import PROJECT
 
-# Each imports from itself and from those before it; settings name classes as strings.
+# Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
     "errors", "secret_files", "text", "exact_json", "_compat", "records", "http", "stats",
     "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon", "commands",
 ]  # fmt: skip
-# Outside of the line, with all that each may import.
+# Packages outside that order, with everything that each may import.
 OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "text", "exact_json"},
     "settings": {"secret_files"},
@@ -57,12 +57,12 @@ def test_imports_point_one_way(path):
     assert imported(path) <= allowed(own)
 
 
-# No type checker reads these, and few runs execute them.
+# No type checker reads these files, and they rarely run.
 OTHERS = [*sorted((PROJECT / "benchmarks").rglob("*.py")), *sorted((PROJECT / "docs").glob("*.py"))]
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_benchmarks_and_docs_import_only_what_there_is(path):
+def test_imports_in_benchmarks_and_docs_exist(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("coinspider"):
             module = import_module(node.module)

@@ -20,7 +20,7 @@ class Arguments(Struct, kw_only=True):
     word: Annotated[str, Meta(pattern="^[a-z]+$", description="small letters")] = "abc"
 
 
-def test_what_is_not_given_has_its_default():
+def test_missing_argument_has_its_default():
     assert parse_arguments(Arguments, {}) == Arguments(size=5, word="abc")
 
 
@@ -34,18 +34,18 @@ def test_the_bounds_are_allowed(value):
 
 
 @pytest.mark.parametrize("value", ["0", "10", "-1", "2.5", "two", "", "true", "null"])
-def test_a_wrong_value_is_refused_with_what_is_allowed(value):
+def test_error_for_a_wrong_value_says_what_is_allowed(value):
     message = f"wrong argument size={value}: allowed is 1 to 9"
     with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}$"):
         parse_arguments(Arguments, {"size": value})
 
 
-def test_text_that_does_not_fit_its_pattern_is_refused():
+def test_text_that_does_not_match_its_pattern_is_refused():
     with pytest.raises(ConfigurationError, match=r"^wrong argument word=ABC: .*small letters$"):
         parse_arguments(Arguments, {"word": "ABC"})
 
 
-def test_unknown_arguments_are_named_together_with_those_there_are():
+def test_error_for_unknown_arguments_lists_the_known_ones():
     with pytest.raises(
         ConfigurationError, match=r"^unknown argument a, b: allowed are size, word$"
     ):
@@ -107,7 +107,7 @@ def test_coins_refuses(name, value, allowed):
         parse_arguments(CoinsArguments, {name: value})
 
 
-def test_coins_refuses_page_which_is_the_crawls_own():
+def test_coins_refuses_page_which_the_crawl_sets_itself():
     with pytest.raises(ConfigurationError, match=r"^unknown argument page: .*per_page"):
         parse_arguments(CoinsArguments, {"page": "2"})
 
@@ -124,7 +124,7 @@ def test_the_first_pages_are_those_of_the_top_coins():
     assert CoinsArguments(pages=2).query()["order"] == "market_cap_desc"
 
 
-def test_a_given_order_holds_for_the_first_pages_too():
+def test_order_applies_to_the_first_pages_too():
     assert CoinsArguments(pages=2, order="volume_desc").query()["order"] == "volume_desc"
 
 

@@ -1,4 +1,4 @@
-"""How a list is paged, found out from its pages alone."""
+"""Finds out from the pages alone how a list is paged."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ def query(request: PageRequest) -> dict[str, str]:
 
 
 def walk(answer: Any, strategy: Any = None, body: bytes = b"") -> tuple[set[int], Any, list[str]]:
-    """The ids that came, the last step, and the arguments of what was found."""
+    """The ids that came, the last step, and the arguments of the strategy that was found."""
     pending = [PageRequest(URL, "POST" if body else "GET", body=body)]
     ids: set[int] = set()
     found: list[str] = []
@@ -59,7 +59,7 @@ def by_offset(parameter: str, **envelope: Any) -> Any:
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("parameter", ["page", "p", "pageNumber"])
-def test_numbered_pages_are_found_from_whatever_number_they_count(parameter, first):
+def test_numbered_pages_are_found_whatever_their_first_number(parameter, first):
     ids, step, found = walk(by_number(parameter, first))
     assert (len(ids), bool(step.end)) == (COUNT, True)
     assert f"first_page={first}" in found or first == 1
@@ -137,7 +137,7 @@ def test_cursor_goes_into_the_body_of_a_post():
     assert "parameter=variables.after" in found
 
 
-def test_list_that_nothing_changes_is_one_page():
+def test_list_that_no_parameter_changes_is_one_page():
     ids, step, _ = walk(lambda _: things(0, COUNT))
     assert (len(ids), step.end) == (
         COUNT, "the list is one page: none of the usual parameters changes it"
@@ -145,7 +145,7 @@ def test_list_that_nothing_changes_is_one_page():
 
 
 @pytest.mark.parametrize("count", [10, 20, 50, 100, 250, 1000])
-def test_round_number_of_records_that_nothing_changes_is_no_end(count):
+def test_round_number_of_records_does_not_prove_the_end(count):
     _, step, _ = walk(lambda _: things(0, count))
     assert step.end is None
     assert "-a pagination=none if these are all" in step.problem
@@ -156,7 +156,7 @@ def test_round_number_of_records_that_nothing_changes_is_no_end(count):
     [{"has_more": True}, {"total": 99}, {"total_pages": 3}, {"isLast": False}, {"last": False}],
     ids=str,
 )
-def test_more_that_nothing_brings_is_a_problem(envelope):
+def test_announced_pages_that_no_parameter_brings_are_a_problem(envelope):
     _, step, _ = walk(lambda _: {"results": things(0, 7), **envelope})
     assert step.end is None
     assert step.problem
@@ -168,7 +168,7 @@ def test_more_that_nothing_brings_is_a_problem(envelope):
      {"links": {"next": None}}, {"done": True}],
     ids=str,
 )  # fmt: skip
-def test_first_page_that_says_that_it_is_the_last_needs_no_other(envelope):
+def test_first_page_that_says_it_is_the_last_needs_no_request(envelope):
     calls = []
 
     def answer(request: PageRequest) -> Any:
@@ -180,7 +180,7 @@ def test_first_page_that_says_that_it_is_the_last_needs_no_other(envelope):
     assert len(calls) == 1
 
 
-def test_strict_api_that_refuses_what_it_does_not_know_is_found_out():
+def test_pagination_of_an_api_that_refuses_unknown_parameters_is_found():
     def answer(request: PageRequest) -> Any:
         if set(query(request)) - {"vs_currency", "offset"}:
             return "error"
@@ -191,7 +191,7 @@ def test_strict_api_that_refuses_what_it_does_not_know_is_found_out():
     assert found[0] == "pagination=offset"
 
 
-def test_named_pages_of_which_there_is_one_end_at_an_error():
+def test_single_page_of_a_named_parameter_ends_at_an_error():
     def answer(request: PageRequest) -> Any:
         return things(0, 7) if int(query(request).get("page", 1)) == 1 else "error"
 
@@ -199,6 +199,6 @@ def test_named_pages_of_which_there_is_one_end_at_an_error():
     assert (len(ids), step.end) == (7, "page 2 answers HTTP status 400")
 
 
-def test_named_pages_that_bring_the_first_one_again_are_a_problem():
+def test_named_parameter_that_brings_the_first_page_again_is_a_problem():
     _, step, _ = walk(lambda _: things(0, COUNT), make_strategy("page", {}))
     assert step.problem.startswith("page= brings the first page again: -a pagination=none")

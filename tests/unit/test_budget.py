@@ -1,4 +1,4 @@
-"""What a schedule with a budget reads, on a clock of its own, and how fresh that keeps coins."""
+"""What a schedule with a budget reads, by a simulated clock, and how fresh it keeps the coins."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -24,22 +24,22 @@ DEMO = 10_000
 
 @pytest.fixture(scope="module")
 def month():
-    """A month of a Demo key that nobody else uses, with the shipped reserve."""
+    """A month of a Demo key that nobody else uses, with the default reserve."""
     return list(plan(Budget(DEMO * 0.98, END, WEIGHTS), Reads(None), START, END))
 
 
-def test_never_a_call_over_the_budget(month):
+def test_no_call_exceeds_the_budget(month):
     assert DEMO * 0.95 < sum(run.part.calls for run in month) <= DEMO * 0.98
 
 
-def test_calls_are_spent_evenly_to_the_months_end(month):
+def test_calls_are_spent_evenly_until_the_month_ends(month):
     for day in range(31):
         begun = START + timedelta(days=day)
         calls = sum(r.part.calls for r in month if begun <= r.at < begun + timedelta(days=1))
         assert calls == pytest.approx(DEMO * 0.98 / 31, rel=0.2)
 
 
-def test_all_pages_are_read_at_once_each_day(month):
+def test_each_day_has_a_whole_pass(month):
     whole = [run.at for run in month if run.part.is_whole]
     assert whole[0] == START
     assert all(later - sooner <= timedelta(days=1, hours=1) for sooner, later in pairwise(whole))
@@ -60,7 +60,7 @@ def test_coins_are_much_fresher_than_by_whole_passes(month):
     assert ours.calls <= DEMO
 
 
-def test_many_calls_all_go_into_whole_passes():
+def test_budget_of_many_calls_goes_into_whole_passes_only():
     runs = list(plan(Budget(16_000, START + timedelta(days=1), WEIGHTS), Reads(None), START, END))
     assert {run.part.is_whole for run in runs} == {True}
     gaps = {later.at - sooner.at for sooner, later in pairwise(runs)}
@@ -76,20 +76,20 @@ def warnings(*schedules):
     return [found.warning(START) for found in forecasts(schedules).values()]
 
 
-def test_what_does_not_suffice_is_told():
+def test_schedule_that_needs_too_many_calls_is_warned_of():
     assert warnings(EVERY) == [
         "every 3m needs 1,056,480 calls a month, the plan has 10,000: used up on the 1st at 07:02"
         " UTC. budget = auto makes them last"
     ]
 
 
-def test_shorter_month_makes_no_call_cost_more():
+def test_calls_cost_the_same_in_a_shorter_month():
     february = datetime(2027, 2, 5, tzinfo=UTC)
     [always] = forecasts([EVERY]).values()
     assert always.used_up_at(february).replace(second=0, microsecond=0) == datetime(
         2027, 2, 1, 7, 2, tzinfo=UTC
     )
-    # 10,564 calls in 31 days are 9,542 in 28
+    # 10,564 calls in 31 days are 9,542 calls in 28 days
     [nearly] = forecasts([EVERY._replace(every=timedelta(hours=5))]).values()
     assert "used up on the 30th at 08:1" in nearly.warning(START)
     assert nearly.warning(february) is None
@@ -119,7 +119,7 @@ def test_schedules_of_one_key_use_up_its_credits_together():
         pytest.param({"settings": {"COINGECKO_PLAN": "none"}}, id="wrong plan"),
     ],
 )
-def test_what_suffices_is_not_told(changes):
+def test_schedule_with_enough_calls_is_not_warned_of(changes):
     assert [text for text in warnings(EVERY._replace(**changes)) if text] == []
 
 
@@ -134,19 +134,19 @@ def test_nothing_is_read_once_all_is_spent(calls):
     assert next_run(Budget(calls, END, WEIGHTS), Reads(START), START).at == END
 
 
-def test_what_does_not_suffice_for_the_next_part_is_kept():
+def test_calls_that_are_too_few_for_the_next_part_are_kept():
     runs = plan(Budget(69, END, WEIGHTS), Reads(None), START, END)
     assert sum(run.part.calls for run in runs) <= 69
 
 
-def test_page_that_a_crawl_by_hand_has_read_is_not_read_again_at_once():
+def test_page_that_was_crawled_by_hand_is_not_read_again_at_once():
     budget, hour = Budget(DEMO, END, WEIGHTS), timedelta(hours=1)
     assert next_run(budget, Reads(START), START + hour).part == Part(1, 1)
     by_hand = Reads(START, {1: START + hour}, START + hour, 1)
     assert next_run(budget, by_hand, START + hour).part == Part(2, 1)
 
 
-def test_part_is_asked_for_by_its_pages():
+def test_part_is_requested_by_its_pages():
     part = Part(5, 2)
     assert part.arguments() == {"first_page": "5", "pages": "2"}
     assert str(part) == "pages 5 to 6"
@@ -162,7 +162,7 @@ def test_few_coins_have_a_plan_too(coins):
 
 
 @pytest.mark.parametrize("hours", [0.01, 1, 6, 72, 10_000])
-def test_a_coin_is_stale_from_its_first_change_on(hours):
+def test_a_coin_is_stale_from_its_first_change(hours):
     random, every = Random(1), hours
     stale = 0.0
     for _ in range(20_000):

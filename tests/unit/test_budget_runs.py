@@ -1,4 +1,4 @@
-"""When the next run of a schedule with a budget is looked up, and what becomes of an old answer."""
+"""When the next run of a schedule with a budget is looked up, and when its answer is too old."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ RUN = PlannedRun(NOW, Part(1, 1))
 
 @pytest.fixture
 def lookups(monkeypatch):
-    """The answers that are waited for."""
+    """The answers that have not come yet."""
     asked = []
 
     def defer(*_):
@@ -31,7 +31,7 @@ def lookups(monkeypatch):
 
 @pytest.fixture
 def next_run():
-    """What is due, so many seconds after the first look; or ``None``."""
+    """What is due this many seconds after the first look, or ``None``."""
     runs, state = BudgetRuns(), ScheduleState("budget auto", NOW)
 
     def look(seconds=0.0, active=False, begun=None):
@@ -60,7 +60,7 @@ def test_nothing_is_looked_up_until_the_run_has_ended(lookups, next_run):
     assert len(lookups) == 1
 
 
-def test_plan_from_before_another_nodes_run_is_not_carried_out(lookups, next_run):
+def test_plan_made_before_another_nodes_run_is_not_carried_out(lookups, next_run):
     next_run()
     lookups[0].callback(RUN)
     assert next_run(1) == RUN
@@ -68,7 +68,7 @@ def test_plan_from_before_another_nodes_run_is_not_carried_out(lookups, next_run
     assert len(lookups) == 2
 
 
-def test_answer_from_before_another_nodes_run_comes_too_late(lookups, next_run):
+def test_answer_from_before_another_nodes_run_is_not_used(lookups, next_run):
     next_run()
     next_run(1, begun=NOW)
     lookups[0].callback(RUN)

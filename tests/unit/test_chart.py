@@ -1,4 +1,4 @@
-"""A chart of letters: as wide as the terminal, as high as the values go."""
+"""A chart of characters, as wide as the terminal and as high as the values require."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ def test_rising_price_rises_from_the_least_to_the_greatest():
     assert times.split() == ["2026-01-01", "00:00", "2026-01-03", "11:00"]
 
 
-def test_gap_has_the_value_before_it():
+def test_gap_is_drawn_with_the_value_before_it():
     sparse = [
         (START, Decimal(1)),
         (START + timedelta(days=9), Decimal(5)),
@@ -42,7 +42,7 @@ def test_gap_has_the_value_before_it():
 
 
 @pytest.mark.parametrize("values", [[], ["1"]])
-def test_few_points_are_no_chart(values):
+def test_too_few_points_make_no_chart(values):
     assert chart_lines(points(*values), TableStyle(60)) == ["too few points for a chart"]
 
 

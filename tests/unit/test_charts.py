@@ -1,4 +1,4 @@
-"""Where the marks of charts are, and what stands beside them."""
+"""Where the marks of charts are, and which labels they have."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -66,7 +66,7 @@ def test_ticks_are_round(low, high, labels):
     assert [tick.label for tick in ValueScale(Decimal(low), Decimal(high)).ticks()] == labels
 
 
-def test_equal_factors_are_equal_distances_on_a_log_scale():
+def test_log_scale_shows_equal_factors_as_equal_distances():
     chart = line_chart({"a": points("1", "10", "100")}, is_log=True)
     (_, first), (_, second), (_, third) = numbers(chart.lines[0].points)
     assert first - second == pytest.approx(second - third, abs=0.2)
@@ -107,7 +107,7 @@ def test_marks_are_where_the_line_is():
     assert (chart.low, chart.high) == ("1", "4")
 
 
-def test_compared_coins_are_changes_in_per_cent():
+def test_compared_coins_are_shown_as_changes_in_per_cent():
     chart = line_chart({"a": points("100", "110"), "b": points("0.001", "0.0005")})
     assert [line.name for line in chart.lines] == ["a", "b"]
     assert [text for *_, text in chart.marks] == ["+0.00 %", "+10.00 %"]
@@ -129,14 +129,14 @@ def test_candles_are_up_or_down_with_body_and_wick():
 
 
 @pytest.mark.parametrize("values", [[], ["1"]], ids=["none", "one"])
-def test_fewer_than_two_points_are_no_line(values):
+def test_fewer_than_two_points_make_no_line(values):
     assert line_chart({"a": points(*values)}) is None
     assert sparkline(points(*values)) is None
 
 
 @pytest.mark.parametrize(("values", "kind"), [("13", "up"), ("31", "down"), ("22", "up")])
 @pytest.mark.parametrize("exponent", ["", "e-400", "e30", "e400"])
-def test_sparkline_says_where_it_went(values, kind, exponent):
+def test_sparkline_says_whether_it_rose_or_fell(values, kind, exponent):
     drawn, found = sparkline(points(*(f"{value}{exponent}" for value in values)))
     assert found == kind
     assert all(0 <= x <= 100 and 0 <= y <= 30 for x, y in numbers(drawn))
@@ -150,19 +150,19 @@ def test_one_slow_run_does_not_flatten_the_others():
     assert min(bar.height for bar in chart.bars) > 300
 
 
-def test_period_is_a_line_where_it_is_near():
+def test_period_is_drawn_as_a_line_if_it_is_in_range():
     bars = [Bar(100, "", "complete")]
     assert [seconds for _, seconds in bar_chart(bars, 180).lines] == [180]
     assert not bar_chart(bars, 3600).lines
     assert bar_chart([], 180) is None
 
 
-def test_few_bars_are_not_blocks():
+def test_a_few_bars_are_not_drawn_as_blocks():
     [bar] = bar_chart([Bar(3, "", "complete")]).bars
     assert bar.width <= 50
 
 
-def test_candles_of_hours_become_some_of_four():
+def test_candles_of_one_hour_are_merged_into_four_hours():
     rows = [
         {"started_at": NOW + timedelta(hours=n), "open": n, "high": n + 2, "low": n - 2, "close": n}
         for n in (-1, 0, 1, 3, 4)

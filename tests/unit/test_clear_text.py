@@ -1,4 +1,4 @@
-"""Which connections to a database are warned of."""
+"""Which database connections cause a warning."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,9 @@ from coinspider.store.clear_text import warn_of_clear_text
         ("secret", False, "", False),
     ],
 )
-def test_password_in_clear_to_another_machine_is_warned_of(caplog, password, ssl, address, warned):
+def test_password_sent_in_clear_text_to_another_machine_causes_a_warning(
+    caplog, password, ssl, address, warned
+):
     info = SimpleNamespace(password=password, hostaddr=address, host="db.example")
     warn_of_clear_text(SimpleNamespace(info=info, pgconn=SimpleNamespace(ssl_in_use=ssl)))
     assert ("db.example is not encrypted" in caplog.text) is warned

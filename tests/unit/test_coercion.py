@@ -1,4 +1,4 @@
-"""A record's text to an item, digit for digit, or to the reason why not."""
+"""From a record's text to an item, digit for digit, or to the reason why not."""
 
 import json
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def coerced(text: str | bytes) -> FullCoin:
 
 
 def read_independently(text: str | bytes) -> dict[str, Any]:
-    """What the item should be, read with nothing but ``json`` and ``decimal``."""
+    """The expected item, read with nothing but ``json`` and ``decimal``."""
     sent = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     fields = {key: sent.pop(key, None) for key in (*REQUIRED, *NULLABLE)}
     fields |= {key: Decimal(fields[key]) for key in AMOUNTS if fields[key] is not None}
@@ -60,7 +60,7 @@ def as_read(item: FullCoin) -> dict[str, Any]:
 
 
 def exact(fields: dict[str, Any]) -> dict[str, Any]:
-    """``1.0`` is not ``1`` here, as it would be to ``==``; ``-0`` still is ``0``."""
+    """Distinguishes ``1.0`` from ``1``, which ``==`` does not; ``-0`` is still ``0``."""
     return {
         name: (value, *value.as_tuple()[1:]) if isinstance(value, Decimal) else value
         for name, value in fields.items()
@@ -102,13 +102,13 @@ def test_an_amount_keeps_every_digit(key, text):
 
 
 @pytest.mark.parametrize("text", ["104485184.0928", "21000000.0", "1e24", "0"])
-def test_an_amount_may_come_as_text(text):
+def test_an_amount_may_be_a_string(text):
     item = coerced(record_text(circulating_supply=f'"{text}"'))
     assert str(item.circulating_supply) == str(Decimal(text))
 
 
 @pytest.mark.parametrize("key", NULLABLE)
-def test_what_may_be_null_may_be_missing_too(key):
+def test_nullable_field_may_be_missing(key):
     assert getattr(coerced(record_text(**{key: "null"})), key) is None
     assert getattr(coerced(record_text()), key) is None
 
@@ -128,13 +128,13 @@ def test_what_may_be_null_may_be_missing_too(key):
         ("-9223372036854775808", -(2**63)),
     ],
 )
-def test_a_whole_number_of_any_form_is_an_integer(text, rank):
+def test_a_whole_number_in_any_notation_is_an_integer(text, rank):
     item = coerced(record_text(market_cap_rank=text))
     assert item.market_cap_rank == rank
     assert type(item.market_cap_rank) is int
 
 
-def test_an_integer_of_another_form_leaves_the_rest_exact():
+def test_an_integer_in_another_notation_leaves_the_rest_exact():
     item = coerced(
         record_text(market_cap_rank='"7"', ath="1.50", max_supply="1e24", x="[1, 2.50 ]")
     )
@@ -152,7 +152,7 @@ def test_an_integer_of_another_form_leaves_the_rest_exact():
         pytest.param('"2013-07-05T02:00:00+02:00"', datetime(2013, 7, 5, tzinfo=UTC), id="offset"),
     ],
 )
-def test_a_time_is_the_moment_it_names(key, text, moment):
+def test_a_time_is_the_moment_that_its_text_names(key, text, moment):
     time = getattr(coerced(record_text(**{key: text})), key)
     assert time == moment
     assert time.tzinfo is not None
@@ -171,7 +171,7 @@ def test_a_time_is_the_moment_it_names(key, text, moment):
         pytest.param("image", '"missing_large.png"', "missing_large.png", id="no image"),
     ],
 )
-def test_text_is_as_it_came(key, text, value):
+def test_text_is_unchanged(key, text, value):
     assert getattr(coerced(record_text(**{key: text})), key) == value
 
 
@@ -216,13 +216,13 @@ NEVER_RIGHT = {"bool": "true", "array": "[]", "object": "{}"}
         *wrong(["id"], empty='""'),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_key(key, text):
+def test_error_for_a_wrong_value_names_its_key(key, text):
     with pytest.raises(CoercionError, match=rf"\b{key}\b"):
         coerced(record_text(**{key: text}))
 
 
 @pytest.mark.parametrize("key", REQUIRED)
-def test_a_missing_field_is_refused_by_its_key(key):
+def test_error_for_a_missing_field_names_its_key(key):
     text = json.dumps({other: "x" for other in REQUIRED if other != key})
     with pytest.raises(CoercionError, match=rf"\b{key}\b"):
         coerced(text)
@@ -254,12 +254,12 @@ def test_an_amount_that_is_not_finite_is_refused(key, text):
         pytest.param("[" * 100_000 + "]" * 100_000, id="deep nesting"),
     ],
 )
-def test_what_is_no_json_or_can_not_be_stored_is_refused_anywhere(key, text):
+def test_invalid_json_and_unstorable_text_are_refused_in_any_field(key, text):
     with pytest.raises(CoercionError):
         coerced(record_text(**{key: text}))
 
 
-def test_nul_in_an_unnamed_key_is_refused():
+def test_nul_in_an_undeclared_key_is_refused():
     with pytest.raises(CoercionError, match="NUL"):
         coerced(record_text(**{r"a\u0000": "1"}))
 
@@ -278,7 +278,7 @@ def test_bytes_that_are_not_utf_8_are_refused(key, text):
     ["", "[]", "5", "null", '"x"', "NaN", "{", "{}", "<html>", record_text() + "x"],
     ids=["nothing", "array", "number", "null", "text", "NaN", "cut", "empty", "HTML", "trailing"],
 )
-def test_what_is_no_record_is_refused(text):
+def test_anything_but_an_object_is_refused(text):
     with pytest.raises(CoercionError, match=r"\w+ \w+"):
         coerced(text)
 
@@ -298,11 +298,11 @@ def test_what_is_no_record_is_refused(text):
         '{"price": [9.1e-05, null]}',
     ],
 )
-def test_an_unnamed_field_keeps_its_text(text):
+def test_an_undeclared_field_keeps_its_text(text):
     assert bytes(coerced(record_text(new_field=text)).extra) == f'{{"new_field":{text}}}'.encode()
 
 
-def test_every_unnamed_field_is_kept():
+def test_every_undeclared_field_is_kept():
     item = coerced(
         record_text(roi="null", sparkline_in_7d='{"price":[1.0]}', x_in_currency="-1.10")
     )
@@ -312,12 +312,12 @@ def test_every_unnamed_field_is_kept():
 
 
 @pytest.mark.parametrize("key", ["extra", "coin_id", 'qu\\"ote', "é", ""])
-def test_an_unnamed_field_may_have_any_name(key):
+def test_an_undeclared_field_may_have_any_name(key):
     extra = json.loads(bytes(coerced(record_text(**{key: "1"})).extra))
     assert extra == {json.loads(f'"{key}"'): 1}
 
 
-def test_without_unnamed_fields_extra_is_empty():
+def test_extra_is_empty_without_undeclared_fields():
     assert bytes(coerced(record_text(ath="1")).extra) == b"{}"
 
 
@@ -325,7 +325,7 @@ def test_a_constant_is_part_of_the_item():
     assert coerced(record_text()).vs_currency == "eur"
 
 
-def test_a_constant_holds_against_a_field_of_its_name():
+def test_a_constant_overrules_a_field_of_the_same_name():
     item = coerced(record_text(vs_currency='"usd"'))
     assert item.vs_currency == "eur"
     assert bytes(item.extra) == b'{"vs_currency":"usd"}'
@@ -352,14 +352,14 @@ def is_too_long(text: str) -> bool:
     return bool(number) and abs(number.adjusted()) > DIGITS_MAX
 
 
-# Of 22 digits and 980 places more: two more than a number may have.
+# 22 digits and 980 zeros: two more than a number may have.
 TOO_LONG = "1000000000000000000000E980"
 
 
 @PROPERTY
 @given(key=st.sampled_from(AMOUNTS), text=numbers)
 @example(key="current_price", text=TOO_LONG)
-def test_any_number_in_an_amount_is_that_decimal(key, text):
+def test_an_amount_is_the_decimal_of_any_number(key, text):
     if is_too_long(text):
         with pytest.raises(CoercionError, match="digits"):
             coerced(record_text(**{key: text}))
@@ -399,7 +399,7 @@ def coerced_by_field(text: str | bytes) -> FullCoin:
         *wrong(["image"], number="5", bool="false"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_costs_its_field_only(key, text):
+def test_by_field_a_wrong_value_costs_only_its_field(key, text):
     item = coerced_by_field(record_text(**{key: text, "high_24h": "1.50", "new": "[1.0 ]"}))
     assert getattr(item, key) is None
     assert str(item.high_24h) == "1.50"
@@ -409,7 +409,7 @@ def test_a_wrong_value_costs_its_field_only(key, text):
     assert field.reason.startswith(f"{key}: ")
 
 
-def test_what_comes_in_another_form_is_repaired_beside_a_field_set_aside():
+def test_integers_are_repaired_beside_a_field_that_is_set_aside():
     item = coerced_by_field(record_text(market_cap_rank="7.0", ath_date='""', atl="NaN", roi="{}"))
     assert item.market_cap_rank == 7
     assert {field.column for field in item.set_aside} == {"ath_date", "atl"}
@@ -417,7 +417,7 @@ def test_what_comes_in_another_form_is_repaired_beside_a_field_set_aside():
 
 
 @pytest.mark.parametrize("key", REQUIRED)
-def test_a_wrong_value_that_is_needed_costs_the_record(key):
+def test_by_field_a_wrong_required_value_costs_the_record(key):
     with pytest.raises(CoercionError, match=rf"\b{key}\b"):
         coerced_by_field(record_text(**{key: "null", "ath_date": '""'}))
 
@@ -428,7 +428,7 @@ def test_a_wrong_value_that_is_needed_costs_the_record(key):
      record_text(ath="NaN", new="NaN"), record_text(ath="[" * 100_000),
      record_text(ath='""').replace('"ath"', '"a\ud800"', 1).encode("utf-8", "surrogatepass")],
 )  # fmt: skip
-def test_what_is_no_json_costs_the_record(text):
+def test_by_field_invalid_json_costs_the_record(text):
     with pytest.raises(CoercionError):
         coerced_by_field(text)
 
@@ -436,7 +436,7 @@ def test_what_is_no_json_costs_the_record(text):
 @PROPERTY
 @given(records)
 @example(record_text(current_price=TOO_LONG))
-def test_by_field_any_record_is_exact_but_for_what_is_set_aside(text):
+def test_by_field_any_record_is_exact_except_for_fields_set_aside(text):
     try:
         item = coerced_by_field(text)
     except CoercionError:
@@ -448,7 +448,7 @@ def test_by_field_any_record_is_exact_but_for_what_is_set_aside(text):
     sent = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=str)
     extra = json.loads(bytes(item.extra), parse_float=Decimal, parse_int=Decimal)
     for key in aside:
-        # What has too many digits to be a number of PostgreSQL's is kept as a text.
+        # A number with too many digits for PostgreSQL is kept as a string.
         is_number = isinstance(sent[key], Decimal)
         kept = Decimal(extra[key]) if is_number and key in AMOUNTS else extra[key]
         assert kept == sent[key]
@@ -472,7 +472,7 @@ def test_a_damaged_record_is_exact_or_refused(text, data):
         ("0." + "1" * 1001, False), ("1e99999999999999", False), ("0e99999", True),
     ],
 )  # fmt: skip
-def test_number_has_a_bound_on_its_digits(text, fits):
+def test_a_number_has_a_limited_number_of_digits(text, fits):
     record = record_text(current_price=text, market_cap="1")
     if fits:
         assert coerced(record).current_price == Decimal(text)
@@ -482,7 +482,7 @@ def test_number_has_a_bound_on_its_digits(text, fits):
 
 
 def prepared(texts: list[str]) -> list[FullCoin | str]:
-    """The items of records of one page, or the reasons why not."""
+    """The items of a page's records, or the reasons why there is none."""
     page = [Record(Raw(text.encode()), SOURCE) for text in texts]
     prepare(page)
     return [outcome(record) for record in page]
@@ -508,12 +508,12 @@ def told(found: FullCoin | str) -> tuple[object, ...] | str:
 @example([record_text(new="1"), record_text(id='"\\u0000"'), record_text(roi='{"times": 2.0}')])
 @example([record_text(vs_currency='"usd"'), record_text(market_cap_rank="7.0")])
 @example([record_text() + "," + record_text(), record_text()])
-def test_records_of_a_page_become_what_each_becomes_alone(texts):
+def test_prepared_page_gives_the_same_items_as_its_records_alone(texts):
     alone = [outcome(Record(Raw(text.encode()), SOURCE)) for text in texts]
     assert list(map(told, prepared(texts))) == list(map(told, alone))
 
 
-def test_what_a_pipeline_changed_after_the_page_was_prepared_counts():
+def test_a_pipelines_change_to_a_prepared_record_counts():
     page = [Record(Raw(record_text().encode()), SOURCE) for _ in range(3)]
     prepare(page)
     assert all(record.made for record in page)

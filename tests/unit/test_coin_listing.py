@@ -1,4 +1,4 @@
-"""When a page may look in the listing of the coins, and when it is made anew."""
+"""When a page may use the listing of the coins, and when the listing is made again."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ WRITTEN, NEXT = FIRST._replace(written=101), Version(datetime(2026, 3, 5, tzinfo
 
 @pytest.fixture
 def world(monkeypatch):
-    """The clock, and what the database has; a thread's work is done at once."""
+    """The clock and the database's content; a thread's work is done at once."""
     found = SimpleNamespace(now=1000.0, version=FIRST, makes=0, seconds=0.1, error=None)
 
     def make():
@@ -37,12 +37,12 @@ def world(monkeypatch):
     return found
 
 
-def test_first_page_goes_without_and_the_next_one_has_it(world):
+def test_first_page_does_not_wait_for_the_listing_and_the_next_uses_it(world):
     assert [world.listing.current(None) for _ in range(3)] == [None, TABLE, TABLE]
     assert world.makes == 1
 
 
-def test_page_that_can_not_go_without_waits_for_it(world):
+def test_page_that_needs_the_listing_waits_for_it(world):
     assert world.listing.needed(None) == TABLE
     assert world.makes == 1
 
@@ -64,14 +64,14 @@ def test_page_that_can_not_go_without_waits_for_it(world):
     ids=["same", "ageing", "an hour ago was another time", "written", "written, ageing",
          "written, old", "dear", "dear, ageing", "dear, old", "a crawl has ended"],
 )  # fmt: skip
-def test_listing_is_used_while_it_is_right(world, version, seconds, later, expected):
+def test_listing_is_used_while_it_is_up_to_date(world, version, seconds, later, expected):
     world.seconds = seconds
     world.listing.current(None)
     world.version, world.now = version, world.now + later
     assert (world.listing.current(None), world.makes) == expected
 
 
-def test_where_no_table_may_be_made_it_is_not_tried_all_the_time(world):
+def test_making_a_table_that_is_not_allowed_is_not_tried_each_time(world):
     world.error = psycopg.errors.InsufficientPrivilege("permission denied")
     assert [world.listing.current(None) for _ in range(3)] == [None] * 3
     assert world.listing.needed(None) is None
@@ -80,7 +80,7 @@ def test_where_no_table_may_be_made_it_is_not_tried_all_the_time(world):
     assert [world.listing.current(None) for _ in range(2)] == [None, TABLE]
 
 
-def test_listing_that_somebody_dropped_is_made_anew(world):
+def test_listing_that_somebody_dropped_is_made_again(world):
     world.listing.current(None)
     world.listing.forget()
     assert [world.listing.current(None) for _ in range(2)] == [None, TABLE]

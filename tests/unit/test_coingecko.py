@@ -1,4 +1,4 @@
-"""Plans, keys and hosts, and what does not fit."""
+"""Plans, keys and hosts, and combinations that are refused."""
 
 import pytest
 from scrapy.settings import Settings
@@ -30,7 +30,7 @@ def settings(**values: str) -> Settings:
         pytest.param({"PLAN": "pro", "API_KEY": KEY}, PRO, {"x-cg-pro-api-key": KEY}, id="pro"),
     ],
 )
-def test_a_plan_has_its_host_and_its_header(given, base_url, headers):
+def test_each_plan_has_a_host_and_a_header(given, base_url, headers):
     assert api_from_settings(settings(**given)) == (base_url, headers)
 
 
@@ -39,7 +39,7 @@ def test_a_plan_has_its_host_and_its_header(given, base_url, headers):
     ["http://127.0.0.1:8000/api/v3", "https://proxy.example/api/v3", "http://[::1]:80/api/v3/"],
 )
 @pytest.mark.parametrize("plan", ["demo", "pro"])
-def test_another_host_gets_the_plans_header(plan, base_url):
+def test_another_host_gets_the_header_of_the_plan(plan, base_url):
     api = api_from_settings(settings(PLAN=plan, API_KEY=KEY, BASE_URL=base_url))
     assert api == (base_url.rstrip("/"), {f"x-cg-{plan}-api-key": KEY})
 
@@ -80,7 +80,7 @@ def test_another_host_gets_the_plans_header(plan, base_url):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_without_showing_the_key(given, message):
+def test_wrong_combination_is_refused_without_showing_the_key(given, message):
     with pytest.raises(ConfigurationError, match=f"^{message}") as caught:
         api_from_settings(settings(**given))
     assert KEY not in str(caught.value)
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused_without_showing_the_key(given, message):
     ],
     ids=["public", "demo", "pro"],
 )
-def test_a_plan_stays_within_its_calls_a_minute(given, calls):
+def test_each_plan_has_its_calls_per_minute(given, calls):
     assert plan_from_settings(settings(**given)).calls_per_minute in calls
 
 
@@ -108,7 +108,7 @@ def test_a_plan_stays_within_its_calls_a_minute(given, calls):
         pytest.param("0", ToldLimit(0, 60), id="no limit"),
     ],
 )
-def test_limit_of_the_plan_is_where_learning_begins_and_a_number_is_firm(text, limit):
+def test_learning_begins_with_the_plans_limit_and_a_number_is_firm(text, limit):
     given = settings(API_KEY=KEY, RATE_LIMIT=text)
     assert coingecko.rate_limit_from_settings(given) == limit
 
@@ -125,7 +125,7 @@ def test_limit_of_the_plan_is_where_learning_begins_and_a_number_is_firm(text, l
         ("demo", "0", None),
     ],
 )
-def test_credits_are_the_plans_unless_they_are_set(plan, text, credits_of_month):
+def test_credits_are_those_of_the_plan_unless_they_are_set(plan, text, credits_of_month):
     given = settings(API_KEY=KEY, PLAN=plan, MONTHLY_CREDITS=text)
     assert coingecko.monthly_credits(given) == credits_of_month
 

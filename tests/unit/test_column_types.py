@@ -1,4 +1,4 @@
-"""One table of types: whatever has a type finds the same one."""
+"""The table of types finds the same type by alias, by SQL name and by value."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -63,11 +63,11 @@ def test_arrow_holds_its_values(column_type):
         ({}, "jsonb"),
     ],
 )
-def test_value_is_of_the_first_type_that_infers_it(value, sql):
+def test_value_has_the_first_type_that_matches(value, sql):
     assert inferred_type(value).sql == sql
 
 
-def test_field_of_a_type_that_no_column_has_is_named():
+def test_error_names_a_field_whose_type_no_column_has():
     class Thing(TableItem, kw_only=True):
         table: ClassVar[str] = "thing"
 

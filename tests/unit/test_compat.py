@@ -1,4 +1,4 @@
-"""Private parts of other libraries are where ``_compat`` says they are."""
+"""The private parts of other libraries that ``_compat`` relies on exist."""
 
 import inspect
 from pathlib import Path
@@ -19,7 +19,7 @@ from coinspider._compat import (
 
 
 @pytest.mark.parametrize(("class_path", "method", "seen"), OVERRIDDEN)
-def test_overridden_method_is_there(class_path, method, seen):
+def test_overridden_method_exists(class_path, method, seen):
     assert method in vars(load_object(class_path)), f"it was in {seen}"
 
 
@@ -31,7 +31,7 @@ def test_item_pipelines_keep_their_methods_by_name():
     assert "self.methods" in inspect.getsource(MiddlewareManager.__init__)
 
 
-def test_deprecation_searches_the_stack_by_inspect_and_does_so_again_afterwards():
+def test_stack_search_uses_inspect_and_is_restored_afterwards():
     assert deprecate.inspect is inspect
     with no_stack_search():
         assert deprecate.inspect is not inspect
@@ -72,7 +72,7 @@ def test_scrapys_handler_has_a_tls_policy_that_is_replaced():
     assert "self._contextFactory" in inspect.getsource(HTTP11DownloadHandler.__init__)
 
 
-def test_authorities_are_asked_for_when_a_server_is_to_be_verified():
+def test_authorities_are_read_when_a_server_is_verified():
     from scrapy.core.downloader.contextfactory import _ScrapyClientContextFactory
 
     contexts = []

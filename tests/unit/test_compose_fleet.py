@@ -1,6 +1,6 @@
-"""``deploy/compose.fleet.yaml`` fits ``compose.yaml``, the image and the extra of the package.
+"""``deploy/compose.fleet.yaml`` fits ``compose.yaml``, the image and the package's extra.
 
-The file was also validated by the schema of the Compose Specification; that is no package.
+The file was also validated with the schema of the Compose Specification, which no package has.
 """
 
 import configparser
@@ -17,7 +17,7 @@ ONE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES = FLEET["services"]
 NODES = {name: service for name, service in SERVICES.items() if name != "postgresql"}
 OWN = {"hostname", "ports", "volumes"}
-# What may differ from the one scrapyd of compose.yaml.
+# What may differ from the scrapyd in compose.yaml.
 DIFFERENT = {*OWN, "build", "image", "configs"}
 
 
@@ -25,7 +25,7 @@ def without(service, keys):
     return {key: value for key, value in service.items() if key not in keys}
 
 
-def test_there_are_three_nodes_that_differ_in_name_port_and_volume_only():
+def test_three_nodes_differ_only_in_name_port_and_volume():
     assert len(NODES) == 3
     first, *others = (without(node, OWN) for node in NODES.values())
     assert all(other == first for other in others)
@@ -33,7 +33,7 @@ def test_there_are_three_nodes_that_differ_in_name_port_and_volume_only():
         assert len({str(node[key]) for node in NODES.values()}) == 3
 
 
-def test_node_is_as_safe_as_the_one_of_compose_yaml():
+def test_node_is_as_restricted_as_the_one_in_compose_yaml():
     [one] = [service for name, service in ONE["services"].items() if name != "postgresql"]
     for node in NODES.values():
         assert without(node, DIFFERENT) == without(one, DIFFERENT)
@@ -41,7 +41,7 @@ def test_node_is_as_safe_as_the_one_of_compose_yaml():
 
 
 @pytest.mark.parametrize("kind", ["secrets", "volumes", "configs"])
-def test_what_a_service_names_is_defined(kind):
+def test_everything_that_a_service_names_is_defined(kind):
     used = set()
     for service in SERVICES.values():
         for entry in service.get(kind, []):
@@ -49,7 +49,7 @@ def test_what_a_service_names_is_defined(kind):
     assert used == FLEET[kind].keys()
 
 
-def test_nodes_are_of_a_fleet_and_know_its_names():
+def test_nodes_form_a_fleet_and_know_its_names():
     class Config:
         cp = configparser.ConfigParser()
 

@@ -1,4 +1,4 @@
-"""What an API knows its users by."""
+"""The headers that carry an API's credentials."""
 
 from base64 import b64decode
 from typing import Any
@@ -22,7 +22,7 @@ def test_without_credentials_no_header_is_sent() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Bearer"])
-def test_a_token_goes_behind_its_scheme(scheme: str) -> None:
+def test_a_token_follows_its_scheme(scheme: str) -> None:
     assert headers(API_TOKEN="t", API_TOKEN_SCHEME=scheme) == {"Authorization": f"{scheme} t"}
 
 
@@ -39,7 +39,7 @@ def test_basic_credentials_keep_every_character() -> None:
     assert (kind, b64decode(encoded).decode()) == ("Basic", "ann:p:ä")
 
 
-def test_a_token_and_a_user_name_are_one_too_many() -> None:
+def test_a_token_and_a_user_name_exclude_each_other() -> None:
     with pytest.raises(ConfigurationError, match="set API_TOKEN or API_USERNAME, not both"):
         headers(API_TOKEN="secret-token", API_USERNAME="ann")
 

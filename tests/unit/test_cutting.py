@@ -1,4 +1,4 @@
-"""A page's body to the texts of its records."""
+"""From a page's body to the texts of its records."""
 
 import json
 
@@ -28,7 +28,7 @@ def split(body: bytes) -> list[bytes]:
         pytest.param(b"\n[ \t]\n", [], id="empty list with white space"),
     ],
 )
-def test_elements_are_cut_out_as_they_were_written(body, texts):
+def test_elements_are_cut_out_unchanged(body, texts):
     assert split(body) == texts
 
 
@@ -46,18 +46,18 @@ SPOILT = [
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
-def test_a_spoilt_element_leaves_the_others_whole(spoilt, place):
+def test_a_broken_element_leaves_the_others_whole(spoilt, place):
     texts = [b'{"id": "a", "roi": {"x": [1, 2]}}', b'{"id": "b"}']
     texts.insert(place, spoilt)
     assert split(b"[" + b" , ".join(texts) + b"]") == texts
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_a_spoilt_element_may_be_the_only_one(spoilt):
+def test_a_broken_element_may_be_the_only_one(spoilt):
     assert split(b"[" + spoilt + b"]") == [spoilt]
 
 
-def test_white_space_around_a_spoilt_array_counts_for_nothing():
+def test_white_space_around_an_array_with_a_broken_element_is_ignored():
     assert split(b"\r\n [NaN,\t1 ]\n") == [b"NaN", b"1"]
 
 
@@ -76,7 +76,7 @@ def test_white_space_around_a_spoilt_array_counts_for_nothing():
         pytest.param(b'"a\\\n]"', id="escaped line break"),
     ],
 )
-def test_what_is_in_a_string_does_not_cut_an_element(name):
+def test_punctuation_in_a_string_does_not_cut_an_element(name):
     texts = [b'{"name": %s}' % name, b"NaN", name]
     assert split(b"[" + b",".join(texts) + b"]") == texts
 
@@ -94,7 +94,7 @@ def test_what_is_in_a_string_does_not_cut_an_element(name):
         pytest.param(b"\xff\xfe[\x00]\x00", id="UTF-16"),
     ],
 )
-def test_what_is_no_array_is_refused(body):
+def test_anything_but_an_array_is_refused(body):
     with pytest.raises(PageError, match="not a JSON array"):
         split_page(body)
 
@@ -104,7 +104,7 @@ def test_the_reason_shows_how_the_body_begins():
         split_page(b"<html><body>error code: 1015</body></html>" + b" " * 5000)
 
 
-def test_the_reason_of_a_long_body_is_short():
+def test_the_reason_for_a_long_body_is_short():
     with pytest.raises(PageError) as caught:
         split_page(b"<" * 100_000)
     assert len(str(caught.value)) < 200
@@ -129,7 +129,7 @@ def test_the_reason_of_a_long_body_is_short():
         pytest.param(b"]<html>", id="trailing HTML"),
     ],
 )
-def test_a_broken_array_is_refused_whole(valid, ending):
+def test_a_broken_array_is_refused_as_a_whole(valid, ending):
     with pytest.raises(PageError, match="cut short or broken"):
         split_page(b"[" + valid + ending)
 
@@ -155,5 +155,5 @@ json_values = st.recursive(
     ),
     st.sampled_from([b"NaN", HALF_SURROGATE, b'{"a": Infinity}']),
 )
-def test_any_values_beside_a_spoilt_one_are_cut_out_whole(texts, spoilt):
+def test_any_values_beside_a_broken_one_are_cut_out_whole(texts, spoilt):
     assert split(b"[" + b", ".join([*texts, spoilt]) + b"]") == [*texts, spoilt]

@@ -1,4 +1,4 @@
-"""``DATABASE_URL`` as people write it."""
+"""``DATABASE_URL``, as people write it."""
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -29,7 +29,7 @@ SECRETS = ("s3cr", "t0p")
         pytest.param("host=h port=5433 user=u password='secret' dbname=d", id="quoted value"),
     ],
 )
-def test_usual_ways_to_write_it_mean_the_same(text):
+def test_usual_ways_to_write_a_url_mean_the_same(text):
     assert conninfo_to_dict(check_url(text)) == PLAIN
 
 
@@ -56,7 +56,7 @@ def test_usual_ways_to_write_it_mean_the_same(text):
 @pytest.mark.parametrize(
     "rest", ["h/d", "h:5433/d?sslmode=require", "h1:1,h2:2/d", "[::1]:1/d", ""]
 )
-def test_password_is_taken_as_it_is_where_it_can_mean_one_thing_only(given, password, rest):
+def test_unquoted_password_is_accepted_if_it_is_unambiguous(given, password, rest):
     parts = conninfo_to_dict(check_url(f"postgresql://u:{given}@{rest}"))
     assert parts["user"] == "u"
     assert parts.get("password") == password
@@ -65,7 +65,7 @@ def test_password_is_taken_as_it_is_where_it_can_mean_one_thing_only(given, pass
     )
 
 
-def test_user_with_an_at_sign_is_one():
+def test_user_name_may_contain_an_at_sign():
     parts = conninfo_to_dict(check_url("postgresql://me@server:secret@h/d"))
     assert (parts["user"], parts["password"], parts["host"]) == ("me@server", "secret", "h")
 
@@ -91,7 +91,7 @@ def test_user_with_an_at_sign_is_one():
         ("'postgresql://u:s3crt0p@h/d", "neither a URL"),
     ],
 )
-def test_what_has_no_clear_meaning_is_told_without_the_password(text, message):
+def test_error_for_an_ambiguous_url_does_not_show_the_password(text, message):
     with pytest.raises(ConfigurationError, match=r"^DATABASE_URL can't be read: ") as caught:
         check_url(text)
     assert message in str(caught.value)

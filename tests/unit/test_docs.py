@@ -1,4 +1,4 @@
-"""The docs tell of everything there is, and of nothing else."""
+"""The docs describe everything that exists, and nothing else."""
 
 import argparse
 import ast
@@ -31,14 +31,14 @@ SCRAPYD_CONF.read_string((PROJECT / "scrapyd.conf").read_text())
 
 
 def strings():
-    """Every string in the code that stands alone: no docstring, no part of another."""
+    """Every string constant in the code that is not a docstring or part of another string."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
 
 
-def is_told(name):
+def is_described(name):
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", TEXT)
 
 
@@ -61,7 +61,7 @@ def test_page_is_in_the_navigation(page):
 
 
 @pytest.mark.parametrize("name", OWN_SETTINGS)
-def test_setting_is_in_the_tables_with_a_word_on_it(name):
+def test_setting_is_described_in_the_tables(name):
     found = [
         (group, setting)
         for group in hooks.groups()
@@ -74,19 +74,19 @@ def test_setting_is_in_the_tables_with_a_word_on_it(name):
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_variable_of_the_environment_is_told(variable):
+def test_environment_variable_is_described(variable):
     told = {setting.variable for group in hooks.groups() for setting in group.settings}
-    assert variable in told or is_told(variable)
+    assert variable in told or is_described(variable)
 
 
 @pytest.mark.parametrize("stat", STATS)
-def test_stat_is_told(stat):
-    assert is_told(stat)
+def test_stat_is_described(stat):
+    assert is_described(stat)
 
 
 @pytest.mark.parametrize("metric", metric_names())
-def test_metric_is_told(metric):
-    assert is_told(metric) or is_told(metric.removeprefix("coinspider_crawl_"))
+def test_metric_is_described(metric):
+    assert is_described(metric) or is_described(metric.removeprefix("coinspider_crawl_"))
 
 
 def command(name):
@@ -112,32 +112,32 @@ SCRAPYS = options(ListCommand()) | {"--help"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_command_is_told_with_its_options(name):
+def test_command_is_described_with_its_options(name):
     assert re.search(rf"scrapy {name}\b", TEXT)
-    # What Scrapy's own commands have is told by Scrapy.
+    # Scrapy documents the options of its own commands.
     base = next(c for c in type(command(name)).__mro__ if c.__module__.startswith("scrapy."))
     inherited = SCRAPYS if base is ScrapyCommand else options(base())
-    assert not [o for o in options(command(name)) - inherited - SCRAPYS if not is_told(o)]
+    assert not [o for o in options(command(name)) - inherited - SCRAPYS if not is_described(o)]
 
 
 SPIDERS = SpiderLoader(Settings({"SPIDER_MODULES": settings.SPIDER_MODULES}))
 
 
 @pytest.mark.parametrize("name", sorted(SPIDERS.list()))
-def test_spider_is_told_with_its_arguments(name):
-    assert is_told(name)
+def test_spider_is_described_with_its_arguments(name):
+    assert is_described(name)
     declared = getattr(SPIDERS.load(name), "arguments_class", None)
     assert not [f for f in (declared.__struct_fields__ if declared else ())
                 if f"`{f}`" not in TEXT]  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_option_of_a_schedule_is_told(option):
+def test_option_of_a_schedule_is_described(option):
     assert f"`{option}`" in (PROJECT / "docs/schedules.md").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(SCRAPYD_CONF["services"]))
-def test_what_scrapyd_serves_is_told(path):
+def test_everything_that_scrapyd_serves_is_described(path):
     assert re.search(rf"[/`]{re.escape(path)}\b", TEXT)
 
 
@@ -147,7 +147,7 @@ FILES = r"[\w./*-]+\.(?:py|md|html|css|conf|service|toml|yml|yaml|txt|tmpl|cfg|j
 def named_files():
     for document in DOCUMENTS:
         if document.name == "CHANGELOG.md":
-            continue  # it tells of files that were
+            continue  # it also names files that no longer exist
         for name in re.findall(rf"`({FILES})`", document.read_text()):
             yield pytest.param(name, id=f"{document.name}:{name}")
 
@@ -156,8 +156,8 @@ OF_USERS = {"scrapyd.local.conf"}
 
 
 @pytest.mark.parametrize("name", list(named_files()))
-def test_named_file_is_there(name):
-    # Names as /crawls.json are endpoints.
+def test_named_file_exists(name):
+    # Names such as /crawls.json are endpoints.
     is_endpoint = name.strip("/") in SCRAPYD_CONF["services"] or name.endswith(".json")
     places = (PROJECT, PROJECT / "coinspider", PROJECT / "docs")
     assert name in OF_USERS or is_endpoint or any((place / name).exists() for place in places)
@@ -178,7 +178,7 @@ def blocks(*languages):
 
 
 def calls():
-    """The commands in blocks for a shell, as words."""
+    """The commands in shell blocks, split into words."""
     for block in blocks("sh", "bash", "console"):
         text = block.values[0].replace("\\\n", " ")
         for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Which ends of a list are believed."""
+"""When the end of a list is believed."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.helpers.answered import URL, answered, things
 
 
 def log_of(*counts: int, envelope: dict[str, Any] | None = None, **headers: str) -> PageLog:
-    """The log of pages that had so many records each."""
+    """The log of pages with these numbers of records."""
     log, start = PageLog(contents={}), 0
     for number, count in enumerate(counts, start=1):
         rows = things(start, start + count)
@@ -33,58 +33,58 @@ def end(evidence: str = "next is null", **options: bool) -> End:
 
 
 def reason(log: PageLog, known_pages: int | None = None) -> str | None:
-    """Why the end is not believed, also when all is asked for once more."""
+    """Why the end is not believed, also after everything was requested again."""
     found = doubt(log, known_pages)
     return found.reason if found and not found.once else None
 
 
 @pytest.mark.parametrize("counts", [(10, 10, 5, 0), (10, 3, 10, 0), (1, 0), (10, 0)])
-def test_empty_page_is_the_end_where_nothing_speaks_against_it(counts):
+def test_empty_page_is_the_end_if_nothing_contradicts_it(counts):
     assert reason(log_of(*counts)) is None
     assert reason(log_of(*counts), known_pages=len(counts) - 1) is None
 
 
-def test_empty_page_before_one_with_records_is_none():
+def test_empty_page_before_one_with_records_is_not_the_end():
     found = doubt(log_of(10, 0, 10, 0), None)
     assert found.reason == "page 2 is empty, and yet page 3 has records"
     assert found.request
 
 
 @pytest.mark.parametrize("headers", [{"Total": "50"}, {"X_Total_Count": "50"}], ids=str)
-def test_total_is_compared(headers):
+def test_total_is_compared_with_what_came(headers):
     found = doubt(log_of(10, 10, 0, **headers), None)
     assert "says 50 records, 20 came" in found.reason
     assert found.request, "the empty page is asked for again"
     assert reason(log_of(10, 10, 10, 10, 10, 0, **headers)) is None
 
 
-def test_short_pages_in_the_middle_are_no_shortage_where_pages_have_numbers():
+def test_short_numbered_pages_in_the_middle_are_not_a_shortage():
     assert reason(log_of(10, 4, 10, 0, Total="30")) is None
     log = log_of(10, 4, 10, Total="30")
     log.ends[3] = end(is_numbered=False)
     assert "24 came" in reason(log)
 
 
-def test_total_that_shrinks_meanwhile_is_the_least_of_them():
+def test_of_totals_that_shrink_the_least_counts():
     log = log_of(10, 10, Total="21")
     log.note(answered([], PageRequest(URL, number=3), Total="20"), [])
     log.ends[3] = end("page 3 is empty")
     assert reason(log) is None
 
 
-def test_number_of_pages_is_compared():
+def test_number_of_pages_is_compared_with_what_came():
     log = log_of(10, envelope={"total_pages": 3})
     log.ends[1] = end()
     assert reason(log) == "the pages say that there are 3, 1 came; next is null"
 
 
-def test_fewer_pages_than_the_last_complete_crawl_had_are_asked_for_once_more():
+def test_end_before_the_last_complete_crawls_is_requested_again():
     found = doubt(log_of(10, 0), 3)
     assert (found.once, found.fails) == (False, False)
     assert doubt(log_of(10, 0), 3, told="all came") is None
 
 
-def test_empty_page_is_asked_for_once_more_unless_something_tells_that_all_came():
+def test_empty_page_is_requested_again_without_evidence_that_all_came():
     found = doubt(log_of(10, 0), None)
     assert (found.reason, found.once, found.fails) == ("page 2 is empty", True, False)
     assert doubt(log_of(10, 0), None, told="all came") is None
@@ -104,26 +104,26 @@ def test_empty_page_is_asked_for_once_more_unless_something_tells_that_all_came(
         ((10, 10), "HTTP status 400", False),
     ],
 )
-def test_error_is_the_end_where_it_says_so_or_after_a_short_page(counts, words, is_end):
+def test_error_is_the_end_if_it_says_so_or_follows_a_short_page(counts, words, is_end):
     log = log_of(*counts)
     log.ends[3] = end(f"page 3 answers {words}", is_error=True, is_empty=True)
     assert (reason(log) is None) is is_end
 
 
-def test_first_page_without_records_is_no_end_unless_it_says_so():
+def test_empty_first_page_is_not_the_end_unless_it_says_so():
     found = doubt(log_of(0), None)
     assert (found.reason, found.once, found.fails) == ("the first page has no records", True, True)
     assert reason(log_of(0, envelope={"count": 0})) is None
     assert not doubt(log_of(0), None, may_be_empty=True).fails
 
 
-def test_rest_that_is_not_wanted_is_not_missed():
+def test_pages_that_are_not_wanted_are_not_missed():
     log = log_of(10, 10, Total="50")
     log.ends[2] = end("the last page that was wanted", is_final=True)
     assert reason(log) is None
 
 
-def test_key_that_does_not_identify_is_noticed_on_a_page_and_from_page_to_page():
+def test_ambiguous_key_is_noticed_within_and_across_pages():
     log = log_of(10, 10)
     page = answered([{"id": 3, "exchange": "x"}], PageRequest(URL, number=3))
     assert not log.has_two_of_a_key(page.records, [3])

@@ -1,4 +1,4 @@
-"""What a body says that holds no records."""
+"""What a body without records says."""
 
 import gzip
 
@@ -34,7 +34,7 @@ def test_words(body, words):
     assert explain_body(body) == words
 
 
-def test_bytes_are_no_words():
+def test_bytes_are_not_shown_as_words():
     assert explain_body(gzip.compress(b"[]")).startswith("bytes that are not text (1f 8b 08")
 
 

@@ -1,4 +1,4 @@
-"""Feeds whose numbers carry the digits of the API."""
+"""Feeds have every digit that the API sent."""
 
 import csv
 import json
@@ -88,7 +88,7 @@ def test_amounts_are_numbers_in_json(read_feed):
     [ExactJsonItemExporter, ExactJsonLinesItemExporter, ExactCsvItemExporter],
     ids=["json", "jsonl", "csv"],
 )
-def test_amounts_are_written_as_they_came(exporter_class):
+def test_amounts_are_written_unchanged(exporter_class):
     text = export(exporter_class, coin(max_supply=Decimal("21000000.0")))
     assert "21000000.0," in text
 
@@ -106,7 +106,7 @@ def test_extra_keeps_its_digits(read_feed):
 
 
 @FORMATS
-def test_line_breaks_in_extra_do_not_tear_a_row(read_feed):
+def test_line_breaks_in_extra_do_not_split_a_row(read_feed):
     rows = read_feed(coin(extra=Raw(b'{"roi": {\n  "times":\r\n1.50}}')), coin(coin_id="b"))
     assert [row["coin_id"] for row in rows] == ["a", "b"]
     extra = rows[0]["extra"]
@@ -115,7 +115,7 @@ def test_line_breaks_in_extra_do_not_tear_a_row(read_feed):
     )
 
 
-def test_extra_is_its_text_in_csv():
+def test_extra_is_text_in_csv():
     [row] = read_csv(coin(extra=Raw(EXTRA)))
     assert row["extra"] == EXTRA.decode()
 
@@ -135,13 +135,13 @@ def test_integers_stay_integers(read_feed):
 
 @FORMATS
 @pytest.mark.parametrize("name", [NAME, '"quoted"', "a\\b", "null", "1.50", "漢字"])
-def test_text_survives(read_feed, name):
+def test_text_is_unchanged(read_feed, name):
     [row] = read_feed(coin(name=name))
     assert row["name"] == name
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_csv_has_no_formula_unless_it_is_to(name):
+def test_csv_has_no_formulas_unless_they_are_allowed(name):
     [row] = read_csv(coin(name=name, ath=Decimal("-1.5")))
     assert (row["name"], row["ath"]) == ("'" + name, "-1.5")
     [row] = read_csv(coin(name=name), formulas_escaped=False)
@@ -149,24 +149,24 @@ def test_csv_has_no_formula_unless_it_is_to(name):
 
 
 @JSON_FORMATS
-def test_what_is_missing_is_null_in_json(read_feed):
+def test_missing_value_is_null_in_json(read_feed):
     [row] = read_feed(coin())
     assert row["ath"] is row["ath_date"] is row["image"] is row["market_cap_rank"] is None
 
 
-def test_what_is_missing_is_empty_in_csv():
+def test_missing_value_is_empty_in_csv():
     [row] = read_csv(coin())
     assert row["ath"] == row["ath_date"] == row["image"] == row["market_cap_rank"] == ""
 
 
 @FORMATS
-def test_all_columns_are_there_in_order(read_feed):
+def test_all_columns_are_written_in_order(read_feed):
     [row] = read_feed(coin())
     assert list(row) == [column.name for column in columns(FullCoin)]
 
 
 @FORMATS
-def test_a_choice_of_columns_holds(read_feed):
+def test_chosen_columns_are_written(read_feed):
     [row] = read_feed(coin(ath=Decimal("1e-12")), fields_to_export=["ath", "coin_id"])
     assert {name: str(value) for name, value in row.items()} == {"ath": "1E-12", "coin_id": "a"}
 
@@ -182,7 +182,7 @@ def test_a_feed_without_items_has_no_rows(read_feed):
     assert read_feed() == []
 
 
-def test_json_is_indented_as_asked_with_the_same_digits():
+def test_indented_json_has_the_same_digits():
     item = coin(ath=Decimal("1e-12"), max_supply=Decimal("21000000.0"), extra=Raw(b'{"a":1.50}'))
     lines = export(ExactJsonItemExporter, item, indent=3).split("\n")
     assert '   "max_supply": 21000000.0,' in lines
@@ -195,7 +195,7 @@ def test_json_without_indent_is_one_line(options):
     assert "\n" not in export(ExactJsonItemExporter, coin(name=NAME), **options)
 
 
-def test_json_lines_are_a_line_each_whatever_the_indent():
+def test_json_lines_ignore_the_indent():
     text = export(ExactJsonLinesItemExporter, coin(name=NAME), coin(), indent=4)
     assert text.count("\n") == 2
     assert len(read_json_lines(coin(name=NAME), coin(), indent=4)) == 2

@@ -1,4 +1,4 @@
-"""Any item through every feed and back: each digit is there, or the place where it is is marked."""
+"""Items written to each feed and read back: no digit is lost unless its cell is marked."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The gate's checks, each on requests that Twisted has parsed."""
+"""The gate's checks, on requests that Twisted has parsed."""
 
 import pytest
 from twisted.internet.address import IPv4Address
@@ -40,7 +40,7 @@ def request_of(gate, headers, **about):
 
 
 def status(gate, request):
-    """200 where the gate lets it through."""
+    """200 if the gate lets it through."""
     try:
         gate.check(request)
     except RequestDeniedError as refusal:
@@ -59,18 +59,18 @@ def status(gate, request):
         ("192.0.2.8", 400), ("localhost evil", 400), ("127.1", 400), (None, 400),
     ],
 )  # fmt: skip
-def test_only_names_of_its_own_are_answered(host, expected):
+def test_only_its_own_host_names_are_answered(host, expected):
     gate = Gate(GateOptions("192.0.2.7", hosts_allowed=("Coins.Example",)))
     assert status(gate, make_request(gate, host=host)) == expected
 
 
 @pytest.mark.parametrize(("host", "expected"), [("192.0.2.9", 200), ("192.0.2.8", 400)])
-def test_bound_to_all_addresses_it_answers_to_the_one_that_was_connected_to(host, expected):
+def test_bound_to_all_addresses_it_answers_to_the_connected_one(host, expected):
     gate = Gate(GateOptions("0.0.0.0"))  # noqa: S104
     assert status(gate, make_request(gate, host=host, local="192.0.2.9")) == expected
 
 
-def test_two_hosts_are_none():
+def test_two_host_headers_are_refused():
     gate = Gate(GateOptions())
     request = request_of(gate, {"Host": OWN})
     assert status(gate, request) == 400
@@ -104,12 +104,12 @@ def test_two_hosts_are_none():
         ("POST", {"Origin": "https://named.example", "Sec-Fetch-Site": "cross-site"}, 200),
         ("OPTIONS", {"Origin": "https://named.example"}, 200),
         ("OPTIONS", FOREIGN, 403),
-        # Its own pages, with no token
+        # Its own pages, without a token
         ("POST", {"Origin": "http://127.0.0.1:6800"}, 403),
         ("POST", {"Sec-Fetch-Site": "same-origin"}, 403),
     ],
 )
-def test_what_a_page_of_another_site_sends_is_refused(method, headers, expected):
+def test_request_from_another_sites_page_is_refused(method, headers, expected):
     gate = Gate(GateOptions(cors_origins=("https://named.example",)))
     assert status(gate, request_of(gate, headers, method=method)) == expected
 
@@ -120,7 +120,7 @@ def cookie_of(request):
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:6800", "null"])
-def test_form_with_the_token_of_its_page_goes_through(origin):
+def test_form_with_the_token_of_its_page_is_let_through(origin):
     gate = Gate(GateOptions())
     page = make_request(gate)
     token = form_token(page)
@@ -140,7 +140,7 @@ def test_form_with_the_token_of_its_page_goes_through(origin):
         assert list(form.args) == [b"a"], "the resource knows nothing of it"
 
 
-def test_programs_field_named_token_is_the_spiders():
+def test_field_named_token_from_a_program_belongs_to_the_spider():
     gate = Gate(GateOptions())
     request = make_request(gate, "POST")
     request.args = {b"token": [b"x"]}
@@ -153,11 +153,11 @@ def test_programs_field_named_token_is_the_spiders():
     ("given", "expected"),
     [("päss:word", True), ("päss:wor", False), ("päss:word ", False), ("", False)],
 )
-def test_password_is_compared_plain_or_hashed(kept, given, expected):
+def test_password_may_be_plain_or_hashed(kept, given, expected):
     assert is_password(given.encode(), kept) is expected
 
 
-def test_hash_is_no_password_of_its_own():
+def test_hash_is_not_accepted_as_a_password():
     kept = hashed("secret")
     assert not is_password(kept.encode(), kept)
 
@@ -169,7 +169,7 @@ class Clock:
         return self.time
 
 
-def test_who_fails_waits_longer_each_time_and_others_do_not():
+def test_client_that_fails_waits_longer_each_time_and_others_do_not():
     clock = Clock()
     throttle = Throttle(clock)
     waits = []
@@ -184,7 +184,7 @@ def test_who_fails_waits_longer_each_time_and_others_do_not():
     assert throttle.wait("192.0.2.1") == 0
 
 
-def test_one_customers_ipv6_addresses_are_one_client():
+def test_ipv6_addresses_of_one_network_are_one_client():
     throttle = Throttle(Clock())
     for number in range(5):
         throttle.fail(f"2001:db8::{number}")
@@ -219,7 +219,7 @@ def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
         ("192.0.2.2", ["192.0.2.1"], "192.0.2.2"),
     ],
 )
-def test_who_fails_is_whom_a_trusted_proxy_tells_and_nobody_else(peer, told, client):
+def test_only_a_trusted_proxy_says_which_client_failed(peer, told, client):
     throttle = Throttle(Clock())
     credentials = Credentials("me", "secret", throttle, ["10.0.0.9", "10.0.0.8"])
     for _ in range(4):
@@ -234,7 +234,7 @@ def test_who_fails_is_whom_a_trusted_proxy_tells_and_nobody_else(peer, told, cli
     ]
 
 
-def test_session_ends_at_its_time_and_by_logging_out():
+def test_session_ends_after_its_time_or_by_logging_out():
     clock = Clock()
     sessions = Sessions(clock)
     first, second = sessions.open(), sessions.open()

@@ -1,4 +1,4 @@
-"""Columns found out from the first page."""
+"""Columns inferred from the first page."""
 
 import json
 from datetime import UTC, datetime
@@ -41,17 +41,17 @@ def test_types(values, type_):
 
 
 @pytest.mark.parametrize("name", ["a b", "1st", "from", "table", "extra", "x" * 64, "né-e"])
-def test_what_is_no_name_for_a_column_goes_to_extra(name):
+def test_field_that_can_not_name_a_column_goes_to_extra(name):
     assert list(inferred(f'{{"id": 7, "{name}": 1}}')) == ["id", "extra"]
 
 
-def test_what_a_table_has_no_room_for_goes_to_extra():
+def test_fields_beyond_the_column_limit_go_to_extra():
     fields = "".join(f'"c{number}": 1, ' for number in range(2000))
     names = list(inferred(f'{{{fields}"id": 7}}'))
     assert names == [*(f"c{number}" for number in range(550)), "id", "extra"]
 
 
-def test_null_throughout_goes_to_extra():
+def test_field_that_is_always_null_goes_to_extra():
     assert list(inferred('{"id": 7, "value": null}')) == ["id", "extra"]
 
 
@@ -60,13 +60,13 @@ def test_missing_key_is_an_error_that_says_how_to_name_it():
         inferred('{"uuid": "x"}')
 
 
-def test_missing_key_names_two_fields_that_identify_together():
+def test_error_for_a_missing_key_suggests_a_pair_of_fields():
     page = [f'{{"base": "{b}", "quote": "{q}", "price": 1}}' for b in "ab" for q in "xy"]
     with pytest.raises(ConfigurationError, match="as -a key=base,quote"):
         inferred(*page)
 
 
-def test_records_become_items_of_the_class():
+def test_records_become_items_of_the_inferred_class():
     page = [
         Raw(b'{"id":7,"at":"2025-03-04T00:00:00Z","price":1.50,"ok":true,"tags":[1.0]}'),
         Raw(b'{"id":8,"new":"x"}'),
@@ -95,7 +95,7 @@ def test_columns_of_a_stored_table_make_the_same_class():
     ["table", "extra", "source", "delisted_at", "first_crawled_at", "ctid", "xmin", "__class__",
      "__dict__", "a b", "a.b", "@id", "1st", "", "x" * 64, "é" * 40, "\ufb01", "class", "shown"],
 )  # fmt: skip
-def test_name_that_no_column_can_have_goes_to_extra(name):
+def test_reserved_name_goes_to_extra(name):
     text = Raw(json.dumps({"id": 1, name: "v"}).encode())
     item_class = infer_item_class("things", ["id"], [text])
     assert [column.name for column in columns(item_class)] == ["id", "extra"]
@@ -109,7 +109,7 @@ def test_any_other_name_is_a_column(name):
     assert name in [c.name for c in columns(infer_item_class("things", ["id"], [text]))]
 
 
-def test_record_that_can_not_be_decoded_as_a_whole_tells_what_it_can():
+def test_record_that_can_not_be_decoded_still_gives_some_types():
     types = inferred('{"id": 1, "big": 1e400, "name": "x"}', '{"id": 2, "deep": %s}' % ("[" * 3000))
     assert (types["big"], types["name"]) == ("numeric", "text")
 

@@ -1,4 +1,4 @@
-"""Whose the records of a page are, whatever else is in them."""
+"""The keys of a page's records, whatever else the records hold."""
 
 from typing import ClassVar
 
@@ -40,7 +40,7 @@ class Pair(TableItem, kw_only=True):
     ],
 )
 @pytest.mark.parametrize("neighbours", [[], [b'{"id":"b"}'], [b"NaN"]], ids=str)
-def test_key_is_read_or_not_known(text, key, neighbours):
+def test_key_is_read_or_unknown(text, key, neighbours):
     found = record_keys([Raw(text), *map(Raw, neighbours)], FullCoin, CONSTANTS)
     assert found[0] == key
     assert len(found) == 1 + len(neighbours)

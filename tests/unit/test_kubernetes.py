@@ -1,4 +1,4 @@
-"""The manifest for Kubernetes has the shape that its API takes."""
+"""The manifest for Kubernetes has the form that its API requires."""
 
 import re
 
@@ -21,7 +21,7 @@ def test_manifest_is_valid(document, version):
 
 
 def test_pod_mounts_what_the_image_reads_and_writes():
-    """Else it would be a scrapyd with a queue of its own."""
+    """Otherwise it would be a scrapyd with a queue of its own."""
     [deployment] = [d for d in DOCUMENTS if d["kind"] == "Deployment"]
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]

@@ -1,4 +1,4 @@
-"""What scrapyd's log shows of a job."""
+"""What scrapyd's log shows about a job."""
 
 from scrapyd.launcher import log
 

@@ -1,4 +1,4 @@
-"""What an API tells of its limit, in each style of headers."""
+"""What an API's headers say about its limit, in every style."""
 
 from datetime import UTC, datetime
 
@@ -72,7 +72,7 @@ def told(**headers):
                       "X_RateLimit_Remaining": "49, 49;window=1, 7;window=60",
                       "X_RateLimit_Reset": "1, 1;window=1, 42;window=60"},
                      ToldLimit(2500, 7, None, 60), id="CryptoCompare"),
-        pytest.param({"X_MBX_USED_WEIGHT_1M": "1200"}, None, id="Binance tells no limit"),
+        pytest.param({"X_MBX_USED_WEIGHT_1M": "1200"}, None, id="Binance sends no limit"),
         pytest.param({"X_RateLimit_Remaining": "many", "X_RateLimit_Reset": "soon"}, None,
                      id="nonsense"),
         pytest.param({"X_RateLimit_Limit": "-5"}, None, id="negative"),

@@ -1,4 +1,4 @@
-"""What is learned of each limiter of the sandbox, by a crawl on a clock of its own."""
+"""What a crawl learns of each of the sandbox's limiters, by a simulated clock."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The calls that count against a limit, and the shares of several crawls; the clock is given."""
+"""The calls that count against a limit and the shares of several crawls, at given times."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ START = 1_000.0
 
 
 def crawl(told: ToldLimit, calls: int, latency: float) -> list[tuple[float, float]]:
-    """Start and end of ``calls`` made one after the other, each as early as it may."""
+    """The start and end of ``calls`` calls, made one after the other as early as possible."""
     state, now, spans = LimitState(), START, []
     while len(spans) < calls:
         grant = take(state, "one", now, 1, told)
@@ -58,7 +58,7 @@ def test_no_limit_lets_every_call_go_at_once():
 @pytest.mark.parametrize("latency", [0.01, 0.5])
 def test_no_server_with_that_limit_refuses(limit, latency):
     spans = crawl(ToldLimit(30, 60), 150, latency)
-    # The server counts a call at any moment of its span: here early and late in turn.
+    # The server may count a call at any moment while it lasts: here early and late in turn.
     moments = [(start, end)[number % 2] for number, (start, end) in enumerate(spans)]
     server = limit(30, 60)
     assert [server.refused_for(moment) for moment in moments] == [0.0] * 150
@@ -74,7 +74,7 @@ def test_calls_under_way_count():
 
 
 def shares(number: int, limit: int, seconds: float, wants: dict[str, float]) -> Counter:
-    """How many calls each crawl makes in a time, at a fixed time between two of its calls."""
+    """How many calls each crawl makes, with a fixed time between its calls."""
     state, told = LimitState(), ToldLimit(limit, 60)
     names = [f"crawl {n}" for n in range(number)]
     at, made = dict.fromkeys(names, START), Counter()
@@ -120,7 +120,7 @@ def test_a_call_that_takes_long_counts_once_until_a_period_after_its_end():
     assert take(state, "slow", START, 1, told).calls == 1
     end(state, "slow", START)
     assert take(state, "slow", START, 1, told).calls == 1
-    for second in range(100):  # it asks for a next one meanwhile
+    for second in range(100):  # meanwhile it asks for another one
         assert take(state, "slow", START + second, 1, told).calls == (second >= 60)
         give_back(state, "slow", int(second >= 60))
     end(state, "slow", START + 100)

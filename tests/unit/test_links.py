@@ -69,7 +69,7 @@ async def _check(link, home):
         pytest.param("https://1.1.1.1/x", "https://93.184.216.34/", False, id="public"),
     ],
 )
-def test_the_own_network_is_out_of_reach_of_a_public_api(link, home, refused):
+def test_a_public_api_can_not_link_into_the_crawls_own_network(link, home, refused):
     if refused:
         with pytest.raises(ForbiddenLinkError, match="own network"):
             asyncio.run(_check(link, home))

@@ -1,4 +1,4 @@
-"""The lock file is of these requirements, and names nothing but packages and hashes."""
+"""The lock file fits the requirements, and has nothing but packages and hashes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The sandbox's coins are as awkward as real ones, and the same each time."""
+"""The sandbox's coins are as awkward as real ones, and always the same."""
 
 import json
 from decimal import Decimal
@@ -34,7 +34,7 @@ def coins() -> list[dict[str, Any]]:
     return [read(text) for text in texts()]
 
 
-def test_a_coin_is_the_same_each_time():
+def test_a_coin_is_always_the_same():
     assert [made_up_coin(number) for number in range(COUNT)] == texts()
 
 
@@ -55,7 +55,7 @@ def test_ids_are_unique_and_in_the_order_of_their_numbers():
     assert ids == sorted(set(ids))
 
 
-def test_the_lower_its_number_the_higher_a_coins_market_cap():
+def test_coins_with_lower_numbers_have_higher_market_caps():
     caps = [coin["market_cap"] for coin in coins()]
     assert caps == sorted(caps, reverse=True)
 
@@ -93,7 +93,7 @@ def test_awkward_values_occur_but_not_everywhere(occurs):
 
 
 @pytest.mark.parametrize("number", ["e-05,", "e-12,", "e+24,", ".0,"])
-def test_numbers_are_written_as_json_would_not(number):
+def test_numbers_are_written_in_unusual_ways(number):
     share = sum(number in text for text in texts()) / COUNT
     assert share > 0
 
@@ -127,7 +127,7 @@ def test_what_a_coin_is_does_not_change():
             assert before[key] == after[key]
 
 
-def test_another_currency_has_other_prices_of_the_same_coins():
+def test_another_currency_has_other_prices_for_the_same_coins():
     euros = [read(text) for text in texts("eur")]
     assert [coin["name"] for coin in euros] == [coin["name"] for coin in coins()]
     same = sum(
@@ -143,7 +143,7 @@ def test_coins_are_served_in_both_directions():
     assert list(served.ordered("id_desc")) == list(served.ordered("market_cap_asc")) == ids[::-1]
 
 
-def test_a_served_coin_is_that_of_the_moment():
+def test_a_served_coin_has_the_values_of_the_moment():
     moment = iter([4, 5])
     served = MadeUpCoins(10, tick=lambda: next(moment))
     assert served.text(coin_id(2), "eur") == made_up_coin(2, "eur", 4)

@@ -1,4 +1,4 @@
-"""What ``make`` removes, and what it tells."""
+"""What ``make`` removes, and what it prints."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ def test_clean_leaves_the_database(make):
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "Y\n", "yes\n"])
-def test_clean_data_leaves_everything_without_a_y(make, answer):
+def test_clean_data_removes_nothing_without_a_y(make, answer):
     done, left = make("clean-data", answer)
     assert done.returncode != 0
     assert left == {".venv", ".scrapy", "build"}
@@ -49,7 +49,7 @@ def test_help_lists_every_target(make):
         assert sorted(told) == sorted(targets)
 
 
-def test_continuous_integration_runs_what_there_is():
+def test_continuous_integration_runs_existing_commands():
     jobs = yaml.safe_load((PROJECT / ".github/workflows/test.yml").read_text())["jobs"]
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     text = "\n".join([*commands, (PROJECT / ".ci/run").read_text()])

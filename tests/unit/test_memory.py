@@ -1,4 +1,4 @@
-"""What a view remembers for some seconds."""
+"""What a view remembers for a few seconds."""
 
 from coinspider.daemon.web.memory import SIZE, Memory
 
@@ -10,7 +10,7 @@ class Clock:
         return self.now
 
 
-def test_answer_is_found_once_until_it_is_old():
+def test_answer_is_computed_once_until_it_is_old():
     clock, found = Clock(), []
     memory = Memory(5, clock)
 

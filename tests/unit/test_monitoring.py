@@ -1,4 +1,4 @@
-"""What deploy/ has for Prometheus and Grafana, against what ``/metrics`` tells."""
+"""The files for Prometheus and Grafana in deploy/ match what ``/metrics`` has."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.helpers.processes import PROJECT
 
 RULES = PROJECT / "deploy/prometheus-alerts.yml"
 DASHBOARD = json.loads((PROJECT / "deploy/grafana-dashboard.json").read_text())
-# Those that Prometheus itself adds to each series.
+# Labels that Prometheus itself adds to each series.
 PROMETHEUS_LABELS = {"instance", "job"}
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
 
@@ -24,7 +24,7 @@ def rules():
 
 
 def texts(node):
-    """Each expression of the dashboard, and each legend with the expression it belongs to."""
+    """Each expression of the dashboard, and each legend together with its expression."""
     for panel in node["panels"]:
         for target in panel["targets"]:
             yield target["expr"], target["legendFormat"]
@@ -39,7 +39,7 @@ EXPRESSIONS = [
 
 
 @pytest.mark.parametrize(("expression", "text"), EXPRESSIONS)
-def test_metrics_and_labels_are_those_that_there_are(expression, text):
+def test_metrics_and_labels_exist(expression, text):
     named = set(re.findall(r"\bcoinspider_\w+", expression))
     assert named <= set(metric_names())
     labels = PROMETHEUS_LABELS.union(*(metric_labels()[name] for name in named))
@@ -55,7 +55,7 @@ def test_every_metric_has_its_labels():
     assert metric_labels().keys() == set(metric_names())
 
 
-def test_series_of_a_crawl_that_nobody_repeats_is_in_no_rule_that_goes_by_time():
+def test_rules_about_time_ignore_crawls_that_no_schedule_repeats():
     for rule in rules():
         assert "coinspider_crawl_age" not in rule["expr"]
         assert "coinspider_crawl_success" not in rule["expr"]
@@ -68,12 +68,12 @@ def promtool(*command):
 
 
 @needs_promtool
-def test_rules_are_valid_and_alert_when_they_are_to():
+def test_rules_are_valid_and_alert_when_they_should():
     for command in (["check", "rules", RULES], ["test", "rules", RULES.with_suffix(".test.yml")]):
         promtool(*command)
 
 
-def test_every_rule_is_tested_both_ways():
+def test_every_rule_is_tested_with_and_without_an_alert():
     tested = {(case["alertname"], bool(case["exp_alerts"]))
               for test in yaml.safe_load(RULES.with_suffix(".test.yml").read_text())["tests"]
               for case in test["alert_rule_test"]}  # fmt: skip
@@ -98,7 +98,7 @@ def test_prometheus_can_read_what_the_dashboard_asks(tmp_path):
     assert f"{len(expressions)} rules found" in done.stdout
 
 
-def test_panels_do_not_overlap_and_have_ids_of_their_own():
+def test_panels_do_not_overlap_and_have_distinct_ids():
     cells = [
         (x, y)
         for panel in DASHBOARD["panels"]
@@ -108,4 +108,4 @@ def test_panels_do_not_overlap_and_have_ids_of_their_own():
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
-    assert "id" not in DASHBOARD  # Grafana gives it one
+    assert "id" not in DASHBOARD  # Grafana assigns one

@@ -1,4 +1,4 @@
-"""A ``.env`` with secrets that others can read."""
+"""A ``.env`` file with secrets that other users can read."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from coinspider.secret_files import warn_of_open_file
         ("API_TOKEN=\nCOINGECKO_PLAN=demo\n", 0o644, False),
     ],
 )
-def test_secrets_that_others_can_read_are_warned_of(tmp_path, capsys, text, mode, warned):
+def test_secrets_that_others_can_read_cause_a_warning(tmp_path, capsys, text, mode, warned):
     path = tmp_path / ".env"
     path.write_text(text)
     path.chmod(mode)
@@ -25,6 +25,6 @@ def test_secrets_that_others_can_read_are_warned_of(tmp_path, capsys, text, mode
     assert "abc" not in printed
 
 
-def test_no_file_is_nothing_to_tell(tmp_path, capsys):
+def test_missing_file_causes_no_warning(tmp_path, capsys):
     warn_of_open_file(tmp_path / ".env")
     assert capsys.readouterr().err == ""

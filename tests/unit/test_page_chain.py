@@ -1,4 +1,4 @@
-"""Which pages of a list in the order of its keys are doubted, and which keys are out of order."""
+"""Which pages of a list in key order are doubtful, and which keys are out of order."""
 
 import pytest
 
@@ -15,13 +15,13 @@ from coinspider.crawl.places import window_around
         ("zoé", "zoa"), ("漢", "字"), ("a", "a"), ("x[old]", "x"),
     ],
 )  # fmt: skip
-def test_nothing_falls_that_one_collation_has_in_order(first, second):
+def test_keys_that_some_collation_has_in_order_do_not_fall(first, second):
     assert not (falls(first, second) and falls(second, first))
     assert not falls(first, second) or first == "x[old]"
 
 
 @pytest.mark.parametrize("pair", [("b", "a"), ("coin-00010", "coin-00009"), ("x2-y", "x1-z")])
-def test_what_every_collation_has_the_other_way_round_falls(pair):
+def test_keys_that_every_collation_has_the_other_way_round_fall(pair):
     assert falls(*pair)
     assert first_fall([*pair]) == pair
     assert first_fall(sorted(pair)) is None
@@ -34,11 +34,11 @@ def test_what_every_collation_has_the_other_way_round_falls(pair):
         ("f", {"above": True}, True), ("f", {"below": True}, False), ("B-", {}, False),
     ],
 )  # fmt: skip
-def test_key_stands_inside_where_every_order_says_so(key, ends, inside):
+def test_key_stands_inside_if_every_order_says_so(key, ends, inside):
     assert stands_inside(key, ["b", "b-a", "d", "e"], **ends) is inside
 
 
-def test_nothing_stands_inside_what_is_in_no_order():
+def test_no_key_stands_inside_keys_in_no_order():
     assert not stands_inside("b", ["c", "a", "d"])
 
 
@@ -53,7 +53,7 @@ def test_nothing_stands_inside_what_is_in_no_order():
     ],
     ids=["bytes", "capitals", "punctuation", "numbers", "none"],
 )
-def test_ways_of_a_list_are_those_in_which_its_pages_rise(pages, before):
+def test_ways_of_a_list_are_those_by_which_its_pages_rise(pages, before):
     way = rising_ways(pages)[0]
     assert (way("a") < way("B")) is before
 
@@ -71,7 +71,7 @@ def chain_of(*pages, size=10, descending=False):
 
 
 def doubted(chain, answers=()):
-    """The pages that are asked for again, each answered as given or as it was."""
+    """The pages that are requested again, each answered as given or as before."""
     found = []
     while (number := chain.doubtful()) is not None:
         found.append(number)
@@ -98,7 +98,7 @@ WHOLE = [keys(start, 10) for start in range(0, 50, 10)]
     ],
     ids=["whole", "short", "both ends", "moved on", "moved back", "two", "end"],
 )  # fmt: skip
-def test_pages_that_do_not_join_are_asked_for_again(changed, again):
+def test_pages_that_do_not_join_are_requested_again(changed, again):
     pages = [changed.get(number, page) for number, page in enumerate(WHOLE, start=1)]
     answers = dict(enumerate(WHOLE, start=1))
     assert set(doubted(chain_of(*pages), answers)) >= set(changed)
@@ -107,21 +107,21 @@ def test_pages_that_do_not_join_are_asked_for_again(changed, again):
     assert len(doubted(chain_of(*descending, descending=True))) == len(doubted(chain_of(*pages)))
 
 
-def test_pages_that_overlap_the_wrong_way_round_are_asked_for_again():
+def test_pages_that_overlap_the_wrong_way_round_are_requested_again():
     chain = PageChain(2)
     chain.note(1, ["b-1", "b2"])
     chain.note(2, ["b1", "b-1"])
     assert chain.joints == {1}
 
 
-def test_short_last_page_is_asked_for_once_and_short_ones_of_an_api_only_a_few_times():
+def test_short_last_page_is_requested_once_and_usual_short_pages_a_few_times():
     assert doubted(chain_of(*WHOLE, keys(50, 3))) == [6]
     assert doubted(chain_of(*[keys(start, 9) for start in range(0, 90, 9)], size=250)) == [1]
     short = [keys(start, 10 - (start > 0)) for start in range(0, 200, 10)]
     assert doubted(chain_of(*short)) == [2, 3, 4, 20]
 
 
-def test_page_is_not_asked_for_without_end():
+def test_page_is_not_requested_endlessly():
     chain, found = chain_of(*WHOLE[:2], keys(20, 5)), []
     while (number := chain.doubtful()) is not None:
         found.append(number)
@@ -129,7 +129,7 @@ def test_page_is_not_asked_for_without_end():
     assert found == [3, 3]
 
 
-def test_pages_that_come_out_of_order_are_told():
+def test_pages_that_come_out_of_order_are_named():
     chain = chain_of(*WHOLE[:2])
     assert chain.fall(3, [*keys(20, 5), *keys(10, 5)]) == (
         "coin-0010 comes after coin-0024, in a list by key"
@@ -144,7 +144,7 @@ def test_pages_that_come_out_of_order_are_told():
     )
 
 
-def test_list_that_begins_in_no_order_is_held_to_none():
+def test_list_that_begins_in_no_order_may_go_on_so():
     chain = PageChain(10)
     assert chain.fall(1, ["c", "a", "b"]) is None
     assert chain.in_order is False

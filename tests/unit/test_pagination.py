@@ -1,4 +1,4 @@
-"""Which page comes next, and what is taken for the end."""
+"""Which page comes next, and what counts as the end."""
 
 import json
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def test_number_of_pages_in_a_header_is_the_end(headers):
 
 
 def walk(look_ahead: LookAhead, pages: int) -> list[int]:
-    """The pages asked for, each in the order of its answer, given a list of ``pages`` pages."""
+    """The requested pages of a list of ``pages`` pages, each in the order of its answer."""
     asked, waiting = [], [1]
     while waiting:
         page = waiting.pop(0)
@@ -98,18 +98,18 @@ def walk(look_ahead: LookAhead, pages: int) -> list[int]:
 @pytest.mark.parametrize("pages", [0, 1, 2, 7, 8, 9, 68])
 @pytest.mark.parametrize("known", [None, 1, 2, 8, 9, 68, 80])
 @pytest.mark.parametrize("ways", [1, 2, 8])
-def test_every_page_and_the_empty_one_is_asked_for_once(pages, known, ways):
+def test_every_page_and_the_empty_one_are_requested_once(pages, known, ways):
     asked = walk(LookAhead(ways, known), pages)
     assert len(asked) == len(set(asked))
     assert set(asked) >= set(range(1, pages + 2))
 
 
 @pytest.mark.parametrize("pages", [1, 8, 68])
-def test_no_call_is_wasted_where_the_number_of_pages_is_known(pages):
+def test_no_call_is_wasted_if_the_number_of_pages_is_known(pages):
     assert sorted(walk(LookAhead(8, pages), pages)) == list(range(1, pages + 2))
 
 
-def test_in_sequence_asks_for_one_page_after_the_other():
+def test_in_sequence_requests_one_page_after_the_other():
     assert walk(IN_SEQUENCE, 5) == [1, 2, 3, 4, 5, 6]
 
 
@@ -129,7 +129,7 @@ def offsets(step: Step) -> list[int]:
     return [int(query(request)["offset"]) for request in step.requests]
 
 
-def test_offset_moves_by_what_came():
+def test_offset_moves_by_the_number_of_records_that_came():
     strategy = Offset(limit=50)
     first = strategy.first(LIST)
     assert query(first) == {"vs_currency": "usd", "offset": "0", "limit": "50"}
@@ -140,7 +140,7 @@ def test_offset_moves_by_what_came():
     assert strategy.following(answered([], third)).end
 
 
-def test_offset_looks_ahead_where_the_first_page_is_full():
+def test_offset_looks_ahead_if_the_first_page_is_full():
     strategy, ahead = Offset(limit=10, first_record=1), LookAhead(3)
     first = strategy.first(LIST)
     full = strategy.following(answered(things(0, 10), first, look_ahead=ahead))
@@ -152,7 +152,7 @@ def test_offset_looks_ahead_where_the_first_page_is_full():
     assert capped.requests[0].look_ahead == IN_SEQUENCE
 
 
-def test_offset_without_a_limit_asks_for_none():
+def test_offset_without_a_limit_sends_none():
     assert query(Offset(limit=0).first(LIST)) == {"vs_currency": "usd", "offset": "0"}
 
 
@@ -194,7 +194,7 @@ STRATEGIES_THAT_NEED_A_TRACE = [
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES_THAT_NEED_A_TRACE, ids=repr)
-def test_first_page_without_a_trace_is_no_end(strategy):
+def test_first_page_without_any_sign_is_not_the_end(strategy):
     step = strategy.following(answered({"results": things(0, 10)}, path=["results"]))
     assert (step.requests, step.end) == ((), None)
     assert "the first page has no" in step.problem
@@ -205,13 +205,13 @@ def test_first_page_without_a_trace_is_no_end(strategy):
     "envelope", [{"has_more": False}, {"isLast": True}, {"end_of_stream": True}, {"total": 9}],
     ids=str,
 )  # fmt: skip
-def test_first_page_that_says_by_other_means_that_it_is_the_last_is_the_end(strategy, envelope):
+def test_first_page_that_says_otherwise_that_it_is_the_last_is_the_end(strategy, envelope):
     body = {"results": things(0, 9), **envelope}
     assert strategy.following(answered(body, path=["results"])).end
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES_THAT_NEED_A_TRACE, ids=repr)
-def test_what_was_there_before_and_is_not_now_is_the_end(strategy):
+def test_missing_link_or_cursor_after_pages_with_one_is_the_end(strategy):
     body = {"results": things(0, 10)}
     assert strategy.following(answered(body, path=["results"], number=2)).end
 
@@ -276,13 +276,13 @@ def test_each_member_of_an_object_as_a_cursor_is_a_parameter():
     ids=str,
 )
 @pytest.mark.parametrize("strategy", [Cursor(), NextLink()], ids=repr)
-def test_flag_goes_before_a_cursor_or_a_link_that_stays(strategy, envelope):
+def test_flag_overrules_a_cursor_or_a_link_that_stays(strategy, envelope):
     body = {"next": "?page=3", "next_cursor": "x", **envelope}
     assert strategy.following(answered(body, number=2)).end
 
 
 @pytest.mark.parametrize("envelope", [{"done": True}, {"last": True}], ids=str)
-def test_flag_that_may_mean_something_else_does_not_go_before_a_link(envelope):
+def test_flag_with_several_meanings_does_not_overrule_a_link(envelope):
     assert NextLink().following(answered({"next": "?page=3", **envelope})).requests
 
 
@@ -323,7 +323,7 @@ def test_single_page_is_the_end():
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_strategy_keeps_the_protocol_and_says_what_it_takes(name):
+def test_every_strategy_follows_the_protocol_and_has_named_arguments(name):
     strategy = make_strategy(name, {})
     assert isinstance(strategy, Pagination)
     assert all(isinstance(argument, str) for argument in strategy_arguments(name))
@@ -340,7 +340,7 @@ def test_every_strategy_keeps_the_protocol_and_says_what_it_takes(name):
         ("none", {}),
     ],
 )
-def test_arguments_make_a_strategy_and_a_strategy_tells_its_arguments(name, given):
+def test_strategy_is_made_from_arguments_and_can_name_them(name, given):
     told = command_arguments(make_strategy(name, given))
     assert told[0] == f"pagination={name}"
     assert dict(argument.split("=", 1) for argument in told[1:]).items() <= given.items()
@@ -359,10 +359,10 @@ def test_wrong_argument_of_a_strategy_is_named(name, given, message):
         make_strategy(name, given)
 
 
-def test_strategy_of_ones_own_is_one_small_class():
+def test_custom_strategy_is_one_small_class():
     @dataclass(frozen=True)
     class Days:
-        """One page a day, until the day that was wanted."""
+        """One page per day, up to the day that was wanted."""
 
         until: int
 

@@ -1,4 +1,4 @@
-"""The sandbox's coins are what one would find, and what belongs together fits together."""
+"""The sandbox's plausible coins look like real ones, and their values fit each other."""
 
 import json
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ def test_every_coin_fits(fits):
     assert [coin for coin in coins() if not fits(coin)] == []
 
 
-def test_rank_is_that_of_the_market_cap():
+def test_rank_follows_the_market_cap():
     assert [c["market_cap_rank"] for c in coins()] == list(range(1, COUNT + 1))
     caps = [c["market_cap"] for c in coins()]
     assert caps == sorted(caps, reverse=True)
@@ -89,19 +89,19 @@ def test_orders_have_two_directions(order):
     assert sorted(served().ordered(f"{order}_asc")) == served().ordered("id_asc")
 
 
-def test_names_are_each_there_once():
+def test_names_are_unique():
     names = [coin_name(number) for number in range(200_000)]
     assert len(set(names)) == len({name.lower().replace(" ", "-") for name in names}) == 200_000
     assert max(map(len, names)) < 40
 
 
-def test_another_currency_is_another_price_of_the_same():
+def test_another_currency_has_other_prices_for_the_same_coins():
     for dollars, euros in zip(coins(), coins("eur"), strict=True):
         assert dollars["circulating_supply"] == euros["circulating_supply"]
         assert euros["current_price"] == pytest.approx(0.92 * dollars["current_price"], rel=1e-4)
 
 
-def test_coin_is_the_same_each_time():
+def test_coin_is_always_the_same():
     assert plausible_coin(7, "usd", NOW, 8) == plausible_coin(7, "usd", NOW, 8)
     assert plausible_coin(7, "usd", NOW, 8) != plausible_coin(7, "usd", NOW + 60, 8)
     # Also on another machine, and with another Python.
@@ -131,7 +131,7 @@ def test_stable_coins_are_stable():
     assert abs(coin(2).price_at(NOW) - 1) < 0.01
 
 
-def test_seed_makes_other_prices_of_the_same_coins():
+def test_seed_makes_other_prices_for_the_same_coins():
     told = [plausible_coin(7, "usd", NOW, 8, seed) for seed in (0, 0, 1)]
     first, again, other = map(json.loads, told)
     assert first == again

@@ -27,6 +27,6 @@ def test_type_checkers_see_the_same_names():
     assert declared == {(place, name) for name, place in coinspider._PLACE_OF.items()}
 
 
-def test_unknown_name_is_an_error_of_the_module():
+def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'coinspider' has no attribute 'PaginatedSpidr'"):
         _ = coinspider.PaginatedSpidr

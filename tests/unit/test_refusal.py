@@ -1,4 +1,4 @@
-"""How a refusal is told from other answers, and what it says."""
+"""How a refusal is distinguished from other responses, and what it says."""
 
 import json
 from datetime import UTC, datetime
@@ -74,7 +74,7 @@ def test_retry_after_may_be_missing():
         pytest.param(response(200, X_RateLimit_Remaining="0"), False, id="200"),
     ],
 )
-def test_refusals_are_told_by_status_and_headers(given, refusal):
+def test_refusals_are_recognised_by_status_and_headers(given, refusal):
     assert is_refusal(given) is refusal
 
 
@@ -128,11 +128,11 @@ def test_words_are_one_short_line(body, words):
         pytest.param(200, "credits", False, id="page"),
     ],
 )  # fmt: skip
-def test_the_end_of_the_months_calls_is_told_by_its_words(status, words, exhausted):
+def test_used_up_credits_are_recognised_by_the_message(status, words, exhausted):
     assert is_exhausted(response(status, {"error": words})) is exhausted
 
 
-# The words of real APIs, and some that an API may well say.
+# The messages of real APIs, and some that an API might send.
 @pytest.mark.parametrize("status", [401, 402, 403, 429])
 @pytest.mark.parametrize(
     "words",
@@ -163,7 +163,7 @@ def test_the_end_of_the_months_calls_is_told_by_its_words(status, words, exhaust
         "The API key has hit its quota. Upgrade at https://example.com/plans",
     ],
 )
-def test_words_of_a_month_of_a_quota_or_of_a_plan_are_understood(status, words):
+def test_messages_about_a_month_a_quota_or_a_plan_are_understood(status, words):
     assert is_exhausted(response(status, {"status": {"error_code": 1010, "error_message": words}}))
 
 
@@ -205,12 +205,12 @@ def test_words_of_a_month_of_a_quota_or_of_a_plan_are_understood(status, words):
         pytest.param("The plan of this key does not have this endpoint", id="another plan"),
     ],
 )  # fmt: skip
-def test_words_of_a_shorter_time_or_of_something_else_are_no_used_up_month(words):
+def test_messages_about_a_shorter_time_or_something_else_do_not_mean_the_month(words):
     for status in (401, 402, 403, 429):
         assert not is_exhausted(response(status, {"error": words}))
 
 
-def test_wrong_key_of_coingecko_is_no_used_up_credit():
+def test_wrong_key_of_coingecko_does_not_mean_used_up_credits():
     body = {"status": {"error_code": 10005, "error_message": "Not within the quota of your plan"}}
     assert is_exhausted(response(401, body))
     assert not coingecko.is_exhausted(response(401, body))

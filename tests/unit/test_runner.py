@@ -1,4 +1,4 @@
-"""What scrapyd's jobs are started with."""
+"""What scrapyd's jobs start with."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from coinspider.daemon import runner
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")], ids=["", "turned off"])
-def test_log_of_a_job_has_the_stats_that_tools_for_scrapyd_read(monkeypatch, given, expected):
+def test_log_of_a_job_has_the_stats_that_scrapyd_tools_read(monkeypatch, given, expected):
     monkeypatch.setattr(runner, "is_egg", lambda _: False)
     monkeypatch.setattr(runner, "main", lambda: None)
     monkeypatch.setenv("SCRAPY_PROJECT", "coinspider")

@@ -24,7 +24,7 @@ def test_no_limit_lets_every_call_pass():
 
 @pytest.mark.parametrize("name", ["fixed-window", "sliding-window", "token-bucket"])
 @pytest.mark.parametrize("calls", [1, 5, 30])
-def test_as_many_calls_at_once_pass_as_are_allowed(name, calls):
+def test_allowed_number_of_calls_passes_at_once(name, calls):
     limit = LIMITS[name](calls, 60)
     passed = [not wait for wait in waits(limit, *[100.0] * (calls + 1))]
     assert passed == [True] * calls + [False]
@@ -66,7 +66,7 @@ def test_a_sliding_window_counts_the_last_period(moments, expected):
     assert waits(SlidingWindow(2, 60), *moments) == expected
 
 
-def test_a_sliding_window_has_no_border_that_lets_twice_as_many_pass():
+def test_a_sliding_window_never_lets_twice_as_many_calls_pass():
     passed = [not wait for wait in waits(SlidingWindow(2, 60), 5, 64, 65, 66, 67)]
     assert passed == [True, True, True, False, False]
 
@@ -93,7 +93,7 @@ def test_a_token_bucket_fills_evenly(moments, expected):
 
 @pytest.mark.parametrize("name", ["fixed-window", "sliding-window", "token-bucket"])
 @pytest.mark.parametrize(("too_soon", "passes"), [(0.5, False), (0.0, True)])
-def test_the_wait_that_is_told_is_enough(name, too_soon, passes):
+def test_the_announced_wait_is_enough(name, too_soon, passes):
     limit = LIMITS[name](4, 64)
     waits(limit, 0, 1, 2, 3)
     wait = limit.refused_for(4)
@@ -104,7 +104,7 @@ def test_the_wait_that_is_told_is_enough(name, too_soon, passes):
 @pytest.mark.parametrize(
     ("wait", "seconds"), [(0.001, 1), (1.0, 1), (1.001, 2), (59.5, 60), (60.0, 60)]
 )
-def test_the_header_has_whole_seconds_that_are_enough(wait, seconds):
+def test_the_headers_whole_seconds_are_enough(wait, seconds):
     assert retry_after(wait) == seconds
 
 

@@ -62,7 +62,7 @@ def test_section_gives_arguments_and_settings():
         ({"every": "3m", "spider": ""}, "spider is missing"),
     ],
 )
-def test_wrong_section_is_named_with_the_reason(options, reason):
+def test_error_names_the_wrong_section_and_the_reason(options, reason):
     with pytest.raises(ConfigurationError) as caught:
         schedule(**options)
     assert str(caught.value).startswith("[schedule:test]: ")
@@ -77,7 +77,7 @@ def cron_times(expression, timezone, start, count):
     return times
 
 
-def test_hour_that_comes_twice_runs_nothing_twice():
+def test_hour_that_comes_twice_causes_no_second_run():
     start = datetime(2025, 10, 25, 20, tzinfo=UTC)
     assert cron_times("30 2 * * *", "Europe/Berlin", start, 2) == [
         datetime(2025, 10, 26, 0, 30, tzinfo=UTC),
@@ -87,14 +87,14 @@ def test_hour_that_comes_twice_runs_nothing_twice():
     assert {b - a for a, b in pairwise(times)} == {timedelta(minutes=30)}
 
 
-def test_hour_that_never_comes_loses_no_run():
+def test_hour_that_never_comes_skips_no_run():
     start = datetime(2025, 3, 29, 20, tzinfo=UTC)
     [time] = cron_times("30 2 * * *", "Europe/Berlin", start, 1)
     assert time.date() == datetime(2025, 3, 30, tzinfo=UTC).date()
 
 
 class Runs(ScheduleService):
-    """The service with a clock of its own, and a job that is busy or not."""
+    """The service with a simulated clock, and a job that is busy or not."""
 
     def __init__(self, found, path):
         super().__init__(None, [found], ScheduleStates(path), now=lambda: self.time)
@@ -134,11 +134,11 @@ def test_first_run_of_an_interval_is_at_once_and_the_others_do_not_drift(service
 
 
 @pytest.mark.parametrize("options", [{"every": "60s"}, {"cron": "* * * * *"}])
-def test_missed_runs_are_made_up_for_by_one(service, options):
+def test_one_run_makes_up_for_several_missed_ones(service, options):
     assert service(**options).at(60, 1000, 1000.5, 1019, 1020)[-2:] == [1000, 1020]
 
 
-def test_clock_that_is_put_back_neither_stops_an_interval_nor_repeats_a_cron_time(service):
+def test_turning_the_clock_back_neither_stops_an_interval_nor_repeats_a_cron_time(service):
     assert service(every="60s").at(7200, 3600, 3661) == [7200, 3661]
     assert service("other", cron="0 * * * *").at(7200, 3600, 3660, 7260, 10800) == [7200, 10800]
 
@@ -163,7 +163,7 @@ def test_paused_and_disabled_schedules_run_nothing(service):
     assert service(every="60s", enabled="no").at(0, 60) == []
 
 
-def test_cron_time_that_was_missed_in_a_stop_is_due_at_the_start(service):
+def test_cron_time_missed_while_stopped_is_due_at_the_start(service):
     service(cron="30 * * * *").at(60)
     second = service(cron="30 * * * *")
     assert second.at(7200) == [7200]
@@ -179,7 +179,7 @@ def test_cron_time_that_was_missed_in_a_stop_is_due_at_the_start(service):
         ({"cron": "0 0 * * 1,3"}, 2 * 86_400),
     ],
 )
-def test_run_is_told_its_node_and_the_shortest_period(service, options, seconds):
+def test_run_gets_its_node_and_the_shortest_period(service, options, seconds):
     runs = service(**options)
     runs.at(0, 8 * 86_400)
     assert float(runs.settings["SCHEDULE_PERIOD"]) == seconds

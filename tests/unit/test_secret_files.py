@@ -11,7 +11,7 @@ from coinspider.secret_files import forget, secret
     ("text", "value"),
     [("key", "key"), ("key\n", "key"), ("key\r\n", "key"), (" k y \n", " k y "), ("", "")],
 )
-def test_secret_is_what_the_file_holds_without_its_last_newline(tmp_path, monkeypatch, text, value):
+def test_secret_is_the_files_content_without_its_last_newline(tmp_path, monkeypatch, text, value):
     (tmp_path / "secret").write_bytes(text.encode())
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "secret"))
     monkeypatch.delenv("KEY", raising=False)
@@ -20,14 +20,14 @@ def test_secret_is_what_the_file_holds_without_its_last_newline(tmp_path, monkey
     assert secret("KEY") == value
 
 
-def test_what_is_forgotten_is_not_told_to_other_processes(tmp_path, monkeypatch):
+def test_forgotten_secret_is_not_passed_to_other_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("KEY", "secret")
     monkeypatch.setenv("OTHER_FILE", str(tmp_path / "secret"))
     forget("KEY", "OTHER", "THIRD")
     assert not {"KEY", "OTHER_FILE"} & os.environ.keys()
 
 
-def test_the_variable_itself_goes_first(monkeypatch):
+def test_the_variable_itself_takes_precedence(monkeypatch):
     monkeypatch.setenv("KEY", "mine")
     monkeypatch.setenv("KEY_FILE", "/none")
     assert secret("KEY") == "mine"

@@ -1,4 +1,4 @@
-"""Which records came before, in lists of any order, without the memory for all of them."""
+"""Which records came before, for lists in any order, without keeping all keys in memory."""
 
 import random
 from contextlib import closing
@@ -29,7 +29,7 @@ def pages(order, size=10, count=40):
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "look-ahead", "none"])
-def test_repeated_is_what_came_before(seen, order):
+def test_repeated_keys_are_those_that_came_before(seen, order):
     drawn, came = random.Random(2), set()
     for fresh in pages(order):
         page = [*fresh, *drawn.sample(sorted(came), min(3, len(came))), fresh[0]]
@@ -55,12 +55,12 @@ def test_list_in_order_takes_no_memory_per_record(seen, order):
     assert seen.numbers is None
 
 
-def test_keys_of_other_types_are_told_apart(seen):
+def test_keys_of_other_types_are_distinguished(seen):
     assert seen.add([1, "1", ("a", 1), '["a",1]']) == [False] * 4
     assert seen.add([1, "1", ("a", 1), '["a",1]', "a"]) == [True] * 4 + [False]
 
 
-def test_unknown_key_is_no_repetition_but_makes_the_keys_incomplete(seen):
+def test_unknown_key_is_not_repeated_but_makes_the_keys_incomplete(seen):
     assert seen.add(["a", None, None]) == [False] * 3
     assert seen.incomplete == "one record does not say whose it is"
     assert seen.around("b", "c") == ["a"]
@@ -76,7 +76,7 @@ def test_without_room_for_a_file_the_keys_are_incomplete(monkeypatch, tmp_path):
         assert not any(seen.add(["a", "b"]))
 
 
-def test_awaited_key_that_comes_is_returned(seen):
+def test_awaited_key_that_comes_counts_as_returned(seen):
     seen.awaited = {"b", "z"}
     seen.add(["a", "b"])
     assert seen.returned == {"b"}

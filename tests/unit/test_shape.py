@@ -43,7 +43,7 @@ def test_arrays_get_names():
     ]
 
 
-def test_columns_come_from_further_down_with_every_digit():
+def test_columns_from_nested_fields_have_every_digit():
     body = b'[{"id": 1, "quote": {"USD": {"price": ' + PRICE + b"}}}]"
     [record] = cut(body, columns=parse_columns("price=quote.USD.price, none=quote.EUR.price"))
     assert record == b'{"id":1,"quote":{"USD": {"price": ' + PRICE + b'}},"price":' + PRICE + b"}"
@@ -68,12 +68,12 @@ def test_page_without_records_is_an_error(body):
     [(b"{}", []), (b'{"results": null}', []), (b'{"results": []}', []),
      (b'{"results": {"id": 1}}', [b'{"id": 1}'])],
 )  # fmt: skip
-def test_later_page_may_have_no_list_or_one_record_for_it(body, records):
+def test_later_page_may_have_no_list_or_a_record_in_its_place(body, records):
     assert cut(body, "results", optional=True) == records
 
 
 @pytest.mark.parametrize("word", ["error", "errors", "message", "detail"])
-def test_page_that_tells_of_an_error_is_none(word):
+def test_error_object_is_not_a_page(word):
     with pytest.raises(PageError):
         cut(json.dumps({word: "limit exceeded"}).encode(), "results", optional=True)
 
@@ -144,7 +144,7 @@ def test_body_without_a_list_is_an_error(body):
         (["uid"], {"uid": 7}),
     ],
 )
-def test_wanted_key_is_found_further_down(wanted, record):
+def test_wanted_key_is_found_in_nested_objects(wanted, record):
     body = json.dumps([record]).encode()
     found = with_keys(find_cut(body), body, wanted)
     assert found.keys == ("uid",)

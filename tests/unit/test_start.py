@@ -1,4 +1,4 @@
-"""What stops scrapyd's start: one line each, before anything runs."""
+"""What stops scrapyd from starting: one line each, before anything runs."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ def test_schedule_that_can_not_work_stops_the_start(line, is_local):
     assert found.startswith(f"[schedule:x]: {SCHEDULES[line]}")
 
 
-def test_schedule_that_is_off_is_checked_too():
+def test_disabled_schedule_is_checked_too():
     assert "no spider is named" in reason(CONFIGURATION + section("spider = c", "enabled = no"))
 
 
@@ -109,7 +109,7 @@ def test_folder_that_is_a_file(option, folder):
         ("[scrapyd]\nusername = a%b\npassword = b\n", "'%' must be followed by '%' or '('"),
     ],
 )
-def test_what_is_not_clear(local, line):
+def test_ambiguous_configuration(local, line):
     assert reason(CONFIGURATION, local).startswith(line)
 
 
@@ -139,7 +139,7 @@ def test_address_that_is_not_this_machines(monkeypatch):
     ],
     ids=["another queue", "no number", "no time"],
 )
-def test_fleet_that_can_t_work(options, expected):
+def test_fleet_that_can_not_work(options, expected):
     queue = "" if "queue" in options else "queue = postgres\n"
     assert expected in reason(CONFIGURATION, f"[scrapyd]\n{queue}{options}\n")
 
@@ -150,7 +150,7 @@ def test_fleet_without_its_package(monkeypatch):
     assert told.endswith("needs a package: pip install coinspider[fleet]")
 
 
-def test_scrapyd_alone_imports_nothing_of_a_fleet():
+def test_scrapyd_without_a_fleet_imports_nothing_of_one():
     found = subprocess.run(
         [sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, cwd=PROJECT
     )

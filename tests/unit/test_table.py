@@ -1,4 +1,4 @@
-"""A listing as a table: it fits the terminal, cuts no number, and says what it leaves out."""
+"""A listing as a table: it fits the terminal, cuts no number, and says what is left out."""
 
 import re
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ def test_table_is_no_wider_than_the_terminal_and_no_number_is_cut(width):
         assert shown != (name in note), name
 
 
-def test_everything_is_there_where_no_width_is_known():
+def test_nothing_is_left_out_if_the_width_is_unknown():
     lines = table_lines(COINS, TableStyle(None))
     assert "No room" not in lines[-1]
     assert {"108,725,617,283", "+0.5", "-1.2345", "1.00000e24", "0.0₉123457"} <= set(words(lines))
@@ -72,7 +72,7 @@ def test_outcome_and_message_are_never_lost(width):
         assert max(map(cell_len, lines)) <= width
 
 
-def test_all_digits_are_there_on_demand():
+def test_all_digits_are_shown_on_demand():
     lines = table_lines(COINS, TableStyle(None, all_digits=True))
     assert "0.000000000123456789" in words(lines)
     lines = table_lines(COINS, TableStyle(40, all_digits=True))
@@ -91,7 +91,7 @@ def test_every_line_can_be_written_in_the_encoding(encoding):
         assert price in " ".join(lines) or "1.235e-10" in " ".join(lines)
 
 
-def test_changes_and_outcomes_have_a_color_and_nothing_else_has():
+def test_only_changes_and_outcomes_have_a_color():
     lines = table_lines(COINS, TableStyle(None, color=True))
     assert any("\x1b[31m-1.2345\x1b[0m" in line.replace(" ", "") for line in lines)
     assert any("\x1b[32m+0.5\x1b[0m" in line.replace(" ", "") for line in lines)
@@ -105,7 +105,7 @@ def test_changes_and_outcomes_have_a_color_and_nothing_else_has():
 HOSTILE = "\x1b[31m[red]x[/]\n\u202e\r\x9b2J"
 
 
-def test_foreign_text_is_shown_not_obeyed():
+def test_control_characters_in_foreign_text_are_escaped():
     listing = Listing(["name", "message"], [[HOSTILE, HOSTILE]])
     for lines in (table_lines(listing, TableStyle(200)), list_lines(listing, TableStyle())):
         text = "".join(lines)
@@ -130,7 +130,7 @@ SIZES = st.builds(lambda least, more: (least, least + more), st.integers(1, 60),
 
 
 @given(st.lists(SIZES, min_size=1, max_size=12), st.integers(1, 200), st.integers(1, 3))
-def test_columns_fit_or_are_needed(sizes, width, needed):
+def test_columns_fit_the_width_unless_they_are_required(sizes, width, needed):
     columns = [ColumnSize(str(n), least, natural) for n, (least, natural) in enumerate(sizes)]
     widths = fit(columns, width, needed)
     assert list(widths) == [column.name for column in columns[: len(widths)]]

@@ -1,4 +1,4 @@
-"""What other modules learn of an item class, and an item as a mapping."""
+"""What other modules learn from an item class, and an item as a mapping."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -65,7 +65,7 @@ def column(name: str, type_: ColumnType, **marks: object) -> Column:
     return Column(name=name, type=type_, **(defaults | marks))
 
 
-def test_columns_tell_what_the_fields_declare():
+def test_columns_describe_the_declared_fields():
     assert columns(Trade) == (
         column("market", TEXT, primary_key=True),
         column("number", INTEGER, json_key="no"),
@@ -83,7 +83,7 @@ def test_the_primary_key_has_its_columns_in_the_order_of_the_fields():
     assert primary_key(Trade) == ["market", "trade_id"]
 
 
-def test_an_item_has_no_extra_unless_it_is_told(trade):
+def test_an_item_has_no_extra_by_default(trade):
     assert trade.extra == NO_EXTRA == Raw(b"{}")
 
 
@@ -96,16 +96,16 @@ def test_full_coin_is_one_row_per_coin_and_currency():
     assert primary_key(FullCoin) == ["coin_id", "vs_currency"]
 
 
-def test_full_coin_needs_no_more_than_what_is_never_null():
+def test_full_coin_requires_only_what_is_never_null():
     required = {c.name for c in columns(FullCoin) if c.required}
     assert required == {"coin_id", "vs_currency", "symbol", "name", "extra"}
 
 
-def test_full_coin_is_as_new_as_its_last_update():
+def test_full_coins_version_is_its_last_update():
     assert [c.name for c in columns(FullCoin) if c.version] == ["last_updated"]
 
 
-def test_an_item_is_one_for_scrapy(trade):
+def test_scrapy_accepts_an_item(trade):
     assert is_item(trade)
     assert not is_item(object())
 
@@ -120,7 +120,7 @@ def test_the_adapter_reads_fields_by_name(trade):
 
 
 @pytest.mark.parametrize("name", ["nothing", "table", "__class__", "id", "route"])
-def test_the_adapter_knows_fields_only(trade, name):
+def test_the_adapter_knows_only_fields(trade, name):
     with pytest.raises(KeyError, match=name):
         ItemAdapter(trade)[name]
 

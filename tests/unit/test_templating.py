@@ -49,11 +49,11 @@ def test_age_is_short(seconds, text):
     assert age(None) == ""
 
 
-def test_link_changes_what_it_is_told_to():
+def test_link_changes_only_the_given_arguments():
     assert link({"a": "1", "b": "x y"}, a=None, page=2) == "?b=x+y&page=2"
 
 
-def test_colour_of_a_coin_stays():
+def test_coin_always_has_the_same_colour():
     assert hue("bitcoin") == hue("bitcoin") != hue("ethereum")
 
 

@@ -1,4 +1,4 @@
-"""Numbers for people, with no magnitude lost."""
+"""Numbers for people, whose magnitude is never lost."""
 
 import re
 from decimal import Decimal
@@ -45,7 +45,7 @@ def test_text_stands_for_the_number_to_six_digits(number):
     def zeros(found):
         return "0" * int(found[1].translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")))
 
-    # The 0 before the subscript is the first of those that it counts.
+    # The subscript counts the 0 before it, too.
     text = re.sub("0([₀-₉]+)", zeros, readable_number(number))
     assert abs(Decimal(text.replace(",", "")) - number) <= abs(number) * Decimal("0.00001")
 
@@ -76,7 +76,7 @@ def test_any_text_can_be_written_on_one_line(text):
 
 
 @pytest.mark.parametrize("first", "=+-@\t\r\n＝＋－＠")
-def test_formula_is_text_to_a_spreadsheet(first):
+def test_spreadsheet_takes_a_formula_for_text(first):
     assert without_formula(f"{first}cmd|' /C calc'!A0") == f"'{first}cmd|' /C calc'!A0"
     assert without_formula(f"a{first}") == f"a{first}"
 

@@ -1,4 +1,4 @@
-"""What several ask for at once is worked out once."""
+"""What several requests need at once is computed once."""
 
 from types import SimpleNamespace
 
@@ -28,7 +28,7 @@ def workers(monkeypatch):
     return made
 
 
-def test_same_question_is_worked_out_once_at_a_time(workers):
+def test_same_question_is_computed_once_at_a_time(workers):
     answers = []
     for key in ("a", "a", "b", "a"):
         workers.run(key, int).addCallback(answers.append)
