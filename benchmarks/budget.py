@@ -15,7 +15,7 @@ START, END = datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
 def compare(name: str, calls: int) -> str:
     weights = volume_by_rank(COINS)
-    runs = list(plan(Budget(calls * (1 - RESERVE), END, weights), Reads(None), START, END))
+    runs = list(plan([Budget(calls * (1 - RESERVE), END, weights)], Reads(None), START, END))
     ours = freshness(runs, weights, START, END)
     naive = freshness(whole_passes(len(weights), calls, START, END), weights, START, END)
     ages = " | ".join(

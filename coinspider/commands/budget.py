@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coinspider.daemon.schedules.freshness import Freshness
 
 SHOWN = 12  # runs
-A_MONTH = timedelta(days=31)
+A_DAY, A_MONTH = timedelta(days=1), timedelta(days=31)
 
 
 class Command(PlainCommand):
@@ -55,7 +55,7 @@ class Command(PlainCommand):
 def _lines(currency: str) -> Iterator[str]:
     from coinspider.daemon.schedules.budget import plan
     from coinspider.daemon.schedules.budget_facts import (
-        read_budget,
+        read_budgets,
         read_credits,
         read_reads,
         settings_of,
@@ -64,16 +64,15 @@ def _lines(currency: str) -> Iterator[str]:
 
     schedule = Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
     now = datetime.now(UTC)
-    known, budget = read_credits(settings_of(schedule)), read_budget(schedule, [], now)
+    known, budgets = read_credits(settings_of(schedule)), read_budgets(schedule, [], now)
     yield f"{known.account}: {known.used:,} calls in this month"
-    if budget is None:
+    if not budgets:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
     else:
-        yield f"{known.left:,} calls are left until {budget.month_end:%Y-%m-%d %H:%M} UTC"
-        runs = list(plan(budget, read_reads(currency, None), now, now + timedelta(days=1)))
-        yield from _plan_lines(runs)
+        yield f"{known.left:,} calls are left until {budgets[0].month_end:%Y-%m-%d %H:%M} UTC"
+        yield from _plan_lines(list(plan(budgets, read_reads(currency, None), now, now + A_DAY)))
     yield ""
-    yield from _table(budget.weights if budget else None)
+    yield from _table(budgets[0].weights if budgets else None)
 
 
 def _resume(account: str) -> str:
@@ -117,7 +116,7 @@ def _table(weights: Sequence[float] | None) -> Iterator[str]:
     yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
     for name, of_plan in PLANS.items():
         if of_plan.credits:
-            runs = list(plan(Budget(of_plan.credits, month, weights), Reads(None), start, end))
+            runs = list(plan([Budget(of_plan.credits, month, weights)], Reads(None), start, end))
             share = int(of_plan.credits * ((end - start) / A_MONTH))
             ours = freshness(runs, weights, start, end)
             naive = freshness(whole_passes(len(weights), share, start, end), weights, start, end)

@@ -9,7 +9,11 @@ import pytest
 
 from coinspider.daemon import database
 from coinspider.daemon.schedules.budget import Budget, next_run
-from coinspider.daemon.schedules.budget_facts import read_budget, read_next_run, read_reads
+from coinspider.daemon.schedules.budget_facts import (
+    read_budgets,
+    read_next_run,
+    read_reads,
+)
 from coinspider.daemon.schedules.page_weights import read_weights
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.http.account import account_name
@@ -19,6 +23,7 @@ from coinspider.store.migration import migrate
 
 API = "https://api.example/v3"
 LEFT, RESERVE = 10_000, 200
+MID_MONTH = datetime(2026, 11, 16, tzinfo=UTC)
 KEY = {"COINGECKO_API_KEY": "CG-secret", "COINGECKO_PLAN": "demo", "COINGECKO_BASE_URL": API}
 AUTO = Schedule("usd", "coins", every=timedelta(minutes=3), budget="auto", settings=KEY)
 EURO = AUTO._replace(name="eur", arguments={"vs_currency": "eur"})
@@ -59,7 +64,11 @@ def add(database_url, monkeypatch):
 
 
 def calls(schedule, *others):
-    return read_budget(schedule, [schedule, *others], datetime.now(UTC)).calls
+    return budgets(schedule, *others)[0].calls
+
+
+def budgets(schedule, *others):
+    return read_budgets(schedule, [schedule, *others], MID_MONTH)
 
 
 @pytest.mark.usefixtures("add")
@@ -67,10 +76,21 @@ def test_what_is_left_is_shared_by_the_schedules_of_a_key_that_run():
     assert calls(AUTO) == LEFT - RESERVE
     assert calls(AUTO, EURO) == calls(EURO, AUTO) == (LEFT - RESERVE) / 2
     assert calls(AUTO, OTHER, WRONG) == LEFT - RESERVE
-    own = calls(OWNED, AUTO)
-    assert 0 < own <= 1000
-    assert calls(AUTO, OWNED) == pytest.approx(LEFT - RESERVE - own, abs=1)
+    assert calls(OWNED, AUTO) == 500
+    assert calls(AUTO, OWNED) == LEFT - RESERVE - 500
     assert calls(OWNED._replace(budget="1000000000")) == LEFT - RESERVE
+    first, second = OWNED._replace(budget="30000"), OWNED._replace(name="second", budget="10000")
+    assert calls(first, second) == 3 * calls(second, first) == (LEFT - RESERVE) * 0.75
+
+
+@pytest.mark.usefixtures("add")
+def test_next_month_has_its_credits_again():
+    this, following = budgets(AUTO, EURO, OWNED)
+    assert (this.month_end, following.month_end) == (
+        datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    )  # fmt: skip
+    assert this.calls == (LEFT - RESERVE - 500) / 2
+    assert following.calls == (LEFT - RESERVE - 1000) / 2
 
 
 def test_nothing_is_left_of_a_key_that_the_api_calls_used_up(add):

@@ -25,7 +25,7 @@ DEMO = 10_000
 @pytest.fixture(scope="module")
 def month():
     """A month of a Demo key that nobody else uses, with the default reserve."""
-    return list(plan(Budget(DEMO * 0.98, END, WEIGHTS), Reads(None), START, END))
+    return list(plan([Budget(DEMO * 0.98, END, WEIGHTS)], Reads(None), START, END))
 
 
 def test_no_call_exceeds_the_budget(month):
@@ -45,6 +45,15 @@ def test_each_day_has_a_whole_pass(month):
     assert all(later - sooner <= timedelta(days=1, hours=1) for sooner, later in pairwise(whole))
 
 
+def test_plan_goes_on_with_the_next_months_budget():
+    begin = END - timedelta(hours=1)
+    budgets = [Budget(0, END, WEIGHTS), Budget(DEMO, END + timedelta(days=31), WEIGHTS)]
+    runs = list(plan(budgets, Reads(begin), begin, begin + timedelta(days=1)))
+    assert runs[0].at == END + timedelta(minutes=1)
+    assert 0 < sum(run.part.calls for run in runs) < DEMO / 31
+    assert [run.at for run in plan(budgets, Reads(None), begin, begin + timedelta(hours=1))] == []
+
+
 def test_every_page_has_its_turn(month):
     read = {page for run in month for page in run.part.numbers() if not run.part.is_whole}
     assert read == set(range(1, 70))
@@ -61,7 +70,7 @@ def test_coins_are_much_fresher_than_by_whole_passes(month):
 
 
 def test_budget_of_many_calls_goes_into_whole_passes_only():
-    runs = list(plan(Budget(16_000, START + timedelta(days=1), WEIGHTS), Reads(None), START, END))
+    runs = list(plan([Budget(16_000, START + timedelta(days=1), WEIGHTS)], Reads(None), START, END))
     assert {run.part.is_whole for run in runs} == {True}
     gaps = {later.at - sooner.at for sooner, later in pairwise(runs)}
     assert max(gaps) < timedelta(minutes=7)
@@ -135,7 +144,7 @@ def test_nothing_is_read_once_all_is_spent(calls):
 
 
 def test_calls_that_are_too_few_for_the_next_part_are_kept():
-    runs = plan(Budget(69, END, WEIGHTS), Reads(None), START, END)
+    runs = plan([Budget(69, END, WEIGHTS)], Reads(None), START, END)
     assert sum(run.part.calls for run in runs) <= 69
 
 
@@ -156,7 +165,7 @@ def test_part_is_requested_by_its_pages():
 @pytest.mark.parametrize("coins", [1, 250, 251, 600])
 def test_few_coins_have_a_plan_too(coins):
     weights = volume_by_rank(coins)
-    runs = list(plan(Budget(300, END, weights), Reads(None), START, START + timedelta(days=3)))
+    runs = list(plan([Budget(300, END, weights)], Reads(None), START, START + timedelta(days=3)))
     assert runs
     assert {page for run in runs for page in run.part.numbers()} == set(range(1, len(weights) + 1))
 

@@ -9,7 +9,7 @@ whole pass finds new coins and shows which were delisted.
 Pure functions of time: nothing here reads the database or the clock.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import NamedTuple
@@ -96,10 +96,6 @@ class Budget(NamedTuple):
         seconds = (self.month_end - now).total_seconds()
         return max(self.calls, 0.0) / max(seconds, 1.0)
 
-    def calls_in(self, time: timedelta, now: datetime) -> float:
-        """Budget for about this many calls from now on, at most until the month ends."""
-        return self.rate(now) * min(time, self.month_end - now).total_seconds()
-
     def whole_every(self, now: datetime) -> timedelta:
         """The time between two whole passes; if it is short, all calls go into them."""
         alone = self.time_for(self.whole.calls, now)
@@ -155,8 +151,18 @@ def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None
     return PlannedRun(at, max(budget.parts(now), key=of_part))
 
 
-def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> Iterator[PlannedRun]:
-    """All runs from now on, if each takes no time and nothing changes."""
+def plan(
+    budgets: Iterable[Budget], reads: Reads, now: datetime, until: datetime
+) -> Iterator[PlannedRun]:
+    """All runs from now on, if each takes no time and nothing changes; a budget for each month."""
+    for budget in budgets:
+        reads = yield from _plan_month(budget, reads, now, until)
+        now = budget.month_end
+
+
+def _plan_month(
+    budget: Budget, reads: Reads, now: datetime, until: datetime
+) -> Generator[PlannedRun, None, Reads]:
     while (run := next_run(budget, reads, now)).at < min(until, budget.month_end):
         yield run
         now, budget = run.at, budget._replace(calls=budget.calls - run.part.calls)
@@ -165,3 +171,4 @@ def plan(budget: Budget, reads: Reads, now: datetime, until: datetime) -> Iterat
         else:
             page_at = {**reads.page_at, **dict.fromkeys(run.part.numbers(), now)}
             reads = Reads(reads.whole_at, page_at, now, run.part.calls)
+    return reads

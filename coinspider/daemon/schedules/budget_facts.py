@@ -1,8 +1,7 @@
 """What the database and the settings say about a schedule with ``budget``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, NamedTuple
 
 from scrapy.settings import BaseSettings, Settings
@@ -104,27 +103,48 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
     return reads
 
 
-def read_budget(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> Budget | None:
-    """What a schedule may spend beside the other active ones; ``None`` if no calls are counted."""
+def read_budgets(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> list[Budget]:
+    """What a schedule may spend beside the other active ones: until the month ends, and in the
+    next month as far as that is known. Empty if no calls are counted.
+    """
     settings = settings_of(schedule)
     known, month_end = read_credits(settings), following_month(now)
-    month = month_end - now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0)
-    share = (month_end - now) / month  # of the month
+    kept = settings.getfloat("BUDGET_RESERVE_SHARE")
     others = [
         one for one in running if one.name != schedule.name and _account(one) == known.account
     ]
-    calls: float | None = None
-    if known.left is not None:
-        reserve = settings.getfloat("BUDGET_RESERVE_SHARE") * (known.monthly or known.left)
-        owned = sum(share * int(one.budget or 0) for one in others if one.budget != AUTO)
-        autos = sum(one.budget == AUTO for one in others) if schedule.budget == AUTO else 0
-        calls = (known.left - reserve - owned) / (autos + 1)
+    month = month_end - now.astimezone(UTC).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    rest = (month_end - now) / month
+    this = _calls(schedule, others, _spendable(known.left, known.monthly, kept), rest)
+    if this is None:
+        return []
+    weights = read_weights(_currency(schedule.arguments))
+    budgets = [Budget(this, month_end, weights)]
+    following = _calls(schedule, others, _spendable(known.monthly, known.monthly, kept), 1.0)
+    if following is not None:
+        budgets.append(Budget(following, following_month(month_end), weights))
+    return budgets
+
+
+def _spendable(left: int | None, monthly: int | None, kept: float) -> float | None:
+    return None if left is None else left - kept * (monthly or left)
+
+
+def _calls(
+    schedule: Schedule, others: Sequence[Schedule], left: float | None, rest: float
+) -> float | None:
+    """The calls for a schedule, of those that are ``left`` for the ``rest`` of the month (1 for a
+    whole one); ``None`` if no calls are counted.
+    """
+    owned = rest * sum(int(one.budget or 0) for one in others if one.budget != AUTO)
     if schedule.budget != AUTO:
-        own = share * int(schedule.budget or 0)
-        calls = own if calls is None else min(own, calls)
-    if calls is None:
+        own = rest * int(schedule.budget or 0)
+        return own if left is None else own * min(1.0, left / (own + owned))
+    if left is None:
         return None
-    return Budget(calls, month_end, read_weights(_currency(schedule.arguments)))
+    return (left - owned) / (1 + sum(one.budget == AUTO for one in others))
 
 
 def _account(schedule: Schedule) -> str | None:
@@ -142,19 +162,17 @@ def read_next_run(
 ) -> PlannedRun:
     """What the schedule reads next. For threads; raises what :func:`query` does."""
     now = datetime.now(UTC)
-    budget = read_budget(schedule, running, now)
+    budgets = read_budgets(schedule, running, now)
     reads = read_reads(_currency(schedule.arguments), last_at)
-    if budget is None:
+    if not budgets:
         whole = Budget(0, now, []).whole
         assert schedule.every
         return PlannedRun(max(now, last_at + schedule.every) if last_at else now, whole)
-    return next_run(budget, reads, now)
+    return next_run(budgets[0], reads, now)
 
 
 class DayPlan(NamedTuple):
-    """What a schedule with a budget reads in the next day: the first runs, and about how many
-    calls.
-    """
+    """What a schedule with a budget reads in the next day: the first runs, and the calls of all."""
 
     schedule: str
     runs: list[PlannedRun]
@@ -167,14 +185,14 @@ def read_plan(
     """For threads. No runs if no calls are counted, or if the settings contradict each other."""
     now = datetime.now(UTC)
     try:
-        budget = read_budget(schedule, running, now)
+        budgets = read_budgets(schedule, running, now)
     except ConfigurationError:  # its jobs will report it
-        budget = None
-    if budget is None:
+        budgets = []
+    if not budgets:
         return DayPlan(schedule.name, [], 0)
     reads = read_reads(_currency(schedule.arguments), last_at)
-    runs = plan(budget, reads, now, now + _A_DAY)
-    return DayPlan(schedule.name, list(islice(runs, shown)), round(budget.calls_in(_A_DAY, now)))
+    runs = list(plan(budgets, reads, now, now + _A_DAY))
+    return DayPlan(schedule.name, runs[:shown], sum(run.part.calls for run in runs))
 
 
 def _currency(arguments: Mapping[str, Any]) -> str:
