@@ -6,8 +6,11 @@ from random import Random
 
 from scrapy.http import Response
 
-from coinspider.http import limit_headers, limit_model
-from coinspider.http.limit_state import LimitState, ToldLimit, end, take
+from coinspider.http.limit import headers as limit_headers
+from coinspider.http.limit import model as limit_model
+from coinspider.http.limit.counting import end
+from coinspider.http.limit.state import LimitState, ToldLimit
+from coinspider.http.limit.turns import take
 from coinspider.sandbox.limit_headers import limit_headers as sandbox_headers
 from coinspider.sandbox.limits import LIMITS, Limit, retry_after
 

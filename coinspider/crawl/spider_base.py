@@ -20,9 +20,9 @@ from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import ForbiddenLinkError, PageError
 from coinspider.http.account import account_name
 from coinspider.http.ca_file import check_ca_file
-from coinspider.http.call_limit import credits_from_settings, told_from_settings
 from coinspider.http.credentials import TOKEN_META, credential_headers
-from coinspider.http.limit_state import ToldLimit
+from coinspider.http.limit.call_limit import credits_from_settings, told_from_settings
+from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import HOME_META, origin
 from coinspider.http.pagination import (
     IN_SEQUENCE,

@@ -29,7 +29,7 @@ and set
     The paths of functions that tell a refusal, and one for the rest of the month, from other
     responses (those of :mod:`coinspider.http.refusal`).
 
-:mod:`coinspider.http.limit_model` explains how limits are learned.
+:mod:`coinspider.http.limit.model` explains how limits are learned.
 
 Stats: ``ratelimit/refused_count``, ``ratelimit/wait_seconds``, ``ratelimit/waiting_until``,
 ``ratelimit/calls_per_period``, ``ratelimit/period_seconds``.
@@ -49,10 +49,13 @@ from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
 from coinspider.errors import CreditsExhaustedError, NoPageError
-from coinspider.http import limit_model
-from coinspider.http.call_limit import CallLimit, LocalLimit, told_from_settings
-from coinspider.http.limit_headers import told_limit
-from coinspider.http.limit_state import GRANT_SECONDS, Grant, LimitState, end, exhaust, give_back
+from coinspider.http.limit import model as limit_model
+from coinspider.http.limit.call_limit import CallLimit, LocalLimit, told_from_settings
+from coinspider.http.limit.counting import end
+from coinspider.http.limit.headers import told_limit
+from coinspider.http.limit.month import exhaust
+from coinspider.http.limit.state import Grant, LimitState
+from coinspider.http.limit.turns import GRANT_SECONDS, give_back
 from coinspider.http.refusal import is_exhausted, is_refusal, refusal_words, retry_after
 from coinspider.http.waiting import wait_or_end
 

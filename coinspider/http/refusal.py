@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit_headers import told_limit
+from coinspider.http.limit.headers import told_limit
 
 WORDS_MAX = 200  # characters
 # A refusal only if a header says so. The first is for clients that ignore many refusals:

@@ -12,8 +12,8 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http import refusal
-from coinspider.http.call_limit import credits_from_settings
-from coinspider.http.limit_state import ToldLimit
+from coinspider.http.limit.call_limit import credits_from_settings
+from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import check_port
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:

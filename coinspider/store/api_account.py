@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 from psycopg import AsyncConnection
 
-from coinspider.http.limit_state import LimitState
+from coinspider.http.limit.state import LimitState
 
 _READ = """
 SELECT state::text, version, extract(epoch FROM clock_timestamp())::float8

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import msgspec
 from psycopg import Connection, errors
 
-from coinspider.http.limit_state import LimitState, count_in_minute, following_month
+from coinspider.http.limit.counting import count_in_minute
+from coinspider.http.limit.month import following_month
+from coinspider.http.limit.state import LimitState
 from coinspider.store.api_account import Usage
 
 _ACCOUNTS = """

@@ -11,7 +11,7 @@ from scrapy.crawler import Crawler
 from coinspider.crawl.failure import note_exhausted
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import CrawlEndingError
-from coinspider.http.limit_state import following_month
+from coinspider.http.limit.month import following_month
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.store.api_account import Usage, keep_credits, note_credits, read_usage
 from coinspider.store.reconnecting import SESSION_ERRORS

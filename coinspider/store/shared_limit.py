@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from psycopg import AsyncConnection
 
-from coinspider.http.call_limit import CallLimit, Change, LocalLimit
-from coinspider.http.limit_state import Grant, LimitState, ToldLimit, give_back, leave, take
+from coinspider.http.limit.call_limit import CallLimit, Change, LocalLimit
+from coinspider.http.limit.state import Grant, LimitState, ToldLimit
+from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.session import CrawlSession
@@ -23,7 +24,7 @@ _TRIES = 20
 
 
 class SharedLimit:
-    """A :class:`~coinspider.http.call_limit.CallLimit` whose state is a row of ``api_account``.
+    """A :class:`~coinspider.http.limit.call_limit.CallLimit` in a row of ``api_account``.
 
     Calls are granted in batches, about as many as the crawl makes in a second, so that a wide limit
     costs a crawl no more than two statements a second. Where the database is gone, the crawl goes

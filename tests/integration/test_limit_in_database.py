@@ -8,7 +8,9 @@ from time import monotonic, time
 import psycopg
 import pytest
 
-from coinspider.http.limit_state import GRANT_SECONDS, ToldLimit, end
+from coinspider.http.limit.counting import end
+from coinspider.http.limit.state import ToldLimit
+from coinspider.http.limit.turns import GRANT_SECONDS
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
 from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer

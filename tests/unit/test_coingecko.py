@@ -4,7 +4,7 @@ import pytest
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.limit_state import ToldLimit
+from coinspider.http.limit.state import ToldLimit
 from coinspider.sources import coingecko
 from coinspider.sources.coingecko import api_from_settings, plan_from_settings
 

@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.limit_simulation import CALLS, SHARES, Crawl, crawl, ideal
-from coinspider.http import limit_model
-from coinspider.http.limit_state import LimitState, ToldLimit
+from coinspider.http.limit import model as limit_model
+from coinspider.http.limit.state import LimitState, ToldLimit
 from coinspider.sandbox.limit_headers import STYLES
 from coinspider.sandbox.limits import LIMITS
 

@@ -13,7 +13,7 @@ from coinspider.daemon.schedules.page_weights import read_weights
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
-from coinspider.http.limit_state import following_month
+from coinspider.http.limit.month import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.store.api_account import Usage
 

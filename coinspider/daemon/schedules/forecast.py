@@ -10,7 +10,7 @@ from coinspider.daemon.schedules.page_weights import USUAL_COINS
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
-from coinspider.http.limit_state import following_month
+from coinspider.http.limit.month import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 
 A_MONTH = timedelta(days=31)

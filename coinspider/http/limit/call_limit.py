@@ -7,7 +7,8 @@ from typing import Protocol
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.limit_state import Grant, LimitState, ToldLimit, take
+from coinspider.http.limit.state import Grant, LimitState, ToldLimit
+from coinspider.http.limit.turns import take
 
 Change = Callable[[LimitState, float], None]
 """What is learned from a call: a function of the state and the time at which it ended."""

@@ -14,14 +14,15 @@ that refills call by call at a ``rate``.
    time that this was refused it waits twice as long, up to a day.
 6. What the API tells in headers is believed instead, and nothing is tried.
 
-Functions of a :class:`~coinspider.http.limit_state.LimitState`; no input or output.
+Functions of a :class:`~coinspider.http.limit.state.LimitState`; no input or output.
 """
 
 from math import floor
 from typing import NamedTuple
 
-from coinspider.http import limit_headers
-from coinspider.http.limit_state import NEVER, LimitState, ToldLimit, count_since
+from coinspider.http.limit.counting import count_since
+from coinspider.http.limit.headers import HeaderLimit
+from coinspider.http.limit.state import NEVER, LimitState, ToldLimit
 
 # Seconds. Such a window may begin by the clock, and then in the middle of what was measured.
 _BY_THE_CLOCK = (60.0, 300.0, 900.0, 3600.0)
@@ -67,7 +68,7 @@ def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) ->
     state.refused_at, state.run_passed = now, 0
 
 
-def told_by_headers(state: LimitState, now: float, limit: limit_headers.ToldLimit) -> None:
+def told_by_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
     """Adopt what a response says; if no call remains, none goes before the reset."""
     if limit.remaining == 0 and limit.reset:
         _block(state, now + limit.reset, "the API tells that no call is left")

@@ -23,7 +23,7 @@ _PAIR = r'(?i)([a-z]+)="?([\w.-]+)"?'
 _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
 
-class ToldLimit(NamedTuple):
+class HeaderLimit(NamedTuple):
     """``None`` for what the headers don't say."""
 
     calls: int | None = None
@@ -34,7 +34,7 @@ class ToldLimit(NamedTuple):
     """Seconds."""
 
 
-def told_limit(response: Response, now: datetime) -> ToldLimit | None:
+def told_limit(response: Response, now: datetime) -> HeaderLimit | None:
     """The limit in a response's headers; if there are several, the one with the fewest calls left.
 
     ``now`` is for servers that send no ``Date``; ``None`` without such headers.
@@ -43,16 +43,16 @@ def told_limit(response: Response, now: datetime) -> ToldLimit | None:
     if not any(b"Rate" in name for name in response.headers):
         return None
     told = [*_structured(response), *_separate(response, _date(response) or now)]
-    told = [limit for limit in told if limit != ToldLimit()]
+    told = [limit for limit in told if limit != HeaderLimit()]
     return min(told, key=_urgency) if told else None
 
 
-def _urgency(limit: ToldLimit) -> tuple[float, float]:
+def _urgency(limit: HeaderLimit) -> tuple[float, float]:
     remaining = float("inf") if limit.remaining is None else limit.remaining
     return remaining, -(limit.reset or 0.0)
 
 
-def _structured(response: Response) -> list[ToldLimit]:
+def _structured(response: Response) -> list[HeaderLimit]:
     """``"name";r=29;t=31`` with the policy ``"name";q=30;w=60``; or ``limit=30, remaining=29``."""
     field, policy = _text(response, "RateLimit"), _text(response, "RateLimit-Policy")
     policies = {_name(item): _parameters(item) for item in policy.split(",")}
@@ -76,8 +76,8 @@ def _parameters(item: str) -> dict[str, str]:
     return {name.lower(): value for name, value in re.findall(_PAIR, item)}
 
 
-def _limit(values: dict[str, str]) -> ToldLimit:
-    return ToldLimit(
+def _limit(values: dict[str, str]) -> HeaderLimit:
+    return HeaderLimit(
         _count(values.get("q") or values.get("limit")),
         _count(values.get("r") or values.get("remaining")),
         _seconds(values.get("t") or values.get("reset")),
@@ -85,7 +85,7 @@ def _limit(values: dict[str, str]) -> ToldLimit:
     )
 
 
-def _separate(response: Response, now: datetime) -> list[ToldLimit]:
+def _separate(response: Response, now: datetime) -> list[HeaderLimit]:
     """A header for each value: of one limit, or of several with their windows in seconds."""
     policy = _by_window(_text(response, "RateLimit-Policy"))
     return [limit for prefix in _PREFIXES for limit in _prefixed(response, prefix, policy, now)]
@@ -93,7 +93,7 @@ def _separate(response: Response, now: datetime) -> list[ToldLimit]:
 
 def _prefixed(
     response: Response, prefix: str, policy: Mapping[float | None, int], now: datetime
-) -> Iterator[ToldLimit]:
+) -> Iterator[HeaderLimit]:
     calls = _by_window(_text(response, f"{prefix}-Limit"))
     remaining = _by_window(_text(response, f"{prefix}-Remaining"))
     reset = _seconds(_text(response, f"{prefix}-Reset-After"))
@@ -102,13 +102,13 @@ def _prefixed(
     if calls or remaining:
         only = calls.get(None)
         period = _window_of(only, {**policy, **calls})
-        yield ToldLimit(only, remaining.get(None), reset, period)
+        yield HeaderLimit(only, remaining.get(None), reset, period)
     for window in filter(None, remaining):
-        yield ToldLimit(calls.get(window), remaining[window], None, window)
+        yield HeaderLimit(calls.get(window), remaining[window], None, window)
     for name, seconds in _KONG.items():
         if (of_name := _count(_text(response, f"{prefix}-Limit-{name}"))) is not None:
             left = _count(_text(response, f"{prefix}-Remaining-{name}"))
-            yield ToldLimit(of_name, left, None, seconds)
+            yield HeaderLimit(of_name, left, None, seconds)
 
 
 def _by_window(text: str) -> dict[float | None, int]:

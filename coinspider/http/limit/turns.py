@@ -1,0 +1,123 @@
+"""Whose turn it is: how many calls a crawl may make now, or how long it has to wait."""
+
+from coinspider.http.limit.counting import forget, used
+from coinspider.http.limit.month import exhausted_words
+from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
+
+# How long a call may begin after it was granted. One of a crawl that died then counts for a period.
+GRANT_SECONDS = 2.0
+# For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
+_ACTIVE_SHARE = 1 / 3
+# While nothing is known of a limit, each call under way may be a refused one.
+CAREFUL = 3
+_POLL = 0.05  # seconds
+
+
+def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimit) -> Grant:
+    """Let up to ``wanted`` calls of a crawl go, or say how long none may."""
+    if not state.source:
+        state.period = told.period
+    state.told = told
+    calls, period, rate = state.limit_for(told)
+    forget(state, now, period)
+    me = state.holders.setdefault(holder, Holder())
+    me.wanted, me.waits = wanted, False
+    if me.open:  # a call that takes long may not have come to the API yet
+        me.until = max(me.until, now)
+    if state.exhausted_until > now:
+        return Grant(0, exhausted=exhausted_words(state))
+    if state.blocked_until > now:
+        return _wait(me, now, state.blocked_until - now, state.why)
+    at_once = _at_once(state, calls, told)
+    if not calls:
+        return _grant(state, me, now, Grant(wanted, at_once=at_once))
+    if rate:
+        return _take_token(state, me, now, at_once)
+    return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
+
+
+def _take_share(
+    state: LimitState, holder: str, now: float, asked: Grant, window: tuple[int, float]
+) -> Grant:
+    """What is free in the window, less what is kept for other crawls."""
+    calls, period = window
+    since, me = now - period, state.holders[holder]
+    free = allowed = calls - used(state, since)
+    why = f"{calls} calls in {period:g} s are used up"
+    if others := [name for name in _active(state, now) if name != holder]:
+        share = max(1, calls // (len(others) + 1))
+        reserved = sum(_reserve(state, name, share, since) for name in others)
+        allowed = max(min(free, share - used(state, since, holder)), free - reserved)
+        why += f", shared with {len(others)} other crawl{'s' * (len(others) > 1)} of this key"
+    if allowed < 1:
+        wait = _POLL if free > 0 else _next_free(state, now, period, 1 - free)
+        return _wait(me, now, wait, why)
+    batch = min(asked.calls, max(1, calls // 10), allowed)
+    return _grant(state, me, now, asked._replace(calls=batch))
+
+
+def give_back(state: LimitState, holder: str, unused: int) -> None:
+    """Note that a crawl makes no use of some granted calls."""
+    if me := state.holders.get(holder):
+        me.open = max(0, me.open - unused)
+        state.made -= unused
+        state.tokens += unused
+
+
+def leave(state: LimitState, holder: str) -> None:
+    """Note that a crawl is over. What it has ended counts on; what it did not use never counts."""
+    if me := state.holders.pop(holder, None):
+        state.made -= me.open
+
+
+def _active(state: LimitState, now: float) -> list[str]:
+    return [name for name, holder in state.holders.items() if holder.active_until > now]
+
+
+def _reserve(state: LimitState, name: str, share: int, since: float) -> int:
+    """What is kept for another crawl: its share, or as much of it as it can use soon."""
+    holder = state.holders[name]
+    rest = max(0, share - used(state, since, name))
+    return rest if holder.waits else min(rest, 2 * holder.wanted)
+
+
+def _next_free(state: LimitState, now: float, period: float, needed: int) -> float:
+    """Seconds until ``needed`` of the calls count no more; soon where one may be given back."""
+    over = [(ended.at, ended.count) for ended in state.ended]
+    over += [(h.until, h.open) for h in state.holders.values() if h.until <= now]
+    for at, count in sorted(over):
+        needed -= count if at > now - period else 0
+        if needed <= 0:
+            return max(_POLL / 10, at + period - now)
+    return _POLL
+
+
+def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Grant:
+    gained = (now - state.tokens_at) * state.rate
+    state.tokens = min(float(state.calls), state.tokens + max(0.0, gained))
+    state.tokens_at = now
+    if state.tokens < 1 - 1e-6:
+        why = f"{60 * state.rate:.3g} calls a minute are used up"
+        return _wait(me, now, (1 - state.tokens) / state.rate, why)
+    count = min(me.wanted, max(1, int(state.tokens)), max(1, state.calls // 10))
+    state.tokens -= count
+    return _grant(state, me, now, Grant(count, at_once=at_once))
+
+
+def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
+    if state.is_careful():
+        return 1
+    return CAREFUL if not calls and not told.firm else 1_000_000
+
+
+def _grant(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
+    me.open += grant.calls
+    state.made += grant.calls
+    me.until = now + GRANT_SECONDS
+    me.active_until = max(me.until, now + state.period * _ACTIVE_SHARE)
+    return grant
+
+
+def _wait(me: Holder, now: float, wait: float, why: str) -> Grant:
+    me.waits, me.active_until = True, now + wait + GRANT_SECONDS
+    return Grant(0, wait, why)
