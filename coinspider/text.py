@@ -3,16 +3,17 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Raw
 
 DIGITS = 6
 _PLACES_MAX = 1000
-_FOUR_DIGITS = Context(prec=4)
 # https://en.wikipedia.org/wiki/Long_and_short_scales: the short scale, as exchanges write it
-_SCALES = ((12, "T"), (9, "B"), (6, "M"))
+_SCALES = {6: "M", 9: "B", 12: "T"}
+_MILLION = 1_000_000
+_NEARLY_ONE = Decimal("0.99995")  # is 1 with four digits
 # Control characters, marks that change the writing direction, lone surrogates, line separators
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join letters and emoji.
@@ -76,16 +77,30 @@ def readable_number(value: Decimal) -> str:
 
 
 def short(value: Any) -> str:
-    """As :func:`readable`, an amount with four digits at most: ``2.174 T``, ``9.81e24``."""
+    """As :func:`readable`, an amount with two decimals: ``2.17 T``, ``647.90 B``, ``9.81e24``."""
     if not isinstance(value, Decimal):
         return readable(value)
     if not value.is_finite():
         return str(value)
-    value = value.normalize(_FOUR_DIGITS)
-    for size, letter in _SCALES:
-        if size <= value.adjusted() < 15:
-            return f"{readable_number(value.scaleb(-size))} {letter}"
-    return f"{value:e}".replace("e+", "e") if value.adjusted() >= 15 else readable(value)
+    group = value.adjusted() // 3 * 3
+    if abs(value) < _MILLION:
+        return readable(value) if value == value.to_integral_value() else short_price(value)
+    scaled = round(value.scaleb(-group), 2)
+    if abs(scaled) == 1000:  # by rounding
+        group, scaled = group + 3, scaled / 1000
+    return f"{scaled:.2f} {_SCALES[group]}" if group in _SCALES else _power(value)
+
+
+def short_price(value: Decimal) -> str:
+    """Two decimals, or four digits below 1: ``89,636.00``, ``0.2177``, ``0.0₉1235``."""
+    if not value.is_finite():
+        return str(value)
+    if value.adjusted() >= 15:
+        return _power(value)
+    if not value or abs(value) >= _NEARLY_ONE:
+        return f"{value:,.2f}"
+    rounded = round(value, 3 - value.adjusted())
+    return f"{rounded:f}" if rounded.adjusted() > -5 else readable_number(rounded)
 
 
 def exact(value: Any) -> str:
@@ -133,6 +148,10 @@ def _is_hidden(char: str) -> bool:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
+
+
+def _power(value: Decimal) -> str:
+    return f"{value:.2e}".replace("e+", "e")
 
 
 def _without_zeros(text: str) -> str:

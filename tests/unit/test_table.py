@@ -57,7 +57,7 @@ def test_nothing_is_left_out_if_the_width_is_unknown():
 
 def test_amounts_are_short_before_a_column_is_left_out():
     narrow = table_lines(COINS._replace(rows=COINS.rows[:1]), TableStyle(72))
-    assert "1.265 T" in " ".join(narrow)
+    assert "1.27 T" in " ".join(narrow)
     assert "No room" not in narrow[-1]
 
 

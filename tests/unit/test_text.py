@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from coinspider.text import (
     readable_number,
     readable_seconds,
+    short,
+    short_price,
     visible,
     without_formula,
     without_password,
@@ -38,6 +40,33 @@ from coinspider.text import (
 )
 def test_number_is_short_and_shows_its_magnitude(number, text):
     assert readable_number(Decimal(number)) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "amount", "price"),
+    [
+        ("2174000000000", "2.17 T", "2,174,000,000,000.00"),
+        ("647900000000", "647.90 B", "647,900,000,000.00"),
+        ("-118000000000.4", "-118.00 B", "-118,000,000,000.40"),
+        ("999995000", "1.00 B", "999,995,000.00"),
+        ("999999999999999", "1.00e15", "999,999,999,999,999.00"),
+        ("999994000000000", "999.99 T", "999,994,000,000,000.00"),
+        ("9.806e24", "9.81e24", "9.81e24"),
+        ("1000000", "1.00 M", "1,000,000.00"),
+        ("89636", "89,636", "89,636.00"),
+        ("-5372.294", "-5,372.29", "-5,372.29"),
+        ("0.99996", "1.00", "1.00"),
+        ("0.217671", "0.2177", "0.2177"),
+        ("0.5", "0.5000", "0.5000"),
+        ("0.000253015", "0.0002530", "0.0002530"),
+        ("0.00000012345678", "0.0₆1235", "0.0₆1235"),
+        ("1e-18", "0.0₁₇1", "0.0₁₇1"),
+        ("0.00", "0", "0.00"),
+        ("NaN", "NaN", "NaN"),
+    ],
+)
+def test_short_numbers_of_a_column_line_up(number, amount, price):
+    assert (short(Decimal(number)), short_price(Decimal(number))) == (amount, price)
 
 
 @given(st.decimals(-(10**30), 10**30, allow_nan=False, allow_infinity=False))

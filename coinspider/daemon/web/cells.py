@@ -19,13 +19,13 @@ from coinspider.daemon.web.coin_columns import (
     TIME,
     CoinColumn,
 )
-from coinspider.text import exact, readable, short
+from coinspider.text import exact, readable, short, short_price
 
 _FEW = 18  # digits
 _AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
 # Nothing in these needs to be escaped: digits, signs, letters of ours.
-_AMOUNT = '<data value="{0}" title="{0}">{1}</data>'
-_WHOLE = '<data value="{0}">{0}</data>'
+_AMOUNT = '<data value="{0}" title="{2}">{1}</data>'
+_WHOLE = '<data value="{0}">{1}</data>'
 _CHANGE = '<data class="{0}" value="{1}" title="{1} %">{2}</data>'
 _TIME = '<time datetime="{}" title="{} UTC">{}</time>'
 _SPARKLINE = (
@@ -51,6 +51,10 @@ def short_amount(value: Any) -> Markup:
     return amount(value, short(value))
 
 
+def price(value: Any) -> Markup:
+    return amount(value, short_price(value) if isinstance(value, Decimal) else readable(value))
+
+
 def sparkline(drawn: tuple[str, str]) -> Markup:
     points, direction_ = drawn
     return Markup(_SPARKLINE.format(direction_, points))  # noqa: S704
@@ -66,7 +70,9 @@ def all_digits(value: Decimal | int) -> Markup:
 
 def amount(value: Any, text: str) -> Markup:
     digits = exact(value)
-    return Markup((_WHOLE if digits == text else _AMOUNT).format(digits, text))  # noqa: S704
+    grouped = f"{value:,f}" if isinstance(value, Decimal) and "E" not in digits else digits
+    shape = _WHOLE if text in (digits, grouped) else _AMOUNT
+    return Markup(shape.format(digits, text, grouped))  # noqa: S704
 
 
 def change(value: Decimal | None) -> Markup:
@@ -113,6 +119,6 @@ def direction(value: Decimal | None) -> str:
 
 
 _CELLS: dict[str, Callable[[Any], Markup]] = {
-    NUMBER: number, PRICE: number, AMOUNT: short_amount, CHANGE: change, TIME: time,
+    NUMBER: number, PRICE: price, AMOUNT: short_amount, CHANGE: change, TIME: time,
     SPARKLINE: sparkline,
 }  # fmt: skip
