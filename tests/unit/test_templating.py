@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec import Raw
 
 from coinspider.daemon.web.cells import age, direction, per_cent
+from coinspider.daemon.web.other_fields import other_fields
 from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.templating import hue, link
 
@@ -72,3 +74,18 @@ def test_coin_always_has_the_same_colour():
 )  # fmt: skip
 def test_failure_has_a_remedy(message, word):
     assert word in remedy(message)
+
+
+@pytest.mark.parametrize(
+    ("extra", "fields"),
+    [
+        (b'{"roi": null, "tags": [], "more": {}}', {}),
+        (b'{"roi": {"times": 35.20, "currency": "btc"}}',
+         {"roi times": "35.20", "roi currency": "btc"}),
+        (b'{"a": "x\\u0041", "b": [1, 2], "c": true}', {"a": "xA", "b": "[1, 2]", "c": "true"}),
+        (b"[1]", {}),
+        (None, {}),
+    ],
+)  # fmt: skip
+def test_fields_without_a_column_are_text(extra, fields):
+    assert other_fields(extra and Raw(extra)) == fields

@@ -105,6 +105,9 @@ GROUPS = {
 _GROUPED = {name for names in GROUPS.values() for name in names} | {"name", "current_price"}
 GROUPS["About"] += [c.name for c in _ALL if not c.made and c.name not in _GROUPED]
 
+# What /coin says of a field without a value.
+WITHOUT = {"max_supply": "no maximum known", "delisted_at": "no"}
+
 
 def stored(names: Sequence[str]) -> list[str]:
     """Those of them that are columns of the table."""

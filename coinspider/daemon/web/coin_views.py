@@ -9,10 +9,18 @@ from psycopg import Connection
 
 from coinspider.daemon.database import database_url
 from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, merged_candles
-from coinspider.daemon.web.coin_columns import COLUMNS, GROUPS, LAST_7_DAYS, SHOWN, SORTABLE
+from coinspider.daemon.web.coin_columns import (
+    COLUMNS,
+    GROUPS,
+    LAST_7_DAYS,
+    SHOWN,
+    SORTABLE,
+    WITHOUT,
+)
 from coinspider.daemon.web.coin_query import FILTERS, CoinQuery, coin_query
 from coinspider.daemon.web.coin_rows import add_sparklines, count, look_up, read_rows
 from coinspider.daemon.web.memory import Memory
+from coinspider.daemon.web.other_fields import other_fields
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
@@ -80,8 +88,8 @@ class Coin(DatabaseView):
             "coin.html",
             **known, coin=coin, image=web_address(coin["image"]), span=span, ranges=RANGES,
             chart=chart, problem=problem, options=kept, columns=COLUMNS, groups=GROUPS,
-            currencies=_currencies(connected, coin_id), resolution="1d" if span in
-            ("90d", "1y", "all") else "1h",
+            absent=WITHOUT, other=other_fields(coin["extra"]),
+            currencies=_currencies(connected, coin_id),
             arguments={"id": coin_id, "currency": currency} | kept,
         )  # fmt: skip
 

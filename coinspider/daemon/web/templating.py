@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,7 +14,7 @@ from coinspider.daemon.gate.headers import policy, source_of
 from coinspider.daemon.web.cells import all_digits, amount, cell, change, time
 from coinspider.text import exact, readable, readable_seconds
 
-VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Rejected records",
+VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Rejected",
          "jobs": "Jobs", "logs/": "Logs"}  # fmt: skip
 _TEMPLATES = Path(__file__).with_name("templates")
 STYLE = _TEMPLATES.joinpath("style.css").read_text()
@@ -51,6 +51,7 @@ environment = Environment(
 )  # fmt: skip
 environment.filters |= {
     "readable": readable, "exact": exact, "hue": hue, "duration": readable_seconds,
+    "host": lambda address: urlsplit(address).hostname or address,
     "combine": lambda first, second: {**second, **first},
 }  # fmt: skip
 environment.globals |= {
