@@ -2,12 +2,13 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coinspider.export.layout import GAP, ColumnSize, fit
 from coinspider.export.terminal import TableStyle
-from coinspider.text import exact, readable, short, visible
+from coinspider.text import exact, readable, short
 
 if TYPE_CHECKING:
     from coinspider.store.fetch import Listing
@@ -27,12 +28,17 @@ class _Column(NamedTuple):
     def is_number(self) -> bool:
         return any(map(_is_number, self.values))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its values must stay on one line: a number without its end has the wrong size."""
+        return self.is_number or any(isinstance(value, datetime) for value in self.values)
+
     def size(self, least_share: int) -> ColumnSize:
         from rich.cells import cell_len
 
         header = max(map(len, self.name.split("_")))
         natural = max([header, *map(cell_len, self.texts)])
-        if self.is_number:  # a number that lacks its end has the wrong size
+        if self.is_whole:
             return ColumnSize(self.name, natural, natural)
         natural = min(natural, TEXT_MOST)
         return ColumnSize(self.name, min(natural, max(TEXT_LEAST, header, least_share)), natural)
@@ -41,19 +47,33 @@ class _Column(NamedTuple):
 def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
     """The lines of the table; the last ones say which columns are left out, if any.
 
-    No number is ever cut or folded: if columns don't fit, amounts are shortened first, then the
-    least important columns are left out.
+    No number is ever cut or folded: if columns don't fit, amounts are shortened first, those of the
+    least important columns before others, then the least important columns are left out.
     """
     columns = _columns(listing, style, exact if style.all_digits else readable)
     widths = _fit(columns, style)
     if len(widths) < len(columns) and not style.all_digits:
-        columns = _columns(listing, style, short)
-        widths = _fit(columns, style)
+        columns, widths = _shortened(listing, columns, style)
     lines = _render([column for column in columns if column.name in widths], widths, style)
     if left_out := [column.name for column in columns if column.name not in widths]:
         note = f"No room for {', '.join(left_out)}; all of a row: --format list"
         lines += textwrap.wrap(note, max(style.width or 0, NOTE_LEAST), break_long_words=False)
     return lines
+
+
+def _shortened(
+    listing: "Listing", columns: list[_Column], style: TableStyle
+) -> tuple[list[_Column], dict[str, int]]:
+    """With short amounts in as many columns as necessary, and their widths."""
+    shorter = {column.name: column for column in _columns(listing, style, short)}
+    for least_important in reversed(_ranked(columns, style)):
+        columns = [
+            shorter[column.name] if column.name == least_important.name else column
+            for column in columns
+        ]
+        if len(widths := _fit(columns, style)) == len(columns):
+            break
+    return columns, widths
 
 
 def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
@@ -77,14 +97,19 @@ def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) 
 
 
 def _fit(columns: list[_Column], style: TableStyle) -> dict[str, int]:
-    first = {name: number for number, name in enumerate(style.first)}
-    ranked = sorted(columns, key=lambda column: first.get(column.name, len(first)))
     # Columns that must be there, such as a message, must also be readable.
     share = style.width // 2 if style.width and style.needed > 1 else 0
     sizes = [
-        column.size(share if number < style.needed else 0) for number, column in enumerate(ranked)
+        column.size(share if number < style.needed else 0)
+        for number, column in enumerate(_ranked(columns, style))
     ]
     return fit(sizes, style.width, style.needed)
+
+
+def _ranked(columns: list[_Column], style: TableStyle) -> list[_Column]:
+    """The most important first."""
+    first = {name: number for number, name in enumerate(style.first)}
+    return sorted(columns, key=lambda column: first.get(column.name, len(first)))
 
 
 def _is_number(value: Any) -> bool:
@@ -101,12 +126,9 @@ def _sign(name: str, value: Any) -> str:
 
 def _text(text: str, value: Any, style: TableStyle) -> str:
     """A cell's text; if the encoding has no subscript digits, a small number is 1.23e-10."""
-    text = visible(text)
-    if style.can_show(text):
-        return text
-    if _is_number(value):
+    if _is_number(value) and not style.can_show(text):
         return f"{value:.6g}"
-    return text.encode(style.encoding, "backslashreplace").decode(style.encoding)
+    return style.shown(text)
 
 
 def _color(name: str, value: Any) -> str:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from coinspider.text import visible
+
 
 class TableStyle(NamedTuple):
     """How to write a table: its width in cells (``None`` for any), and what it may use."""
@@ -25,6 +27,13 @@ class TableStyle(NamedTuple):
         except UnicodeEncodeError:
             return False
         return True
+
+    def shown(self, text: str) -> str:
+        """A text from outside as one line that the terminal can show."""
+        text = visible(text)
+        if self.can_show(text):
+            return text
+        return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
 
 def terminal_style(color: bool | None, all_digits: bool = False) -> TableStyle:

@@ -59,6 +59,8 @@ def test_amounts_are_short_before_a_column_is_left_out():
     narrow = table_lines(COINS._replace(rows=COINS.rows[:1]), TableStyle(72))
     assert "1.27 T" in " ".join(narrow)
     assert "No room" not in narrow[-1]
+    wider = table_lines(COINS._replace(rows=COINS.rows[:1]), TableStyle(80, first=["name"]))
+    assert {"108.73", "1,265,432,109,876"} <= set(words(wider))  # the least important first
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
