@@ -1,21 +1,30 @@
 """``scrapy history COIN``: the history of a coin's price, as a chart, a table, or for programs."""
 
 import argparse
+import math
+import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
+from coinspider.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg import Connection
 
     from coinspider.store.fetch import Listing
+    from coinspider.store.series import Span
 
 CHANGES = "changes"
 # For more days than this, daily candles are enough.
 DAYS_OF_HOURS = 92
+DAYS, DAYS_MAX, ALL = 30, 36_500, math.inf
+CANDLES_OF_CHART = 24  # with fewer, a chart of the changes may show more
+OTHERS_MAX = 5
 
 
 class Command(ListingCommand):
@@ -24,6 +33,7 @@ class Command(ListingCommand):
     title = "History"
     formats = (CHART, *TABULAR)
     terminal_format = CHART
+    limit = None
 
     def syntax(self) -> str:
         return "COIN [options]"
@@ -33,9 +43,14 @@ class Command(ListingCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
+        begin = self.group.add_mutually_exclusive_group()
+        begin.add_argument("--days", type=_days, metavar="N",
+            help=f"the last N days, or all (default: {DAYS})")  # fmt: skip
+        begin.add_argument("--since", type=_time, metavar="TIME",
+            help="from this time, such as 2026-01-31 or 2026-01-31T14:30+02:00; UTC unless it has"
+                 " an offset")  # fmt: skip
         add = self.group.add_argument
-        parser.set_defaults(limit=None)
-        add("--days", type=_days, default=30.0, metavar="N", help="the last N days, or all")
+        add("--until", type=_time, metavar="TIME", help="to before this time")
         add("--resolution", choices=("1h", "1d", CHANGES),
             help="candles of an hour or of a day, or each change"
                  f" (default: 1h up to {DAYS_OF_HOURS} days, else 1d)")  # fmt: skip
@@ -46,61 +61,85 @@ class Command(ListingCommand):
             self.reject_arguments(args)
             raise UsageError("name a coin: scrapy history bitcoin", print_help=False)
         self.reject_arguments(args[1:])
+        may_refine = not opts.resolution and self.output_format(opts) == CHART
         rows = Rows(
-            lambda connection: _history(connection, args[0], opts), "candle",
+            lambda connection: _history(connection, args[0], opts, may_refine), "candle",
             first=("started_at", "recorded_at", "close", "current_price"),
             empty=f"nothing is kept of {args[0]} in that time: --days all shows what there is",
+            same=("coin_id", "vs_currency"),
         )  # fmt: skip
         self.exitcode = self.show(opts, rows)
 
 
-def _history(connection: "Connection", coin: str, opts: argparse.Namespace) -> "Listing":
+def _history(
+    connection: "Connection", text: str, opts: argparse.Namespace, may_refine: bool
+) -> "Listing":
+    """``may_refine`` is whether changes are shown if there are too few candles for a chart."""
     from coinspider.items import FullCoin
     from coinspider.store import series
 
-    key = {"coin_id": _coin_id(connection, coin, opts.currency), "vs_currency": opts.currency}
-    since = datetime.now(UTC) - timedelta(days=opts.days) if opts.days else None
-    is_long = opts.days is None or opts.days > DAYS_OF_HOURS
-    resolution = opts.resolution or ("1d" if is_long else "1h")
-    span = series.Span(since)
+    coin = _coin(connection, text, opts.currency)
+    key = {"coin_id": coin["coin_id"], "vs_currency": opts.currency}
+    span, resolution = _span(opts), opts.resolution or _resolution(opts)
     if resolution == CHANGES:
         listing = series.list_changes(connection, FullCoin, key, span)
     else:
         listing = series.list_candles(connection, FullCoin, key, resolution, span)
+        if may_refine and len(listing.rows) < CANDLES_OF_CHART:
+            changes = series.list_changes(connection, FullCoin, key, span)
+            listing = max(listing, changes, key=lambda each: len(each.rows))
     first = 0 if opts.limit is None else max(len(listing.rows) - opts.limit, 0)
-    return listing._replace(rows=listing.rows[first:])
+    title = f"{coin['name']} ({coin['symbol']}) in {opts.currency}"
+    return listing._replace(rows=listing.rows[first:], title=title)
 
 
-def _coin_id(connection: "Connection", text: str, currency: str) -> str:
-    """The id itself, or that of the only coin with this symbol."""
-    from coinspider.errors import ConfigurationError
+def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, Any]":
     from coinspider.items import FullCoin
-    from coinspider.store import queries
-    from coinspider.store.row_filter import RowFilter
+    from coinspider.store.named_row import find_named_row
 
-    chosen = RowFilter(
-        FullCoin, {"vs_currency": currency}, ["coin_id", "symbol", "name"], "market_cap_rank",
-        text, None,
-    )  # fmt: skip
-    rows = queries.list_rows(connection, chosen).rows
-    if any(coin_id == text.lower() for coin_id, *_ in rows):
-        return text.lower()
-    found = [coin_id for coin_id, symbol, _ in rows if symbol.lower() == text.lower()]
-    if len(found) == 1:
-        return str(found[0])
-    near = found or [row[0] for row in rows] or queries.similar_keys(connection, chosen)
-    hint = f": did you mean {', '.join(near[:5])}?" if near else ""
-    problem = "several coins have the symbol" if found else f"no coin in {currency} has the id"
-    raise ConfigurationError(f"{problem} {text}{hint}")
+    found = find_named_row(connection, FullCoin, text, {"vs_currency": currency})
+    if found.others:
+        others = ", ".join(found.others[:OTHERS_MAX])
+        print(visible(f"{found.row['coin_id']} is the largest coin with the {found.by} {text};"
+                      f" others are {others}"), file=sys.stderr)  # fmt: skip
+    return found.row
 
 
-def _days(text: str) -> float | None:
-    if text == "all":
-        return None
+def _span(opts: argparse.Namespace) -> "Span":
+    from coinspider.store.series import Span
+
+    days = opts.days or DAYS
+    if opts.since or days == ALL:
+        return Span(opts.since, opts.until)
+    return Span((opts.until or datetime.now(UTC)) - timedelta(days=days), opts.until)
+
+
+def _resolution(opts: argparse.Namespace) -> str:
+    since, until = _span(opts)
+    if since is None or (until or datetime.now(UTC)) - since > timedelta(
+        days=DAYS_OF_HOURS, hours=1
+    ):
+        return "1d"
+    return "1h"
+
+
+def _days(text: str) -> float:
     try:
-        days = float(text)
+        days = ALL if text == "all" else float(text)
     except ValueError:
         days = 0.0
-    if not 0 < days <= 36_500:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number of days nor all")
+    if not (0 < days <= DAYS_MAX or days == ALL):
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither a number of days up to {DAYS_MAX} nor all"
+        )
     return days
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time such as 2026-01-31 or 2026-01-31T14:30"
+        ) from None

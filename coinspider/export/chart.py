@@ -1,22 +1,30 @@
 """A chart of numbers over time, as text for a terminal."""
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from coinspider.export.terminal import TableStyle
-from coinspider.text import short
+from coinspider.text import readable, short
 
 HEIGHT = 12  # lines
 WIDTH = 80  # cells, if the terminal's width is unknown
+MANY = 10**9  # per cent, which need no decimals
 LEAST = 20  # cells of the chart itself
 BLOCKS, HASHES = " ▁▂▃▄▅▆▇█", " #"
 
 
-def chart_lines(points: Sequence[tuple[datetime, Decimal]], style: TableStyle) -> list[str]:
-    """The points, the oldest first, as columns between the least and the greatest value."""
+def chart_lines(
+    points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str = ""
+) -> list[str]:
+    """The points, the oldest first, as columns between the least and the greatest value.
+
+    The title is followed by the last value and by the change since the first.
+    """
+    heading = textwrap.wrap(_heading(points, style, title), style.width or WIDTH)
     if len(points) < 2:
-        return ["too few points for a chart"]
+        return heading
     least, most = min(value for _, value in points), max(value for _, value in points)
     labels = [label if style.can_show(label) else f"{value:.6g}"
               for value in (most, least) for label in [short(value)]]  # fmt: skip
@@ -26,11 +34,35 @@ def chart_lines(points: Sequence[tuple[datetime, Decimal]], style: TableStyle) -
     lines = [f"{'':<{indent}} {line}".rstrip() for line in _lines(values, least, most, blocks)]
     lines[0] = f"{labels[0]:>{indent}}{lines[0][indent:]}"
     lines[-1] = f"{labels[1]:>{indent}}{lines[-1][indent:]}"
-    first, last = (
-        f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" for moment in (points[0][0], points[-1][0])
-    )
+    first, last = _minute(points[0][0]), _minute(points[-1][0])
     space = max(len(values) - len(first) - len(last), 1)
-    return [*lines, f"{'':<{indent}} {first}{'':<{space}}{last}"]
+    return [*heading, *lines, f"{'':<{indent}} {first}{'':<{space}}{last}"]
+
+
+def _heading(
+    points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str
+) -> str:  # fmt: skip
+    if not points:
+        return style.shown(f"{title}: no price in this time")
+    (_, first), (moment, last) = points[0], points[-1]
+    shown = readable(last) if style.can_show(readable(last)) else f"{last:.6g}"
+    if len(points) == 1:
+        return style.shown(
+            f"{title}: {shown} on {_minute(moment)} UTC; a chart needs a second price"
+        )
+    return style.shown(f"{title}: {shown}{_change(first, last)}")
+
+
+def _change(first: Decimal, last: Decimal) -> str:
+    if first <= 0:
+        return ""
+    change = (last / first - 1) * 100
+    change = round(change, 2) if abs(change) < MANY else change
+    return f" ({'+' if change > 0 else ''}{readable(change)}%)"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _columns(points: Sequence[tuple[datetime, Decimal]], width: int) -> list[Decimal]:

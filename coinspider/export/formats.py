@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
 
 class Output(NamedTuple):
-    """How to write a listing; ``noun`` is what a row is called, such as ``coin``."""
+    """How to write a listing.
+
+    ``noun`` is what a row is called, such as ``coin``; tables go without the columns ``same``.
+    """
 
     style: TableStyle
     noun: str = "row"
     formulas_escaped: bool = True
     parquet_amounts: str = "auto"
+    same: Sequence[str] = ()
 
 
 def write_table(listing: "Listing", output: Output) -> None:
-    _write_lines(table_lines(listing, output.style))
+    title = [f"{output.style.shown(listing.title)}; times are UTC", ""] if listing.title else []
+    _write_lines([*title, *table_lines(listing.without(output.same), output.style)])
 
 
 def write_list(listing: "Listing", output: Output) -> None:
@@ -43,8 +48,11 @@ def write_chart(listing: "Listing", output: Output) -> None:
     """The price over time, from a listing of candles or changes."""
     price = "close" if "close" in listing.columns else "current_price"
     time = "started_at" if "started_at" in listing.columns else "recorded_at"
-    points = [(row[time], row[price]) for row in listing.dicts() if row[price] is not None]
-    _write_lines(chart_lines(points, output.style))
+    points = [
+        (row[time], row[price]) for row in listing.dicts()
+        if row[price] is not None and row[price].is_finite()
+    ]  # fmt: skip
+    _write_lines(chart_lines(points, output.style, listing.title))
 
 
 def write_csv(listing: "Listing", output: Output) -> None:

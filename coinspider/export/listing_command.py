@@ -32,6 +32,8 @@ class Rows(NamedTuple):
     needed: int = 1
     empty: str = ""
     """What to say if there are no rows."""
+    same: Sequence[str] = ()
+    """Columns with the same value in each row: a table goes without them."""
 
 
 class ListingCommand(PlainCommand):
@@ -40,14 +42,16 @@ class ListingCommand(PlainCommand):
     title = ""
     formats: Sequence[str] = TABULAR
     terminal_format = "table"
+    limit: int | None = 20
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         # Before Scrapy's own options, which are the same for every command.
         self.group = parser.add_argument_group(self.title)
         super().add_options(parser)
         add = self.group.add_argument
-        add("-n", "--limit", type=_limit, default=20, metavar="N",
-            help="how many rows, or all (default: %(default)s)")  # fmt: skip
+        shown = "all" if self.limit is None else self.limit
+        add("-n", "--limit", type=_limit, default=self.limit, metavar="N",
+            help=f"how many rows, or all (default: {shown})")  # fmt: skip
         add("--format", choices=self.formats,
             help=f"(default: {self.terminal_format} on a terminal, csv elsewhere)")  # fmt: skip
         add("--exact", action="store_true", help="all digits, even in a table")
@@ -67,6 +71,10 @@ class ListingCommand(PlainCommand):
         self.reject_arguments(args)
         self.exitcode = self.show(opts, self.rows(opts))
 
+    def output_format(self, opts: argparse.Namespace) -> str:
+        """The format that was chosen, or the one that suits where the output goes."""
+        return opts.format or (self.terminal_format if sys.stdout.isatty() else "csv")
+
     def show(self, opts: argparse.Namespace, rows: Rows) -> int:
         """Write the rows to standard output; return the exit status."""
         # Scrapy imports all commands, whichever is to run.
@@ -80,9 +88,9 @@ class ListingCommand(PlainCommand):
             style = style._replace(first=rows.first, needed=rows.needed)
             output = Output(
                 style, rows.noun, self.settings.getbool("CSV_FORMULAS_ESCAPED", True),
-                self.settings.get("PARQUET_AMOUNTS", "auto"),
+                self.settings.get("PARQUET_AMOUNTS", "auto"), rows.same,
             )  # fmt: skip
-            name = opts.format or (self.terminal_format if sys.stdout.isatty() else "csv")
+            name = self.output_format(opts)
             if rows.empty and not listing.rows and opts.limit != 0:
                 sys.stderr.write(f"{rows.empty}\n")
                 if name in FOR_PEOPLE:

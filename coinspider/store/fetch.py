@@ -1,7 +1,7 @@
 """Fetches the rows of a query for people and programs: with all digits, or one line why not."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, Self
 
 from msgspec import Raw
 from psycopg import Connection, errors, sql
@@ -13,10 +13,19 @@ from coinspider.store.unloadable import fetch_all
 
 
 class Listing(NamedTuple):
-    """Rows and the names of their columns."""
+    """Rows and the names of their columns; ``title`` is what they are about, if that is known."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    title: str = ""
+
+    def without(self, names: Collection[str]) -> Self:
+        """The listing without these columns."""
+        kept = [number for number, name in enumerate(self.columns) if name not in names]
+        if len(kept) == len(self.columns):
+            return self
+        rows = [[row[number] for number in kept] for row in self.rows]
+        return self._replace(columns=[self.columns[number] for number in kept], rows=rows)
 
     def dicts(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]

@@ -6,9 +6,8 @@ from io import StringIO
 
 import pytest
 
-from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.processes import last_line
-from tests.helpers.stored import expected_row
 
 ADD = """
 INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
@@ -40,20 +39,34 @@ def test_candles_and_changes_are_what_was_stored(crawled):
     days = records(crawled("history", COIN, "--resolution", "1d", "--days", "all"))
     assert min(float(day["low"]) for day in days) == 10
     assert records(crawled("history", COIN, "-n", "2")) == candles[-2:]
+    times = [f"{row['started_at']}" for row in candles]
+    some = crawled("history", COIN, "--since", times[3][:19], "--until", times[6])
+    assert records(some) == candles[3:6]
     chart = crawled("history", COIN, "--format", "chart", COLUMNS="60").stdout.splitlines()
     assert max(map(len, chart)) <= 60
     table = crawled("history", COIN, "--format", "table", COLUMNS="60").stdout
     assert "close" in table
+    assert COIN not in table
 
 
-def test_coin_is_found_by_its_symbol_or_what_there_is_is_named(crawled):
-    symbol = expected_row(made_up_coin(7), "usd")["symbol"]
-    found = crawled("history", symbol)
-    assert found.returncode == 0 or "several coins have the symbol" in found.stderr
+def test_coin_is_found_by_what_people_call_it_or_what_there_is_is_named(crawled, query):
+    query("UPDATE full_coin SET symbol = 'Twin', name = 'A Pair', delisted_at ="
+          " CASE WHEN coin_id = %s THEN now() END WHERE coin_id IN (%s, %s)",
+          COIN, COIN, coin_id(9))  # fmt: skip
+    [found] = records(crawled("history", "a pair", "-n", "1"))
+    assert found["coin_id"] == coin_id(9)  # the other is not listed any more
+    symbol = crawled("history", "TWIN", "--format", "table")
+    assert symbol.stdout.startswith("A Pair (Twin) in usd; times are UTC\n")
+    assert coin_id(9) not in symbol.stdout
+    assert symbol.stderr == (
+        f"{coin_id(9)} is the largest coin with the symbol TWIN; others are {COIN}\n"
+    )
     for arguments, line in (
-        (["coin-000000x"], "no coin in usd has the id coin-000000x: did you mean coin-00000"),
-        ([COIN, "--currency", "eur"], "no coin in eur has the id"),
-        ([COIN, "--days", "0"], "0 is neither a number of days nor all"),
+        (["coin-000000x"], "id, symbol or name coin-000000x: did you mean coin-00000"),
+        (["#"], "no coin in usd has the id, symbol or name #: scrapy coins lists some"),
+        ([COIN, "--currency", "eur"], "no coins in eur: there are usd; to have them: scrapy crawl"),
+        ([COIN, "--days", "0"], "0 is neither a number of days up to 36500 nor all"),
+        ([COIN, "--since", "soon"], "soon is not a time such as 2026-01-31"),
         ([COIN, "--resolution", "5m"], "invalid choice: '5m'"),
         ([COIN, "--day", "x", "more"], "it takes options only"),
         ([], "name a coin: scrapy history bitcoin"),
@@ -61,3 +74,11 @@ def test_coin_is_found_by_its_symbol_or_what_there_is_is_named(crawled):
         done = crawled("history", *arguments)
         assert done.returncode == 2, arguments
         assert line in last_line(done) or "--day" in arguments
+
+
+def test_chart_of_few_candles_is_drawn_from_changes(crawled):
+    def chart(coin, *options):
+        return crawled("history", coin, "--format", "chart", *options, COLUMNS="60").stdout
+
+    assert "; a chart needs a second price" in chart(coin_id(8), "--resolution", "1d")
+    assert len(chart(COIN).splitlines()) > len(chart(COIN, "--resolution", "1d").splitlines())

@@ -19,7 +19,7 @@ def points(*values):
 
 def test_rising_price_rises_from_the_least_to_the_greatest():
     lines = chart_lines(points(*range(1, 61)), TableStyle(60))
-    *chart, times = lines
+    _, *chart, times = lines
     assert len(chart) == HEIGHT
     assert chart[0].startswith("60 ")
     assert chart[-1].startswith(" 1 ▁")
@@ -37,19 +37,27 @@ def test_gap_is_drawn_with_the_value_before_it():
         (START + timedelta(days=9), Decimal(5)),
         (START + timedelta(days=10), Decimal(5)),
     ]
-    last = chart_lines(sparse, TableStyle(40))[HEIGHT - 1]
+    last = chart_lines(sparse, TableStyle(40))[HEIGHT]
     assert set(last[2:36]) == {"▁"}
 
 
-@pytest.mark.parametrize("values", [[], ["1"]])
-def test_too_few_points_make_no_chart(values):
-    assert chart_lines(points(*values), TableStyle(60)) == ["too few points for a chart"]
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([], "A: no price in this time"),
+        (["1"], "A: 1 on 2026-01-01 00:00 UTC; a chart needs a second price"),
+        (["2", "3"], "A: 3 (+50%)"),
+        (["0", "3"], "A: 3"),
+    ],
+)
+def test_first_line_tells_the_last_price_and_its_change(values, line):
+    assert chart_lines(points(*values), TableStyle(80), "A")[0] == line
 
 
 @given(st.lists(st.decimals(-(10**30), 10**30, allow_nan=False), min_size=2, max_size=90),
        st.integers(60, 200), st.sampled_from(["utf-8", "ascii"]))  # fmt: skip
 def test_any_values_fit_the_width_and_the_encoding(values, width, encoding):
     lines = chart_lines(points(*values), TableStyle(width, encoding=encoding))
-    assert len(lines) == HEIGHT + 1
+    assert len(lines) >= HEIGHT + 2
     assert max(map(len, lines)) <= width
     "\n".join(lines).encode(encoding)
