@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import UsageError
 
 from coinspider.commands import crawls, rejected
-from coinspider.crawl.program import program
 from coinspider.export.listing_command import ListingCommand, Rows
 from coinspider.text import visible
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 # The columns that stay longest as the terminal gets narrower.
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
+# As in the address of the page /coins.
+LISTED = ("listed", "delisted", "all")
 # Subcommands, which are also commands, and were options in 0.1.
 OTHERS = {"crawls": crawls.Command(), "rejected": rejected.Command()}
 
@@ -45,6 +46,9 @@ class Command(ListingCommand):
         add("--sort", default="market_cap_rank", metavar="COLUMN",
             help="the column to sort by; --sort=-COLUMN for the largest first")  # fmt: skip
         add("--columns", metavar="A,B,...", help="other columns, or all")
+        add("--listed", choices=LISTED, default="listed",
+            help="only coins that the API still lists, only others, or all"
+                 " (default: %(default)s)")  # fmt: skip
         add(
             "--currency",
             default="usd",
@@ -65,7 +69,7 @@ class Command(ListingCommand):
                 print_help=False,
             )
         self.reject_arguments(args)
-        columns = _columns(opts.columns)
+        columns = _columns(opts.columns, opts.listed)
         first = columns if opts.columns else FIRST
         rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)
         self.exitcode = self.show(opts, rows)
@@ -77,8 +81,9 @@ def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str
     from coinspider.store.row_filter import RowFilter
 
     chosen = RowFilter(
-        FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit
-    )
+        FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit,
+        listed=opts.listed,
+    )  # fmt: skip
     listing = queries.list_rows(connection, chosen)
     if not listing.rows and opts.limit != 0:
         _explain(connection, chosen)
@@ -87,28 +92,28 @@ def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str
 
 def _explain(connection: "Connection", chosen: "RowFilter") -> None:
     """Say what there is, if nothing is found."""
-    from coinspider.errors import NothingCrawledError
     from coinspider.store import queries
+    from coinspider.store.named_row import check_constants
 
-    currency = chosen.constants["vs_currency"]
-    known = queries.list_values(connection, chosen.item_class, "vs_currency")
-    if currency not in known:
-        there = f"there are {', '.join(known)}" if known else "there are none at all"
-        raise NothingCrawledError(
-            f"no coins in {currency}: {there}; to have them:"
-            f" {program()} crawl coins -a vs_currency={currency}"
-        )
-    if chosen.search:
+    check_constants(connection, chosen)
+    if not chosen.search:
+        return
+    currency, everything = chosen.constants["vs_currency"], chosen._replace(listed="all")
+    if others := queries.count_rows(connection, everything):
+        hint = f"; {others} not in this list: --listed all"
+    else:
         near = queries.similar_keys(connection, chosen)
         hint = f": did you mean {', '.join(near)}?" if near else ""
-        print(visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
-              file=sys.stderr)  # fmt: skip
+    print(visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
+          file=sys.stderr)  # fmt: skip
 
 
-def _columns(text: str | None) -> list[str]:
+def _columns(text: str | None, listed: str) -> list[str]:
     from coinspider.items import FullCoin
     from coinspider.records.table_item import stored_columns
 
     if text == "all":
         return stored_columns(FullCoin)
-    return [name.strip() for name in text.split(",")] if text else list(FullCoin.shown)
+    if text:
+        return [name.strip() for name in text.split(",")]
+    return [*FullCoin.shown, *([] if listed == "listed" else ["delisted_at"])]

@@ -24,7 +24,7 @@ def records(done):
     return list(csv.DictReader(StringIO(done.stdout)))
 
 
-def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox):
+def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox, query):
     api = sandbox("--coins", 300)
     assert scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url).returncode == 0
     rows = records(scrapy("coins", "--columns", "all", "--limit", "all"))
@@ -56,6 +56,16 @@ def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox):
     mistyped = scrapy("coins", "--search", coin_id(7)[:-1] + "x")
     assert records(mistyped) == []
     assert "did you mean coin-0" in last_line(mistyped)
+
+    query("UPDATE full_coin SET delisted_at = now() WHERE coin_id = %s", coin_id(7))
+    assert len(records(scrapy("coins", "--limit", "all"))) == 299
+    [gone] = records(scrapy("coins", "--listed", "delisted"))
+    assert gone["name"] == one["name"]
+    assert gone["delisted_at"]
+    assert len(records(scrapy("coins", "--listed", "all", "--limit", "all"))) == 300
+    hidden = scrapy("coins", "--search", coin_id(7))
+    assert records(hidden) == []
+    assert "1 not in this list: --listed all" in last_line(hidden)
 
 
 def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
