@@ -1,8 +1,8 @@
 """An API and a key in the database: the state of their limit, and the calls of each month.
 
-The state is replaced only if nobody else has replaced it in the meantime. This takes two
-statements, no transaction, and no lock that a crawl could leave behind, so it works behind a
-pooler.
+The state is read and replaced in one transaction that locks its row, so that crawls change it one
+after the other. It works behind a pooler. The server frees the lock as soon as it notices that a
+crawl is gone, ten seconds later at most (``idle_in_transaction_session_timeout``).
 """
 
 from typing import NamedTuple
@@ -12,16 +12,21 @@ from psycopg import AsyncConnection
 
 from coinspider.http.limit.state import LimitState
 
+# The second time is read when the row is locked, which may be much later than the first one.
 _READ = """
-SELECT state::text, version, extract(epoch FROM clock_timestamp())::float8
-FROM api_account WHERE name = %s
+WITH account AS MATERIALIZED (
+    SELECT state::text FROM api_account WHERE name = %s FOR NO KEY UPDATE
+)
+SELECT state, extract(epoch FROM statement_timestamp())::float8,
+       extract(epoch FROM clock_timestamp())::float8
+FROM account
 """
 _ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
 _MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
 _REPLACE = f"""
 WITH replaced AS (
     UPDATE api_account SET state = %(state)s::jsonb, version = version + 1, updated_at = now()
-    WHERE name = %(name)s AND version = %(version)s RETURNING name
+    WHERE name = %(name)s RETURNING name
 )
 INSERT INTO api_usage (account, month, calls) SELECT name, {_MONTH}, %(calls)s FROM replaced
 ON CONFLICT (account, month) DO UPDATE SET calls = api_usage.calls + excluded.calls
@@ -45,11 +50,13 @@ ON CONFLICT (account, month) DO UPDATE SET credits = excluded.credits
 
 
 class Account(NamedTuple):
-    """The state and its version; ``now`` is the server's clock, in seconds since 1970."""
+    """The state, and two times of the server's clock, in seconds since 1970."""
 
     state: LimitState
-    version: int
+    asked_at: float
+    """When the server was asked for the state."""
     now: float
+    """When it had it."""
 
 
 class Usage(NamedTuple):
@@ -71,7 +78,7 @@ class Usage(NamedTuple):
 
 
 async def read_account(connection: AsyncConnection, name: str) -> Account:
-    """Created if it is missing."""
+    """Lock the account until the transaction ends; created if it is missing."""
     row = await (await connection.execute(_READ, [name])).fetchone()
     if row is None:
         new = msgspec.json.encode(LimitState()).decode()
@@ -82,20 +89,16 @@ async def read_account(connection: AsyncConnection, name: str) -> Account:
 
 
 async def replace_account(
-    connection: AsyncConnection, name: str, account: Account, calls: int
-) -> int | None:
-    """Store the state, count the calls, and give how many there are in this month.
+    connection: AsyncConnection, name: str, state: LimitState, calls: int
+) -> int:
+    """Store a state that was read in the same transaction, and count ``calls`` more.
 
-    ``None`` if the state was replaced since it was read: then nothing is done.
+    Returns how many there are in this month.
     """
-    values = {
-        "name": name,
-        "version": account.version,
-        "state": msgspec.json.encode(account.state).decode(),
-        "calls": calls,
-    }
+    values = {"name": name, "state": msgspec.json.encode(state).decode(), "calls": calls}
     row = await (await connection.execute(_REPLACE, values)).fetchone()
-    return row[0] if row else None
+    assert row
+    return int(row[0])
 
 
 async def read_usage(connection: AsyncConnection, account: str) -> Usage:

@@ -1,9 +1,7 @@
 """A limit shared by all crawls with the same API and key, on whatever machine they run."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from random import uniform
 from time import monotonic
 from typing import TypeVar
 from uuid import uuid4
@@ -11,7 +9,7 @@ from uuid import uuid4
 from psycopg import AsyncConnection
 
 from coinspider.http.limit.call_limit import CallLimit, Change, LocalLimit
-from coinspider.http.limit.state import Grant, LimitState, ToldLimit
+from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
 from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
 from coinspider.store.reconnecting import SESSION_ERRORS
@@ -19,16 +17,14 @@ from coinspider.store.session import CrawlSession
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-# How often others may be quicker before the server has better things to do.
-_TRIES = 20
 
 
 class SharedLimit:
     """A :class:`~coinspider.http.limit.call_limit.CallLimit` in a row of ``api_account``.
 
     Calls are granted in batches, about as many as the crawl makes in a second, so that a wide limit
-    costs a crawl no more than two statements a second. Where the database is gone, the crawl goes
-    on with what was known last, until it fails for that reason.
+    costs a crawl no more than one transaction a second. If the database is gone for good, the crawl
+    goes on with what was known last, until it fails for that reason.
     """
 
     def __init__(
@@ -42,6 +38,9 @@ class SharedLimit:
         self.calls_max: int | None = None
         self.holder = uuid4().hex[:8]
         self.state = LimitState(period=told.period)
+        self.granted = Grant(0)
+        self.number = 0  # of the current change; the database knows the last one of each crawl
+        self.open = 0  # calls, before the current change grants more
         self.changes: list[tuple[Change, float]] = []
         self.clock_ahead = 0.0  # of the server's clock against monotonic()
         self.alone: CallLimit | None = None
@@ -53,14 +52,12 @@ class SharedLimit:
             self.changes.append((change, monotonic()))
 
     async def take(self, wanted: int) -> Grant:
+        def take_some(state: LimitState, now: float) -> None:
+            self.granted = take(state, self.holder, now, wanted, self.told)
+
         if not self.alone:
-            granted: list[Grant] = []
-
-            def take_some(state: LimitState, now: float) -> None:
-                granted[:] = [take(state, self.holder, now, wanted, self.told)]
-
             if await self._change(take_some):
-                return self._within_credits(granted[0])
+                return self._within_credits(self.granted)
             self._go_on_alone()
         assert self.alone
         return await self.alone.take(wanted)
@@ -84,31 +81,39 @@ class SharedLimit:
 
     async def _change(self, last: Change) -> bool:
         """Apply what has happened, and one thing more; ``False`` where the database is gone."""
-        changes = len(self.changes)
-
-        async def once(connection: AsyncConnection) -> int | None:
-            # Whenever the server looked at its clock, it was after this: so nothing that happened
-            # is taken to be earlier than it was, however long the answer takes.
-            asked_at = monotonic()
-            account = await read_account(connection, self.account)
-            state, made = account.state, account.state.made
-            self.clock_ahead = account.now - asked_at
-            for change, moment in self.changes[:changes]:
-                change(state, moment + self.clock_ahead)
-            last(state, account.now)
-            self.state = state
-            return await replace_account(connection, self.account, account, state.made - made)
-
+        self.number += 1
+        happened = self.changes.copy()
         try:
-            for tries in range(_TRIES):
-                if (calls := await self.session.run(once)) is not None:
-                    del self.changes[:changes]
-                    self.calls = calls
-                    return True
-                await asyncio.sleep(uniform(0, 0.005 * tries))  # noqa: S311
+            self.state, self.calls = await self.session.run(
+                lambda connection: self._apply(connection, happened, last)
+            )
         except SESSION_ERRORS as error:
             logger.debug("The shared limit can't be asked: %s", error)
-        return False
+            return False
+        del self.changes[: len(happened)]
+        return True
+
+    async def _apply(
+        self, connection: AsyncConnection, happened: list[tuple[Change, float]], last: Change
+    ) -> tuple[LimitState, int]:
+        """Change the state in the database; return it, and the calls of this month."""
+        # The server is asked after this. So nothing that has happened is taken to be earlier than
+        # it was, however long the question takes.
+        asked_at = monotonic()
+        state, server_asked_at, now = await read_account(connection, self.account)
+        self.clock_ahead = server_asked_at - asked_at
+        made, me = state.made, state.holders.setdefault(self.holder, Holder())
+        if me.changes == self.number:
+            # This was done before the connection broke. What was granted then is too old by now.
+            give_back(state, self.holder, me.open - self.open)
+        else:
+            for change, moment in happened:
+                change(state, moment + self.clock_ahead)
+            self.open = me.open
+        last(state, now)
+        if self.holder in state.holders:
+            state.holders[self.holder].changes = self.number
+        return state, await replace_account(connection, self.account, state, state.made - made)
 
     def _go_on_alone(self) -> None:
         logger.warning("Calls are no longer shared with other crawls of this key")

@@ -26,14 +26,19 @@ def run(test):
 
 
 class Session:
-    """What a crawl's session is to its limit; ``pause`` is before an answer reaches the crawl."""
+    """What a crawl's session is to its limit; ``pause`` is before an answer reaches the crawl.
+
+    If ``answers_are_lost``, the work is done again, as after a connection that broke too late.
+    """
 
     def __init__(self, connection):
-        self.connection, self.pause = connection, 0.0
+        self.connection, self.pause, self.answers_are_lost = connection, 0.0, False
 
     async def run(self, work):
-        async with self.connection.transaction():
-            return await work(self)
+        for _ in range(1 + self.answers_are_lost):
+            async with self.connection.transaction():
+                result = await work(self)
+        return result
 
     async def execute(self, *statement):
         cursor = await self.connection.execute(*statement)
@@ -103,6 +108,32 @@ async def test_call_is_not_taken_to_be_earlier_than_it_was_where_the_answer_is_l
         await limit.take(1)
         assert limit.state.ended[0].at == pytest.approx(ended_at, abs=0.4)
         assert limit.state.ended[0].at >= ended_at - 0.01
+
+
+@run
+async def test_crawls_far_from_the_database_keep_the_limit_as_well(database_url):
+    """They change the state one after the other, however many of them want to at once."""
+    async with crawls(database_url, 10) as limits:
+        for limit in limits:
+            limit.session.pause = 0.02
+        spans = await asyncio.gather(*(call(limit, 3) for limit in limits))
+    every = sorted(span for of_one in spans for span in of_one)
+    for (_, ended), (began, _) in zip(every, every[CALLS:], strict=False):
+        assert began >= ended + PERIOD
+    assert not any(limit.alone for limit in limits)
+
+
+@run
+async def test_answer_that_was_lost_costs_no_call(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        limit.session.answers_are_lost = True
+        for _ in range(3):
+            assert (await limit.take(1)).calls == 1
+            limit.note(lambda state, at: end(state, limit.holder, at))
+        assert (await limit.take(2)).calls == 1
+        assert limit.state.holders[limit.holder].open == 1
+        assert sum(ended.count for ended in limit.state.ended) == 3
+        assert limit.calls == limit.state.made == 4
 
 
 @run

@@ -40,6 +40,8 @@ class Holder(Struct):
     active_until: float = 0.0
     waits: bool = False
     wanted: int = 1
+    changes: int = 0
+    """The number of its last change of the state."""
 
 
 class Grant(NamedTuple):
