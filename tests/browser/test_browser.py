@@ -1,4 +1,4 @@
-"""The pages as a person with a browser finds them, with JavaScript and without."""
+"""The pages in a browser, with and without JavaScript."""
 
 import re
 
@@ -32,7 +32,7 @@ PAGES = {
 }
 WIDTHS = (375, 768, 1280, 1920)
 PHONE = {"viewport": {"width": 375, "height": 700}, "is_mobile": True, "has_touch": True}
-# Wider than those of most machines, and as narrow as few have them.
+# Fonts wider than those of most machines, and narrower than most.
 FONTS = [
     "/* its own */",
     "* { font-family: 'DejaVu Sans', sans-serif !important; letter-spacing: .04em; }",
@@ -80,7 +80,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, site):
-    """Opens a page of the site in a new window: ``visit("coins", color_scheme="dark")``."""
+    """Open a page of the site in a new window: ``visit("coins", color_scheme="dark")``."""
     contexts = []
 
     def open_page(path, url=site.url, **options):
@@ -98,7 +98,7 @@ def visit(browser, site):
 
 
 def column(page, heading, region="Coins"):
-    """The texts of a column of the table in a region."""
+    """The texts in a column of a region's table."""
     table = page.get_by_role("region", name=region, exact=True)
     headings = [text.partition("\xa0")[0].removesuffix(" USD").removesuffix(" EUR")
                 for text in table.locator("thead th").all_inner_texts()]  # fmt: skip
@@ -107,7 +107,7 @@ def column(page, heading, region="Coins"):
 
 
 def number(page):
-    """How many coins the page says there are."""
+    """The number of coins that the page shows."""
     return int(re.search(r"([\d,]+) coins", page.get_by_role("status").inner_text())[1]
                .replace(",", ""))  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_17000_coins_are_paged(visit):
     assert page.get_by_text("Page 340 of 340").first.is_visible()
 
 
-def test_search_by_the_keyboard_alone(visit):
+def test_search_with_the_keyboard_alone(visit):
     page = visit("coins")
     page.keyboard.press("Tab")
     assert page.get_by_role("link", name="To the content").is_visible()
@@ -146,7 +146,7 @@ def test_search_by_the_keyboard_alone(visit):
     assert page.get_by_text(CHARTED, exact=True).is_visible()
 
 
-def test_first_click_on_a_number_has_the_greatest_first_and_the_second_the_least(visit):
+def test_first_click_on_a_number_column_sorts_the_greatest_first(visit):
     page = visit("coins?search=a")
     heading = page.get_by_role("columnheader", name="Price")
     for direction, sign in (("descending", "-"), ("ascending", "")):
@@ -162,7 +162,7 @@ def test_first_click_on_a_number_has_the_greatest_first_and_the_second_the_least
     assert page.get_by_role("columnheader", name="Coin").get_attribute("aria-sort") == "ascending"
 
 
-def test_short_amounts_have_all_digits_to_hover(visit):
+def test_short_amounts_show_all_digits_on_hover(visit):
     page = visit("coins?columns=name,market_cap")
     cell = page.locator("tbody tr td data").first
     assert re.fullmatch(r"[\d.]+(e\d+| [TBM])?", cell.inner_text())
@@ -223,7 +223,7 @@ def test_currency_and_delisted_coins_are_chosen_in_the_form(visit):
     assert column(page, "Price") == ["0.0₁₇1"], "no magnitude is hidden"
 
 
-def test_nothing_found_says_why_and_what_to_do(visit):
+def test_empty_result_says_why_and_what_to_do(visit):
     page = visit("coins?search=zzzz&rank_max=9")
     assert page.get_by_text(
         "No coin in usd has all of this: search zzzz, rank up to 9."
@@ -232,7 +232,7 @@ def test_nothing_found_says_why_and_what_to_do(visit):
     assert number(page) == 16_999
 
 
-def test_coin_has_its_price_drawn_and_all_its_fields(visit):
+def test_coin_has_a_price_chart_and_all_its_fields(visit):
     page = visit(f"coin?id={CHARTED}&range=1d")
     chart = page.get_by_role("img", name=re.compile("in usd, 1d, from"))
     box = chart.locator("polyline").bounding_box()
@@ -250,7 +250,7 @@ def test_coin_has_its_price_drawn_and_all_its_fields(visit):
     assert "candles=1" in page.url
 
 
-def test_chart_tells_its_values_under_the_pointer_and_by_the_keyboard(visit):
+def test_chart_shows_values_for_the_pointer_and_the_keyboard(visit):
     page = visit(f"coin?id={CHARTED}&range=1d", java_script_enabled=True)
     output, chart = page.locator("figcaption output"), page.locator("[data-chart]")
     box = chart.bounding_box()
@@ -264,7 +264,7 @@ def test_chart_tells_its_values_under_the_pointer_and_by_the_keyboard(visit):
     assert first.partition(": ")[0] < second.partition(": ")[0]
 
 
-def test_hostile_names_are_text_even_where_scripts_may_run(visit):
+def test_hostile_names_are_text_even_if_scripts_may_run(visit):
     for path in ("coins?currency=eur&columns=all", "coin?id=hostile&currency=eur", "rejected"):
         page = visit(path, java_script_enabled=True)
         page.wait_for_timeout(50)
@@ -276,7 +276,7 @@ def test_hostile_names_are_text_even_where_scripts_may_run(visit):
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_page_breaks_no_rule_of_its_policy(browser, site, path):
+def test_page_violates_no_rule_of_its_policy(browser, site, path):
     context = browser.new_context(base_url=site.url)
     context.set_default_timeout(PATIENCE)
     page, said = context.new_page(), []
@@ -290,7 +290,7 @@ def test_page_breaks_no_rule_of_its_policy(browser, site, path):
     assert [text for text in said if "status of 400" not in text] == []
 
 
-def test_page_refreshes_itself_and_keeps_the_place(visit, site):
+def test_page_refreshes_itself_and_keeps_its_place(visit, site):
     page = visit("coins?limit=100", java_script_enabled=True)
     page.wait_for_load_state("networkidle")
     page.evaluate("window.scrollTo(0, 900)")
@@ -334,12 +334,12 @@ def test_buttons_of_a_browser_pause_and_resume(visit, site):
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 def test_page_is_accessible(visit, path):
-    # What looks at it is a script, and sees what a reader without one does.
+    # axe is itself a script; it sees what a reader without JavaScript sees.
     page = visit(path, color_scheme="light", java_script_enabled=True, bypass_csp=True)
     for details in page.locator("details").all():
         details.evaluate("one => one.open = true")
     every = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
-    # In the dark the colours alone are others.
+    # The dark page differs only in its colours.
     for scheme, rules in (("light", every), ("dark", ["color-contrast"])):
         page.emulate_media(color_scheme=scheme)
         found = Axe().run(page, options={"runOnly": rules})
@@ -390,7 +390,7 @@ def test_price_is_on_the_first_screen_of_a_telephone(visit):
     ]  # fmt: skip
 
 
-def test_header_stays_where_one_scrolls(visit):
+def test_header_stays_visible_while_scrolling(visit):
     page = visit("coins?limit=100", viewport={"width": 1280, "height": 800},
                  java_script_enabled=True)  # fmt: skip
     page.evaluate("window.scrollTo(0, 2000)")

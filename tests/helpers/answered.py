@@ -22,7 +22,7 @@ def answered(
     look_ahead: LookAhead | None = None,
     **headers: str,
 ) -> AnsweredPage:
-    """The answer to a request; its records are at ``path``, or are the whole of the body."""
+    """The answer to a request, with records at ``path``, or as the whole body."""
     cut = Cut(tuple(path), optional=True)
     request = replace(request or PageRequest(URL, number=number), cut=cut)
     text = json.dumps(body).encode()

@@ -13,7 +13,7 @@ COUNT, SIZE = 25, 10
 
 @dataclass(frozen=True)
 class Part:
-    """The page that was asked for: its things, where they begin, whether there are more."""
+    """The requested page: its things, where they begin, and whether there are more."""
 
     start: int
     url: str = "https://api.example/things"
@@ -32,17 +32,17 @@ class Part:
 
     @property
     def number(self) -> int:
-        """From 1."""
+        """The page's number, from 1."""
         return self.start // SIZE + 1
 
     def next(self, value: Any = None) -> Any:
-        """The mark of the next page, or this value in its place; ``None`` on the last one."""
+        """The cursor of the next page, or this value in its place; ``None`` on the last page."""
         return (self.end if value is None else value) if self.more else None
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An API: ``parameter`` has the place of a page, which counts from ``first`` in ``unit``s."""
+    """An API; ``parameter`` says which page is requested, counted in ``unit`` from ``first``."""
 
     source: str
     parameter: str
@@ -367,7 +367,7 @@ SHAPES: dict[str, Shape] = {
         lambda p: {"page_count": LAST, "page_size": SIZE, "total_records": COUNT,
                    "next_page_token": p.next(f"{p.end}") or "", "users": p.rows},
     ),
-    # What no first page tells.
+    # APIs whose first page doesn't show how the list is paged.
     "Discord": Shape(
         "https://discord.com/developers/docs/reference", "after", lambda p: p.rows, first=-1,
         arguments={"pagination": "cursor", "path": "id", "path_in": "record",

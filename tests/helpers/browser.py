@@ -1,4 +1,4 @@
-"""Headless Chromium, where there is one."""
+"""Headless Chromium, if the machine has it."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-# As root it has no sandbox; and it is not to look for anything outside.
+# Chromium's sandbox does not work for root; and it must not look for anything outside.
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE = 120_000  # milliseconds, for a machine that is busy with other tests
+PATIENCE = 120_000  # milliseconds; the machine may be busy with other tests
 
 
 @contextmanager

@@ -19,13 +19,13 @@ VALUES (%s, %s, %s, %s, %s, %s)
 
 
 class History:
-    """The history of a database, whose clock is at ``NOW``."""
+    """The history of a database whose clock is at ``NOW``."""
 
     def __init__(self, url):
         self.url = url
 
     def make(self, days, item_class=FullCoin):
-        """Its tables and views, with partitions for the last ``days``."""
+        """Make its tables and views, with partitions for the last ``days``."""
 
         async def prepare(connection):
             await migrate(connection, item_class, history=True)
@@ -39,7 +39,7 @@ class History:
         return self
 
     def add(self, *changes):
-        """Each a coin, a currency, a price, a market cap, a volume, and a time."""
+        """Add changes, each a coin, a currency, a price, a market cap, a volume, and a time."""
 
         async def insert(connection):
             async with connection.cursor() as cursor:

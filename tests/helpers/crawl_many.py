@@ -1,7 +1,7 @@
-"""Many crawls, one after the other in one process: jobs come in, outcomes go out.
+"""Runs many crawls, one after the other in one process: jobs come in, outcomes go out.
 
-A job is a JSON object with ``arguments``, ``settings`` and, unless it is ``next``, the ``spider``;
-a line that comes in is a list of them, and a line goes out for each.
+A job is a JSON object with ``arguments``, ``settings`` and, unless it is ``next``, the ``spider``.
+Each input line is a list of jobs, and gives one output line per job.
 """
 
 import json

@@ -5,7 +5,7 @@ import zipfile
 
 
 def egg(**files):
-    """An egg of the files given, as ``spy__settings_py="..."``."""
+    """An egg of the given files, as in ``spy__settings_py="..."``."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("EGG-INFO/entry_points.txt", "[scrapy]\nsettings = spy.settings\n")

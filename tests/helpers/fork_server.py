@@ -1,8 +1,8 @@
-"""Becomes ``scrapy`` by a fork, with other packages imported: a third of the CPU time.
+"""Becomes ``scrapy`` by forking a process that has imported other packages already.
 
-:mod:`tests.helpers.forked` starts one beside each test process, and asks it over its stdin. What is
-this project's is imported after the fork, in the folder and with the environment that were asked
-for, so that a process begins as ``python -m scrapy`` does.
+This takes a third of the CPU time. :mod:`tests.helpers.forked` starts one of these beside each test
+process, and sends it requests on stdin. The project's own modules are imported after the fork, in
+the requested folder and environment, so that a process begins as ``python -m scrapy`` does.
 """
 
 import gc
@@ -24,7 +24,7 @@ MODULES = (
 
 
 def fork() -> list[str] | None:
-    """In each new process: its arguments, when all else is as was asked. ``None`` at the end."""
+    """Return the arguments in each new process, once it is set up; ``None`` at the end."""
     with socket.socket(fileno=0) as server:
         while True:
             message, files, _, _ = socket.recv_fds(server, 1 << 20, 3)
@@ -39,7 +39,7 @@ def fork() -> list[str] | None:
 
 
 def wait_for_fork(link: int, stdout: int, stderr: int) -> None:
-    """Fork once more, and tell the number and the end of the new process; return in that one."""
+    """Fork again, and report the new process's number and end; return in the new process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if pid := os.fork():
         for file in (stdout, stderr):
@@ -52,7 +52,7 @@ def wait_for_fork(link: int, stdout: int, stderr: int) -> None:
     for number, file in enumerate((nothing, stdout, stderr)):
         os.dup2(file, number)
         os.close(file)
-    # Those of before remember what kind of files they had.
+    # The old objects remember what kind of files they had.
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
@@ -72,7 +72,7 @@ def main() -> None:
     for module in MODULES:
         import_module(module)
     gc.freeze()
-    # Nobody waits for the processes in between.
+    # No process waits for the intermediate ones.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 

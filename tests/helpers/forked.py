@@ -1,4 +1,4 @@
-"""``scrapy`` as a process that :mod:`tests.helpers.fork_server` forks into."""
+"""``scrapy`` as a process that :mod:`tests.helpers.fork_server` forks."""
 
 import json
 import os
@@ -16,9 +16,9 @@ PROJECT = Path(__file__).parent.parent.parent
 
 
 class Forked:
-    """What the tests use of ``subprocess.Popen``; stdout and stderr are text from pipes.
+    """The part of ``subprocess.Popen`` that the tests use; stdout and stderr are text from pipes.
 
-    With ``shares_stderr`` this process and that one have the same.
+    With ``shares_stderr`` the process writes to this process's own stderr.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Forked:
             return None
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """May be called again, after a timeout or the end."""
+        """It may be called again after a timeout, or after the end."""
         if not self._readers:
             self._readers = [_Reader(self.stdout), _Reader(self.stderr)]
         for reader in self._readers:
@@ -100,7 +100,7 @@ class _Reader(Thread):
 
 
 def _pipe(stack: ExitStack) -> tuple[IO[str], int]:
-    """What is read here is written there."""
+    """A pipe from the other process to this one."""
     ours, its = os.pipe()
     stack.callback(os.close, its)
     return open(ours), its  # noqa: PTH123

@@ -1,4 +1,4 @@
-"""A stand-in for the parts of Google's Sheets API that a feed needs, as they are documented.
+"""A stand-in for those parts of Google's Sheets API that a feed needs, as they are documented.
 
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
@@ -39,12 +39,12 @@ class Sheet:
 
     @property
     def rows(self) -> list[list[Any]]:
-        """Those with something in them."""
+        """The rows that are not empty."""
         return [row for row in self.cells if any(cell not in (None, "") for cell in row)]
 
 
 class GoogleSheets(ThreadingHTTPServer):
-    """``refusals`` next requests get the status 429; ``shared`` is whether others may write."""
+    """The next ``refusals`` requests get the status 429; ``shared`` is whether others may write."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -56,7 +56,7 @@ class GoogleSheets(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def write_key(self, path: Path) -> Path:
-        """The file of a service account's key, whose tokens this server gives."""
+        """Write the file of a service account's key, for which this server gives tokens."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _text(cells: list[Any]) -> list[str]:
-    """Formatted, without the empty cells at the end."""
+    """The cells as text, without the empty ones at the end."""
     found = ["" if cell is None else str(cell) for cell in cells]
     while found and not found[-1]:
         found.pop()
@@ -186,7 +186,7 @@ def _put(sheet: Sheet, first: int, values: list[list[Any]]) -> None:
     for number, row in enumerate(values, first):
         for column, value in enumerate(row):
             assert not isinstance(value, str) or len(value) <= 50_000
-            if value is not None:  # which leaves the cell as it is
+            if value is not None:  # null leaves the cell as it is
                 sheet.cells[number][column] = value
 
 

@@ -1,4 +1,4 @@
-"""A machine of its own on this one: a network namespace behind a cable that can be cut."""
+"""A second machine on this one: a network namespace behind a cable that can be cut."""
 
 import os
 import shutil
@@ -14,15 +14,15 @@ NEEDS_NAMESPACES = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("ip"),
     reason="only root, with iproute2, may make networks",
 )
-# Nobody's: https://www.rfc-editor.org/rfc/rfc5737
+# For documentation only: https://www.rfc-editor.org/rfc/rfc5737
 _NETWORK = "198.51.100"
 _NOBODY = "02:00:00:00:00:01"
 
 
 class Machine:
-    """What :meth:`start` starts runs there, and reaches this machine at the address ``here``.
+    """A process that :meth:`start` runs there reaches this machine at the address ``here``.
 
-    :meth:`cut` lets every packet get lost, in both directions: nobody is told.
+    :meth:`cut` drops every packet in both directions, without telling either side.
     """
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Machine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _ip("netns", "delete", self.name)  # and with it the cable
+        _ip("netns", "delete", self.name)  # which removes the cable, too
 
     def start(
         self, stack: ExitStack, *command: object, **environment: str
     ) -> subprocess.Popen[str]:
-        """A process that is killed at the end of the stack."""
+        """Start a process that is killed when the stack ends."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, *map(str, command)], cwd=PROJECT,
             env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

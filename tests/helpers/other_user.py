@@ -1,4 +1,4 @@
-"""Programs as an ordinary user, and with mounts of their own: for tests that root runs."""
+"""Programs run as an ordinary user, or with separate mounts; these tests need root."""
 
 import os
 import shutil
@@ -16,9 +16,9 @@ AS_USER = f"setpriv --reuid {USER} --regid {USER} --clear-groups --no-new-privs"
 
 
 def make_user() -> None:
-    """An ordinary user whose home does not exist."""
+    """Make an ordinary user whose home does not exist."""
     made = subprocess.run(["useradd", "--system", "--no-create-home", USER], check=False)
-    assert made.returncode in (0, 9)  # 9: it is there
+    assert made.returncode in (0, 9)  # 9: it exists
     assert not Path(f"/home/{USER}").exists()
 
 
@@ -27,12 +27,12 @@ def own(path: Path) -> None:
 
 
 def with_mounts(script: str, *arguments: str) -> list[str]:
-    """The command for a shell script in a mount namespace of its own."""
+    """The command for a shell script in a separate mount namespace."""
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", *arguments]
 
 
 def opened() -> str:
-    """For such a script: lets others reach Python and the project, where root's home holds them."""
+    """For such a script: let others reach Python and the project if root's home contains them."""
     needed = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), PROJECT}
     closed = {ancestor: path for path in needed if (ancestor := _closed_ancestor(path))}
     inside = [path for path in sorted(needed) if _closed_ancestor(path) in closed]

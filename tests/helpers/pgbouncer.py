@@ -1,4 +1,4 @@
-"""PgBouncer between a crawl and its database, as managed PostgreSQL has it."""
+"""PgBouncer between a crawl and its database, as managed PostgreSQL services have it."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ logfile = {directory}/log
 
 @contextmanager
 def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
-    """A pooler that gives out a session for each transaction; the URL to the database behind it."""
+    """Start a pooler that lends a session per transaction; yield the URL through it."""
     parts = conninfo_to_dict(database_url)
     listen_port = free_port()
     with TemporaryDirectory(prefix="coinspider-") as directory:

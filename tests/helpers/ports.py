@@ -1,4 +1,4 @@
-"""Ports for servers that have to be told theirs."""
+"""Ports for servers that can't choose their own."""
 
 import os
 import socket
@@ -11,8 +11,8 @@ _numbers = count(os.getpid() * 100)
 def free_port() -> int:
     """A port that stays free until the server listens on it.
 
-    What connects, or lets the system choose, gets one from 32768 on; each process of the tests
-    begins at another place below.
+    The system chooses ports from 32768 up. These are below, and each test process begins at
+    another one.
     """
     for number in _numbers:
         port = 11_000 + number % 21_000

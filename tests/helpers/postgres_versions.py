@@ -1,4 +1,4 @@
-"""PostgreSQL of other versions than the embedded one, where this machine has them."""
+"""PostgreSQL in other versions than the embedded one, if this machine has them."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from tests.helpers.processes import PROJECT
 
-# Debian's, and those of tests/fetch_postgresql.py.
+# Debian's, and those from tests/fetch_postgresql.py.
 _PLACES = (
     Path("/usr/lib/postgresql").glob("*/bin"),
     (PROJECT / "build/postgresql").glob("*/package/native/bin"),
@@ -22,7 +22,7 @@ def _version(programs: Path) -> str:
     return shown.stdout.split()[-1].partition(".")[0] if shown.returncode == 0 else ""
 
 
-# The directory of the programs by the major version.
+# The directory of the programs, by major version.
 VERSIONS = {
     version: programs
     for place in _PLACES
@@ -33,9 +33,9 @@ VERSIONS = {
 
 @contextmanager
 def server_of_version(version: str, address: str = "", **parameters: str) -> Iterator[str]:
-    """A new server of that version, on a Unix socket; the URL of its first database.
+    """Start a server of that version on a Unix socket; yield the URL of its first database.
 
-    At ``address``, too, where one is given: everybody may connect.
+    If an ``address`` is given, it also listens there, for everybody.
     """
     parameters |= {"listen_addresses": address, "fsync": "off"}
     with TemporaryDirectory(prefix="coinspider-") as directory:
@@ -55,12 +55,12 @@ def server_of_version(version: str, address: str = "", **parameters: str) -> Ite
 
 
 def control(version: str, directory: str, *command: object) -> None:
-    """Start, stop or restart the server that is in this directory."""
+    """Start, stop or restart the server in this directory."""
     run(VERSIONS[version] / "pg_ctl", "-D", Path(directory, "data"), "-w", *command)
 
 
 def run(*command: object) -> None:
-    """A program of PostgreSQL's, which refuses to run as root."""
+    """Run one of PostgreSQL's programs, which refuse to run as root."""
     user = "nobody" if os.geteuid() == 0 else None
     subprocess.run(
         [*map(str, command)], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL

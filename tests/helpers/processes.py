@@ -15,9 +15,9 @@ from tests.helpers.forked import PROJECT, Forked
 
 DATA = PROJECT / "tests/data"
 SCRAPY = [sys.executable, "-m", "scrapy"]
-# What the interpreter reads where it starts.
+# Variables that the interpreter reads when it starts.
 READ_AT_START = {"LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONIOENCODING"}
-# What the machine or a .env file says must not decide what the tests see.
+# Settings of the machine or a .env file must not change what the tests see.
 CLEAN = {
     "COINGECKO_API_KEY": "",
     "COINGECKO_PLAN": "",
@@ -25,7 +25,7 @@ CLEAN = {
     "COINGECKO_MONTHLY_CREDITS": "",
     "DATABASE_URL": "",
     "POSTGRES_ENABLED": "1",
-    # Tests read them there.
+    # Tests read the files there.
     "STATS_DUMP": "1",
 }
 
@@ -37,13 +37,13 @@ class Sandbox:
     url: str
 
     def calls(self, of: str = "calls") -> list[tuple[float, int]]:
-        """Each call's time in seconds and its status; with ``key-calls``, those of ``/key``."""
+        """The time in seconds and the status of each call; ``key-calls`` are those to ``/key``."""
         with urlopen(self.url.replace("/api/v3", f"/{of}")) as answer:  # noqa: S310
             return json.load(answer)
 
 
 def start_sandbox(stack: ExitStack, *options: object, odd: bool = True) -> Sandbox:
-    """Of awkward coins, unless told otherwise. It ends with the stack."""
+    """Start one that ends with the stack; its coins are awkward ones unless told otherwise."""
     arguments = ["sandbox", "--port", "0", *map(str, options), *(["--odd"] if odd else [])]
     process = stack.enter_context(Forked(arguments, PROJECT, dict(os.environ), shares_stderr=True))
     stack.callback(process.terminate)
@@ -51,7 +51,7 @@ def start_sandbox(stack: ExitStack, *options: object, odd: bool = True) -> Sandb
 
 
 class Scrapy:
-    """Runs ``scrapy`` with a clean environment and the project's own settings."""
+    """Runs ``scrapy`` in a clean environment with the project's own settings."""
 
     def __init__(self, environment: dict[str, str], directory: Path = PROJECT):
         self.environment, self.directory = environment, directory
@@ -70,7 +70,7 @@ class Scrapy:
         return self.started[-1]
 
     def end(self) -> None:
-        """Kill what a test that failed has left behind; it would disturb the next one."""
+        """Kill what a failed test has left behind; it would disturb the next test."""
         for process in self.started:
             with process:
                 if process.poll() is None:
@@ -87,7 +87,7 @@ class Scrapy:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Wait for what comes in a moment, on a machine that may be busy with other tests."""
+    """Wait for a condition that comes true soon, or later if the machine is busy."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -99,6 +99,6 @@ def last_line(process: subprocess.CompletedProcess[str]) -> str:
 
 
 def seen(url: str) -> list[dict[str, str | None]]:
-    """The calls of a sandbox's other APIs: their URIs, and the credentials that came along."""
+    """The calls to a sandbox's other APIs: their URIs, and the credentials that they had."""
     with urlopen(f"{url}/seen") as answer:  # noqa: S310
         return json.load(answer)

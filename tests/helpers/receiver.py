@@ -1,4 +1,4 @@
-"""A server that people would name in ALERT_URL, and an API that can be up or down."""
+"""A server for ALERT_URL, and an API that can be up or down."""
 
 import json
 import threading
@@ -13,8 +13,8 @@ COIN = b'[{"id": "a", "symbol": "a", "name": "A"}]'
 class Receiver(ThreadingHTTPServer):
     """``alerts`` has what came by POST: the header Authorization, and the JSON.
 
-    The next ``refusals`` of them get a status of 500. By GET there is an API of one coin, which
-    answers with ``api_status``.
+    The next ``refusals`` of them get a status of 500. GET requests go to an API of one coin,
+    which answers with ``api_status``.
     """
 
     def __init__(self) -> None:

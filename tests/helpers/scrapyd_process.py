@@ -22,7 +22,7 @@ CONFIGURATION = SHIPPED.partition("[schedule:coins]")[0]
 
 
 class Scrapyd:
-    """A scrapyd in a folder of its own, on a free port."""
+    """A scrapyd in a separate folder, on a free port."""
 
     def __init__(self, directory, configuration, **environment):
         self.port = free_port()
@@ -33,7 +33,7 @@ class Scrapyd:
         self.environment = os.environ | CLEAN | {
             "SCRAPYD_HTTP_PORT": str(self.port), "PYTHONPATH": str(PROJECT)
         } | environment  # fmt: skip
-        # A scrapyd without this project has no module of it.
+        # A scrapyd without this project can't import its modules.
         self.module = "coinspider.daemon" if "[settings]" in configuration else "scrapyd"
         self.log = self.directory / "scrapyd.log"
 
@@ -43,7 +43,7 @@ class Scrapyd:
                 [sys.executable, "-m", self.module],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
-                # Ignored, as in the background of a shell, Ctrl-C would be for scrapyd too.
+                # A shell ignores Ctrl-C for what it runs in the background.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )  # fmt: skip
         wait_until(self.answers)
@@ -108,6 +108,6 @@ class Scrapyd:
             self.stop()
 
     def interrupt(self):
-        """As the terminal does it: the signal goes to all processes there."""
+        """Interrupt it as a terminal does, which sends the signal to all its processes."""
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(timeout=120)

@@ -1,4 +1,4 @@
-"""scrapyd with 17,000 coins, a history, a coin that was delisted, and hostile ones."""
+"""A scrapyd with 17,000 coins, a history, a delisted coin, and hostile ones."""
 
 import json
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ FROM generate_series(1, 100) AS n
 
 
 class Site(NamedTuple):
-    """Its pages, and what they show."""
+    """Its pages, and the data that they show."""
 
     daemon: Scrapyd
     database_url: str

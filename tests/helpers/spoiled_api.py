@@ -1,6 +1,6 @@
-"""CoinGecko's list of coins, spoiled: pages that are empty, short, of another place or broken.
+"""CoinGecko's list of coins with pages that are empty, short, broken or from another place.
 
-A :class:`Plan` is drawn from a seed, so that a case can be run again.
+A :class:`Plan` is drawn from a seed, so that a case can be repeated.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 WORDS = ["a", "ab", "a-b", "b", "b-", "b_c", "bc", "0x", "0-5x", "1", "10", "9", "_x", "x[old]"]
-# By which order the API sorts: CoinGecko's own is not known.
+# The orders that the API may sort by: CoinGecko's own is not known.
 ORDERS: dict[str, Callable[[str], Any]] = {
     "bytes": str,
     "capitals": str.lower,
@@ -50,8 +50,11 @@ class Plan:
 
 @dataclass
 class SpoiledApi:
-    """Answers one plan's crawls; ``always`` and ``ever`` are the coins of the last one: those
-    that were listed throughout it, and at any time."""
+    """Answers the crawls of one plan.
+
+    ``always`` has the coins that were listed throughout the last crawl, ``ever`` those that
+    were listed at any time during it.
+    """
 
     plan: Plan
     ids: set[str] = field(default_factory=set)
@@ -67,7 +70,7 @@ class SpoiledApi:
             self.ids = {self._new_id(number) for number in range(count)}
 
     def begin(self, changes: int) -> None:
-        """A new crawl, before which so many coins came or went."""
+        """Begin a new crawl, before which ``changes`` coins came or went."""
         for _ in range(changes):
             self._change()
         self.always, self.ever = set(self.ids), set(self.ids)
@@ -145,11 +148,11 @@ class SpoiledApi:
 
 @contextmanager
 def serving(apis: dict[str, SpoiledApi]) -> Iterator[str]:
-    """Serves each at ``/NAME/api/v3``."""
+    """Serve each API at ``/NAME/api/v3``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Else an answer's second packet waits for the first one's receipt.
+        # Otherwise an answer's second packet waits until the first is acknowledged.
         wbufsize = -1
 
         def do_GET(self) -> None:

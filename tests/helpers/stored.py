@@ -1,4 +1,4 @@
-"""What is in the database, against an independent reading of what the API sent."""
+"""The database's content, compared with an independent reading of what the API sent."""
 
 import json
 from datetime import datetime
@@ -18,7 +18,7 @@ SELECT = f"SELECT {', '.join(COLUMNS[:-1])}, extra::text FROM full_coin"  # noqa
 
 
 def expected_row(text: str, vs_currency: str) -> dict[str, Any]:
-    """The row for one record, read with nothing but ``json`` and ``decimal``."""
+    """The row for a record, read with nothing but ``json`` and ``decimal``."""
     record = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     row = {name: record.pop(key, None) for name, key in JSON_KEYS.items()}
     for name, value in row.items():
@@ -38,7 +38,7 @@ def stored_rows(query: Any) -> dict[str, dict[str, Any]]:
 
 
 def digits(row: dict[str, Any]) -> dict[str, Any]:
-    """Amounts as PostgreSQL's ``numeric`` shows them, so that 7.0 is not taken for 7."""
+    """Amounts as PostgreSQL's ``numeric`` shows them, so that 7.0 and 7 are different."""
     return {
         name: format(value, "f") if isinstance(value, Decimal) else value
         for name, value in row.items()

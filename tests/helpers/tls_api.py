@@ -1,4 +1,4 @@
-"""An HTTPS server on this machine, with certificates that are good or bad in one way."""
+"""An HTTPS server on this machine, with certificates that are valid or invalid in one way."""
 
 import ssl
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """A CA of the tests' own, whose certificate is in ``file``."""
+    """A certificate authority for the tests, whose certificate is in ``file``."""
 
     def __init__(self, directory: Path):
         self.directory = directory
@@ -30,7 +30,7 @@ class Authority:
         self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
     def issue(self, host: str = "127.0.0.1", days: int = 1, self_signed: bool = False) -> Path:
-        """A key and a certificate for a host, which ends in ``days`` days."""
+        """A key and a certificate for a host, which expires in ``days`` days."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(host)
         builder = _builder(name, key, days).add_extension(
@@ -46,7 +46,7 @@ class Authority:
 
 @contextmanager
 def https_api(certificate: Path, body: bytes) -> Iterator[Any]:
-    """Answers the first page with ``body``, others with none; ``headers`` are the calls'."""
+    """Answer the first page with ``body``, others without records; yield the calls' ``headers``."""
     headers: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ def https_api(certificate: Path, body: bytes) -> Iterator[Any]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: Any) -> None:
-            """A client that does not trust the server breaks off."""
+            """Nothing: a client that does not trust the server hangs up."""
 
     server: Any = Server(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

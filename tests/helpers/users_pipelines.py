@@ -1,4 +1,4 @@
-"""What users put between the pipelines of coinspider."""
+"""Pipelines that users might put between those of coinspider."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Copy:
 
 
 class Other:
-    """Another item, into another table."""
+    """Gives another item, which goes into another table."""
 
     def process_item(self, item):
         return Asset(asset_id=item.coin_id, symbol="s", name="n")
@@ -72,7 +72,7 @@ class Raise:
 
 
 class Spoil:
-    """Values that no column of that type can hold."""
+    """Gives values that no column of their type can hold."""
 
     def process_item(self, item):
         if number(item) == 3:
@@ -85,7 +85,7 @@ class Spoil:
 
 
 class Same:
-    """The same coin each time."""
+    """Gives the same coin each time."""
 
     def process_item(self, item):
         item.coin_id = "one"

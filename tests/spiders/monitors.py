@@ -1,4 +1,4 @@
-"""Monitors of spidermon's own, as a user puts them together."""
+"""spidermon's own monitors, combined as a user would do it."""
 
 from spidermon import MonitorSuite
 from spidermon.contrib.scrapy.monitors import FinishReasonMonitor, ItemCountMonitor

@@ -1,4 +1,4 @@
-"""Stand-ins of documented APIs, each in the shape that its documentation tells."""
+"""Stand-ins for documented APIs, each with the responses that its documentation describes."""
 
 from tests.helpers.documented_apis import cursors, links, numbers, shapes
 from tests.helpers.documented_apis.server import APIS, Api, serve

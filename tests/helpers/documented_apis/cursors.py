@@ -1,4 +1,4 @@
-"""APIs whose pages have a mark of the next one."""
+"""APIs whose pages have a cursor for the next one."""
 
 from base64 import b64decode, b64encode
 from typing import Any
@@ -25,7 +25,7 @@ def unmark(text: str | None) -> int:
 
 
 def part(start: int) -> tuple[list[Any], str | None]:
-    """The things from here on, and the mark of the next page."""
+    """The things from here on, and the cursor of the next page."""
     return THINGS[start : start + SIZE], mark(start + SIZE) if start + SIZE < COUNT else None
 
 

@@ -1,4 +1,4 @@
-"""APIs whose pages have the next one's URL."""
+"""APIs whose pages have the URL of the next one."""
 
 from typing import Any
 

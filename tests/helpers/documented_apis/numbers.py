@@ -1,4 +1,4 @@
-"""APIs that count pages, or records."""
+"""APIs that count pages or records."""
 
 from typing import Any
 

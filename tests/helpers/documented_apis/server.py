@@ -1,4 +1,4 @@
-"""What all stand-ins share: a list of 25 things, a registry, a server."""
+"""What all stand-ins share: a list of 25 things, a registry and a server."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 COUNT = 25
 SIZE = 10
-# Each thing's price has more digits than a float.
+# Each thing's price has more digits than a float can hold.
 PRICE = "0.0000000000001234567890123456"
 
 
 def exact(text: str) -> str:
-    """A number that is sent with all its digits, which no float has."""
+    """A number that is sent with all its digits, which a float would lose."""
     return f"@{text}@"
 
 
@@ -27,7 +27,7 @@ def as_json(value: Any) -> bytes:
 
 @dataclass
 class Request:
-    """What a stand-in is asked."""
+    """The request that a stand-in gets."""
 
     base: str
     path: str
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What it answers: a JSON value, a status, headers."""
+    """Its answer: a JSON value, a status, headers."""
 
     body: Any
     status: int = 200
@@ -137,12 +137,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: Any) -> None:
-        """The tests' output is for failures."""
+        """Nothing: the tests print only failures."""
 
 
 @contextmanager
 def serve() -> Iterator[str]:
-    """Serve all of them on a free port of this machine; gives the address."""
+    """Serve all of them on a free port of this machine, and return the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

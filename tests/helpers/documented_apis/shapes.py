@@ -1,4 +1,4 @@
-"""APIs that answer with all records at once, in shapes of their own."""
+"""APIs that send all records at once, in unusual shapes."""
 
 from typing import Any
 
