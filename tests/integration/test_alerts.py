@@ -1,4 +1,4 @@
-"""Alerts by a real scrapyd, to a real receiver of HTTP."""
+"""Alerts from a real scrapyd to a real HTTP receiver."""
 
 import json
 
@@ -50,7 +50,7 @@ def ended(query, outcome="failed"):
         return 0  # no crawl has made the table yet
 
 
-def test_people_are_told_once_when_crawls_fail_and_once_when_they_are_well(start, endpoint, query):
+def test_one_alert_tells_that_crawls_fail_and_one_that_they_are_well(start, endpoint, query):
     endpoint.refusals = 1
     daemon = start(ALERT_TOKEN="t0ken")
     wait_until(lambda: endpoint.alerts)
@@ -67,7 +67,7 @@ def test_people_are_told_once_when_crawls_fail_and_once_when_they_are_well(start
     complete = ended(query, "complete")
     wait_until(lambda: ended(query, "complete") > complete)
     assert statuses(endpoint) == ["failed", "recovered"]
-    # A new start has not forgotten what was told.
+    # A restarted scrapyd remembers what it has told.
     daemon.stop()
     daemon.start()
     complete = ended(query, "complete")
@@ -80,7 +80,7 @@ def test_people_are_told_once_when_crawls_fail_and_once_when_they_are_well(start
     assert not [secret for secret in ("t0psecret", "t0p", "t0ken") if secret in logs]
 
 
-def test_old_data_is_told_and_a_pause_is_no_alert(start, endpoint, query):
+def test_old_data_is_an_alert_and_a_pause_is_not(start, endpoint, query):
     daemon = start(ALERT_FAILURES="0", ALERT_PERIODS="2")
     wait_until(lambda: endpoint.alerts)
     assert statuses(endpoint) == ["stale"]
@@ -93,8 +93,8 @@ def test_old_data_is_told_and_a_pause_is_no_alert(start, endpoint, query):
     assert statuses(endpoint) == ["stale"]
 
 
-def test_crawl_that_no_schedule_repeats_is_no_alert(start, endpoint):
-    endpoint.api_status = 400  # which is not asked again
+def test_crawl_that_no_schedule_repeats_causes_no_alert(start, endpoint):
+    endpoint.api_status = 400  # nothing asks it again
     daemon = start(CONFIGURATION, ALERT_PERIODS="1")
     job = daemon.finish(pages="1", jobid="often.1")
     assert job["outcome"] == "failed"
@@ -110,7 +110,7 @@ def test_job_that_never_began_is_an_alert(start, endpoint):
     assert "COINGECKO_PLAN must be one of" in body["text"]
 
 
-def test_database_that_is_away_is_told(start, endpoint):
+def test_database_that_is_away_is_an_alert(start, endpoint):
     daemon = start(DATABASE_URL="postgresql://me:hush@127.0.0.1:1/coins")
     wait_until(lambda: endpoint.alerts)
     [(_, body)] = endpoint.alerts
@@ -118,7 +118,7 @@ def test_database_that_is_away_is_told(start, endpoint):
     assert "hush" not in json.dumps(body) + daemon.log.read_text()
 
 
-def test_address_that_is_none_stops_the_start(start):
+def test_invalid_address_stops_the_start(start):
     with pytest.raises(AssertionError, match="ALERT_URL is not an address as https://host/path"):
         start(ALERT_URL="hooks.example/t0psecret")
 

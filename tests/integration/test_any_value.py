@@ -1,4 +1,4 @@
-"""Whatever a crawl stores, or somebody else has stored, can be shown, listed and exported."""
+"""Whatever a crawl or another program has stored can be shown, listed and exported."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ FIELDS = {
     "current_price": NUMBERS, "market_cap": NUMBERS, "ath": NUMBERS, "total_supply": NUMBERS,
     "ath_date": TIMES, "atl_date": TIMES, "last_updated": TIMES,
 }  # fmt: skip
-# What no crawl would store, but any other program can.
+# Values that no crawl would store, but other programs can.
 OTHERS = """
 UPDATE full_coin SET last_updated = 'infinity', ath_date = '-infinity',
     atl_date = '4713-01-01 00:00Z BC',
@@ -49,7 +49,7 @@ WHERE coin_id = 'coin-0'
 
 
 def record(number, chosen):
-    """Its JSON text: any values, and none for some fields."""
+    """Its JSON text, with any values, and without some fields."""
     fields = {"id": json.dumps(f"coin-{number}"), "symbol": '"s"', "name": '"n"'}
     for name in chosen.sample(list(FIELDS), chosen.randint(1, 3)):
         value = chosen.choice(FIELDS[name])
@@ -60,7 +60,7 @@ def record(number, chosen):
 
 @pytest.fixture(scope="module")
 def shown(server_url):
-    """A database of such records, in a time zone far away, and a scrapyd that shows them."""
+    """A database of such records in a distant time zone, and a scrapyd that shows them."""
     chosen = random.Random(18)
     texts = ['{"id": "coin-0", "symbol": "s", "name": "n"}']
     texts += [record(number, chosen) for number in range(1, 150)]
@@ -93,14 +93,14 @@ def test_some_are_stored_and_some_are_not(shown):
 
 @pytest.mark.parametrize("listed", ["all", "listed"])
 @pytest.mark.parametrize("sort", ["last_updated", "-current_price", "name"])
-def test_every_page_of_the_list_is_there(shown, listed, sort):
+def test_every_page_of_the_list_is_shown(shown, listed, sort):
     query = urlencode({"listed": listed, "sort": sort, "limit": 1000})
     coins = json.loads(shown.daemon.open(f"coins.json?{query}"))["coins"]
     assert len(coins) == len(shown.keys)
     assert "coin-0" in shown.daemon.open(f"coins?{query}&columns=all")
 
 
-def test_every_coin_has_its_page(shown):
+def test_every_coin_has_a_page(shown):
     for key in shown.keys:
         page = shown.daemon.open(f"coin?{urlencode({'id': key})}")
         assert "<script>alert" not in page
@@ -112,11 +112,11 @@ def test_every_coin_has_its_page(shown):
 @pytest.mark.parametrize(
     "path", ["", "crawls", "rejected", "crawls.json", "metrics", "schedules.json", "jobs"]
 )
-def test_reasons_of_what_was_set_aside_are_shown(shown, path):
+def test_reasons_for_rejected_records_are_shown(shown, path):
     assert shown.daemon.open(path)
 
 
-def test_every_history_and_every_file_is_there(shown):
+def test_every_history_and_every_file_is_served(shown):
     for key in shown.keys:
         query = urlencode({"id": key, "days": 36_500})
         assert json.loads(shown.daemon.open(f"coin-history.json?{query}"))
@@ -126,7 +126,7 @@ def test_every_history_and_every_file_is_there(shown):
     assert shown.daemon.read("coins.xlsx?limit=1000&columns=all")[:2] == b"PK"
 
 
-def test_history_of_what_python_does_not_have_is_listed(shown):
+def test_history_of_values_beyond_python_is_listed(shown):
     done = shown.scrapy("history", "coin-0", COLUMNS="40")
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""A slow database slows the crawl, so that what waits for it does not grow."""
+"""A slow database slows down the crawl, so that the waiting records stay few."""
 
 from coinspider.settings import SCRAPER_SLOT_MAX_ACTIVE_SIZE
 
@@ -10,11 +10,11 @@ CREATE TRIGGER slow AFTER INSERT ON full_coin EXECUTE FUNCTION wait()
 """
 PAGE_SIZE = 210_000  # bytes
 BATCH_PAGES = 2  # a batch is 500 rows, a page 250
-# One batch is on its way, one is full; as many pages wait as may, and one has been asked for.
+# One batch is under way and one is full; as many pages wait as may, and one is requested.
 IN_HAND = 2 * BATCH_PAGES + SCRAPER_SLOT_MAX_ACTIVE_SIZE // PAGE_SIZE + 2
 
 
-def test_pages_are_asked_for_as_fast_as_they_are_stored(scrapy, sandbox, query):
+def test_pages_are_requested_as_fast_as_they_are_stored(scrapy, sandbox, query):
     few = sandbox("--coins", 1)
     assert scrapy("crawl", "coins", COINGECKO_BASE_URL=few.url).returncode == 0
     query(SLOW)

@@ -1,4 +1,4 @@
-"""Whatever the API sends: the good rows are stored, the bad ones set aside, and it is said why."""
+"""Whatever the API sends, good records are stored and bad ones are rejected with a reason."""
 
 import gzip
 import re
@@ -11,7 +11,7 @@ from tests.helpers.processes import last_line
 
 RETRY_ONCE = ["-s", "RETRY_TIMES=1", "-s", "RETRY_BACKOFF=0.01"]
 LONG = "x" * 10_000_000
-# Each record with what its reason says, or with None where it is stored all the same.
+# Each record with a part of the reason, or None if it is stored all the same.
 RECORDS = {
     b'{"symbol":"x","name":"no id"}': "missing required field id",
     b'{"id":null,"symbol":"x","name":"y"}': "id: expected str, got null",
@@ -31,7 +31,7 @@ RECORDS = {
     b'"text"': "expected object",
     b"null": "expected object",
     b'{"id":"big","symbol":"x","name":"%s"}' % LONG.encode(): "more than the 1048576 of a record",
-    # Valid JSON, and yet no jsonb or no numeric: only the server finds out.
+    # Valid JSON, but neither jsonb nor numeric can hold it: only the server finds out.
     b'{"id":"jsonb","symbol":"x","name":"y","roi":1e400000}': "PostgreSQL",
     b'{"id":"numeric","symbol":"x","name":"y","ath":1e200000}': "more than 1000 digits",
     b'{"id":"1e400","symbol":"x","name":"y","ath":1e400}': None,
@@ -39,7 +39,7 @@ RECORDS = {
 }
 
 
-def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_path):
+def test_bad_records_of_every_kind_are_rejected(scrapy, sandbox, query, tmp_path):
     good = [made_up_coin(number).encode() for number in range(4)]
     texts = [*good[:2], *RECORDS, *good[2:], good[0]]
     page, again = tmp_path / "page", tmp_path / "again"
@@ -63,7 +63,7 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
     assert all(url.startswith(api.url) for _, _, url in rejected)
     told = {text: reason for text, reason, _ in rejected}
     for text, why in bad.items():
-        # What PostgreSQL refuses is a record no longer, but a row.
+        # What PostgreSQL refuses is no longer a record, but a row.
         key = text[:100_000].decode("utf-8", "backslashreplace")
         if why == "PostgreSQL":
             last_id = re.findall(rb'"id":"(\w{,9})', text)[-1].decode()
@@ -71,7 +71,7 @@ def test_bad_records_of_every_kind_are_set_aside(scrapy, sandbox, query, tmp_pat
         assert why.lower() in told[key].lower(), key[:100]
 
 
-def test_field_that_does_not_fit_costs_its_column_only(scrapy, sandbox, query, tmp_path):
+def test_field_that_does_not_fit_costs_only_its_column(scrapy, sandbox, query, tmp_path):
     page = tmp_path / "page"
     fields = ['"current_price":"N/A"', '"ath_date":"","atl":NaN', '"symbol":null', '"ath":1.50']
     coins = [
@@ -101,7 +101,7 @@ def test_field_that_does_not_fit_costs_its_column_only(scrapy, sandbox, query, t
     assert "1 unchanged, 3 rejected" in last_line(strict)
 
 
-def test_only_so_many_rejected_records_are_kept_but_all_are_counted(
+def test_rejected_records_are_kept_up_to_a_limit_and_all_are_counted(
     scrapy, sandbox, query, tmp_path
 ):
     page = tmp_path / "page"
@@ -128,7 +128,7 @@ def test_only_so_many_rejected_records_are_kept_but_all_are_counted(
     ],
     ids=["html", "empty", "object", "gzip unannounced"],
 )
-def test_page_that_is_none_is_told_by_its_beginning(body, why):
+def test_error_for_a_body_that_is_not_a_page_shows_its_beginning(body, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         split_page(body)
 
@@ -146,9 +146,7 @@ def gzip_bomb():
     ],
     ids=["cut", "broken", "bomb"],
 )
-def test_page_that_can_not_be_read_fails_the_crawl_and_is_named(
-    scrapy, sandbox, tmp_path, body, why
-):
+def test_page_that_can_not_be_read_fails_the_crawl_by_name(scrapy, sandbox, tmp_path, body, why):
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_bytes(gzip.compress(f"[{made_up_coin(0)}]".encode()))
     second.write_bytes(body())

@@ -1,4 +1,4 @@
-"""What a schedule with a budget may spend, and on what, by a real database; nothing is crawled."""
+"""What a schedule with a budget may spend and on what, from a real database without a crawl."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ VALUES ('coins', '{}', 'u', 'usd', 'l', true, now() - %s, now(), %s, %s, 0)
 
 @pytest.fixture
 def add(database_url, monkeypatch):
-    """Runs a statement in a database whose tables are there."""
+    """Run a statement in a database that has the tables."""
 
     async def make_tables():
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as made:
@@ -72,7 +72,7 @@ def budgets(schedule, *others):
 
 
 @pytest.mark.usefixtures("add")
-def test_what_is_left_is_shared_by_the_schedules_of_a_key_that_run():
+def test_running_schedules_of_a_key_share_the_calls_that_are_left():
     assert calls(AUTO) == LEFT - RESERVE
     assert calls(AUTO, EURO) == calls(EURO, AUTO) == (LEFT - RESERVE) / 2
     assert calls(AUTO, OTHER, WRONG) == LEFT - RESERVE
@@ -93,7 +93,7 @@ def test_next_month_has_its_credits_again():
     assert following.calls == (LEFT - RESERVE - 1000) / 2
 
 
-def test_nothing_is_left_of_a_key_that_the_api_calls_used_up(add):
+def test_no_call_is_left_if_the_api_says_that_they_are_used_up(add):
     account = account_name(API, "CG-secret")
     state = json.dumps({"exhausted_until": 1e11, "exhausted_words": "no credits"})
     add("INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb)", account, state)
@@ -114,7 +114,7 @@ def test_coins_count_by_their_volume_and_by_how_often_they_change(add):
     ("outcome", "pages", "minutes"),
     [("failed", 0, 2), ("failed", 40, 86), ("died", 40, 86), ("interrupted", 40, 0)],
 )
-def test_whole_pass_that_failed_waits_for_its_calls(add, outcome, pages, minutes):
+def test_failed_whole_pass_waits_for_enough_calls(add, outcome, pages, minutes):
     add(CRAWL, timedelta(seconds=1), outcome, pages)
     now = datetime.now(UTC)
     budget = Budget(LEFT * 2, now + timedelta(days=30), [1 / 69] * 69)

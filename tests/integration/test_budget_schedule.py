@@ -1,4 +1,4 @@
-"""``budget = auto`` in a real scrapyd, and two scrapyd that draw on one key."""
+"""``budget = auto`` in a real scrapyd, and two scrapyd that share one key."""
 
 import re
 
@@ -47,7 +47,7 @@ def test_plan_of_the_next_day_is_shown(scrapy, query, sandbox):
     assert "This plan counts no calls" in unlimited.stdout
 
 
-def test_pages_and_metrics_tell_calls_limits_credits_and_plans(scrapyd, scrapy, sandbox,
+def test_pages_and_metrics_show_calls_limits_credits_and_plans(scrapyd, scrapy, sandbox,
                                                                query, database_url):  # fmt: skip
     api = sandbox("--coins", 600, "--plan", "demo", "--key", "CG-secret")
     environment = {"COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": "100",

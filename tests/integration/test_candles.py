@@ -1,4 +1,4 @@
-"""Candles: of each change one time, the same before and after they are rolled up."""
+"""Candles count each change once, and are the same before and after they are rolled up."""
 
 import random
 import re
@@ -32,7 +32,7 @@ WHERE inhparent = to_regclass(%s) ORDER BY 1
 
 
 class Metal(TableItem, kw_only=True):
-    """One whose names are not CoinGecko's, and whose key is one column."""
+    """An item with other names than CoinGecko's, and a key of one column."""
 
     table: ClassVar[str] = "metal"
     history_table: ClassVar[str | None] = "metal fix"
@@ -58,7 +58,7 @@ def history(database_url):
 
 
 def random_changes(count=600, days=6, seed=1):
-    """Changes of three coins, not in the order of their times, some without a price."""
+    """Changes of three coins in random order, some without a price."""
     rng = random.Random(seed)
     moments = [NOW - timedelta(seconds=n) for n in rng.sample(range(days * 86_400), count)]
     return [
@@ -70,7 +70,7 @@ def random_changes(count=600, days=6, seed=1):
 
 
 def candles_of(changes, resolution):
-    """The rows of a view, by nothing but sorting and taking the first and the last."""
+    """The rows of a view, computed by sorting and taking the first and the last."""
 
     def begin(change):
         return (change[0], change[1], change[5].astimezone(UTC).replace(**STEPS[resolution]))
@@ -108,7 +108,7 @@ def stored(query):
 def test_candles_are_exact_before_and_after_they_are_rolled_up(history, stored, query):
     changes = random_changes()
     history.make(7).add(*changes)
-    # The session's time zone has no part in which day it is.
+    # The session's time zone doesn't decide which day it is.
     query(
         "ALTER DATABASE "
         + query("SELECT current_database()")[0][0]
@@ -126,7 +126,7 @@ def test_candles_are_exact_before_and_after_they_are_rolled_up(history, stored, 
     assert query("SELECT count(*) FROM coin_history") == [(0,)]
 
 
-def test_change_that_comes_late_is_in_its_candle(history, stored):
+def test_late_change_is_in_its_candle(history, stored):
     early = [("a", "usd", Decimal(n), None, None, NOW - timedelta(hours=30, minutes=n))
              for n in (5, 10)]  # fmt: skip
     late = ("a", "usd", Decimal(99), None, None, NOW - timedelta(hours=30, minutes=7))
@@ -137,7 +137,7 @@ def test_change_that_comes_late_is_in_its_candle(history, stored):
     assert texts(stored("1h")) == texts(candles_of([*early, late], "1h"))
 
 
-def test_crawls_that_end_at_once_roll_up_once(history, stored):
+def test_crawls_that_end_together_roll_up_once(history, stored):
     changes = random_changes(200)
     history.make(7).add(*changes)
     with ThreadPoolExecutor(4) as threads:
@@ -146,7 +146,7 @@ def test_crawls_that_end_at_once_roll_up_once(history, stored):
     assert texts(stored("1h")) == texts(candles_of(changes, "1h"))
 
 
-def test_day_whose_rolling_up_breaks_off_is_rolled_up_later(history, stored, query):
+def test_interrupted_roll_up_of_a_day_is_repeated(history, stored, query):
     changes = random_changes(100)
     history.make(7).add(*changes)
     query("ALTER TABLE coin_candle_days ADD CONSTRAINT full_disk CHECK (close < 0) NOT VALID")
@@ -204,7 +204,7 @@ def test_history_of_version_0_1_becomes_candles(history, stored, query):
     assert texts(stored("1h")) == texts(candles_of(changes, "1h"))
 
 
-def test_item_of_other_names_has_candles_too(history, query):
+def test_item_with_other_names_has_candles_too(history, query):
     history.make(7, Metal)
     query('INSERT INTO "metal fix" SELECT \'gold\', n, %s - make_interval(mins => n)'
           " FROM generate_series(1, 9000) AS n", NOW)  # fmt: skip
@@ -215,14 +215,14 @@ def test_item_of_other_names_has_candles_too(history, query):
     assert len(query('SELECT * FROM "Metal candle_1d"')) == 7
 
 
-def test_view_of_the_users_own_does_not_stand_in_the_way(history, query):
+def test_view_of_a_user_is_not_in_the_way(history, query):
     history.make(0)
     query("CREATE VIEW mine AS SELECT coin_id, close FROM coin_candle_1d")
     history.make(0)
     assert query("SELECT count(*) FROM mine") == [(0,)]
 
 
-def test_star_schema_of_the_docs_joins(history, query):
+def test_star_schema_in_the_docs_works(history, query):
     history.make(7).add(*random_changes(60))
     history.roll_up()
     query("INSERT INTO full_coin (coin_id, vs_currency, symbol, name, extra)"

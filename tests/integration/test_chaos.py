@@ -1,4 +1,4 @@
-"""Everything at once: an API with faults and a limit, a dying database, a crawl that is killed."""
+"""Everything at once: an API with faults and a limit, a dying database, and a killed crawl."""
 
 import os
 import random
@@ -19,7 +19,7 @@ SETTINGS = ["-s", "RETRY_BACKOFF=0.05", "-s", "RATELIMIT_PERIOD=2", "-s", "LOOKA
 
 
 class Database:
-    """An embedded server that gets restarted under its crawls."""
+    """An embedded server that is restarted under its crawls."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -37,7 +37,7 @@ class Database:
 
 
 def wait_for_pages(api, number):
-    """Wait until that many more have been asked for."""
+    """Wait until this many more pages have been requested."""
     before = len(api.calls())
     wait_until(lambda: len(api.calls()) >= before + number)
 
@@ -48,7 +48,7 @@ def test_ends_with_exactly_the_coins_of_the_api(sandbox, data_directory):
                   "--calls", 8, "--period", 2)  # fmt: skip
     database = Database(data_directory)
     scrapy = Scrapy({"DATABASE_URL": database.url, "COINGECKO_BASE_URL": api.url})
-    # So many pages that it is not done before it is killed.
+    # Enough pages that it is killed before it has read all.
     with scrapy.start("crawl", "coins", "-a", "per_page=50", *SETTINGS) as crawl:
         wait_for_pages(api, 6)
         database.restart(signal.SIGINT)

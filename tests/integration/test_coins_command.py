@@ -1,4 +1,4 @@
-"""``scrapy coins``: what the crawls stored, as people and programs want to read it."""
+"""``scrapy coins`` shows what the crawls stored, for people and for programs."""
 
 import contextlib
 import csv
@@ -111,7 +111,7 @@ def test_database_that_is_away_is_named_without_its_password(scrapy):
     assert "hush" not in done.stderr
 
 
-def test_reader_that_has_enough_ends_it_quietly(scrapy, sandbox):
+def test_it_ends_quietly_if_the_reader_closes_the_pipe(scrapy, sandbox):
     api = sandbox("--coins", 3000)
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     listing = ["coins", "--limit", "all"]
@@ -147,7 +147,7 @@ LOCALES = [
 ]
 
 
-def test_any_locale_will_do(scrapy, sandbox, tmp_path):
+def test_every_locale_works(scrapy, sandbox, tmp_path):
     page = tmp_path / "page"
     page.write_text('[{"id": "a", "symbol": "漢", "name": "Zoë", "current_price": 1e-12}]')
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--body", page).url)
@@ -160,7 +160,7 @@ def test_any_locale_will_do(scrapy, sandbox, tmp_path):
             assert "Zoë" in process.stdout.buffer.read().decode(), locale
 
 
-def test_terminal_gets_a_table_of_its_width_in_colors(scrapy, sandbox):
+def test_terminal_gets_a_table_in_its_width_with_colors(scrapy, sandbox):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     for environment, options, colored in (
         ({}, [], True), ({"NO_COLOR": "1"}, [], False), ({}, ["--no-color"], False)
@@ -182,7 +182,7 @@ def on_a_terminal(scrapy, width, *arguments, **environment):
     ):  # fmt: skip
         os.close(its)
         out = b""
-        with contextlib.suppress(OSError):  # Linux: the other side has closed it
+        with contextlib.suppress(OSError):  # on Linux, if the other side has closed it
             while data := os.read(ours, 1 << 16):
                 out += data
     os.close(ours)

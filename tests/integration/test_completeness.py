@@ -1,4 +1,4 @@
-"""What "complete" means: the records add up, and no coin vanishes that is still listed."""
+"""What "complete" means: the records add up, and no listed coin disappears."""
 
 import json
 
@@ -49,7 +49,7 @@ def figures(**counts):
         ("Same", BETWEEN, 0, {"new": 1, "repeated": 19}, "19 repeated"),
     ],
 )  # fmt: skip
-def test_what_a_pipeline_does_is_counted_and_delists_nothing(  # noqa: PLR0913, PLR0917
+def test_effect_of_a_pipeline_is_counted_and_delists_nothing(  # noqa: PLR0913, PLR0917
     scrapy, sandbox, query, name, place, status, counts, said
 ):
     api = sandbox("--odd", "--coins", COINS)
@@ -69,7 +69,7 @@ def test_what_a_pipeline_does_is_counted_and_delists_nothing(  # noqa: PLR0913, 
         ("NEW.name = 'changed'", 0, None),
     ],
 )
-def test_what_a_trigger_refuses_is_rejected_and_not_unchanged(  # noqa: PLR0913, PLR0917
+def test_row_that_a_trigger_refuses_counts_as_rejected(  # noqa: PLR0913, PLR0917
     scrapy, sandbox, query, action, rejected, reason
 ):
     api = sandbox("--odd", "--coins", COINS)
@@ -96,7 +96,7 @@ def test_first_crawl_without_any_record_fails(scrapy, sandbox, coins):
     assert ("no page held any record" in last_line(done)) == (not coins)
 
 
-def test_ids_that_do_not_come_are_named(scrapy, sandbox):
+def test_missing_ids_are_named(scrapy, sandbox):
     api = sandbox("--odd", "--coins", COINS)
     ids = f"ids={coin_id(1)},bitcoinn,{coin_id(2)},x"
     done = scrapy("crawl", "coins", "-a", ids, COINGECKO_BASE_URL=api.url)
@@ -109,7 +109,7 @@ def test_ids_that_do_not_come_are_named(scrapy, sandbox):
     assert "no page held any record" in last_line(done)
 
 
-def test_pages_that_are_shorter_than_asked_for_are_told(scrapy, sandbox):
+def test_pages_smaller_than_requested_are_mentioned(scrapy, sandbox):
     api = sandbox("--odd", "--coins", COINS, "--short-page", 1)
     done = scrapy("crawl", "coins", "-a", "pages=2", "-a", "per_page=10",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
@@ -117,7 +117,7 @@ def test_pages_that_are_shorter_than_asked_for_are_told(scrapy, sandbox):
     assert "the 2 pages held 15 coins, not 20: the API's pages are smaller" in last_line(done)
 
 
-def test_coin_back_with_a_bad_record_is_listed(scrapy, sandbox, query, tmp_path):
+def test_coin_that_returns_with_a_bad_record_is_listed(scrapy, sandbox, query, tmp_path):
     page = tmp_path / "page"
     page.write_text(f'[{{"id":"{coin_id(3)}"}},{{"id":"b","symbol":"b","name":"b"}}]')
     api = sandbox("--odd", "--coins", COINS)

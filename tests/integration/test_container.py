@@ -1,4 +1,4 @@
-"""The container without an engine: its steps in an empty root, its options as mounts and a user."""
+"""The container without an engine: its steps run in an empty root, with its mounts and its user."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SERVICE = COMPOSE["services"]["coinspider"]
 
 
 def instructions():
-    """Those of the last stage, as pairs."""
+    """The instructions of the last stage, as pairs."""
     text = re.sub(r"^#.*\n", "", CONTAINERFILE, flags=re.M).replace("\\\n", " ")
     found = [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line]
     last = max(number for number, (word, _) in enumerate(found) if word == "FROM")
@@ -39,7 +39,7 @@ def values(word):
 ENVIRONMENT = dict(value.split("=", 1) for value in values("ENV"))
 [WORKDIR], [USER], [VOLUME] = values("WORKDIR"), values("USER"), values("VOLUME")
 
-# What the base image has: a system with Python, here the machine's and the tests' own.
+# The base image is a system with Python: here this machine's, with the tests' Python.
 BASE = """
 cd "$ROOT"
 mkdir usr etc opt proc dev tmp run root mnt
@@ -55,7 +55,7 @@ chroot . "$PYTHON" -m venv --without-pip /opt/venv
 mount --rbind "$SITE_PACKAGES" ".$(chroot . /opt/venv/bin/python -c \
     'import sysconfig; print(sysconfig.get_path("purelib"))')"
 """
-# read_only, tmpfs, the volume, secrets, cap_drop and no-new-privileges of compose.yaml.
+# read_only, tmpfs, the volume, secrets, cap_drop and no-new-privileges from compose.yaml.
 RUN = """
 mount -t tmpfs -o mode=1777 none tmp
 mkdir -p run/secrets ".$SOCKET"
@@ -72,7 +72,7 @@ exec chroot . setpriv --reuid "$USER_NAME" --regid "$USER_NAME" --clear-groups -
 
 
 def steps():
-    """The instructions as commands of a shell that stands in the root."""
+    """The instructions as commands of a shell whose working folder is the root."""
     folder = "/"
     for word, value in instructions():
         if word == "WORKDIR":
@@ -87,7 +87,7 @@ def steps():
 
 
 class Container(Scrapyd):
-    """scrapyd as the image starts it, with what compose.yaml gives it."""
+    """scrapyd as the image starts it, with everything that compose.yaml provides."""
 
     password = b"coinspider:geheim"
 
@@ -102,7 +102,7 @@ class Container(Scrapyd):
         for name, text in files.items():
             (secrets / name).write_text(text)
         self.environment = ENVIRONMENT | SERVICE["environment"] | {
-            # Not on every address of the machine, as inside it would be.
+            # Not on every address, as in a container, because this is the whole machine.
             "SCRAPYD_BIND_ADDRESS": "127.0.0.1", "SCRAPYD_HTTP_PORT": str(self.port),
             "COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": "0",
             "ROOT": str(self.directory), "SECRETS": str(secrets), "VOLUME": VOLUME,
@@ -175,7 +175,7 @@ def test_image_installs_what_the_project_requires():
     assert bases == ["python:3.13-slim"] * 2
 
 
-def test_what_is_copied_is_not_ignored():
+def test_copied_files_are_not_ignored():
     sent = re.findall(r"^!(\S+)", (PROJECT / ".containerignore").read_text(), re.M)
     copied = [name for value in values("COPY") for name in value.split()[:-1]]
     assert {name for name in copied if not name.startswith(("--", "/"))} <= set(sent)
@@ -194,7 +194,7 @@ def test_service_is_confined(name):
             assert value.removeprefix("/run/secrets/") in service["secrets"]
 
 
-def test_secrets_are_made_once_and_kept_from_others(tmp_path):
+def test_secrets_are_made_once_and_others_can_not_read_them(tmp_path):
     (tmp_path / "deploy").mkdir()
     script = tmp_path / "deploy/make-secrets"
     shutil.copy(PROJECT / "deploy/make-secrets", script)

@@ -1,4 +1,4 @@
-"""Small inputs that would cost much."""
+"""Small inputs that could cost much."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ GOOD = {"id": "good", "symbol": "g", "name": "Good"}
 
 @pytest.fixture
 def crawl_of(sandbox, scrapy, tmp_path):
-    """A crawl of one page with this body."""
+    """Crawl one page with this body."""
 
     def crawl(body, *options):
         (tmp_path / "page").write_bytes(body)
@@ -32,7 +32,7 @@ def test_page_of_a_million_elements_fails_at_once(crawl_of):
     assert len(done.stderr) < 50_000
 
 
-def test_bad_records_end_the_crawl_while_it_runs_with_a_line_for_each_reason(crawl_of, query):
+def test_many_bad_records_stop_the_crawl_with_a_line_for_each_reason(crawl_of, query):
     body = b"[" + b"1," * 20_000 + json.dumps(GOOD).encode() + b"]"
     done = crawl_of(body)
     assert done.returncode == 1
@@ -48,7 +48,7 @@ ACTING = "\x1b]0;title\x07\x1b[2J\u202eoneline\ncoinspider: the crawl is complet
 
 
 @pytest.mark.parametrize("status", ["400", "200"])
-def test_text_of_an_api_acts_on_no_terminal_and_makes_no_line_of_its_own(crawl_of, status):
+def test_text_of_an_api_neither_controls_a_terminal_nor_adds_lines(crawl_of, status):
     name = json.dumps({**GOOD, "symbol": 5, "name": ACTING}, ensure_ascii=False)
     body = f"[{name}]" if status == "200" else ACTING
     done = crawl_of(body.encode())
@@ -60,7 +60,7 @@ def test_text_of_an_api_acts_on_no_terminal_and_makes_no_line_of_its_own(crawl_o
 
 
 def test_expensive_pages_do_not_delay_the_figures(site):
-    """They come in between, and do not wait for those who asked before."""
+    """Figures come in between, and don't wait for earlier requests."""
 
     def page(number):
         search = "a" * (number + 1)

@@ -1,4 +1,4 @@
-"""``scrapy crawl coins``, the real process against the sandbox and a real PostgreSQL."""
+"""``scrapy crawl coins``: the real process, the sandbox, and a real PostgreSQL."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from tests.helpers.stored import digits, expected_row, stored_rows
 
 REAL = DATA / "coins_markets_eur_2025-03-04.json"
 COUNT = "SELECT count(*) FROM full_coin"
-# Long enough to be stopped on the way.
+# Long enough to be stopped before the end.
 SLOWLY = ("-s", "LOOKAHEAD_PAGES=1")
 
 
@@ -76,7 +76,7 @@ def test_arguments_choose_what_is_crawled(scrapy, sandbox, query, arguments, sto
     assert query(COUNT) == [(stored,)]
 
 
-def test_moving_ranking_loses_coins_but_a_whole_crawl_does_not_follow_it(scrapy, sandbox, query):
+def test_crawl_by_rank_loses_coins_and_a_whole_crawl_does_not(scrapy, sandbox, query):
     api = sandbox("--coins", 2000, "--moving-rank")
     scrapy("crawl", "coins", "-a", "order=market_cap_desc", COINGECKO_BASE_URL=api.url)
     assert query(COUNT) < [(2000,)]
@@ -112,7 +112,7 @@ def test_unreachable_database_fails_before_the_first_request(scrapy, sandbox):
     assert api.calls() == []
 
 
-def test_malformed_database_url_is_told_without_its_password(scrapy):
+def test_error_for_a_malformed_database_url_hides_the_password(scrapy):
     done = scrapy("crawl", "coins", DATABASE_URL="postgres//someone:topsecret@host")
     assert done.returncode != 0
     assert "DATABASE_URL can't be read: it is neither a URL" in last_line(done)
@@ -120,7 +120,7 @@ def test_malformed_database_url_is_told_without_its_password(scrapy):
     assert "Traceback" not in done.stderr
 
 
-def test_unreachable_page_fails_the_crawl_and_is_named(scrapy, query):
+def test_unreachable_page_fails_the_crawl_by_name(scrapy, query):
     done = scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01",
                   COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")  # fmt: skip
     assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_unreachable_page_fails_the_crawl_and_is_named(scrapy, query):
 
 
 @pytest.mark.parametrize("plan", ["demo", "pro"])
-def test_key_travels_in_the_plans_header_and_shows_up_nowhere(scrapy, sandbox, tmp_path, plan):
+def test_key_is_in_the_plans_header_and_nowhere_else(scrapy, sandbox, tmp_path, plan):
     api = sandbox("--coins", 10, "--plan", plan, "--key", "CG-topsecret")
     feed = tmp_path / "coins.json"
     environment = {"COINGECKO_BASE_URL": api.url, "COINGECKO_API_KEY": "CG-topsecret"}
@@ -140,7 +140,7 @@ def test_key_travels_in_the_plans_header_and_shows_up_nowhere(scrapy, sandbox, t
     assert "topsecret" not in done.stderr + done.stdout + feed.read_text()
 
 
-def test_wrong_key_fails_with_the_apis_own_words(scrapy, sandbox):
+def test_wrong_key_fails_with_the_apis_message(scrapy, sandbox):
     api = sandbox("--coins", 10, "--plan", "demo", "--key", "CG-right")
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, COINGECKO_API_KEY="CG-topsecret")
     assert done.returncode == 1
@@ -199,7 +199,7 @@ def test_stop_stores_what_has_arrived(scrapy, sandbox, query, sign):
     assert query(COUNT) == [(5000,)]
 
 
-def test_kill_leaves_whole_batches_and_the_next_crawl_heals(scrapy, sandbox, query):
+def test_kill_leaves_whole_batches_and_the_next_crawl_repairs_the_rest(scrapy, sandbox, query):
     api = sandbox("--coins", 5000, "--latency", "0.3")
     crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
     wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
@@ -212,7 +212,7 @@ def test_kill_leaves_whole_batches_and_the_next_crawl_heals(scrapy, sandbox, que
     assert query(COUNT) == [(5000,)]
 
 
-def test_feed_and_database_go_together(scrapy, sandbox, query, tmp_path):
+def test_feed_and_database_are_written_together(scrapy, sandbox, query, tmp_path):
     api = sandbox("--coins", 10)
     feed = tmp_path / "coins.json"
     done = scrapy("crawl", "coins", "-O", feed, COINGECKO_BASE_URL=api.url)
@@ -221,7 +221,7 @@ def test_feed_and_database_go_together(scrapy, sandbox, query, tmp_path):
     assert query(COUNT) == [(10,)]
 
 
-def test_two_crawls_may_create_the_tables_at_once(scrapy, sandbox, query):
+def test_two_crawls_may_create_the_tables_at_the_same_time(scrapy, sandbox, query):
     api = sandbox("--coins", 500)
     with ThreadPoolExecutor() as pool:
         crawls = [
@@ -233,7 +233,7 @@ def test_two_crawls_may_create_the_tables_at_once(scrapy, sandbox, query):
     assert query(COUNT) == [(1500,)]
 
 
-def test_crawl_without_a_database_url_brings_its_own(empty_project, sandbox):
+def test_crawl_without_a_database_url_uses_an_embedded_server(empty_project, sandbox):
     api = sandbox("--coins", 300)
     for told in ("300 new", "300 unchanged"):
         done = empty_project("crawl", "coins", COINGECKO_BASE_URL=api.url)
@@ -257,7 +257,7 @@ def test_embedded_server_of_a_killed_crawl_is_found_again(empty_project, sandbox
     assert not (empty_project.directory / ".scrapy/postgresql/postmaster.pid").exists()
 
 
-def test_settings_may_stand_in_a_dot_env_file(empty_project, sandbox):
+def test_settings_may_be_in_a_dot_env_file(empty_project, sandbox):
     api = sandbox("--coins", 10)
     dot_env = f"COINGECKO_BASE_URL={api.url}\nPOSTGRES_ENABLED=0\n"
     (empty_project.directory / ".env").write_text(dot_env)

@@ -1,4 +1,4 @@
-"""Who may crawl, and what the table ``crawl`` says of it: real processes, a real PostgreSQL."""
+"""Who may crawl, and what the table ``crawl`` says about it: real processes and PostgreSQL."""
 
 import signal
 
@@ -16,7 +16,7 @@ def slow_api(sandbox):
 
 @pytest.fixture
 def running(scrapy, slow_api):
-    """A crawl that has its lock and its row."""
+    """A crawl that has its lease and its row."""
     settings = ["-s", "CRAWL_LOG_INTERVAL=0.2", "-s", "LOOKAHEAD_PAGES=1"]
     crawl = scrapy.start("crawl", "coins", *settings, COINGECKO_BASE_URL=slow_api.url)
     wait_until(lambda: len(slow_api.calls()) >= 3)
@@ -52,7 +52,7 @@ def test_row_holds_what_the_crawl_did(scrapy, sandbox, query, tmp_path):
     assert query("SELECT DISTINCT crawl_id FROM rejected_record") == [(row["id"],)]
 
 
-def test_second_crawl_of_the_same_leaves_at_once(running, scrapy, slow_api, query):
+def test_second_crawl_of_the_same_list_ends_at_once(running, scrapy, slow_api, query):
     second = scrapy("crawl", "coins", "-a", "_job=second",
                     COINGECKO_BASE_URL=slow_api.url)  # fmt: skip
     assert second.returncode == 3
@@ -68,7 +68,7 @@ def test_second_crawl_of_the_same_leaves_at_once(running, scrapy, slow_api, quer
     assert query(OUTCOMES) == [(None,), ("skipped",), ("complete",)]
 
 
-def test_row_is_kept_current_and_a_killed_crawl_is_told_by_the_next(
+def test_row_is_kept_current_and_the_next_crawl_closes_that_of_a_killed_one(
     running, scrapy, slow_api, query
 ):
     wait_until(lambda: query("SELECT page_count FROM crawl") >= [(4,)])
@@ -101,7 +101,7 @@ def test_interrupted_and_failed_crawls_say_so_in_their_rows(running, scrapy, que
     assert "could not be had" in rows[1][1]
 
 
-def test_only_complete_crawls_say_how_many_pages_there_are(scrapy, sandbox, query):
+def test_only_complete_crawls_record_how_many_pages_there_are(scrapy, sandbox, query):
     api = sandbox("--coins", 600)
     assert scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url).returncode == 0
     assert query("SELECT page_count FROM crawl") == [(3,)]

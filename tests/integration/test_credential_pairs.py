@@ -1,4 +1,4 @@
-"""Credentials of every kind with every pagination: each page is asked for with them."""
+"""Credentials of every kind with every pagination: each page is requested with them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ PAIRS = [(kind, pagination) for kind in KINDS for pagination in PAGINATIONS]
 
 
 def any_way(request: Request) -> Answer:
-    """A list that is paged in every way, for those who may read it."""
+    """A list that can be paged in every way, if the credentials are right."""
     query, headers = request.query, request.headers
     known = headers.get("Authorization") in GIVEN or "k" in (headers.get("X-Key"), query.get("key"))
     if not known:

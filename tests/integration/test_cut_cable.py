@@ -1,4 +1,4 @@
-"""A crawl on a machine whose cable is pulled: no packet arrives, and nobody is told."""
+"""A crawl on a machine whose cable is pulled: no packet arrives, and neither side is told."""
 
 import sys
 from contextlib import ExitStack
@@ -30,7 +30,7 @@ def test_crawl_that_is_cut_off_is_taken_over_and_writes_nothing_more():
     with ExitStack() as stack:
         machine = stack.enter_context(Machine())
         local = stack.enter_context(server_of_version(max(VERSIONS), machine.here))
-        # The same API on both sides: only the database is cut off.
+        # The API is on both sides: only the database is cut off.
         port = free_port()
         api = start_sandbox(stack, "--port", port, "--coins", 6000)
         scrapy = [sys.executable, "-m", "scrapy"]

@@ -1,4 +1,4 @@
-"""``scrapy database``: the data for other programs, in a file, in another server."""
+"""``scrapy database``: the data for other programs, in a file, or on another server."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SUM = "SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t
 
 
 def content(url):
-    """What is in the tables that a crawl fills, as sums that another program made."""
+    """The content of the tables that a crawl fills, as sums that another program computed."""
     with psycopg.connect(url) as connection:
         names = [name for (name,) in connection.execute(TABLES)]
         sums = {
@@ -38,7 +38,7 @@ def crawled(scrapy, sandbox):
     return api
 
 
-def test_everything_moves_and_the_next_crawl_goes_on_there(
+def test_everything_moves_and_the_next_crawl_continues_there(
     scrapy, crawled, database_url, server_url
 ):
     with psycopg.connect(database_url) as connection:
@@ -65,7 +65,7 @@ def test_dump_is_restored(scrapy, database_url, server_url, tmp_path):
     target = new_database(server_url)
     assert scrapy("database", "restore", file, DATABASE_URL=target).returncode == 0
     assert content(target) == content(database_url)
-    # A file that breaks off leaves nothing behind.
+    # A truncated file leaves nothing behind.
     file.write_bytes(file.read_bytes()[:-300])
     target = new_database(server_url)
     broken = scrapy("database", "restore", file, DATABASE_URL=target)
@@ -88,7 +88,7 @@ def test_dump_is_restored(scrapy, database_url, server_url, tmp_path):
         (("move", "postgresql://me:geheim@127.0.0.1:1/x"), "can't be asked"),
     ],
 )
-def test_what_does_not_work_is_one_line(scrapy, arguments, line):
+def test_error_is_one_line(scrapy, arguments, line):
     done = scrapy("database", *arguments)
     assert done.returncode != 0
     assert line in last_line(done)
@@ -135,7 +135,7 @@ def test_data_of_an_earlier_version_keeps_its_version_until_it_moves(
     assert content(back)[1] == content(newer)[1]
 
 
-def test_data_of_a_version_that_is_not_there_is_one_line(empty_project):
+def test_data_of_a_missing_version_is_one_line(empty_project):
     folder = empty_project.directory / ".scrapy/postgresql"
     folder.mkdir(parents=True)
     (folder / "PG_VERSION").write_text("11\n")
@@ -153,7 +153,7 @@ exec env -i PATH=/usr/bin:/bin PYTHONPATH="$PYTHONPATH" "$PYTHON" -m scrapy {com
 
 
 def as_root_of_cron(project, command, more=""):
-    """Where the server's user is not there yet, with the PATH of a cron job."""
+    """As root with the PATH of a cron job, before the server's user exists."""
     return subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
          HIDDEN_USER.format(command=command, more=more)],
@@ -172,7 +172,7 @@ def test_root_with_the_path_of_cron_gets_its_server(empty_project):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it needs root")
 @pytest.mark.parametrize("command", ["demo --coins 20", "psql --url", "crawl coins", "coins"])
-def test_root_without_useradd_is_told_so_in_one_line(empty_project, command):
+def test_missing_useradd_is_one_line_for_root(empty_project, command):
     done = as_root_of_cron(
         empty_project, command, 'mkdir "$FOLDER/empty"; mount --bind "$FOLDER/empty" /usr/sbin'
     )

@@ -1,4 +1,4 @@
-"""The dbt project of ``deploy/dbt``, run by the dbt that ``make dbt`` installs."""
+"""The dbt project in ``deploy/dbt``, run with the dbt that ``make dbt`` installs."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.helpers.changes import NOW, History
 from tests.helpers.processes import PROJECT
 
 PYTHON = PROJECT / "build/dbt/bin/python"
-# One process, as most of a run's time goes into importing dbt; it builds for each line it reads.
+# One process, because importing dbt takes most of a run's time; it builds for each line it reads.
 BUILD = """
 import sys
 from dbt.cli.main import dbtRunner

@@ -29,7 +29,7 @@ BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RE
 
 @pytest.fixture
 def crawl(scrapy, sandbox):
-    """Crawls a sandbox of ``coins`` coins, and expects this exit status."""
+    """Crawl a sandbox of ``coins`` coins, and expect this exit status."""
 
     def run(coins, *arguments, status=0):
         api = sandbox("--coins", coins)
@@ -56,7 +56,7 @@ def test_complete_crawl_of_all_coins_marks_missing_ones(crawl, query):
     assert query(DELISTED) == ids(19), "any crawl sees that one is back"
 
 
-def test_too_many_missing_coins_are_a_fault_of_the_api(crawl, query):
+def test_too_many_missing_coins_fail_the_crawl(crawl, query):
     crawl(20)
     done = crawl(17, status=1)
     assert (
@@ -71,7 +71,7 @@ def test_too_many_missing_coins_are_a_fault_of_the_api(crawl, query):
 
 @pytest.fixture
 def forgetful_api():
-    """An API that ignores ``ids=``; the coins of its numbers are on its first page."""
+    """An API that ignores ``ids=``; its first page has the coins of these numbers."""
     numbers = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -93,7 +93,7 @@ def forgetful_api():
 
 @pytest.fixture
 def forgetful(scrapy, forgetful_api):
-    """Crawls that API, without the coins of these numbers."""
+    """Crawl that API, without the coins of these numbers."""
     numbers, url = forgetful_api
 
     def crawl(*missing, order=range(40)):
@@ -105,7 +105,7 @@ def forgetful(scrapy, forgetful_api):
     return crawl
 
 
-def test_where_ids_are_ignored_the_list_is_read_where_a_coin_would_stand(forgetful, query):
+def test_if_ids_are_ignored_the_list_is_read_where_a_coin_would_be(forgetful, query):
     forgetful()
     assert "the API answers others: of the 2 that did not come, 0 are" in forgetful(0, 5).stderr
     assert query(DELISTED) == ids(0, 5)
@@ -113,7 +113,7 @@ def test_where_ids_are_ignored_the_list_is_read_where_a_coin_would_stand(forgetf
     assert query(DELISTED) == ids(20)
 
 
-def test_where_there_is_no_order_either_two_crawls_must_miss_a_coin(forgetful, query):
+def test_without_ids_and_order_two_crawls_must_miss_a_coin(forgetful, query):
     crawl = partial(forgetful, order=[*range(20, 40), *range(20)][::-1])
     crawl()
     assert "the API answers others: of the 2 that did not come, 2 are" in crawl(5, 7).stderr
@@ -137,13 +137,13 @@ def test_where_there_is_no_order_either_two_crawls_must_miss_a_coin(forgetful, q
         ({"category": "meme"}, False),
     ],
 )
-def test_only_all_coins_in_an_order_that_stands_still_are_whole(arguments, whole):
+def test_only_all_coins_in_a_fixed_order_are_whole(arguments, whole):
     assert CoinsArguments(**arguments).are_whole() is whole
 
 
 @pytest.fixture
 def delisting(database_url):
-    """Runs ``work(connection, delisting)`` on a table of ``coins`` coins in dollars and euros."""
+    """Run ``work(connection, delisting)`` on a table of ``coins`` coins in dollars and euros."""
 
     def run(coins, work):
         async def prepared():
@@ -186,7 +186,7 @@ def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
         for _ in range(2):
             done = await delisting.mark(connection, moment, 0.1)
             assert done.marked == 1000, "as when the answer to the first got lost"
-        # 0.1 s; to compare each with each takes half a minute.
+        # 0.1 s; comparing each with each takes half a minute.
         assert monotonic() - began < 20
         assert await delisting.unseen(connection, 3) == ([], 0)
         await delisting.load(connection)
@@ -200,7 +200,7 @@ def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
                  " GROUP BY 1") == [("usd", 999)]  # fmt: skip
 
 
-def test_what_is_marked_is_not_marked_again(delisting):
+def test_marked_coin_is_not_marked_again(delisting):
     async def work(connection, delisting):
         delisting.seen.add(coin_ids(range(19)))
         first, second = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
@@ -210,7 +210,7 @@ def test_what_is_marked_is_not_marked_again(delisting):
     delisting(20, work)
 
 
-def test_list_that_moves_is_repaired_by_asking_for_what_did_not_come(scrapy, sandbox, query):
+def test_missing_coins_of_a_moving_list_are_requested_by_id(scrapy, sandbox, query):
     api = sandbox("--odd", "--coins", 400, "--churn", 1, "--seed", 5)
     first = {coin_id(number) for number in range(400)}
     for number in range(4):
@@ -225,7 +225,7 @@ def test_list_that_moves_is_repaired_by_asking_for_what_did_not_come(scrapy, san
             assert len([id_ for id_ in always if id_ not in rows]) <= 1
 
 
-def test_api_that_does_not_know_ids_has_none_delisted(scrapy, sandbox, query, tmp_path):
+def test_api_that_ignores_ids_has_no_coin_delisted(scrapy, sandbox, query, tmp_path):
     page = tmp_path / "page"
     page.write_text(f"[{','.join(made_up_coin(number) for number in range(19))}]")
     api = sandbox("--odd", "--coins", 20)

@@ -1,4 +1,4 @@
-"""Stand-ins of documented APIs, each crawled twice: whole, exact, and unchanged the second time."""
+"""Stand-ins for documented APIs, crawled twice: whole and exact, then unchanged."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def job(name: str, api: Api, url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def crawled(server_url: str) -> Any:
-    """The outcomes of both crawls of each, and the rows, by name."""
+    """The outcomes of both crawls of each API, and its rows, by name."""
     database_url = new_database(server_url)
     environment = os.environ | CLEAN | {"DATABASE_URL": database_url}
     with serve() as url:
@@ -59,12 +59,12 @@ def test_documented_api_comes_whole_and_then_unchanged(crawled, name):
     stored = dict(connection.execute(text.format(key, sql.Identifier(f"t_{name}"))).fetchall())
     assert len(stored) == COUNT
     if api.price:
-        # In the text: what is read as a float is not what was sent.
+        # As text, because a float is not what was sent.
         prices = [price(number) for number in range(1, COUNT + 1)]
         assert [p for p in prices if any(p in row for row in stored.values())] == prices
 
 
-def test_every_kind_of_credentials_went_with_links_cursors_and_numbers():
+def test_every_kind_of_credentials_was_sent_with_links_cursors_and_numbers():
     kinds = {
         frozenset(api.settings) - {"API_TOKEN"}
         for api in APIS.values()
@@ -76,7 +76,7 @@ def test_every_kind_of_credentials_went_with_links_cursors_and_numbers():
 
 
 def told(api: Api) -> str:
-    """The line of the docs about an API."""
+    """The line in the docs about an API."""
     arguments = " ".join(f"`-a {shlex.quote(f'{k}={v}')}`" for k, v in api.arguments.items())
     variables = " ".join(
         f"`{k}={v if k != 'API_TOKEN' else '...'}`" for k, v in api.settings.items()
@@ -84,6 +84,6 @@ def told(api: Api) -> str:
     return f"| [{api.name}]({api.source}) | {arguments} | {variables} |"
 
 
-def test_docs_tell_of_each_of_them():
+def test_docs_name_each_api():
     lines = (PROJECT / "docs/other-apis.md").read_text().splitlines()
     assert [line for line in map(told, APIS.values()) if line not in lines] == []

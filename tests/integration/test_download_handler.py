@@ -1,4 +1,4 @@
-"""Scrapy's own handler, imported without the search through the stack."""
+"""Scrapy's own handler, imported without a search through the stack."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ assert not inspect.modulesbyfile
 """
 
 
-def test_import_looks_at_no_source_and_leaves_all_as_it_was():
+def test_import_reads_no_source_and_changes_nothing():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=False
     )

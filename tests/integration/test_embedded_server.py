@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL after what a machine does to it."""
+"""The embedded PostgreSQL after accidents of its machine."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def test_server_that_was_killed_starts_again_with_its_data(data_directory):
         wait_until(lambda pid=pid: not psutil.pid_exists(pid))
         with psycopg.connect(start_embedded_server(data_directory)) as connection:
             assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
-    # As after a restart of the machine: the number belongs to another process now.
+    # As after a restart of the machine: another process has this number now.
     file = data_directory / "postmaster.pid"
     text = file.read_text()
     os.kill(postmaster(data_directory), signal.SIGINT)
@@ -43,8 +43,10 @@ def test_running_server_is_left_running(data_directory):
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(0, False), (9, False), (1, True)])
-def test_user_that_another_process_makes_meanwhile_will_do(tmp_path, monkeypatch, status, is_told):
-    """As where several crawls are the first ones of a machine."""
+def test_user_that_another_process_makes_at_the_same_time_is_used(
+    tmp_path, monkeypatch, status, is_told
+):
+    """As when several crawls are the first ones on a machine."""
     program = tmp_path / "useradd"
     program.write_text(f"#!/bin/sh\nexit {status}\n")
     program.chmod(0o755)

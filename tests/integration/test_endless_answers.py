@@ -1,4 +1,4 @@
-"""Answers that do not come, do not end, or end too soon: one line each, and the crawl's end."""
+"""Answers that never come, never end, or end too soon: the crawl ends with one line each."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def serving(answer):
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """The last line of a crawl of each, all in one process."""
+    """The last line of a crawl of each API, all in one process."""
     with ExitStack() as servers:
         jobs = []
         for answer, line in ANSWERS.values():

@@ -1,4 +1,4 @@
-"""Jobs that end before their row in ``crawl`` begins, as scrapyd tells of them."""
+"""What scrapyd shows about jobs that end before their row in ``crawl`` begins."""
 
 import socket
 from html import unescape
@@ -37,7 +37,7 @@ def metric(daemon, name):
     return [line.rpartition(" ")[2] for line in lines if line.startswith(name)]
 
 
-def test_refused_argument_is_told_everywhere(scrapyd, database_url, sandbox):
+def test_refused_argument_is_shown_everywhere(scrapyd, database_url, sandbox):
     daemon = scrapyd(DATABASE_URL=database_url, COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     job = daemon.get("schedule.json", project="coinspider", spider="next", table="thing")["jobid"]
     finished(daemon, job)
@@ -48,7 +48,7 @@ def test_refused_argument_is_told_everywhere(scrapyd, database_url, sandbox):
     assert NO_URL in log_of(daemon, "next", job)
     assert metric(daemon, 'coinspider_failed_jobs{spider="next"}') == ["1.0"]
     assert metric(daemon, "coinspider_database_up") == ["1.0"]
-    # One with a row in the database is told by that alone, good or bad; all are in their order.
+    # A job with a row in the database is shown by that row only; all are in their order.
     good = daemon.finish(pages="1")
     bad = daemon.finish(ids="none", pages="1")
     assert good["outcome"] == "complete"
@@ -59,7 +59,7 @@ def test_refused_argument_is_told_everywhere(scrapyd, database_url, sandbox):
     assert [crawl["job"] for crawl in daemon.get("crawls.json")["crawls"]] == jobs
 
 
-def test_crawl_without_a_database_is_told_without_it(scrapyd):
+def test_crawl_that_failed_for_lack_of_a_database_is_shown_without_one(scrapyd):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"postgresql://me:geheim@127.0.0.1:{nobody.getsockname()[1]}/coins"
@@ -79,7 +79,7 @@ def test_crawl_without_a_database_is_told_without_it(scrapyd):
 
 
 class Process(SimpleNamespace):
-    """As much of scrapyd's process protocol as is listened to."""
+    """The parts of scrapyd's process protocol that are used."""
 
     heard: list
 
@@ -101,7 +101,7 @@ class Process(SimpleNamespace):
         (1, None, [b"x" * 50_000], "x" * 500),
     ],
 )
-def test_end_of_a_process_is_kept_and_passed_on(tmp_path, code, signal, stderr, message):
+def test_end_of_a_process_is_recorded_and_passed_on(tmp_path, code, signal, stderr, message):
     jobs = FailedJobs(tmp_path / "dbs/failed_jobs.db")
     process = Process(job="a", spider="coins", heard=[])
     JobWatch(process, {"pages": "2"}, jobs.add)
@@ -115,7 +115,7 @@ def test_end_of_a_process_is_kept_and_passed_on(tmp_path, code, signal, stderr, 
     assert job.ended_at >= job.started_at
 
 
-def test_job_that_ends_well_is_not_kept(tmp_path):
+def test_job_that_ends_well_is_not_recorded(tmp_path):
     jobs = FailedJobs(tmp_path / "failed_jobs.db")
     process = Process(job="a", spider="coins", heard=[])
     JobWatch(process, {}, jobs.add)

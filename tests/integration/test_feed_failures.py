@@ -1,4 +1,4 @@
-"""A feed that is not whole never belongs to a crawl that calls itself complete."""
+"""A crawl whose feed is not whole never calls itself complete."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def test_feed_that_can_not_be_opened_stops_the_crawl_in_one_line(crawl, tmp_path
     assert "Traceback" not in done.stderr
 
 
-def test_password_of_a_feed_is_in_no_line(crawl):
+def test_password_of_a_feed_is_not_logged(crawl):
     done = crawl("-O", "ftp://me:s3cret@127.0.0.1:9/coins.csv", "-a", "pages=1", "-L", "DEBUG")
     assert done.returncode == 1
     assert "Error storing csv feed (250 items) in: ftp://127.0.0.1:9/coins.csv" in done.stderr
@@ -49,7 +49,7 @@ def test_password_of_a_feed_is_in_no_line(crawl):
 
 
 @pytest.mark.parametrize("name", ["json", "xlsx", "parquet"])
-def test_nothing_is_appended_to_what_can_not_grow(crawl, tmp_path, name):
+def test_nothing_is_appended_to_formats_that_can_not_grow(crawl, tmp_path, name):
     feed = tmp_path / f"coins.{name}"
     assert crawl("-o", feed, "-a", "pages=1").returncode == 0
     before = feed.read_bytes()
@@ -61,7 +61,7 @@ def test_nothing_is_appended_to_what_can_not_grow(crawl, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl"])
-def test_what_can_grow_does(crawl, tmp_path, name):
+def test_formats_that_can_grow_are_appended_to(crawl, tmp_path, name):
     feed = tmp_path / f"coins.{name}"
     for _ in range(2):
         assert crawl("-o", feed, "-a", "pages=1", "-a", "per_page=10").returncode == 0
@@ -71,7 +71,7 @@ def test_what_can_grow_does(crawl, tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow"), ("gsheets", "gspread")]
 )
-def test_missing_package_is_named_before_anything_is_asked_for(crawl, tmp_path, name, package):
+def test_missing_package_is_named_before_the_first_request(crawl, tmp_path, name, package):
     (tmp_path / f"{package}.py").write_text("raise ImportError")
     key = tmp_path / "key.json"
     key.write_text("{}")
@@ -90,7 +90,7 @@ def test_feed_of_an_unknown_kind_stops_the_start(crawl):
     assert "no feed can go to nowhere://host/coins.csv: there are the formats" in last_line(done)
 
 
-def test_program_is_named_as_it_can_be_called():
+def test_program_is_named_as_the_user_can_call_it():
     code = "from coinspider.crawl.program import program; print(program('pip'))"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""}

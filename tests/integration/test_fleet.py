@@ -18,10 +18,10 @@ from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.receiver import start_receiver
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
-# Several scrapyd and their crawls take long to start on a machine that has other work.
+# Several scrapyd and their crawls take long to start on a busy machine.
 wait_until = partial(processes.wait_until, seconds=120)
 FLEET = CONFIGURATION.replace("[scrapyd]", "[scrapyd]\nqueue = postgres\nmax_proc = 1", 1)
-# As if a node had given no sign of life for an hour.
+# As if a node had sent no sign of life for an hour.
 SILENCE = """
 WITH node AS (
     UPDATE fleet_node SET seen_at = seen_at - interval '1 h' WHERE name = %s RETURNING worker_id
@@ -48,7 +48,7 @@ overlap = wait
 argument.vs_currency = eur
 argument.pages = 1
 """
-# Ten minutes ahead, where Debian's package faketime is installed.
+# Ten minutes ahead, if Debian's package faketime is installed.
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 LATE = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 LATE = LATE if FAKETIME else {}
@@ -56,7 +56,7 @@ LATE = LATE if FAKETIME else {}
 
 @pytest.fixture
 def nodes(database_url):
-    """Starts nodes of one fleet: ``nodes(configuration, NAME=value)``."""
+    """Start nodes of one fleet: ``nodes(configuration, NAME=value)``."""
     numbers = count()
     with ExitStack() as stack:
 
@@ -74,7 +74,7 @@ def nodes(database_url):
 
 @pytest.fixture
 def slow_api(sandbox):
-    """One whose crawls wait for it until the test has what it wants of them."""
+    """An API whose limit keeps a crawl waiting longer than any test."""
     url = sandbox("--coins", 5000, "--calls", 2, "--period", 900).url
     return {"COINGECKO_BASE_URL": url}
 
@@ -95,7 +95,7 @@ def running(daemon):
 @pytest.fixture
 def kill(query):
     def kill(daemon, node):
-        """As a machine that loses its power: the crawls end with their scrapyd, and time passes."""
+        """Kill it like a power cut: its crawls end with scrapyd, and time passes."""
         children = daemon.children()
         daemon.process.kill()
         for child in children:
@@ -136,7 +136,7 @@ def test_any_node_shows_and_ends_the_jobs_of_all(nodes, slow_api):
     assert "node1" in first.open(f"logs/coinspider/coins/{elsewhere}.log")
     assert set(jobs) - {elsewhere, waiting} <= running(first).keys() | finished(first)
     assert "coins" in there.list_spiders("coinspider")
-    # Of a job that never began to crawl any node knows the reason, too.
+    # Any node also knows why a job never began to crawl.
     refused = here.schedule("coinspider", "coins", settings={"COINGECKO_PLAN": "gold"})
     for daemon in (first, second):
         wait_until(lambda asked=daemon: asked.crawl(refused)["outcome"])
@@ -144,7 +144,7 @@ def test_any_node_shows_and_ends_the_jobs_of_all(nodes, slow_api):
 
 
 def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
-    """Handed back by one that ends in order, it is run again, and after each death, five times."""
+    """Nodes that stop hand it back; after each of five crashes it runs again."""
     first = nodes(**slow_api)
     [job] = currencies(first, ["usd"])
     wait_until(lambda: query("SELECT tablename FROM pg_tables WHERE tablename = 'full_coin'"))
@@ -154,7 +154,7 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
     crawl.suspend()
     first.process.terminate()
     wait_until(lambda: "Waiting for 1 crawls to end" in first.log.read_text())
-    # A node whose crawls take long to end has not left: nobody else runs them meanwhile.
+    # While a node waits for its crawls to end, no other node runs them.
     beats = "SELECT last_heartbeat FROM procrastinate_workers ORDER BY id"
     [[before], _] = query(beats)
     wait_until(lambda: query(beats)[0] > (before,))
@@ -167,7 +167,7 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
     kill(second, "node1")
     wait_until(lambda: running(third).get(job) == "node2")
     assert query(RUNS)[:2] == [("node0", "interrupted"), ("node1", "lost")]
-    # As if three more had died with it: a job that ends its nodes does not go round for ever.
+    # As if three more had died with it: a job that kills its nodes is not passed on for ever.
     query(THREE_DEATHS)
     fourth = nodes(**slow_api)
     kill(third, "node2")
@@ -180,7 +180,7 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
 @pytest.fixture
 def endpoint():
     with start_receiver() as server:
-        server.api_status = 400  # which is not asked again
+        server.api_status = 400  # nothing asks it again
         yield server
 
 
@@ -193,7 +193,7 @@ def schedules(daemon):
 
 
 def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
-    """One is behind a pooler, and has another time: with a password, and a schema of their own."""
+    """One is behind a pooler and its clock is wrong; both have a password and a schema."""
     shared = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "s3cret", "POSTGRES_SCHEMA": "my coins",
               "COINGECKO_BASE_URL": endpoint.url, "ALERT_URL": f"{endpoint.url}/",
               "ALERT_INTERVAL": "0.2", "ALERT_PERIODS": "0"}  # fmt: skip
@@ -201,7 +201,7 @@ def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
         first = nodes(FLEET + SCHEDULES, **shared)
         second = nodes(FLEET + SCHEDULES, **shared | {"DATABASE_URL": url} | LATE)
         daemons = [first, second]
-        # People are told by one of them, once for each schedule.
+        # One of them sends the alerts, once for each schedule.
         wait_until(lambda: len(endpoint.alerts) >= 2)
         before = schedules(first)["skip"]["runs"]
         wait_until(lambda: schedules(second)["skip"]["runs"] > before)

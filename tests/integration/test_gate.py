@@ -1,4 +1,4 @@
-"""Attacks on a real scrapyd, and the programs that go on working with it."""
+"""Attacks on a real scrapyd, and programs that go on working with it."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 ME = ("me", "s3cret")
 UPLOADS = CONFIGURATION.replace("egg_upload        = no", "egg_upload = yes")
-# What an egg that is asked for its spiders sees, kept where the test looks for it.
+# Writes what an egg sees, when asked for its spiders, to where the test reads it.
 SPY = """
 import json, os, pathlib
 SPIDER_MODULES = ["spy.spiders"]
@@ -36,14 +36,14 @@ def start(stack, configuration, **environment):
 
 @pytest.fixture(scope="module")
 def open_daemon(server_url):
-    """One that asks for no password."""
+    """A scrapyd without a password."""
     with ExitStack() as stack:
         yield start(stack, CONFIGURATION, DATABASE_URL=server_url)
 
 
 @pytest.fixture(scope="module")
 def daemon(server_url):
-    """One with a password, which is hashed, that takes eggs."""
+    """A scrapyd with a hashed password that accepts eggs."""
     with ExitStack() as stack:
         daemon = start(
             stack, UPLOADS, DATABASE_URL=server_url, SCRAPYD_USERNAME="me",
@@ -61,7 +61,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_answer_keeps_others_from_reading_framing_and_guessing(open_daemon, path):
+def test_each_answer_has_headers_against_reading_framing_and_guessing(open_daemon, path):
     answer = requests.get(f"{open_daemon.url}/{path}", timeout=120)
     assert answer.headers["X-Frame-Options"] == "DENY"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -91,7 +91,7 @@ def test_egg_is_not_taken_unless_that_is_turned_on(open_daemon):
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_large_body_is_refused_before_the_password_is_asked_and_before_it_is_there(daemon, chunked):
+def test_large_body_is_refused_before_it_has_arrived(daemon, chunked):
     head = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 400000000"
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=120) as client:
         client.sendall(b"POST /addversion.json HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % head)
@@ -123,7 +123,7 @@ def test_uploaded_code_sees_no_secret_until_it_is_scheduled(daemon):
     assert answer.json()["status"] == "ok"
 
 
-def test_session_is_opened_by_the_form_and_closed_again(daemon):
+def test_session_is_opened_and_closed_by_the_form(daemon):
     browser = requests.Session()
     browser.headers.update({"Accept": "text/html", "Sec-Fetch-Site": "same-origin"})
 
@@ -156,7 +156,7 @@ def test_failed_log_ins_are_slowed_down_and_logged(daemon):
     for number in range(7):
         answer = requests.get(f"{daemon.url}/jobs", auth=("me\n", f"wrong{number}"), timeout=120)
         assert answer.status_code == 401
-    # Before it is compared, the right one waits too.
+    # The right password has to wait, too.
     assert requests.get(f"{daemon.url}/jobs", auth=ME, timeout=120).status_code == 200
     assert time.monotonic() - started > 0.1 + 0.2 + 0.3
     assert "Log-in as me\\n from 127.0.0.1 failed" in daemon.log.read_text()
@@ -186,7 +186,7 @@ def test_clients_of_scrapyd_work_as_documented(daemon):
     assert answer.json()["status"] == "ok"
 
 
-def test_named_origin_may_read_and_ask(scrapyd, server_url):
+def test_allowed_origin_may_read_and_send(scrapyd, server_url):
     origin = "https://named.example"
     daemon = scrapyd(
         CONFIGURATION.replace("cors_origins      =", f"cors_origins = {origin}"),
@@ -201,7 +201,7 @@ def test_named_origin_may_read_and_ask(scrapyd, server_url):
 
 
 @pytest.mark.parametrize("password", [{}, {"SCRAPYD_USERNAME": "me"}], ids=["none", "name only"])
-def test_eggs_without_a_password_do_not_start(tmp_path, password):
+def test_accepting_eggs_without_a_password_stops_the_start(tmp_path, password):
     daemon = Scrapyd(tmp_path, UPLOADS, **password)
     done = subprocess.run(
         [sys.executable, "-m", "scrapyd"], cwd=tmp_path, env=daemon.environment,

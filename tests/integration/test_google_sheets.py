@@ -1,4 +1,4 @@
-"""A feed to Google Sheets, against a stand-in of its documented API."""
+"""A feed to Google Sheets, tested with a stand-in of its documented API."""
 
 from decimal import Decimal
 
@@ -56,7 +56,7 @@ def test_sheet_has_every_row_and_digit_and_is_replaced(crawl, sandbox, google):
     assert len(google.sheets["My coins"].cells) == 11
 
 
-def test_rows_are_added_under_the_same_header_only(crawl, sandbox, google):
+def test_rows_are_appended_only_under_the_same_header(crawl, sandbox, google):
     api = sandbox("--coins", 20)
     for _ in range(2):
         assert crawl(api, "-o", SHEET).returncode == 0
@@ -68,7 +68,7 @@ def test_rows_are_added_under_the_same_header_only(crawl, sandbox, google):
     assert len(google.sheets["My coins"].rows) == 41
 
 
-def test_text_is_text(crawl, sandbox, google, tmp_path):
+def test_text_stays_text(crawl, sandbox, google, tmp_path):
     page = tmp_path / "page"
     page.write_text('[{"id": "a", "symbol": "0012", "name": "=1+1", "market_cap": 1234567890123456,'
                     ' "ath_date": "2025-03-04T14:45:50.155Z", "current_price": 0.5}]')  # fmt: skip
@@ -105,7 +105,7 @@ def test_refusal_of_the_api_fails_the_crawl_in_its_last_line(crawl, sandbox, goo
         (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": ""}, "GOOGLE_SHEETS_CREDENTIALS is to be"),
     ],
 )  # fmt: skip
-def test_what_can_not_work_stops_the_start(crawl, sandbox, feed, given, line):
+def test_wrong_address_or_key_stops_the_start(crawl, sandbox, feed, given, line):
     api = sandbox("--coins", 5)
     done = crawl(api, "-O", feed, **given)
     assert done.returncode == 2

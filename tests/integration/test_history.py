@@ -1,4 +1,4 @@
-"""Each change of a coin is kept, day by day, and no longer than it should be."""
+"""Each change of a coin is kept, by day, and no longer than it should be."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ WHERE coin_id = %s AND vs_currency = 'usd' ORDER BY recorded_at
 
 @pytest.fixture
 def pages(tmp_path, sandbox):
-    """The API's address as of a tick: ``pages(0)``."""
+    """The API's address at a tick: ``pages(0)``."""
 
     def serve(tick, coins=30):
         page = tmp_path / f"page-{tick}"
@@ -61,7 +61,7 @@ def test_each_change_is_kept_once_and_exactly(scrapy, pages, query):
     assert query("SELECT sum(inserted_count + updated_count) FROM crawl") == [(50,)]
 
 
-def test_on_by_default_and_off_where_asked(scrapy, pages, query):
+def test_history_is_on_by_default_and_can_be_off(scrapy, pages, query):
     api = pages(0)
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api, HISTORY_ENABLED="0")
     assert done.returncode == 0
@@ -96,7 +96,7 @@ def test_wrong_number_of_days_stops_the_start(scrapy):
 
 @pytest.fixture
 def partitions(database_url, query):
-    """Makes the partitions as of some moments, and gives those there are then."""
+    """Make the partitions at some moments, and return those that exist then."""
 
     async def keep(moments, end):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -117,7 +117,7 @@ def day(*date):
     return datetime(*date, tzinfo=UTC)
 
 
-def test_partitions_of_a_week_are_there_before_it_begins(partitions, query):
+def test_partitions_of_a_week_exist_before_it_begins(partitions, query):
     assert partitions(day(2025, 12, 28, 23, 59)) == [
         "2025_12_28", "2025_12_29", "2025_12_30", "2025_12_31",
         "2026_01_01", "2026_01_02", "2026_01_03", "2026_01_04",
@@ -129,7 +129,7 @@ def test_partitions_of_a_week_are_there_before_it_begins(partitions, query):
     ]  # fmt: skip
 
 
-def test_day_goes_when_all_of_it_is_too_old(partitions):
+def test_day_is_dropped_when_all_of_it_is_too_old(partitions):
     days = partitions(day(2025, 1, 1))
     assert partitions(drop_before=day(2025, 1, 3, 23)) == days[2:]
     assert partitions(drop_before=day(2025, 1, 4)) == days[3:]
@@ -148,7 +148,7 @@ def test_month_of_an_earlier_version_is_filled_to_its_end(partitions, query):
     assert "2025_01" not in partitions(drop_before=day(2025, 2, 1))
 
 
-def test_partition_of_the_users_own_stays(partitions, query):
+def test_partition_of_a_user_stays(partitions, query):
     partitions(day(2025, 1, 1))
     query("CREATE TABLE my_old_prices PARTITION OF coin_history"
           " FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")  # fmt: skip
@@ -156,7 +156,7 @@ def test_partition_of_the_users_own_stays(partitions, query):
     assert partitions(drop_before=day(2026, 1, 1)) == ["my_old_prices", "whatever"]
 
 
-def test_old_day_in_use_stays_until_the_next_time(partitions, database_url):
+def test_old_day_in_use_is_dropped_the_next_time(partitions, database_url):
     partitions(day(2025, 1, 1))
     with psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM coin_history").fetchone()

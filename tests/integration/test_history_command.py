@@ -1,4 +1,4 @@
-"""``scrapy history``: the same figures as a chart, a table and for a program."""
+"""``scrapy history``: the same figures as a chart, as a table, and for programs."""
 
 import csv
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def test_candles_and_changes_are_what_was_stored(crawled):
     assert COIN not in table
 
 
-def test_coin_is_found_by_what_people_call_it_or_what_there_is_is_named(crawled, query):
+def test_coin_is_found_by_any_of_its_names_or_the_error_names_coins(crawled, query):
     query("UPDATE full_coin SET symbol = 'Twin', name = 'A Pair', delisted_at ="
           " CASE WHEN coin_id = %s THEN now() END WHERE coin_id IN (%s, %s)",
           COIN, COIN, coin_id(9))  # fmt: skip

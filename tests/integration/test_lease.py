@@ -1,4 +1,4 @@
-"""One crawl of the same at a time, whatever becomes of the one that runs: real processes."""
+"""One crawl of a list at a time, whatever happens to the running one: real processes."""
 
 import signal
 
@@ -16,14 +16,14 @@ COUNT = "SELECT count(*) FROM full_coin"
 ROWS = "SELECT xmin::text, * FROM full_coin ORDER BY coin_id"
 FIRST_ROW = "SELECT to_jsonb(crawl) FROM crawl WHERE id = 1"
 IS_OVER = "SELECT lease_until < clock_timestamp() FROM crawl WHERE id = 1"
-# The two are a rounding apart.
+# The two differ by rounding.
 LENGTH = "SELECT round(extract(epoch FROM lease_until - updated_at), 3) FROM crawl WHERE id = 1"
 TOOK_OVER = "another crawl of the same took over"
 
 
 @pytest.fixture(params=["direct", "PgBouncer"])
 def crawl_url(request, database_url):
-    """The URL that the crawls are given."""
+    """The database URL for the crawls."""
     if request.param == "direct":
         yield database_url
         return
@@ -40,7 +40,7 @@ def api(sandbox):
 
 @pytest.fixture
 def proxy(crawl_url):
-    """Whatever is between the crawl and the pooler, if there is one: it can go silent."""
+    """The network between the crawl and the pooler or server, which can go silent."""
     with PostgresProxy(crawl_url) as proxy:
         yield proxy
 
@@ -72,7 +72,7 @@ def next_crawl(scrapy, api, crawl_url):
 
 @pytest.fixture
 def take_over(next_crawl, query):
-    """Begins the next crawl as soon as the lease is over, by the server's clock."""
+    """Begin the next crawl as soon as the lease is over by the server's clock."""
 
     def take_over():
         wait_until(lambda: query(IS_OVER) == [(True,)])
@@ -84,21 +84,19 @@ def take_over(next_crawl, query):
     return take_over
 
 
-def assert_lost(crawl):
+def assert_lease_lost(crawl):
     _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == 1
     assert TOOK_OVER in err.strip().splitlines()[-1]
     assert "Traceback" not in err
 
 
-def test_stopped_crawl_that_wakes_up_after_the_takeover_writes_nothing(
-    start, crawl_url, take_over, query
-):
+def test_crawl_that_wakes_up_after_the_takeover_writes_nothing(start, crawl_url, take_over, query):
     stopped = start(crawl_url)
     stopped.send_signal(signal.SIGSTOP)
     found = take_over()
     stopped.send_signal(signal.SIGCONT)
-    assert_lost(stopped)
+    assert_lease_lost(stopped)
     assert query(OUTCOMES)[0] == ("died",)
     assert (query(ROWS), query(FIRST_ROW)) == found
 
@@ -108,7 +106,7 @@ def test_crawl_behind_a_silent_network_is_taken_over(start, proxy, take_over, qu
     proxy.is_silent = True
     found = take_over()
     proxy.is_silent = False
-    assert_lost(cut_off)
+    assert_lease_lost(cut_off)
     assert query(OUTCOMES)[0] == ("died",)
     assert (query(ROWS), query(FIRST_ROW)) == found
 

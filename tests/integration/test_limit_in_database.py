@@ -1,4 +1,4 @@
-"""The limit that crawls share, against a real PostgreSQL and through a pooler; no crawl beside."""
+"""The limit that crawls share, in a real PostgreSQL and through a pooler, without a crawl."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -26,10 +26,7 @@ def run(test):
 
 
 class Session:
-    """What a crawl's session is to its limit; ``pause`` is before an answer reaches the crawl.
-
-    If ``answers_are_lost``, the work is done again, as after a connection that broke too late.
-    """
+    """A crawl's session as its limit sees it; ``pause`` delays each of its answers."""
 
     def __init__(self, connection):
         self.connection, self.pause, self.answers_are_lost = connection, 0.0, False
@@ -62,7 +59,7 @@ async def crawls(url, number):
 
 
 async def call(limit, calls):
-    """Make a number of calls as early as they may go; when the API can have got each of them."""
+    """Make a number of calls as early as they may go; return when the API may have got each."""
     spans = []
     while len(spans) < calls:
         grant = await limit.take(1)
@@ -94,12 +91,12 @@ async def test_crawls_of_one_key_never_exceed_it_and_each_has_its_share(url):
     every = sorted(span for of_one in spans for span in of_one)
     for (_, ended), (began, _) in zip(every, every[CALLS:], strict=False):
         assert began >= ended + PERIOD
-    # Three periods have calls for all of them: none is through before the second one.
+    # Three periods have enough calls for all of them: none is done before the second one.
     assert all(of_one[-1][0] >= every[0][0] + PERIOD for of_one in spans)
 
 
 @run
-async def test_call_is_not_taken_to_be_earlier_than_it_was_where_the_answer_is_late(database_url):
+async def test_late_answer_does_not_make_a_call_seem_earlier(database_url):
     async with crawls(database_url, 1) as [limit]:
         assert (await limit.take(1)).calls == 1
         limit.note(lambda state, at: end(state, limit.holder, at))
@@ -137,7 +134,7 @@ async def test_answer_that_was_lost_costs_no_call(database_url):
 
 
 @run
-async def test_crawl_that_dies_frees_what_it_held_in_a_period(database_url):
+async def test_calls_of_a_dead_crawl_are_free_after_a_period(database_url):
     async with crawls(database_url, 2) as [dead, alive]:
         await dead.take(1)
         for _ in range(CALLS - 1):
@@ -151,7 +148,7 @@ async def test_crawl_that_dies_frees_what_it_held_in_a_period(database_url):
 
 
 @run
-async def test_crawl_whose_database_is_gone_counts_on_by_the_same_clock(database_url):
+async def test_crawl_whose_database_is_gone_goes_on_counting_by_the_same_clock(database_url):
     async with crawls(database_url, 1) as [limit]:
         for _ in range(CALLS):
             await limit.take(1)

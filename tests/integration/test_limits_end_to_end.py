@@ -1,4 +1,4 @@
-"""A crawl against refusals and faults: the real process, the sandbox's limit, short periods."""
+"""A crawl with refusals and faults: the real process, the sandbox's limit, short periods."""
 
 import signal
 from itertools import pairwise
@@ -9,7 +9,7 @@ from tests.helpers.processes import last_line, wait_until
 
 PERIOD = 2
 COUNT = "SELECT count(*) FROM full_coin"
-# One page after the other, however slow the machine: a refusal is then one refused call.
+# One page after the other on any machine, so that each refusal is one refused call.
 CRAWL = ("crawl", "coins", "-a", "per_page=10", "-s", f"RATELIMIT_PERIOD={PERIOD}",
          "-s", "LOOKAHEAD_PAGES=1")  # fmt: skip
 
@@ -20,13 +20,13 @@ def calls_and_refusals(api) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
-def test_right_limit_is_never_refused_and_used_in_full(scrapy, sandbox, query, kind):
+def test_right_limit_is_used_in_full_without_a_refusal(scrapy, sandbox, query, kind):
     api = sandbox("--coins", 240, "--calls", 10, "--period", PERIOD, "--limit", kind)
     done = scrapy(*CRAWL, COINGECKO_BASE_URL=api.url, COINGECKO_RATE_LIMIT="10")
     assert done.returncode == 0, done.stderr
     assert query(COUNT) == [(240,)]
     assert calls_and_refusals(api) == (25, 0)
-    # Two full periods, less what the calls took: on a slow machine nothing.
+    # Two full periods, less the time of the calls: on a slow machine nothing is left.
     [(waited,)] = query("SELECT wait_seconds FROM crawl")
     assert waited < 2 * PERIOD + 1
 
@@ -42,7 +42,7 @@ def test_limit_set_too_high_is_learned(scrapy, sandbox, query, style):
     assert "'ratelimit/refused_count'" in done.stderr
 
 
-def test_refusal_in_disguise_is_seen_through(scrapy, sandbox, query):
+def test_refusal_in_disguise_is_recognised(scrapy, sandbox, query):
     api = sandbox("--coins", 60, "--calls", 4, "--period", PERIOD, "--disguise")
     done = scrapy(*CRAWL, COINGECKO_BASE_URL=api.url)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_refusal_in_disguise_is_seen_through(scrapy, sandbox, query):
     assert "'ratelimit/refused_count': 1" in done.stderr
 
 
-def test_what_was_on_its_way_is_all_that_is_sent_after_a_refusal(scrapy, sandbox):
+def test_only_calls_under_way_are_sent_after_a_refusal(scrapy, sandbox):
     api = sandbox("--coins", 2000, "--calls", 5, "--period", 4, "--latency", "0.05")
     done = scrapy("crawl", "coins", "-a", "pages=8", "-s", "RATELIMIT_PERIOD=4",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
@@ -62,7 +62,7 @@ def test_what_was_on_its_way_is_all_that_is_sent_after_a_refusal(scrapy, sandbox
     assert statuses == [200] * 5 + [429] * refused + [200] * 3
 
 
-def test_nothing_is_sent_before_the_deadline_and_the_wait_is_told_once(scrapy, sandbox):
+def test_nothing_is_sent_before_the_deadline_and_the_wait_is_logged_once(scrapy, sandbox):
     api = sandbox("--coins", 60, "--calls", 4, "--period", PERIOD)
     done = scrapy(*CRAWL, COINGECKO_BASE_URL=api.url)
     assert calls_and_refusals(api) == (8, 1)
@@ -87,7 +87,7 @@ def test_long_wait_ends_at_once_with_the_rows_stored(scrapy, sandbox, query, how
     assert "could not be had" not in err
 
 
-def test_refusals_have_a_budget_of_their_own(scrapy, sandbox, query):
+def test_refusals_have_a_separate_retry_limit(scrapy, sandbox, query):
     api = sandbox("--coins", 40, "--calls", 1, "--period", 1, "--limit", "fixed-window")
     options = ("-s", "RETRY_TIMES=0", "-s", "RATELIMIT_PERIOD=1", "-a", "per_page=10")
     done = scrapy("crawl", "coins", *options, COINGECKO_BASE_URL=api.url)
@@ -104,7 +104,7 @@ def test_faults_are_retried_with_backoff_until_every_page_arrives(scrapy, sandbo
     assert "'retry/count'" in done.stderr
 
 
-def test_body_that_is_no_page_is_retried_and_then_fails_the_crawl(scrapy, sandbox, tmp_path):
+def test_body_that_is_not_a_page_is_retried_and_then_fails_the_crawl(scrapy, sandbox, tmp_path):
     page = tmp_path / "page"
     page.write_text("<html>maintenance</html>")
     api = sandbox("--body", page)
@@ -139,11 +139,11 @@ LATENCY = 0.2  # seconds
 
 
 def at_once(calls):
-    """How many calls came before the one before them was answered."""
+    """How many calls came before the previous one was answered."""
     return sum(later - sooner < LATENCY for (sooner, _), (later, _) in pairwise(calls))
 
 
-def test_look_ahead_asks_for_pages_at_once_with_the_same_result(scrapy, sandbox, query):
+def test_look_ahead_requests_pages_at_once_with_the_same_result(scrapy, sandbox, query):
     api = sandbox("--coins", 100, "--latency", LATENCY)
     rows = []
     for pages in (1, 8):

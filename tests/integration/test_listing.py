@@ -1,4 +1,4 @@
-"""The listing in which pages look for coins finds what the table itself has."""
+"""The listing that the pages read has the same coins as the table itself."""
 
 import asyncio
 from datetime import timedelta
@@ -76,7 +76,7 @@ def test_listing_finds_the_same_rows_in_the_same_order(connection):
         assert count_rows(connection, listing) == count_rows(connection, chosen), chosen
 
 
-def test_what_a_float_does_not_hold_is_in_its_place(connection):
+def test_numbers_that_a_float_can_not_hold_are_in_order(connection):
     for n, price in enumerate(STRANGE, 1):
         connection.execute("UPDATE full_coin SET current_price = %s WHERE coin_id = %s",
                            [price, f"usd-{n}"])  # fmt: skip
@@ -100,7 +100,7 @@ def test_rows_are_sorted_by_the_change_of_their_price(connection):
     assert third["change_1h"] is None
 
 
-def test_new_is_what_came_after_the_first_whole_crawl(connection):
+def test_new_coins_are_those_after_the_first_whole_crawl(connection):
     month = [Condition("first_crawled_at", "NEW", NOW - timedelta(days=30))]
     wanted = usd(sort="coin_id", limit=None, conditions=month)
     assert (ids(connection, wanted), first_complete_crawl(connection, "usd")) == ([], None)
@@ -112,13 +112,13 @@ def test_new_is_what_came_after_the_first_whole_crawl(connection):
     assert ids(connection, wanted._replace(conditions=recent)) == ["usd-1", "usd-2"]
 
 
-def test_version_tells_of_a_crawls_end(connection):
+def test_version_changes_when_a_crawl_ends(connection):
     before = listing_version(connection, FullCoin)
     connection.execute(CRAWL, [NOW, "complete"])
     assert listing_version(connection, FullCoin).ended_at == NOW != before.ended_at
 
 
-def test_listing_is_replaced_and_a_table_of_somebody_else_is_not(connection):
+def test_listing_is_replaced_but_not_another_table_of_its_name(connection):
     assert make_listing(connection, FullCoin, CHANGES)
     assert make_listing(connection, FullCoin, CHANGES)
     connection.execute(f"DROP TABLE {TABLE}; CREATE TABLE {TABLE} (mine text)")

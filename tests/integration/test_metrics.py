@@ -1,4 +1,4 @@
-"""``/metrics``, as Prometheus would read them."""
+"""``/metrics``, as Prometheus reads them."""
 
 import shutil
 import socket
@@ -26,7 +26,7 @@ VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - 
 
 @pytest.fixture
 def add(scrapy, sandbox, database_url, monkeypatch):
-    """Adds crawls that ended some time ago, to a database that a crawl has made."""
+    """Add crawls that ended some time ago to a database that a crawl has made."""
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
     monkeypatch.setattr(database, "database", lambda: settings)
@@ -61,7 +61,7 @@ def test_series_of_a_source_end_a_day_after_its_last_crawl_unless_it_is_schedule
     assert counted == {"gbp", "usd"}
 
 
-def test_crawl_of_some_pages_is_apart_from_a_whole_one(add):
+def test_crawl_of_some_pages_has_its_own_series(add):
     add("a")
     add("b", outcome="failed", whole=False)
     found = read()
@@ -79,7 +79,7 @@ def test_counters_are_by_outcome_and_node(add, query):
     assert found["coinspider_crawls_total", "there", "complete", "coins", "eur"] == 2
     assert found["coinspider_pages_total", "there", "complete", "coins", "eur"] == 6
     assert found["coinspider_crawls_total", "here", "failed", "coins", "eur"] == 1
-    # Of the crawl that made the database.
+    # From the crawl that made the database.
     [(calls, pages)] = query("SELECT call_count, page_count FROM crawl WHERE vs_currency = 'usd'")
     assert calls >= pages == 1
     node = socket.gethostname()
@@ -101,7 +101,7 @@ def test_running_crawl_has_gauges(add, query):
     assert found[gauge, "here", "coins", "eur"] == pytest.approx(until)
 
 
-def test_schedule_has_what_an_alert_needs_to_know(add):
+def test_schedule_has_what_an_alert_needs(add):
     euro = Schedule("euro", "coins", every=timedelta(minutes=3))
     add("by hand", ago=timedelta(minutes=10))
     for second in range(2):
@@ -125,7 +125,7 @@ def test_schedule_has_what_an_alert_needs_to_know(add):
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
-def test_promtool_finds_nothing_to_mend(add, tmp_path):
+def test_promtool_finds_no_problem(add, tmp_path):
     add("a", outcome=None)
     failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")
     now = datetime.now(UTC)
@@ -138,7 +138,7 @@ def test_promtool_finds_nothing_to_mend(add, tmp_path):
         ["promtool", "check", "metrics"], input=told, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, b"")
-    # Some have no sample here, as of an account whose limit is not known.
+    # Some have no sample here, such as those of an account whose limit is unknown.
     names = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in text_string_to_metric_families(told.decode())

@@ -1,4 +1,4 @@
-"""Tables of earlier and of later versions, in a real PostgreSQL."""
+"""Tables of earlier and later versions, in a real PostgreSQL."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
 WHERE attrelid = 'thing'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
-# The tables as the first versions made them.
+# The tables as the first version made them.
 EARLIER = """
 CREATE TABLE crawl (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, spider text NOT NULL,
     url text NOT NULL, started_at timestamptz NOT NULL,
@@ -68,7 +68,7 @@ class OtherType(Thing, kw_only=True):
 
 @pytest.fixture
 def run(database_url):
-    """Runs ``migrate`` for an item class, and stores items of it."""
+    """Run ``migrate`` for an item class, and store items of it."""
 
     async def migrated(item_class, items):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -80,7 +80,7 @@ def run(database_url):
     return lambda item_class, *items: asyncio.run(migrated(item_class, items))
 
 
-def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
+def test_added_column_is_filled_even_if_nothing_else_changed(run, query):
     run(Thing, Thing(key="a", size=Decimal(1), changed_at=NOW, extra=Raw(b'{"color":"red"}')))
     query("CREATE VIEW users_view AS SELECT * FROM thing")
     query("CREATE INDEX users_index ON thing (size)")
@@ -104,14 +104,14 @@ def test_added_column_is_filled_though_the_rest_has_not_changed(run, query):
     assert query("SELECT has_table_privilege('reader', 'thing', 'SELECT')") == [(True,)]
     query("DROP OWNED BY reader")
     query("DROP ROLE reader")
-    # What is full is not written again, and what is older knows nothing better.
+    # A full row is not written again, and an older record changes nothing.
     version = query("SELECT xmin::text FROM thing")
     run(NewerThing, new)
     run(NewerThing, NewerThing(key="a", size=Decimal(2), changed_at=BEFORE, colour="blue"))
     assert query("SELECT xmin::text FROM thing") == version
 
 
-def test_older_version_goes_on_beside_a_newer_one_and_leaves_its_columns_alone(run, query, caplog):
+def test_older_version_leaves_the_columns_of_a_newer_one_alone(run, query, caplog):
     run(Thing)
     run(NewerThing, NewerThing(key="a", size=Decimal(1), changed_at=BEFORE, colour="red"))
     known = query("SELECT columns FROM coinspider_schema WHERE table_name = 'thing'")
@@ -124,7 +124,7 @@ def test_older_version_goes_on_beside_a_newer_one_and_leaves_its_columns_alone(r
     assert query("SELECT columns FROM coinspider_schema WHERE table_name = 'thing'") == known
 
 
-def test_newer_version_is_refused_where_its_columns_can_not_be_left_out(run, query):
+def test_older_version_is_refused_if_it_can_not_leave_out_newer_columns(run, query):
     run(NewerThing)
     query("ALTER TABLE thing ALTER rank SET NOT NULL")
     with pytest.raises(ConfigurationError, match=r"newer coinspider.*colour, rank"):
@@ -133,7 +133,7 @@ def test_newer_version_is_refused_where_its_columns_can_not_be_left_out(run, que
     run(Thing)
 
 
-def test_columns_of_the_users_own_are_left_alone(run, query):
+def test_columns_of_a_user_are_left_alone(run, query):
     run(Thing)
     query("ALTER TABLE thing ADD COLUMN note text DEFAULT 'mine'")
     run(Thing, Thing(key="a", size=Decimal(1)))
@@ -147,7 +147,7 @@ def test_columns_of_the_users_own_are_left_alone(run, query):
         (OtherType, "the column size of the table thing is numeric, where text is needed"),
     ],
 )
-def test_what_adding_a_column_can_not_do_is_told(run, query, item_class, message):
+def test_change_that_no_added_column_makes_is_an_error(run, query, item_class, message):
     run(Thing)
     before = query(COLUMNS)
     with pytest.raises(ConfigurationError, match=message):
@@ -155,7 +155,7 @@ def test_what_adding_a_column_can_not_do_is_told(run, query, item_class, message
     assert query(COLUMNS) == before
 
 
-def test_several_may_migrate_at_once(run, query):
+def test_several_processes_may_migrate_at_once(run, query):
     run(Thing)
     with ThreadPoolExecutor() as pool:
         list(pool.map(run, [NewerThing] * 4))

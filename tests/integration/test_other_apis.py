@@ -1,4 +1,4 @@
-"""Other paginated APIs: the real process against the sandbox's lists below ``/others``."""
+"""Other paginated APIs: the real process, and the sandbox's lists below ``/others``."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ COINS = 250
 
 @pytest.fixture
 def others(sandbox) -> Callable[..., str]:
-    """Starts a sandbox and gives the address of its other APIs."""
+    """Start a sandbox, and return the address of its other APIs."""
 
     def start(*options: object) -> str:
         return sandbox("--coins", COINS, *options).url.replace("/api/v3", "/others")
@@ -32,7 +32,7 @@ def test_every_pagination_reaches_every_coin(scrapy, others, query, path, pagina
     assert price == ("0.00000000005275",)
 
 
-def test_second_source_is_an_item_and_a_spider(scrapy, others, query):
+def test_second_source_needs_only_an_item_and_a_spider(scrapy, others, query):
     done = scrapy("crawl", "assets", "-s", f"ASSETS_URL={others()}/assets",
                   "-s", "LOOKAHEAD_PAGES=1")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -114,14 +114,16 @@ def test_token_in_the_query_does_not_show_in_a_failure(scrapy):
     assert "t0p" not in done.stderr
 
 
-def test_missing_credentials_fail_with_the_apis_own_words(scrapy, others):
+def test_missing_credentials_fail_with_the_apis_message(scrapy, others):
     done = scrapy("crawl", "next", "-a", f"url={others('--token', 'x')}/drf")
     assert done.returncode == 1
     assert "Authentication credentials were not provided" in last_line(done)
 
 
 @pytest.mark.parametrize("path", ["drf", "link"])
-def test_link_to_another_host_is_not_followed_and_what_came_is_stored(scrapy, others, query, path):
+def test_link_to_another_host_is_not_followed_and_earlier_pages_are_stored(
+    scrapy, others, query, path
+):
     hostile = others()
     url = others("--links-to", hostile.removesuffix("/others"), "--token", "t0psecret")
     done = scrapy("crawl", "next", "-a", f"url={url}/{path}", "-a",
@@ -161,7 +163,7 @@ def test_allowed_host_is_followed_without_credentials(scrapy, others, query):
     assert [call["token"] for call in seen(other)] == ["", ""]
 
 
-def test_link_in_a_circle_fails_and_is_named(scrapy, sandbox, tmp_path):
+def test_link_in_a_circle_fails_by_name(scrapy, sandbox, tmp_path):
     page = tmp_path / "page"
     page.write_text('{"next": "?vs_currency=usd&page=1", "results": [{"id": "a"}]}')
     url = f"{sandbox('--body', page).url}/coins/markets?vs_currency=usd"

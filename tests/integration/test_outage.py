@@ -1,4 +1,4 @@
-"""The database goes away during a crawl: nothing is lost, nothing is stored or counted twice."""
+"""The database goes away during a crawl: nothing is lost, or stored or counted twice."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def proxy(database_url):
 
 @pytest.fixture
 def crawl(scrapy, sandbox, proxy, query):
-    """Starts a crawl of 2,000 coins behind the proxy that has stored some."""
+    """Start a crawl of 2,000 coins through the proxy, and wait until it has stored some."""
 
     def start(*arguments):
         api = sandbox("--coins", 2000, "--latency", "0.3")
@@ -41,7 +41,7 @@ def end_of(crawl):
     return crawl.returncode, err
 
 
-def test_lost_reply_to_a_batch_is_no_reason_to_count_it_anew(scrapy, sandbox, query, proxy):
+def test_lost_reply_to_a_batch_does_not_count_it_twice(scrapy, sandbox, query, proxy):
     api = sandbox("--coins", 2000)
     proxy.cut_reply_to = coin_id(600).encode()
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=proxy.url)
@@ -68,11 +68,11 @@ def test_lost_reply_to_rejected_records_stores_none_twice(scrapy, sandbox, query
 
 
 def test_cut_network_is_waited_for_and_the_crawl_goes_on(crawl, query, proxy):
-    """The server has not noticed: the crawl must get its lock back from itself."""
+    """The server has not noticed, so the crawl must take over its own lease."""
     running = crawl()
     proxy.accepts = False
     proxy.cut()
-    # Those that a test before it has killed may still be there, in their own databases.
+    # Backends that an earlier test has killed may still exist, in their own databases.
     held = query(HELD)
     assert held == [(1,)]
     proxy.accepts = True

@@ -1,4 +1,4 @@
-"""The pages in scrapyd, as their HTML and JSON say it; test_browser.py looks at them."""
+"""The HTML and JSON of scrapyd's pages; test_browser.py looks at them in a browser."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def coins(site):
 
 @pytest.fixture
 def in_order(site):
-    """The first 50 ids as the database has them."""
+    """The first 50 ids in the database's order."""
 
     def query(condition, order):
         with psycopg.connect(site.database_url) as connection:
@@ -47,7 +47,7 @@ def in_order(site):
 
 
 def refusal(daemon, path, data=None, headers=None):
-    """The status and the body of an answer that is none."""
+    """The status and the body of an error response."""
     with pytest.raises(HTTPError) as caught:
         daemon.open(path, data, headers=headers)
     with closing(caught.value) as answer:
@@ -88,7 +88,7 @@ def test_coins_are_searched_sorted_and_paged_by_the_database(coins, in_order, qu
     assert ids(answer) == in_order(f"vs_currency = 'usd' AND {condition}", order)
 
 
-def test_json_has_every_digit_and_says_where_it_is(coins, site):
+def test_json_has_every_digit_and_its_place_in_the_list(coins, site):
     answer = coins("limit=1000&page=17&listed=all&sort=coin_id")
     assert (answer["total"], answer["page"], answer["pages"]) == (COINS, 17, 17)
     assert len(answer["coins"]) == 1000
@@ -129,7 +129,7 @@ def test_json_has_every_digit_and_says_where_it_is(coins, site):
         ("coins/more", 404, "There is no such page."),
     ],
 )
-def test_what_there_is_not_is_named(site, path, status, message):
+def test_error_names_what_does_not_exist(site, path, status, message):
     found, body = refusal(site.daemon, path)
     assert found == status
     if ".json" in path:
@@ -139,7 +139,7 @@ def test_what_there_is_not_is_named(site, path, status, message):
 
 
 @pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/", "logs/coinspider/coins/"])
-def test_each_page_leads_to_the_others(site, path):
+def test_each_page_links_to_the_others(site, path):
     html = site.daemon.open(path)
     here = f"{site.url}/{path}"
     links = {urljoin(here, unescape(href)) for href in re.findall(r'href="([^"]*)"', html)}
@@ -148,12 +148,12 @@ def test_each_page_leads_to_the_others(site, path):
     assert f"{site.url}/favicon.svg" in links
 
 
-def test_icon_is_there(site):
+def test_icon_is_served(site):
     assert site.daemon.open("favicon.svg").startswith("<svg")
 
 
 @pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/"])
-def test_page_loads_nothing_of_others_and_runs_its_own_script_only(site, path):
+def test_page_loads_nothing_from_other_sites_and_runs_only_its_own_script(site, path):
     html, headers = site.daemon.open(path), site.daemon.headers(path)
     [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
@@ -195,7 +195,7 @@ def test_coin_shows_all_fields_and_its_price(site):
     assert html.count("<dt>") == len(stored_columns(FullCoin)) - 2, "name and price are above"
     assert "Fully diluted valuation" in html
     assert html.count('class="price line') == 1
-    # 17,000 coins have a history, one change each but for that one.
+    # 17,000 coins have a history: all but this one have one change.
     assert 'class="price line' not in site.daemon.open("coin?id=coin-0000008")
     assert "There is no chart" in site.daemon.open("coin?id=coin-0000008")
 
@@ -204,18 +204,18 @@ def test_coin_shows_all_fields_and_its_price(site):
     "extra", ["", "&log=1", "&candles=1", "&candles=1&log=1", "&compare=coin-0000008"]
 )
 @pytest.mark.parametrize("span", ["1d", "7d", "30d", "90d", "1y", "all"])
-def test_chart_of_each_time_is_drawn(site, span, extra):
+def test_chart_of_each_range_is_drawn(site, span, extra):
     html = site.daemon.open(f"coin?id={CHARTED}&range={span}{extra}")
     assert re.search(r'<polyline class="price|<rect class="(up|down)"|There is no chart', html)
 
 
-def test_page_past_the_end_is_the_last(site):
+def test_page_past_the_end_shows_the_last(site):
     html = site.daemon.open("coins?page=99999")
     assert "Page 340 of 340" in html
     assert "16,951–16,999 of 16,999 coins" in html
 
 
-def test_connection_that_the_server_ends_costs_no_page(site):
+def test_page_is_shown_after_the_server_ended_its_connection(site):
     assert "of 16,999 coins" in site.daemon.open("coins")
     with psycopg.connect(site.database_url) as connection:
         ended = connection.execute(
@@ -254,7 +254,7 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
     assert [row[0] for row in cells[1:]] == [row["coin_id"] for row in page]
 
 
-def test_file_is_no_formula_and_says_its_name(site):
+def test_file_has_a_name_and_no_formulas(site):
     [row] = rows_of(site.daemon.open("coins.csv?currency=eur&columns=symbol,name"))
     assert row["name"] == SCRIPT
     disposition = site.daemon.headers("coins.csv?currency=eur")["Content-Disposition"]
@@ -270,7 +270,7 @@ def test_history_of_a_coin_is_a_file(site, resolution):
     assert ("open" in rows[0]) == (resolution != "changes")
 
 
-def test_crawls_are_measured_against_their_schedule(site):
+def test_crawls_are_compared_with_their_schedule(site):
     html = site.daemon.open("crawls")
     assert re.search(r'<span class="soft">\d+ %</span>', html)
     assert len(re.findall(r'<rect class="complete"', html)) == 2
@@ -305,7 +305,7 @@ def test_rejected_records_are_counted_by_reason(site):
     )
 
 
-def test_first_page_answers_in_one_look(site):
+def test_first_page_shows_everything_at_a_glance(site):
     html = site.daemon.open("")
     for text in (
         "All is well",
@@ -358,7 +358,7 @@ def test_form_without_its_token_changes_nothing(site):
     assert not site.daemon.schedule()["paused"]
 
 
-def test_without_a_crawl_there_is_nothing_to_see_yet(scrapyd, database_url):
+def test_without_a_crawl_the_page_says_so(scrapyd, database_url):
     daemon = scrapyd(DATABASE_URL=database_url)
     for path in PAGES[1:]:
         status, body = refusal(daemon, path)
@@ -367,7 +367,7 @@ def test_without_a_crawl_there_is_nothing_to_see_yet(scrapyd, database_url):
     assert "Nothing was crawled yet" in daemon.open("")
 
 
-def test_without_a_history_the_page_says_how_one_begins(scrapyd, scrapy, sandbox, database_url):
+def test_without_a_history_the_page_says_how_to_begin_one(scrapyd, scrapy, sandbox, database_url):
     done = scrapy(
         "crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 3).url, HISTORY_ENABLED="0"
     )
@@ -377,7 +377,7 @@ def test_without_a_history_the_page_says_how_one_begins(scrapyd, scrapy, sandbox
     assert "1–3 of 3 coins" in daemon.open("coins")
 
 
-def test_database_that_is_away_is_said_without_its_password(scrapyd):
+def test_error_for_a_missing_database_hides_the_password(scrapyd):
     daemon = scrapyd(DATABASE_URL="postgresql://me:hush@127.0.0.1:1/coins")
     for path in ("", "coins"):
         status, body = refusal(daemon, path)
@@ -386,7 +386,7 @@ def test_database_that_is_away_is_said_without_its_password(scrapyd):
         assert "hush" not in body + daemon.log.read_text()
 
 
-def test_last_line_of_the_start_is_the_address_of_the_pages(scrapyd, database_url):
+def test_last_line_at_the_start_is_the_address_of_the_pages(scrapyd, database_url):
     daemon = scrapyd(DATABASE_URL=database_url)
     line = f"The pages are at {daemon.url}/"
     wait_until(lambda: line in daemon.log.read_text())

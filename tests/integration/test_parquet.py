@@ -1,4 +1,4 @@
-"""Feeds in Parquet, read by pyarrow, pandas, polars and DuckDB."""
+"""Parquet feeds, read by pyarrow, pandas, polars and DuckDB."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def test_amounts_that_fit_are_decimals(texts, type_):
 @pytest.mark.parametrize(
     "texts", [["1e38"], ["1e24", "1e-18"], ["1e-39", None], ["1e400"], ["NaN", "1"]]
 )
-def test_amounts_without_room_are_doubles_with_their_text(texts):
+def test_amounts_that_do_not_fit_are_doubles_with_their_text(texts):
     types, rows = amounts(*texts)
     assert types == {"ath": "double", "ath_exact": "string"}
     for text, row in zip(texts, rows, strict=True):
@@ -79,7 +79,7 @@ def test_amounts_without_room_are_doubles_with_their_text(texts):
         assert str(row["ath"]) == str(None if near == float("inf") else near)
 
 
-def test_amounts_are_as_the_setting_says():
+def test_setting_decides_the_type_of_amounts():
     exact, inexact = ["1.5", "1e24", None], ["0.1234567890123456789", "2"]
     assert amounts(*exact, amounts="double")[0] == {"ath": "double"}
     types, rows = amounts(*inexact, amounts="double")
@@ -91,7 +91,7 @@ def test_amounts_are_as_the_setting_says():
         export(amounts="float")
 
 
-def test_column_that_is_called_like_a_text_of_amounts_stays():
+def test_column_named_like_the_text_of_an_amount_stays():
     rows = [{"a": Decimal("1e50"), "a_exact": "mine"}]
     assert parquet.read_table(export(*rows)).to_pylist() == [
         {"a": 1e50, "a_exact_": "1" + "0" * 50, "a_exact": "mine"}
@@ -124,7 +124,7 @@ def test_sums_are_numbers(read, setting):
     assert float(frame["ath"].mean()) == 0.375
 
 
-def test_empty_feed_is_a_file_all_the_same():
+def test_empty_feed_is_a_valid_file():
     assert parquet.read_table(export()).num_rows == 0
 
 
@@ -154,7 +154,7 @@ def test_crawl_writes_several_feeds_at_once(scrapy, api, tmp_path):
     assert len(pandas.read_csv(tmp_path / "coins.csv")) == 300
 
 
-def test_stored_rows_come_in_parquet(scrapy, api, tmp_path):
+def test_stored_rows_are_written_as_parquet(scrapy, api, tmp_path):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     for command in (["coins", "--columns", "all"], ["crawls"]):
         path = tmp_path / f"{command[0]}.parquet"

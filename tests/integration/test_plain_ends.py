@@ -1,4 +1,4 @@
-"""What a user can cause ends in one line, whatever the command: as root and as an ordinary user."""
+"""Whatever a user can cause ends in one line, for root and for an ordinary user."""
 
 import os
 import shutil
@@ -32,13 +32,13 @@ def one_line(done, line):
 
 
 @pytest.mark.parametrize("arguments", ENDS)
-def test_what_a_user_can_cause_is_one_line(empty_project, arguments):
+def test_error_that_a_user_can_cause_is_one_line(empty_project, arguments):
     one_line(empty_project(*arguments.split(), POSTGRES_ENABLED="0"), ENDS[arguments])
 
 
 @pytest.mark.parametrize("moment", ["from the start", "later"])
 def test_full_disk_of_the_log_does_not_end_the_crawl(empty_project, sandbox, moment, tmp_path):
-    """One whose log fills a disk of its own, or meets one that is full."""
+    """Whether the log fills its disk or finds it full."""
     arguments = ["crawl", "coins", "-s", "LOG_LEVEL=DEBUG"]
     environment = os.environ | CLEAN | empty_project.environment | {
         "POSTGRES_ENABLED": "0", "COINGECKO_BASE_URL": sandbox("--coins", 600).url,
@@ -67,7 +67,7 @@ def test_full_disk_of_the_log_does_not_end_the_crawl(empty_project, sandbox, mom
 
 @pytest.fixture
 def as_user():
-    """Runs a module as an ordinary user without a home, in a folder that is root's."""
+    """Run a module as an ordinary user without a home, in a folder that belongs to root."""
     make_user()
     with tempfile.TemporaryDirectory(prefix="coinspider-", dir="/opt") as folder:
         Path(folder).chmod(0o755)
@@ -99,7 +99,7 @@ def as_user():
         ("coinspider.daemon", "dbs_dir = .scrapy/scrapyd/dbs can't be written to: "),
     ],
 )
-def test_folder_that_is_not_the_users_is_one_line(as_user, arguments, line):
+def test_folder_of_another_user_is_one_line(as_user, arguments, line):
     one_line(as_user(*arguments.split()), line)
 
 

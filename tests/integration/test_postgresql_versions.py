@@ -1,4 +1,4 @@
-"""The crawl on each version of PostgreSQL that this machine has."""
+"""A crawl on each version of PostgreSQL that this machine has."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def url_of_version(request):
 
 
 def crawl_twice(url, sandbox):
-    """The second crawl misses 20 of 600 coins."""
+    """Crawl twice; the second crawl misses 20 of 600 coins."""
     scrapy = Scrapy({"DATABASE_URL": url})
     for coins in (600, 580):
         api = sandbox("--coins", coins)
@@ -44,7 +44,7 @@ def crawl_twice(url, sandbox):
     return scrapy
 
 
-def test_crawl_of_a_version(url_of_version, sandbox):
+def test_crawl_on_a_version(url_of_version, sandbox):
     scrapy = crawl_twice(url_of_version, sandbox)
     api = sandbox("--coins", 5000, "--latency", "0.3")
     with psycopg.connect(url_of_version, autocommit=True) as connection:
@@ -64,7 +64,7 @@ def test_crawl_of_a_version(url_of_version, sandbox):
 
 @contextmanager
 def tls_server(version, url, certificate):
-    """The server by TCP, with this certificate; its directory and its port."""
+    """The directory and the port of a server on TCP with this certificate."""
     directory = conninfo_to_dict(url)["host"]
     port = free_port()
     key = Path(directory, "server.pem")
@@ -81,7 +81,7 @@ def tls_server(version, url, certificate):
 
 
 def attempt(url):
-    """Whether a crawl's connection is encrypted, or the line that it fails with."""
+    """Whether a crawl's connection is encrypted, or else the line with which it fails."""
 
     async def open_and_close():
         try:
@@ -128,6 +128,6 @@ def _other_ca(directory):
 
 @pytest.mark.skipif(not (PGBOUNCER and VERSIONS), reason="no PgBouncer")
 def test_oldest_version_behind_pgbouncer(sandbox):
-    """The newest is that of the other tests."""
+    """The other tests use the newest one."""
     with server_of_version(min(VERSIONS)) as url, pgbouncer(url) as pooled:
         crawl_twice(pooled, sandbox)

@@ -1,4 +1,4 @@
-"""What a crawl shows while it runs on a terminal, and what it says at its end."""
+"""What a crawl shows on a terminal while it runs, and what it says at its end."""
 
 import os
 import pty
@@ -12,7 +12,7 @@ from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, last_line
 
 @pytest.fixture
 def on_a_terminal(database_url):
-    """Runs a crawl whose stderr is a terminal, and gives all that this one got."""
+    """Run a crawl whose stderr is a terminal, and return everything that it wrote there."""
 
     def run(*arguments, status=0, **environment):
         ours, its = pty.openpty()
@@ -49,20 +49,20 @@ def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox)
     assert "the crawl is complete" in lines[-2]
 
 
-def test_first_crawl_knows_the_pages_where_the_api_tells(on_a_terminal, sandbox):
+def test_first_crawl_knows_the_pages_that_the_api_announces(on_a_terminal, sandbox):
     api = sandbox("--coins", 600, "--latency", 0.5)
     got = on_a_terminal("-s", "LOOKAHEAD_PAGES=1", COINGECKO_BASE_URL=api.url)
     assert "page 1 of 3 · 250 coins" in got
     assert "page 2 of 3 · 500 coins" in got
 
 
-def test_crawl_that_does_not_begin_has_no_line_to_end(on_a_terminal):
+def test_crawl_that_does_not_begin_shows_no_live_line(on_a_terminal):
     got = on_a_terminal(status=1, DATABASE_URL="postgresql://me@127.0.0.1:1/coins")
     assert "can't be reached" in got
     assert "Traceback" not in got
 
 
-def test_elsewhere_there_are_log_lines_only(scrapy, sandbox):
+def test_without_a_terminal_there_are_only_log_lines(scrapy, sandbox):
     api = sandbox("--coins", 10)
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     assert "\x1b" not in done.stderr
@@ -75,7 +75,7 @@ def test_progress_can_be_switched_off(on_a_terminal, sandbox):
     assert "\x1b[?25l" not in got
 
 
-def test_stats_are_logged_only_where_asked_for(scrapy, sandbox):
+def test_stats_are_logged_only_on_request(scrapy, sandbox):
     api = sandbox("--coins", 10)
     for level, asked, dumped in (("INFO", "0", False), ("DEBUG", "0", True), ("INFO", "1", True)):
         done = scrapy("crawl", "coins", "-L", level, COINGECKO_BASE_URL=api.url, STATS_DUMP=asked)

@@ -1,4 +1,4 @@
-"""Whatever a record holds: stored as an independent reading has it, or set aside; never both."""
+"""Each record is either stored as an independent reading has it, or rejected."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def records(draw):
 
 
 def drawn_page():
-    """Records of all kinds by their ids."""
+    """Records of all kinds, by id."""
     page = {}
 
     @settings(max_examples=RECORD_COUNT)
@@ -83,7 +83,7 @@ def drawn_page():
 
 
 def comparable(row):
-    """PostgreSQL's ``numeric`` and ``jsonb`` have no -0."""
+    """Without -0, which PostgreSQL's ``numeric`` and ``jsonb`` don't have."""
     row = digits(row)
     return {
         name: value[1:] if isinstance(value, str) and re.fullmatch(r"-0(\.0+)?", value) else value
@@ -91,7 +91,7 @@ def comparable(row):
     }
 
 
-def test_each_record_is_stored_exactly_or_set_aside(scrapy, sandbox, query, tmp_path):
+def test_each_record_is_stored_exactly_or_rejected(scrapy, sandbox, query, tmp_path):
     page = drawn_page()
     assert min(Counter(kind for kind, _ in page.values()).values()) > RECORD_COUNT / 10
     file = tmp_path / "page"

@@ -1,4 +1,4 @@
-"""``scrapy sandbox``, a real process over HTTP: it behaves as CoinGecko is known to."""
+"""``scrapy sandbox``, a real process over HTTP, behaves as CoinGecko is known to."""
 
 import argparse
 import json
@@ -33,13 +33,13 @@ ODD = ("--coins", COINS, "--moving-rank", "--short-page", 2, "--short-page", 3)
 DEMO = ("--coins", 5, "--plan", "demo", "--key", "right")
 PRO = ("--coins", 5, "--plan", "pro", "--key", "right")
 
-# The fixture of conftest.py, for the whole file: to start a process takes most of a second.
+# conftest.py's fixture for the whole file: starting a process takes most of a second.
 start = pytest.fixture(scope="module", name="start")(conftest.sandbox.__wrapped__)
 
 
 @pytest.fixture(scope="module", name="shared")
 def fixture_shared(start):
-    """One sandbox for each set of options; for tests that don't mind the calls of others."""
+    """One sandbox for each set of options, for tests that don't mind other tests' calls."""
     return cache(start)
 
 
@@ -79,7 +79,7 @@ def numbers(first, last):
         pytest.param({"per_page": 250}, 250, id="most"),
     ],
 )
-def test_a_page_has_as_many_coins_as_asked_for(shared, per_page, count):
+def test_a_page_has_as_many_coins_as_requested(shared, per_page, count):
     answer = get(shared(*PLAIN), **per_page)
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -144,7 +144,7 @@ def test_amounts_fall_and_rise_with_the_order(shared, order, key, vs_currency):
         for way in ("desc", "asc")
     )  # fmt: skip
     assert len(set(falling)) == COINS
-    # The made-up ids rise as the amounts fall.
+    # The ids rise as the amounts fall.
     assert falling == sorted(falling, reverse=True)
     assert rising == falling[::-1]
 
@@ -202,7 +202,7 @@ def test_a_refusal_says_in_how_many_seconds_the_next_window_opens(start):
     assert opened[-1][0] - opened[0][0] >= 3
 
 
-def test_a_refusal_may_say_it_as_a_date(start):
+def test_a_refusal_may_give_a_date(start):
     api = start("--coins", 5, "--calls", 1, "--retry-after", "date")
     get(api)
     date = get(api).headers["Retry-After"]
@@ -210,7 +210,7 @@ def test_a_refusal_may_say_it_as_a_date(start):
     assert 40 < (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds() <= 61
 
 
-def test_a_refusal_may_say_nothing_and_come_with_status_200(start):
+def test_a_refusal_may_have_no_header_and_status_200(start):
     api = start("--coins", 5, "--calls", 1, "--retry-after", "none", "--disguise")
     assert len(get(api).body) == 5
     refusal = get(api)
@@ -228,13 +228,13 @@ def test_failed_calls_count_and_each_call_is_logged(start):
     assert list(times) == sorted(times)
 
 
-def test_a_short_page_lacks_its_second_half_only(shared):
+def test_a_short_page_lacks_only_its_second_half(shared):
     api = shared(*ODD)
     pages = [get(api, order="id_asc", per_page=200, page=page).ids() for page in (1, 2, 3, 4)]
     assert pages == [numbers(0, 200), numbers(200, 300), numbers(400, 500), []]
 
 
-def test_bodies_are_sent_as_they_are(start, tmp_path):
+def test_bodies_are_sent_unchanged(start, tmp_path):
     bodies = {"one": "[1, 2]", "two": '{"no": "array"}'}
     for name, body in bodies.items():
         (tmp_path / name).write_text(body)
@@ -257,7 +257,7 @@ def test_the_records_of_a_file_are_sent_digit_for_digit_and_in_order(start, tmp_
     assert sent == f"[{records['large']},{records['small']},{records['null']}]"
 
 
-def test_made_up_coins_are_the_same_each_time(shared):
+def test_made_up_coins_are_always_the_same(shared):
     [sent] = get(shared(*PLAIN), ids=coin_id(42)).body
     assert sent == json.loads(made_up_coin(42), parse_float=Decimal)
 
@@ -276,7 +276,7 @@ def test_coins_change_with_the_ticks(start):
         assert abs(age.total_seconds()) < 120
 
 
-def test_a_moving_rank_moves_but_the_ids_stand(shared):
+def test_a_moving_ranking_does_not_change_the_order_by_id(shared):
     api = shared(*ODD)
     assert len({tuple(get(api).ids()) for _ in range(4)}) > 1
     assert {tuple(get(api, order="id_asc").ids()) for _ in range(4)} == {tuple(numbers(0, 100))}
@@ -295,7 +295,7 @@ def fate(api):
     return {Fault.NONE}
 
 
-def test_faults_are_all_kinds_of_trouble_and_the_same_each_time(start):
+def test_faults_are_of_all_kinds_and_always_the_same(start):
     api = start("--coins", 250, "--faults", 0.8, "--seed", 7)
     faults = Faults(0.8, seed=7)
     expected = [faults.next() for _ in range(40)]
@@ -306,7 +306,7 @@ def test_faults_are_all_kinds_of_trouble_and_the_same_each_time(start):
     assert [status for _, status in api.calls()] == [status.get(f, 200) for f in expected]
 
 
-def test_latency_keeps_a_call_waiting_and_one_that_leaves_is_logged(start):
+def test_latency_delays_calls_and_those_that_give_up_are_logged(start):
     api = start("--coins", 5, "--latency", 0.3)
     started = time.monotonic()
     get(api)
@@ -337,7 +337,7 @@ def test_help_names_every_option():
     assert done.returncode == 0
     for option in ("coins", "data", "tick", "calls", "retry-after", "faults", "port"):
         assert f"  --{option} " in done.stdout
-    # Scrapy takes a line that ends in a colon for a heading.
+    # Scrapy takes a line that ends with a colon for a heading.
     assert "(Default" not in done.stdout
 
 
@@ -384,7 +384,7 @@ def command_and_parser():
         ("--faults", "nan", "nan is not a number from 0 to 1"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(monkeypatch, capsys, option, value, message):
+def test_error_for_a_wrong_value_says_what_is_allowed(monkeypatch, capsys, option, value, message):
     monkeypatch.chdir(PROJECT)
     _, parser = command_and_parser()
     with pytest.raises(SystemExit) as end:
@@ -413,7 +413,7 @@ def key_of(api, key):
         return json.load(response)
 
 
-def test_each_key_has_its_own_limit_and_credits_and_is_told_them(start):
+def test_each_key_has_its_own_limit_and_credits_and_can_ask_for_them(start):
     api = start("--coins", 5, "--plan", "pro", "--key", "one", "--key", "two",
                 "--calls", 5, "--credits", 3)  # fmt: skip
     one, two = ({"x-cg-pro-api-key": key} for key in ("one", "two"))

@@ -1,4 +1,4 @@
-"""scrapyd as a real process, with the project's own scrapyd.conf and others."""
+"""scrapyd as a real process, with the project's own scrapyd.conf and with others."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def test_run_that_is_due_while_the_last_one_runs_is_skipped(scrapyd, environment
 
 
 @pytest.mark.parametrize("end", [Scrapyd.stop, Scrapyd.interrupt], ids=["SIGTERM", "Ctrl-C"])
-def test_end_of_scrapyd_ends_the_crawl_with_its_rows(scrapyd, environment, query, end):
+def test_end_of_scrapyd_ends_the_crawl_with_its_rows_stored(scrapyd, environment, query, end):
     daemon = scrapyd(every(60, *SLOW, "setting.crawl_log_interval = 0.2"), **environment)
     wait_until(lambda: daemon.get("crawls.json")["crawls"])
     wait_until(lambda: daemon.get("crawls.json")["crawls"][0]["page_count"] >= 3)
@@ -84,7 +84,7 @@ def test_end_of_scrapyd_ends_the_crawl_with_its_rows(scrapyd, environment, query
     assert query("SELECT count(*) FROM full_coin") == [(inserted,)] == [(pages * 250,)]
 
 
-def test_crawl_that_outlives_a_killed_scrapyd_keeps_the_next_one_out(scrapyd, environment):
+def test_crawl_that_outlives_a_killed_scrapyd_blocks_the_next_one(scrapyd, environment):
     daemon = scrapyd(every(60, *SLOW), **environment)
     wait_until(lambda: daemon.get("crawls.json")["crawls"])
     daemon.stop(signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_crawl_that_outlives_a_killed_scrapyd_keeps_the_next_one_out(scrapyd, en
     os.kill(first["process_id"], signal.SIGKILL)
 
 
-def test_cancel_ends_a_crawl_in_order(scrapyd, environment):
+def test_cancelled_crawl_ends_in_order(scrapyd, environment):
     daemon = scrapyd(**environment)
     job = daemon.run()
     wait_until(lambda: daemon.get(f"crawls.json?job={job}")["crawls"])
@@ -161,7 +161,7 @@ def test_job_by_http_takes_the_spiders_arguments(scrapyd, sandbox, database_url)
     assert (crawl["vs_currency"], crawl["inserted_count"]) == ("eur", 250)
 
 
-def test_with_a_password_everything_asks_for_it(scrapyd, database_url, tmp_path):
+def test_with_a_password_every_address_asks_for_it(scrapyd, database_url, tmp_path):
     secrets = {"SCRAPYD_USERNAME": "me", "SCRAPYD_PASSWORD": "secret", "DATABASE_URL": database_url}
     for name, value in secrets.items():
         (tmp_path / name).write_text(f"{value}\n")
@@ -186,7 +186,9 @@ def test_with_a_password_everything_asks_for_it(scrapyd, database_url, tmp_path)
         (every(0), {}, "[schedule:test]: every = 0s"),
     ],
 )
-def test_what_is_not_safe_or_not_clear_does_not_start(tmp_path, configuration, environment, line):
+def test_unsafe_or_ambiguous_configuration_does_not_start(
+    tmp_path, configuration, environment, line
+):
     (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in environment.items()))
     daemon = Scrapyd(tmp_path, configuration)
     done = subprocess.run(
@@ -220,7 +222,9 @@ def deploy(clone, daemon):
     )  # fmt: skip
 
 
-def test_deployed_egg_crawls_where_only_the_requirements_are(scrapyd, sandbox, database_url, clone):
+def test_deployed_egg_crawls_with_only_the_requirements_installed(
+    scrapyd, sandbox, database_url, clone
+):
     api = sandbox("--coins", 300)
     daemon = scrapyd(PLAIN, COINGECKO_BASE_URL=api.url, DATABASE_URL=database_url, PYTHONPATH="")
     before = {path for path in clone.rglob("*") if "__pycache__" not in path.parts}

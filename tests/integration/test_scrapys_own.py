@@ -35,7 +35,7 @@ def url(api):
     return api.url.replace("/api/v3", CALLS)
 
 
-def test_fetch_and_shell_need_no_spider_of_ours(scrapy, api, query):
+def test_fetch_and_shell_need_no_spider_of_the_project(scrapy, api, query):
     done = scrapy("fetch", "--nolog", url(api))
     assert (done.returncode, done.stdout.strip()) == (0, "[]")
     done = scrapy("shell", url(api), "-c", "response.status")
@@ -44,7 +44,7 @@ def test_fetch_and_shell_need_no_spider_of_ours(scrapy, api, query):
     assert query("SELECT to_regclass('crawl')") == [(None,)], "the database is left alone"
 
 
-def test_plain_spider_of_genspider_runs_and_its_end_is_told(empty_project, api):
+def test_plain_spider_of_genspider_runs_and_its_end_is_shown(empty_project, api):
     arguments = ["-s", "NEWSPIDER_MODULE=own", "-s", "SPIDER_MODULES=own"]
     (empty_project.directory / "own").mkdir()
     (empty_project.directory / "own/__init__.py").touch()
@@ -63,7 +63,7 @@ def test_plain_spider_of_genspider_runs_and_its_end_is_told(empty_project, api):
     assert "the spider raised an exception" in last_line(done)
 
 
-def test_crawls_of_one_process_keep_apart(scrapy, api, query):
+def test_crawls_in_one_process_are_separate(scrapy, api, query):
     environment = os.environ | CLEAN | scrapy.environment | {"COINGECKO_BASE_URL": api.url}
     done = subprocess.run([sys.executable, "-c", MANY], cwd=PROJECT, env=environment, text=True,
                           capture_output=True, check=False, timeout=120)  # fmt: skip
@@ -73,7 +73,7 @@ def test_crawls_of_one_process_keep_apart(scrapy, api, query):
     ]  # fmt: skip
 
 
-def test_cached_pages_are_read_as_others(scrapy, api, tmp_path):
+def test_cached_pages_are_read_like_others(scrapy, api, tmp_path):
     cached = ["-s", "HTTPCACHE_ENABLED=1", "-s", f"HTTPCACHE_DIR={tmp_path}",
               "-s", "LOOKAHEAD_PAGES=1"]  # fmt: skip
     for told in ("30 new", "30 unchanged"):

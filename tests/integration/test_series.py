@@ -1,4 +1,4 @@
-"""What charts, sparklines and exports read of a history."""
+"""What charts, sparklines and exports read from a history."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @pytest.fixture
 def filled(database_url):
-    """A change each ten minutes for some days, whose price is its age in minutes."""
+    """One change every ten minutes for some days, whose price is its age in minutes."""
 
     def fill(days, coin="a", rolled_up=True):
         history = History(database_url).make(days)
@@ -46,7 +46,7 @@ def connection(database_url):
      (365, HOUR, 10 * 24 + 1), (None, HOUR, 10 * 24 + 1)],
     ids=str,
 )  # fmt: skip
-def test_chart_has_points_as_its_time_needs(filled, connection, days, step, count):
+def test_chart_has_points_that_suit_its_range(filled, connection, days, step, count):
     filled(10)
     points = price_points(connection, FullCoin, KEY, days, NOW)
     assert abs(len(points) - count) <= 1
@@ -65,7 +65,7 @@ def test_history_that_has_just_begun_has_all_its_points(filled, connection):
 
 
 @pytest.mark.parametrize("rolled_up", [True, False], ids=["rolled up", "not rolled up"])
-def test_earlier_prices_are_those_of_the_moment(filled, connection, rolled_up):
+def test_earlier_prices_are_those_of_that_moment(filled, connection, rolled_up):
     filled(10, rolled_up=rolled_up)
     ages = [HOUR, DAY, 7 * DAY, 20 * DAY]
     found = earlier_prices(connection, ChosenRows(FullCoin, ["a", "nobody"], USD), ages, NOW)
@@ -73,7 +73,7 @@ def test_earlier_prices_are_those_of_the_moment(filled, connection, rolled_up):
     assert found["a"].keys() == set(ages[:3])
     for age, price in found["a"].items():
         minutes = age.total_seconds() / 60
-        # Of a candle it is the price at its end.
+        # A candle's price is that at its end.
         assert minutes <= price <= minutes + 60
     assert found["a"][HOUR] == 60
 
@@ -106,7 +106,7 @@ def test_changes_and_candles_are_between_two_times(filled, connection):
         list_candles(connection, FullCoin, KEY, "4h")
 
 
-def test_digits_stay(database_url, connection):
+def test_no_digit_is_lost(database_url, connection):
     history = History(database_url).make(3)
     price = Decimal("0.42857142857142857143")
     history.add(("a", "usd", price, Decimal("1e25"), None, NOW - 3 * DAY))
@@ -122,6 +122,6 @@ def test_digits_stay(database_url, connection):
      lambda c: earlier_prices(c, ChosenRows(FullCoin, ["a"], USD), [HOUR])],
     ids=["points", "changes", "sparklines", "earlier"],
 )  # fmt: skip
-def test_without_a_history_it_says_how_one_begins(connection, read):
+def test_without_a_history_the_error_says_how_to_begin_one(connection, read):
     with pytest.raises(NoHistoryError, match="HISTORY_ENABLED=1"):
         read(connection)

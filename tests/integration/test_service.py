@@ -1,4 +1,4 @@
-"""The unit for systemd: its restrictions, and what a crash and a restart leave behind."""
+"""The systemd unit: its restrictions, and what a crash and a restart leave behind."""
 
 import configparser
 import os
@@ -28,7 +28,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 UNIT = PROJECT / "deploy/coinspider.service"
 
 
-def test_systemd_takes_the_unit(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd is not installed")
     here = UNIT.read_text().replace("/opt/coinspider/.venv/bin/python", sys.executable)
@@ -65,7 +65,7 @@ exec {as_user} "$@"
 
 
 class Service(Scrapyd):
-    """scrapyd as the unit runs it: its command, its folder, its restrictions, a user of its own."""
+    """scrapyd as the unit runs it: its command, folder, restrictions, and a separate user."""
 
     def __init__(self, directory, api):
         configuration = f"{CONFIGURATION}\n[schedule:coins]\nspider = coins\nevery = 1h\n"
@@ -102,7 +102,7 @@ class Service(Scrapyd):
 @pytest.fixture
 def service(sandbox):
     make_user()
-    # Not where the restrictions hide it.
+    # Not in a folder that the restrictions hide.
     with tempfile.TemporaryDirectory(prefix="coinspider-", dir="/opt") as directory:
         Path(directory).chmod(0o755)
         service = Service(Path(directory), sandbox("--coins", 30))
@@ -115,19 +115,19 @@ def test_it_starts_under_its_own_restrictions_and_again_after_a_crash(service):
     service.start()
     wait_until(lambda: service.outcomes() == ["complete"])
     before = {path.name for path in service.directory.iterdir()}
-    # A crash of everything at once, as when a machine loses its power.
+    # Everything is killed at once, as in a power cut.
     children = service.children()
     service.process.kill()
     service.process.wait()
     for child in children:
         child.kill()
-    # What scrapyd would look at: a number that is another process's by now.
+    # What scrapyd would look at: another process has this number now.
     (service.directory / "twistd.pid").write_text(str(os.getpid()))
     service.start()
     wait_until(lambda: service.outcomes() == ["complete", "complete"])
     (service.directory / "twistd.pid").unlink()
     service.stop()
-    assert service.process.returncode in (0, -signal.SIGTERM)  # both are good ends to systemd
+    assert service.process.returncode in (0, -signal.SIGTERM)  # systemd accepts both as a good end
     assert {path.name for path in service.directory.iterdir()} == before
     service.start()
     wait_until(lambda: service.outcomes() == ["complete"] * 3)

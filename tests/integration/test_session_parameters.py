@@ -1,4 +1,4 @@
-"""What a session is set to, whatever the defaults of database, role and environment are."""
+"""The parameters of a session, whatever the defaults of database, role and environment are."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -88,7 +88,7 @@ def settings(url, schema=None):
 
 
 def check(database):
-    """Store and read, and compare."""
+    """Store, read, and compare."""
     asyncio.run(forget(database))
     assert asyncio.run(store(database)) == 1
     with transaction(database) as connection:
@@ -138,7 +138,7 @@ def test_role_and_database_and_environment_at_once(database_url, set_defaults, m
 @pytest.mark.skipif(not PGBOUNCER, reason="no PgBouncer")
 @pytest.mark.parametrize("schema", [None, "Mine"])
 @pytest.mark.parametrize("defaults", ["nothing", "DateStyle", "TimeZone", "strings", "arrays"])
-def test_the_same_behind_a_pooler_whose_other_clients_see_nothing_of_it(
+def test_behind_a_pooler_other_clients_keep_their_parameters(
     database_url, set_defaults, schema, defaults
 ):
     set_defaults(DEFAULTS[defaults])
@@ -172,7 +172,7 @@ def test_database_that_can_not_hold_every_character_is_refused(
 
 
 @pytest.mark.parametrize("path", ["''", "nowhere", "pg_temp, public"])
-def test_search_path_that_leads_to_no_schema_is_told(database_url, set_defaults, path):
+def test_search_path_without_a_schema_is_an_error(database_url, set_defaults, path):
     set_defaults([f"search_path = {path}"])
     with pytest.raises(ConfigurationError, match="POSTGRES_SCHEMA=coinspider"):
         asyncio.run(store(settings(database_url)))

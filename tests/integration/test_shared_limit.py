@@ -1,4 +1,4 @@
-"""Several crawls of one key, real processes: one limit and one month of credits in the database."""
+"""Several crawls with one key: real processes share a limit and a month of credits."""
 
 import json
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ def test_three_crawls_at_once_share_one_limit(scrapy, sandbox, query):
     assert any("of this key" in log for log in logs)
 
 
-def test_crawl_in_a_row_counts_the_calls_of_the_one_before(scrapy, sandbox):
+def test_next_crawl_counts_the_calls_of_the_one_before(scrapy, sandbox):
     api = sandbox("--coins", 200, *LIMITED)
     for currency in ("usd", "eur"):
         done = scrapy(*crawl(), "-a", f"vs_currency={currency}", COINGECKO_BASE_URL=api.url,
@@ -60,7 +60,7 @@ def test_crawl_in_a_row_counts_the_calls_of_the_one_before(scrapy, sandbox):
 
 
 def test_what_was_learned_is_kept_for_the_next_crawl(scrapy, sandbox, query):
-    # So few that also a slow machine makes them within a period.
+    # Few enough that even a slow machine makes them within a period.
     calls = 10
     api = sandbox("--coins", 120, *LIMITED, "--calls", calls)
     refused = []
@@ -120,7 +120,7 @@ def test_used_up_credits_end_all_calls_until_the_month_ends(scrapy, sandbox, que
     assert len(api.calls()) == 7
 
 
-def test_crawl_without_a_page_for_too_long_fails_with_the_apis_words(scrapy, sandbox):
+def test_crawl_without_a_page_for_too_long_fails_with_the_apis_message(scrapy, sandbox):
     api = sandbox("--coins", 95, "--calls", 2, "--period", 300)
     done = scrapy(*crawl(RATELIMIT_PAGE_TIMEOUT=60), COINGECKO_BASE_URL=api.url)
     assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_crawl_without_a_page_for_too_long_fails_with_the_apis_words(scrapy, san
     assert len(api.calls()) == 3
 
 
-def test_shared_state_holds_no_inf_that_json_lacks(query, scrapy, sandbox):
+def test_shared_state_has_no_infinity_which_json_lacks(query, scrapy, sandbox):
     api = sandbox("--coins", 15)
     assert scrapy(*crawl(), COINGECKO_BASE_URL=api.url).returncode == 0
     [(text,)] = query("SELECT state::text FROM api_account")

@@ -1,4 +1,4 @@
-"""A database that holds a crawl up without being away: it is told why, and the crawl can end."""
+"""A database that blocks a crawl without being away: the log says why, and the crawl can end."""
 
 import signal
 import time
@@ -43,13 +43,13 @@ def wait_for_line(crawl, text):
     return line
 
 
-def test_lock_of_another_is_named_and_waited_for(start, holder, query):
+def test_lock_of_another_session_is_named_and_waited_for(start, holder, query):
     crawl = start()
     holder.execute("LOCK TABLE full_coin IN EXCLUSIVE MODE")
     line = wait_for_line(crawl, "waited for up to 60 s")
     pid = holder.info.backend_pid
     assert f"the table full_coin is locked by the server's process {pid}: report of" in line
-    # It lives, though no batch goes through.
+    # It is alive, although no batch is written.
     [(seen,)] = query("SELECT updated_at FROM crawl")
     wait_until(lambda: query("SELECT updated_at FROM crawl") > [(seen,)])
     holder.rollback()

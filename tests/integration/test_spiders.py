@@ -7,7 +7,7 @@ from scrapy.spiderloader import SpiderLoader
 from coinspider.records.table_item import primary_key
 from tests.helpers.processes import PROJECT, last_line, seen
 
-# How each walks the sandbox's version of its API.
+# The arguments with which each reads the sandbox's version of its API.
 WALKS = {
     "assets": ["-s", "ASSETS_URL={root}/others/assets"],
     "coins": ["-s", "COINGECKO_BASE_URL={root}/api/v3"],
@@ -16,7 +16,7 @@ WALKS = {
 LOADER = SpiderLoader.from_settings(Settings({"SPIDER_MODULES": ["coinspider.spiders"]}))
 
 
-def test_every_spider_is_known_here():
+def test_every_spider_is_tested_here():
     assert LOADER.list() == sorted(WALKS)
 
 
@@ -29,7 +29,7 @@ def test_spider_is_named_after_its_file_and_has_an_item_with_a_key(name):
 
 
 @pytest.mark.parametrize("name", LOADER.list())
-def test_spider_walks_the_sandbox_to_the_end(scrapy, sandbox, name):
+def test_spider_reads_the_sandbox_to_the_end(scrapy, sandbox, name):
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     done = scrapy("crawl", name, *(option.format(root=root) for option in WALKS[name]))
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def documented_source() -> str:
     return section.split("```python\n")[1].split("```")[0]
 
 
-def test_source_of_the_docs_fills_its_table(scrapy, sandbox, query, tmp_path):
+def test_source_in_the_docs_fills_its_table(scrapy, sandbox, query, tmp_path):
     (tmp_path / "own_spiders.py").write_text(documented_source())
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     done = scrapy("crawl", "markets", "-s", "SPIDER_MODULES=own_spiders",
@@ -71,9 +71,7 @@ def test_generated_spider_runs(empty_project, sandbox, query, database_url, tmp_
     assert query("SELECT count(*) FROM things") == [(150,)]
 
 
-def test_incremental_source_asks_for_what_is_newer_once_a_crawl_was_complete(
-    scrapy, sandbox, query
-):
+def test_incremental_source_requests_newer_records_after_a_complete_crawl(scrapy, sandbox, query):
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     crawl = ("crawl", "updates", "-s", "SPIDER_MODULES=tests.spiders",
              "-s", "LOOKAHEAD_PAGES=1", "-s", f"UPDATES_URL={root}/others/offset")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Empty, repeated, short, shifted and broken pages: complete and exact, or failed."""
+"""Empty, repeated, short, shifted and broken pages: each crawl is complete and exact, or fails."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROWS = "SELECT coin_id, delisted_at IS NOT NULL FROM full_coin WHERE vs_currency
 
 
 def plan_of(seed):
-    """Of four one moves, and one may spoil any answer."""
+    """One of four has a list that changes, and one may spoil any answer."""
     return Plan(seed, often=seed % 4 == 3, moves=seed % 4 == 2)
 
 
@@ -35,7 +35,7 @@ def marked(rows):
 
 
 def problems(api, outcome, before, after):
-    """What is wrong with the table after a crawl."""
+    """What is wrong in the table after a crawl."""
     if new := (marked(after) - marked(before)) & api.always:
         yield f"marked, but listed: {new}"
     if outcome != "complete":
@@ -44,18 +44,18 @@ def problems(api, outcome, before, after):
         return
     if still := marked(after) & marked(before) & api.always:
         yield f"still marked: {still}"
-    # Nobody knows of a new coin that moves from one page to another meanwhile.
+    # No crawl can know of a new coin that moves between pages while it runs.
     missing = api.always - after.keys()
     if missing and not api.plan.moves:
         yield f"missing: {missing}"
-    # Where ids= is not known, what is gone is found by pages, of which each may be spoiled.
+    # If ids= is ignored, pages show which coins are gone, and each may be spoiled.
     left = after.keys() - marked(after) - api.ever
     if left and (api.plan.knows_ids or not (api.plan.share or api.plan.moves)):
         yield f"gone, but not marked: {left}"
 
 
 def crawl(apis, database_url, crawls=CRAWLS):
-    """Each crawl's API, number, outcome, message and problems."""
+    """For each crawl: API, number, outcome, message and problems."""
     command = [sys.executable, "-m", "tests.helpers.crawl_many"]
     environment = os.environ | CLEAN | {"DATABASE_URL": database_url}
     with (
@@ -79,14 +79,14 @@ def crawl(apis, database_url, crawls=CRAWLS):
 
 
 def scripted(script, coins=35):
-    """An API of pages of ten, spoiled as the script says; by the names of pages and kinds."""
+    """An API with pages of ten, spoiled as the script says, by the names of pages and kinds."""
     plan = Plan(0, script=script)
     plan.per_page, plan.sort, plan.total, plan.look_ahead = 10, "bytes", False, 1
     plan.knows_ids = True
     return SpoiledApi(plan, {f"coin-{number:03}" for number in range(coins)})
 
 
-# What is spoiled, the outcome, what the message says, and which pages were asked for again.
+# What is spoiled, the outcome, a part of the message, and the pages requested again.
 ONCE = ["5/10", "4/10"]
 CASES = {
     "nothing": ({}, "complete", "35 records", ONCE),
@@ -100,7 +100,7 @@ CASES = {
 }
 
 
-def test_page_that_is_not_what_it_seems_is_asked_for_once_more(database_url):
+def test_doubtful_page_is_requested_again(database_url):
     apis = {f"s{number}": scripted(case[0]) for number, case in enumerate(CASES.values())}
     for (api, _, *done), (name, case) in zip(
         crawl(apis, database_url, 1), CASES.items(), strict=True
@@ -111,7 +111,7 @@ def test_page_that_is_not_what_it_seems_is_asked_for_once_more(database_url):
         assert [call for n, call in enumerate(calls) if call in calls[:n]] == again, name
 
 
-def test_crawls_are_complete_and_exact_or_failed_and_mark_none_that_is_listed(database_url):
+def test_crawls_are_complete_and_exact_or_fail_and_delist_no_listed_coin(database_url):
     apis = {f"c{seed}": SpoiledApi(plan_of(seed)) for seed in range(12)}
     outcomes = Counter()
     for api, number, outcome, message, found in crawl(apis, database_url):

@@ -1,4 +1,4 @@
-"""Nodes with the same schedules: the calls of one."""
+"""Nodes with the same schedules make the calls of one."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def of(node):
     return [*HOUR, "-s", f"SCHEDULE_NODE={node}"]
 
 
-def test_run_of_a_schedule_that_another_node_did_does_not_begin(run, query):
+def test_run_that_another_node_has_made_does_not_begin(run, query):
     assert run(*of("a"))[0].returncode == 0
     skipped, calls = run(*of("b"))
     assert (skipped.returncode, calls) == (3, 0)

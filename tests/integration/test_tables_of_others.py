@@ -1,4 +1,4 @@
-"""Tables that are in the way, found before the first request; and a schema of coinspider's own."""
+"""Tables in the way, found before the first request; and a separate schema for coinspider."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ SCHEMA_OF = "SELECT DISTINCT table_schema FROM information_schema.tables WHERE t
 
 @pytest.fixture
 def run(database_url):
-    """Migrates the tables of coins."""
+    """Migrate the tables of coins."""
 
     async def migrated():
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -65,7 +65,7 @@ def run(database_url):
     ],
     ids=lambda text: text[:40],
 )
-def test_what_is_in_the_way_is_named_and_left_as_it_is(run, query, statement, message):
+def test_table_in_the_way_is_named_and_left_unchanged(run, query, statement, message):
     query(statement)
     before = query(TABLES)
     with pytest.raises(ConfigurationError, match=message):
@@ -83,7 +83,7 @@ def test_what_is_in_the_way_is_named_and_left_as_it_is(run, query, statement, me
     ids=["rule", "trigger of INSERT", "trigger of UPDATE"],
 )
 @pytest.mark.parametrize("table", ["crawl", "full_coin", "rejected_record", "source_state"])
-def test_what_swallows_rows_is_found(run, query, table, statement, message):
+def test_rules_and_triggers_that_swallow_rows_are_found(run, query, table, statement, message):
     run()
     query(statement.format(table))
     with pytest.raises(ConfigurationError, match=f"the table {table} .*{message}|{message}"):
@@ -107,7 +107,7 @@ def test_what_swallows_rows_is_found(run, query, table, statement, message):
     ],
     ids=["wider", "wider of an item", "column of one's own", "other key", "trigger", "check"],
 )
-def test_what_a_user_may_change_is_accepted(run, query, scrapy, sandbox, statement):
+def test_harmless_changes_of_a_user_are_accepted(run, query, scrapy, sandbox, statement):
     run()
     query(statement)
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
@@ -115,7 +115,7 @@ def test_what_a_user_may_change_is_accepted(run, query, scrapy, sandbox, stateme
     assert query("SELECT count(*), max(market_cap_rank) FROM full_coin") == [(10, 10)]
 
 
-def test_found_before_the_first_request_with_what_to_do(scrapy, sandbox, query):
+def test_it_is_found_before_the_first_request_with_advice(scrapy, sandbox, query):
     query("CREATE TABLE crawl (id int PRIMARY KEY, name text)")
     api = sandbox("--coins", 10)
     refused = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
@@ -142,7 +142,7 @@ def role(query, database_url):
     query("DROP ROLE guest")
 
 
-def test_user_who_may_not_make_tables_is_told(scrapy, sandbox, role, query):
+def test_user_without_the_right_to_make_tables_gets_an_error(scrapy, sandbox, role, query):
     api = sandbox("--coins", 10)
     refused = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=role)
     assert refused.returncode == 1

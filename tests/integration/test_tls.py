@@ -1,4 +1,4 @@
-"""A server that does not prove who it is gets no key, and its data no place in a table."""
+"""A server that can't prove its identity gets no key, and its data is not stored."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The upsert against a real PostgreSQL: never older over newer, nothing written for nothing."""
+"""The upsert in a real PostgreSQL: older records never replace newer ones or cause writes."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from coinspider.store.upsert import upsert
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
-# Seconds after START
+# Seconds after START.
 TODAY = int((datetime.now(UTC) - START).total_seconds())
 FUTURE = TODAY + 3 * 86_400
 TRIGGER = """
@@ -38,7 +38,7 @@ def coin(coin_id, version, price, **fields):
 
 @pytest.fixture
 def run(database_url):
-    """Runs upserts one after the other: ``run([[coin, coin], [coin]])``."""
+    """Run upserts one after the other: ``run([[coin, coin], [coin]])``."""
 
     async def upsert_all(batches):
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -76,13 +76,13 @@ def test_only_a_strictly_older_version_is_held_back(run, query, versions, price)
 @pytest.mark.parametrize(
     ("versions", "price"), [([1, 2], 1), ([2, 1], 0), ([1, 1], 1), ([None, 1], 1), ([1, None], 0)]
 )
-def test_of_a_coin_twice_in_a_batch_the_newest_is_stored(run, query, versions, price):
+def test_newest_of_a_coins_records_in_a_batch_is_stored(run, query, versions, price):
     totals = run([[coin("a", version, price) for price, version in enumerate(versions)]])
     assert query(PRICES) == [("a", price)]
     assert totals == (1, 0, 0, 0, 1, 0)
 
 
-def test_what_stands_still_follows_the_api_in_all_its_columns(run, query):
+def test_records_of_the_same_version_update_all_columns(run, query):
     before = [coin("a", 1, 1, market_cap_rank=7), coin("b", 1, 1), coin("c", None, 1)]
     after = [coin("a", 1, 1), coin("b", None, 2), coin("c", None, 1)]
     after[0].name = "n [OLD]"
@@ -93,14 +93,14 @@ def test_what_stands_still_follows_the_api_in_all_its_columns(run, query):
     ]  # fmt: skip
 
 
-def test_what_is_counted_is_what_happened(run):
+def test_counts_say_what_happened(run):
     first = [coin(str(number), 1, 1) for number in range(10)]
     second = [coin(str(number), 1 + number % 2, 2) for number in range(12)]
     third = [coin(str(number), 0, 3) for number in range(4)]
     assert run([first, second, second, third]) == (12, 10, 12, 4, 0, 0)
 
 
-def test_rows_that_a_trigger_keeps_out_are_left(database_url, query):
+def test_rows_that_a_trigger_keeps_out_are_reported(database_url, query):
     async def upsert_all():
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
             await migrate(connection, FullCoin)
@@ -115,7 +115,7 @@ def test_rows_that_a_trigger_keeps_out_are_left(database_url, query):
     assert query(PRICES) == [("a", 1), ("b", 1)]
 
 
-def test_repeat_leaves_no_dead_row_and_next_to_no_wal(database_url, query):
+def test_repeated_batch_leaves_no_dead_row_and_almost_no_wal(database_url, query):
     items = [coin(f"coin-{number}", 1, number) for number in range(2000)]
 
     async def wal_of_a_repeat():
@@ -134,14 +134,14 @@ def test_repeat_leaves_no_dead_row_and_next_to_no_wal(database_url, query):
             assert totals.totals[:4] == (2, 2000, 0, 2000)
             return await wal() - before
 
-    # The crawl's own row, and whatever else the server does at the moment: not 2,000 rows.
+    # The crawl's own row, and whatever else the server is doing; but not 2,000 rows.
     assert asyncio.run(wal_of_a_repeat()) < 40_000
     query("SELECT pg_stat_force_next_flush()")
     assert query("SELECT n_dead_tup, n_tup_upd, n_tup_ins FROM pg_stat_user_tables"
                  " WHERE relname = 'full_coin'") == [(0, 0, 2000)]  # fmt: skip
 
 
-def test_crawls_at_once_leave_the_newest_and_do_not_deadlock(database_url, query):
+def test_concurrent_crawls_store_the_newest_and_do_not_deadlock(database_url, query):
     async def crawl(seed):
         random = Random(seed)
         async with await AsyncConnection.connect(database_url, autocommit=True) as connection:

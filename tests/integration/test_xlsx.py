@@ -1,4 +1,4 @@
-"""Feeds for Excel, read back by openpyxl and pandas."""
+"""Feeds for Excel, read back with openpyxl and pandas."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def cells(**fields):
         ("1e400", "1" + "0" * 400),
     ],
 )
-def test_number_that_excel_would_round_is_marked_text(text, value):
+def test_number_that_excel_would_round_is_text_and_marked(text, value):
     found = cells(current_price=Decimal(text))["current_price"]
     assert found.value == value
     assert found.data_type == ("s" if isinstance(value, str) else "n")
@@ -67,7 +67,7 @@ def test_number_has_the_format_of_its_size(text, column, format_):
     assert cells(**{column: Decimal(text)})[column].number_format == format_
 
 
-def test_sheet_has_widths_a_filter_and_the_name_of_its_rows():
+def test_sheet_has_widths_a_filter_and_a_name():
     book = openpyxl.load_workbook(export(XlsxItemExporter, *[coin(name="n" * 30)] * 300))
     sheet = book["coins"]
     assert sheet.auto_filter.ref == f"A1:{sheet.cell(1, len(NAMES)).column_letter}301"
@@ -76,7 +76,7 @@ def test_sheet_has_widths_a_filter_and_the_name_of_its_rows():
     assert "Excel would keep 15" in book["notes"]["A1"].value
 
 
-def test_rows_without_room_go_to_a_next_sheet(monkeypatch):
+def test_rows_beyond_the_limit_go_to_another_sheet(monkeypatch):
     monkeypatch.setattr("coinspider.export.xlsx.ROWS_MAX", 251)
     items = [coin(coin_id=str(number), last_updated=UPDATED) for number in range(600)]
     book = openpyxl.load_workbook(export(XlsxItemExporter, *items))
@@ -86,7 +86,7 @@ def test_rows_without_room_go_to_a_next_sheet(monkeypatch):
     assert book["coins 3"].auto_filter.ref.endswith("101")
 
 
-def test_text_that_no_cell_can_hold_says_that_it_is_cut():
+def test_text_too_long_for_a_cell_says_that_it_is_cut():
     value = cells(name="n" * 40_000)["name"].value
     assert len(value) == 32_767
     assert value.endswith("... (cut: 40000 characters)")
@@ -107,11 +107,11 @@ def test_times_are_dates_and_texts_never_formulas():
     assert row["ath"].value is None
 
 
-def test_feed_without_items_is_a_file_all_the_same():
+def test_feed_without_items_is_a_valid_file():
     assert openpyxl.load_workbook(export(XlsxItemExporter)).sheetnames == ["rows", "notes"]
 
 
-def test_stored_coins_come_as_a_sheet(scrapy, sandbox, tmp_path):
+def test_stored_coins_are_written_as_a_sheet(scrapy, sandbox, tmp_path):
     api = sandbox("--coins", 30)
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     file = tmp_path / "coins.xlsx"
