@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec import Raw
 
-from coinspider.daemon.web.cells import age, direction, per_cent
+from coinspider.daemon.web.cells import age, direction, per_cent, until
 from coinspider.daemon.web.other_fields import other_fields
 from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.templating import hue, link
@@ -49,6 +49,9 @@ def test_change_has_a_sign_and_its_colour(value, text, kind):
 def test_age_is_short(seconds, text):
     assert age(NOW - timedelta(seconds=seconds), NOW) == text
     assert age(None) == ""
+    assert until((NOW + timedelta(seconds=seconds)).isoformat(), NOW) == (
+        f"in {text.removesuffix(' ago')}" if seconds > 0 else "now"
+    )
 
 
 def test_link_changes_only_the_given_arguments():
@@ -68,6 +71,7 @@ def test_coin_always_has_the_same_colour():
         ("12 of 100 records are rejected", "rejected records"),
         ("5000 of the 17000 known coins are missing: more than DELISTED_SHARE_MAX=0.1",
          "DELISTED_SHARE_MAX"),
+        ("page 3: status 503 (2 pages, 500 records, 9 rejected)", "tries again"),
         ("something else", "log"),
         (None, "log"),
     ],

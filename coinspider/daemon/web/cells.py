@@ -95,8 +95,18 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     if seconds < 0:
         return "just now"
+    return f"{_rough(seconds)} ago"
+
+
+def until(moment: str, now: datetime | None = None) -> str:
+    """``in 12 s``, ``in 2 h``; ``now`` for what is due."""
+    seconds = (datetime.fromisoformat(moment) - (now or datetime.now(UTC))).total_seconds()
+    return f"in {_rough(seconds)}" if seconds >= 1 else "now"
+
+
+def _rough(seconds: float) -> str:
     size, unit = next(each for each in _AGES if seconds >= each[0])
-    return f"{seconds // (size or 1):.0f} {unit} ago"
+    return f"{seconds // (size or 1):.0f} {unit}"
 
 
 def per_cent(value: Decimal | None) -> str:

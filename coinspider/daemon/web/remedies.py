@@ -20,11 +20,14 @@ _REMEDIES = [
     (r"timed? ?out|dns|network|unreachable|reset|5\d\d",
      "The API could not be reached: the next run tries again."),
 ]  # fmt: skip
+# At the end of a message, as (2 pages, 500 records, 0 rejected): they are not the reason.
+_FIGURES = r"\s*\([^()]*\)$"
 
 
 def remedy(message: str | None) -> str:
     """One sentence; refers to the log if nothing better is known."""
+    reason = re.sub(_FIGURES, "", message or "")
     for pattern, advice in _REMEDIES:
-        if message and re.search(pattern, message, re.IGNORECASE):
+        if re.search(pattern, reason, re.IGNORECASE):
             return advice
     return "Its log says more."

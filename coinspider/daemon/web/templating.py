@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scrapy.utils.project import get_project_settings
 
 from coinspider.daemon.gate.headers import policy, source_of
-from coinspider.daemon.web.cells import all_digits, amount, cell, change, time
+from coinspider.daemon.web.cells import all_digits, amount, cell, change, time, until
 from coinspider.text import exact, readable, readable_seconds
 
 VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Rejected",
@@ -57,7 +57,8 @@ environment.filters |= {
 environment.globals |= {
     "navigation": VIEWS, "style": STYLE, "script": SCRIPT, "link": link, "token_field": token_field,
     "logo_hosts": LOGO_HOSTS, "root": "", "section": None,
-    "cell": cell, "amount": amount, "change": change, "time": time, "all_digits": all_digits,
+    "cell": cell, "amount": amount, "change": change, "time": time, "until": until,
+    "all_digits": all_digits,
 }  # fmt: skip
 
 
