@@ -23,28 +23,12 @@ class ListEnd(PageFailures):
         return crawl_state(self.crawler).pages
 
     def hint(self, page: AnsweredPage) -> str:
-        """What the page says about others, and how to read it, if the list can't be followed."""
+        """What the page says about others, and which arguments may read them."""
         # Only needed if the crawl fails.
         from coinspider.http.pagination.auto import Auto
-        from coinspider.http.pagination.detection import (
-            candidates,
-            read_candidates,
-            search_by_post,
-        )
-        from coinspider.http.pagination.registry import command_arguments
+        from coinspider.http.pagination.hint import hint
 
-        said = page.signs.says_more(len(page.records))
-        read = candidates if page.request.number == 1 else read_candidates
-        found = read(page) if page.records else []
-        arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
-        if not arguments and search_by_post(page):
-            arguments = ["-a 'body={}', which is sent by POST"]
-        # auto tries all parameters that a cursor of this name may have.
-        is_open = said and self.names_pagination and self.pagination != Auto()
-        ways = ["-a pagination=auto"] if is_open else []
-        ways += [" ".join(arguments)] if arguments else []
-        hint = f"; the page says that {said}" if said else ""
-        return f"{hint}; try {', or '.join(ways)}" if ways else hint
+        return hint(page, self.names_pagination and self.pagination != Auto())
 
     def strategy(self, request: PageRequest) -> Pagination:
         return request.strategy or self.pagination

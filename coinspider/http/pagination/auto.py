@@ -6,9 +6,11 @@ from typing import ClassVar
 
 from msgspec import Raw
 
-from coinspider.http.pagination.detection import Candidate, all_guesses, candidates, guesses
+from coinspider.http.pagination.candidate import Candidate
+from coinspider.http.pagination.detection import candidates
 from coinspider.http.pagination.evidence import is_round
 from coinspider.http.pagination.numbered import PageNumber
+from coinspider.http.pagination.numbered_candidates import all_guesses, guesses
 from coinspider.http.pagination.protocol import AnsweredPage, Step
 from coinspider.http.pagination.request import PageRequest
 
