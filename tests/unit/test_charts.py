@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from coinspider.daemon.web.cells import direction
 from coinspider.daemon.web.charts import (
     Bar,
     bar_chart,
@@ -14,6 +15,7 @@ from coinspider.daemon.web.charts import (
     merged_candles,
     sparkline,
 )
+from coinspider.daemon.web.coin_rows import row_sparkline
 from coinspider.daemon.web.scales import TimeScale, ValueScale
 from coinspider.store.series import Point
 
@@ -134,11 +136,11 @@ def test_fewer_than_two_points_make_no_line(values):
     assert sparkline(points(*values)) is None
 
 
-@pytest.mark.parametrize(("values", "kind"), [("13", "up"), ("31", "down"), ("22", "up")])
+@pytest.mark.parametrize(("values", "change"), [("12", 100), ("42", -50), ("22", 0), ("02", None)])
 @pytest.mark.parametrize("exponent", ["", "e-400", "e30", "e400"])
-def test_sparkline_says_whether_it_rose_or_fell(values, kind, exponent):
+def test_sparkline_says_whether_it_rose_or_fell(values, change, exponent):
     drawn, found = sparkline(points(*(f"{value}{exponent}" for value in values)))
-    assert found == kind
+    assert found == change
     assert all(0 <= x <= 100 and 0 <= y <= 30 for x, y in numbers(drawn))
     heights = [30 - y for _, y in numbers(drawn)]
     assert sorted(heights) == [heights[values.index(value)] for value in sorted(values)]
@@ -171,3 +173,27 @@ def test_candles_of_one_hour_are_merged_into_four_hours():
     assert [list(row.values())[1:] for row in found] == [[-1, 1, -3, -1], [0, 5, -2, 3],
                                                          [4, 6, 2, 4]]  # fmt: skip
     assert [row["started_at"].hour for row in found] == [8, 12, 16]
+
+
+@pytest.mark.parametrize(
+    ("line", "price", "change", "count", "kind"),
+    [
+        (["5", "6"], "4", "-20", 4, "down"),
+        (["5", "6"], "4", "0.001", 4, ""),
+        (["5", "6"], "7", None, 3, "up"),
+        (["5", "6"], None, "3", 2, "up"),
+        (["5"], "6", None, 2, "up"),
+        ([], "6", "1", 2, "up"),
+        (["5", "6"], "0", "-100", 3, "down"),
+        ([], "6", None, 0, None),
+        ([], None, None, 0, None),
+    ],
+)
+def test_sparkline_goes_where_the_change_in_its_row_does(line, price, change, count, kind):
+    row = {"current_price": price and Decimal(price), "change_7d": change and Decimal(change)}
+    drawn = row_sparkline(points(*line), row, NOW + timedelta(days=1))
+    assert (len(drawn.points.split()) if drawn else 0) == count
+    assert (direction(drawn.change) if drawn else None) == kind
+    if kind == "down" and count == 4:
+        assert drawn.change == row["change_7d"]
+        assert numbers(drawn.points)[-1][1] > numbers(drawn.points)[0][1]

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from coinspider.daemon.web.charts import Sparkline
 from coinspider.daemon.web.coin_columns import (
     AMOUNT,
     CHANGE,
@@ -30,7 +31,7 @@ _CHANGE = '<data class="{0}" value="{1}" title="{1} %">{2}</data>'
 _TIME = '<time datetime="{}" title="{} UTC">{}</time>'
 _SPARKLINE = (
     '<svg class="spark {0}" viewBox="0 0 100 30" preserveAspectRatio="none" role="img"'
-    ' aria-label="{0} in the last 7 days"><polyline points="{1}"></polyline></svg>'
+    ' aria-label="{1} in the last 7 days"><polyline points="{2}"></polyline></svg>'
 )
 
 
@@ -55,9 +56,9 @@ def price(value: Any) -> Markup:
     return amount(value, short_price(value) if isinstance(value, Decimal) else readable(value))
 
 
-def sparkline(drawn: tuple[str, str]) -> Markup:
-    points, direction_ = drawn
-    return Markup(_SPARKLINE.format(direction_, points))  # noqa: S704
+def sparkline(drawn: Sparkline) -> Markup:
+    kind, words = direction(drawn.change), per_cent(drawn.change) or "its price"
+    return Markup(_SPARKLINE.format(kind, words, drawn.points))  # noqa: S704
 
 
 def all_digits(value: Decimal | int) -> Markup:

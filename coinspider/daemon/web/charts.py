@@ -109,11 +109,17 @@ def _bar(bar: Bar, left: float, place: float, top: float) -> DrawnBar:
     )  # fmt: skip
 
 
-def sparkline(points: Sequence[Point]) -> tuple[str, str] | None:
-    """The points of a polyline of 100 by 30, and ``up`` or ``down``; none for fewer than two."""
+class Sparkline(NamedTuple):
+    """The ``points`` of a polyline of 100 by 30, and the ``change`` from first to last, in %."""
+
+    points: str
+    change: Decimal | None
+
+
+def sparkline(points: Sequence[Point]) -> Sparkline | None:
+    """None for fewer than two points."""
     if len(points) < 2:
         return None
-    first, last = points[0], points[-1]
     times = [point.time.timestamp() for point in points]
     # In floats, as a page has thousands of points; their size is nothing to see in such a line.
     size = max(point.value.adjusted() for point in points)
@@ -125,7 +131,8 @@ def sparkline(points: Sequence[Point]) -> tuple[str, str] | None:
         f"{(1 - _ROOM - (value - low) / height * _INSIDE if height else 0.5) * _SPARK_HEIGHT:.1f}"
         for time, value in zip(times, values, strict=True)
     )
-    return drawn, "up" if last.value >= first.value else "down"
+    first, last = (point.value.scaleb(-size) for point in (points[0], points[-1]))
+    return Sparkline(drawn, (last / first - 1) * 100 if first else None)
 
 
 def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:
