@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds after which another third of the coins changes, while the pages are served
 DAYS = 30
-COINS = 200  # the first four views of the list
 _LATEST = 24  # hours with a price every ten minutes; before that, one per hour
 _DAYS_A_CALL = 7
 _BEGUN = "SELECT EXISTS (SELECT FROM coin_candle_days)"
@@ -138,13 +137,13 @@ def fill_history(database_url: str, coins: int, seed: int = 0) -> None:
     """Once, after the first crawl has made the tables."""
     import psycopg
 
-    from coinspider.sandbox.plausible_coins import coin
+    from coinspider.sandbox.plausible_coins import CHARTED, coin
 
     with psycopg.connect(database_url) as connection:
         begun = connection.execute(_BEGUN).fetchone()
     if not (begun and begun[0]):
         asyncio.run(
-            _fill(database_url, [coin(number, seed) for number in range(min(coins, COINS))])
+            _fill(database_url, [coin(number, seed) for number in range(min(coins, CHARTED))])
         )
 
 

@@ -11,7 +11,9 @@ from coinspider.sandbox.price_walk import DAY, walk
 
 _GREATEST_CAP, _FALL = 1.9e12, 1.55  # US dollars; by the rank to the power of this
 _STABLE_SHARE = 0.01
-_SAMPLES = 4  # of the last 24 hours
+CHARTED = 200  # coins, the first four views of the list, that have a history in the demo
+# Of the last 24 hours; those with a chart must have its lowest and highest price, nearly.
+_SAMPLES, _SAMPLES_CHARTED = 4, 48
 _PATHS = 1_000_003  # for each seed, more than there are coins
 _PER_DOLLAR = {"usd": 1.0, "eur": 0.92, "gbp": 0.79, "jpy": 155.0, "cny": 7.2, "inr": 84.0,
                "btc": 1 / 96_000, "eth": 1 / 3_400}  # fmt: skip
@@ -63,11 +65,12 @@ def coin(number: int, seed: int = 0) -> Coin:
 def plausible_coin(number: int, vs_currency: str, moment: float, rank: int, seed: int = 0) -> str:
     """The JSON text of a coin at a moment (Unix time)."""
     told, rate = coin(number, seed), _PER_DOLLAR.get(vs_currency, 1.0)
+    samples = _SAMPLES_CHARTED if number < CHARTED else _SAMPLES
     before, *past, price = (
-        told.price_at(moment - DAY * (_SAMPLES - step) / _SAMPLES) * rate
-        for step in range(_SAMPLES + 1)
+        told.price_at(moment - DAY * (samples - step) / samples) * rate
+        for step in range(samples + 1)
     )
-    margin = 1 + told.volatility / 20
+    margin = 1 + told.volatility / 8
     high, low = max(before, *past, price) * margin, min(before, *past, price) / margin
     change, cap = price - before, price * told.circulating
     chance = Random(told.path)

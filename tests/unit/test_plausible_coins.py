@@ -127,6 +127,15 @@ def test_a_third_of_the_coins_changes_with_a_tick():
     assert 90 <= sum(before[id_] != after[id_] for id_ in before) <= 100
 
 
+@pytest.mark.parametrize("number", [0, 2, 7, 40, 199])
+def test_chart_of_a_day_stays_between_low_and_high(number):
+    now = NOW + number * 7777
+    told = json.loads(plausible_coin(number, "usd", now, number + 1))
+    shown = [coin(number).price_at(now - 600 * n) for n in range(144)]
+    assert told["low_24h"] <= min(shown) <= min(shown) * 1.02 <= told["low_24h"] * 1.04
+    assert told["high_24h"] >= max(shown) >= told["high_24h"] * 0.98
+
+
 def test_stable_coins_are_stable():
     assert abs(coin(2).price_at(NOW) - 1) < 0.01
 
