@@ -9,6 +9,7 @@ from twisted.web.resource import Resource
 from coinspider.sandbox.accounts import Account
 from coinspider.sandbox.behaviour import ApiError, Behaviour
 from coinspider.sandbox.other_apis import argument
+from coinspider.sandbox.refusals import check_limit
 
 KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 
@@ -16,6 +17,7 @@ KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 class Key(Resource):
     """``GET /key``: the plan of a Pro key, its limit and its credits.
 
+    A call counts against the limit, and costs no credit.
     https://docs.coingecko.com/reference/api-usage
     """
 
@@ -28,11 +30,13 @@ class Key(Resource):
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader("Content-Type", "application/json; charset=utf-8")
+        account = self.behaviour.accounts.of(given_key(request))
         try:
+            check_limit(request, account, self.behaviour)
             check_key(request, self.behaviour)
             if self.behaviour.plan == "demo":
                 raise ApiError(401, 10005, "This request is limited to PRO API subscribers")
-            body = self._body(self.behaviour.accounts.of(given_key(request)))
+            body = self._body(account)
         except ApiError as error:
             body = error.body()
             request.setResponseCode(error.status)

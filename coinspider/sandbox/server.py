@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from email.utils import formatdate
-from math import ceil
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -12,25 +10,17 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from coinspider.sandbox.accounts import Account
 from coinspider.sandbox.behaviour import ApiError, Behaviour
 from coinspider.sandbox.coins import Coins
 from coinspider.sandbox.faults import Fault
 from coinspider.sandbox.keys import Key, check_key, given_key
-from coinspider.sandbox.limit_headers import limit_headers
-from coinspider.sandbox.limits import retry_after
 from coinspider.sandbox.listings import Listings
 from coinspider.sandbox.other_apis import add_other_apis, argument
+from coinspider.sandbox.refusals import check_limit, spend_credit
 
 # Its declared type is a list of interfaces, which type checkers don't understand.
 reactor: Any = _reactor
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
-RATE_LIMIT_MESSAGE = (
-    "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
-    " subscribe to our API plans for higher rate limits."
-)
-# CoinGecko's own message is not published; other APIs say it like this.
-EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
 
 
 class CoinsMarkets(Resource):
@@ -52,7 +42,8 @@ class CoinsMarkets(Resource):
         request.setHeader("Content-Type", "application/json; charset=utf-8")
         account = self.behaviour.accounts.of(given_key(request))
         try:
-            self._check_limit(request, account)
+            spend_credit(account, self.behaviour)
+            check_limit(request, account, self.behaviour)
             fault = self.behaviour.faults.next()
             body = self._page(request)
         except ApiError as error:
@@ -61,24 +52,6 @@ class CoinsMarkets(Resource):
         if request.channel:  # else the client has not waited for it
             fault.answer(request, body)
         self.calls.append((monotonic(), request.code))
-
-    def _check_limit(self, request: Request, account: Account) -> None:
-        if account.is_exhausted:
-            raise ApiError(self.behaviour.exhausted_status, 429, EXHAUSTED_MESSAGE)
-        account.used += 1
-        wait = account.limit.refused_for(monotonic())
-        style = self.behaviour.limit_headers
-        for name, value in limit_headers(
-            style, account.limit.standing(monotonic()), time()
-        ).items():
-            request.setHeader(name, value)
-        if not wait:
-            return
-        if self.behaviour.retry_after == "seconds":
-            request.setHeader("Retry-After", str(retry_after(wait)))
-        elif self.behaviour.retry_after == "date":
-            request.setHeader("Retry-After", formatdate(ceil(time() + wait), usegmt=True))
-        raise ApiError(200 if self.behaviour.disguise else 429, 429, RATE_LIMIT_MESSAGE)
 
     def _page(self, request: Request) -> bytes:
         check_key(request, self.behaviour)
