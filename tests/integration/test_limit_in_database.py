@@ -145,6 +145,7 @@ async def test_calls_of_a_dead_crawl_are_free_after_a_period(database_url):
     assert spans[-1][0] >= died_at + PERIOD
     assert spans[-1][0] < died_at + PERIOD + GRANT_SECONDS + 10
     assert alive.state.made == 2 * CALLS
+    assert not alive.state.holders
 
 
 @run

@@ -13,7 +13,8 @@ HELD = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'coinspider' AND datname = current_database()
 """
-SEQUENTIAL = ["-s", "LOOKAHEAD_PAGES=1", "-s", "CRAWL_LOG_INTERVAL=0.1"]
+SEQUENTIAL = ["-s", "LOOKAHEAD_PAGES=1", "-s", "CRAWL_LOG_INTERVAL=0.1", "-s", "RATELIMIT_PERIOD=1"]
+COUNTED = "SELECT calls, state->'holders' FROM api_usage JOIN api_account ON name = account"
 
 
 @pytest.fixture
@@ -27,9 +28,10 @@ def crawl(scrapy, sandbox, proxy, query):
     """Start a crawl of 2,000 coins through the proxy, and wait until it has stored some."""
 
     def start(*arguments):
-        api = sandbox("--coins", 2000, "--latency", "0.3")
-        crawl = scrapy.start("crawl", "coins", *SEQUENTIAL, *arguments,
+        api = sandbox("--coins", 2000, "--latency", "0.3", "--calls", 3, "--period", 1)
+        crawl = scrapy.start("crawl", "coins", *SEQUENTIAL, *arguments, COINGECKO_RATE_LIMIT="3",
                              COINGECKO_BASE_URL=api.url, DATABASE_URL=proxy.url)  # fmt: skip
+        crawl.api = api
         wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
         return crawl
 
@@ -37,7 +39,9 @@ def crawl(scrapy, sandbox, proxy, query):
 
 
 def end_of(crawl):
+    """Whatever happened, no call was refused."""
     _, err = crawl.communicate(timeout=300)
+    assert {status for _, status in crawl.api.calls()} == {200}
     return crawl.returncode, err
 
 
@@ -82,6 +86,7 @@ def test_cut_network_is_waited_for_and_the_crawl_goes_on(crawl, query, proxy):
     assert "The database is back" in err
     assert query(COUNT) == [(2000,)]
     assert query(FIGURES) == [("complete", 2000, 0, 0)]
+    assert query(COUNTED) == [(len(running.api.calls()), {})]
 
 
 def test_killed_backend_is_replaced(crawl, query):

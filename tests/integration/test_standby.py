@@ -57,11 +57,15 @@ def test_any_other_run_begins(run, query, arguments, change):
     assert calls
 
 
-def test_node_that_starts_beside_another_makes_no_calls(
+def test_node_that_starts_beside_another_makes_no_calls_and_shares_the_limit(
     scrapyd, sandbox, database_url, query, tmp_path
 ):
-    api = sandbox("--coins", 10)
-    environment = {"COINGECKO_BASE_URL": api.url, "DATABASE_URL": database_url}
+    key = ("--plan", "demo", "--key", "CG-secret")
+    api = sandbox("--coins", 10, *key, "--calls", 6, "--period", 3, "--limit-headers", "ietf")
+    environment = {
+        "COINGECKO_BASE_URL": api.url, "DATABASE_URL": database_url, "COINGECKO_PLAN": "demo",
+        "COINGECKO_API_KEY": "CG-secret", "COINGECKO_RATE_LIMIT": "auto",
+    }  # fmt: skip
     first = scrapyd(SCHEDULE, **environment)
     wait_until(lambda: first.get("crawls.json")["crawls"])
     job = first.schedule()["last_job"]
@@ -72,7 +76,14 @@ def test_node_that_starts_beside_another_makes_no_calls(
         wait_until(lambda: len(second.get("crawls.json")["crawls"]) == 2)
         wait_until(lambda: second.get("crawls.json")["crawls"][0]["outcome"])
         assert second.get("crawls.json")["crawls"][0]["exit_status"] == 3
+        assert len(api.calls()) == calls
+        assert query("SELECT count(DISTINCT node) FROM crawl") == [(2,)]
+        jobs = [
+            (daemon, daemon.run(vs_currency=currency, per_page=2))
+            for daemon, currency in ((first, "eur"), (second, "btc"))
+        ]
+        wait_until(lambda: all(daemon.crawl(job)["outcome"] == "complete" for daemon, job in jobs))
     finally:
         second.end()
-    assert len(api.calls()) == calls
-    assert query("SELECT count(DISTINCT node) FROM crawl") == [(2,)]
+    # One limit for both of them: they make twice as many calls as a period allows.
+    assert [status for _, status in api.calls()] == [200] * (calls + 12)
