@@ -1,13 +1,13 @@
 """What coercion needs to know about an item class, computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.json import encode
 from msgspec.structs import fields as struct_fields
 
@@ -45,6 +45,20 @@ class ItemShape(NamedTuple):
     # Their values if all are null, and ``extra`` in that case, which is that of most records.
     nulls: tuple[Raw, ...]
     extra_of_nulls: Raw
+
+    def finish(self, items: Sequence[TableItem]) -> None:
+        """Give strict items their declared class, and put what has no column into ``extra``."""
+        item_class, no_columns, nulls = self.item_class, self.no_columns, self.nulls
+        for item in items:
+            item.__class__ = item_class
+            values = no_columns(item)
+            if values == nulls:
+                item.extra = self.extra_of_nulls
+            else:
+                named = zip(self.without_column.values(), values, strict=True)
+                item.extra = Raw(encode({key: value for key, value in named if value is not UNSET}))
+            for name in self.without_column:
+                setattr(item, name, UNSET)
 
 
 @cache

@@ -104,7 +104,7 @@ class NextSpider(PaginatedSpider):
 
     def find_cut(self, body: bytes) -> Cut:
         """Where the records are, from the arguments or from the first page itself."""
-        from coinspider.records.shape import find_cut, with_keys
+        from coinspider.records.discovery import find_cut, with_keys
 
         chosen = self.chosen
         cut = parse_cut(chosen.records) if chosen.records else find_cut(body)

@@ -20,7 +20,7 @@ NEVER = (
 NOT_FOR_COINS = (
     "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.detection",
     "coinspider.http.pagination.registry", "coinspider.records.inferred_item",
-    "coinspider.records.shape", "coinspider.store.candles", "coinspider.store.stored_item",
+    "coinspider.records.discovery", "coinspider.store.candles", "coinspider.store.stored_item",
 )  # fmt: skip
 # The first page fails: nothing listens there.
 CRAWL = ("crawl", "coins", "-L", "ERROR", "-s", "RETRY_TIMES=0", "-s", "POSTGRES_ENABLED=0")

@@ -12,8 +12,8 @@ from coinspider.http.pagination import AnsweredPage, PageRequest, SinglePage, St
 from coinspider.http.pagination.auto import Auto
 from coinspider.http.pagination.registry import make_strategy
 from coinspider.records.cutting import cut_records
+from coinspider.records.discovery import find_cut
 from coinspider.records.json_path import find_value, parse_path
-from coinspider.records.shape import find_cut
 from tests.helpers.api_shapes import COUNT, SHAPES, Part, Shape
 from tests.helpers.processes import PROJECT
 

@@ -6,7 +6,7 @@ import pytest
 
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.records.cutting import as_one_text, cut_records, parse_columns, parse_cut
-from coinspider.records.shape import find_cut, with_keys
+from coinspider.records.discovery import find_cut, with_keys
 
 PRICE = b"0.000000000000000000123456789012345678"
 
