@@ -12,6 +12,7 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.failure import note_failure
+from coinspider.crawl.look_ahead import choose_look_ahead
 from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.page_reading import read_page
@@ -25,7 +26,6 @@ from coinspider.http.limit.call_limit import credits_from_settings, told_from_se
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import HOME_META, origin
 from coinspider.http.pagination import (
-    IN_SEQUENCE,
     AnsweredPage,
     LookAhead,
     PageRequest,
@@ -212,9 +212,11 @@ class PaginatedSpider(LookupSpider):
         raise NotImplementedError
 
     def with_look_ahead(self, page: AnsweredPage, response: Response) -> AnsweredPage:
+        """The page with its request's look-ahead, which the first page's latency decides."""
         chosen = page.request.look_ahead
         if chosen is None:
-            ways = self.look_ahead(response.meta.get("download_latency", 0.0))
+            latency = response.meta.get("download_latency", 0.0)
+            ways = choose_look_ahead(self.crawler, self.told_limit, latency)
             chosen = LookAhead(ways.ways, ways.known, start=page.request.number)
         return replace(page, look_ahead=chosen)
 
@@ -234,14 +236,3 @@ class PaginatedSpider(LookupSpider):
                 yield self.page_request(replace(following, url=url))
             except ForbiddenLinkError as error:
                 raise note_failure(self.crawler, "forbidden_link", str(error)) from None
-
-    def look_ahead(self, latency: float) -> LookAhead:
-        """How far to look ahead if a page takes ``latency`` seconds."""
-        settings = self.crawler.settings
-        ways = settings.getint("LOOKAHEAD_PAGES", 1)
-        calls, period = self.told_limit.calls, self.told_limit.period
-        known = crawl_state(self.crawler).known_pages if calls else None
-        limit_bound = calls and (not known or latency * calls < period)
-        if ways <= 1 or latency < settings.getfloat("LOOKAHEAD_LATENCY") or limit_bound:
-            return IN_SEQUENCE
-        return LookAhead(ways, known)
