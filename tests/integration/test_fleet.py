@@ -221,8 +221,12 @@ def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
         jobs = 'SELECT count(*), count(DISTINCT job) FROM "my coins"'
         assert query(f"{jobs}.fleet_run") == [(runs, runs)]
         assert query(f"{jobs}.crawl") == [(runs, runs)]
+        ran = query('SELECT DISTINCT node FROM "my coins".crawl')
+        assert set(ran) <= {("node0",), ("node1",)}
         for daemon in daemons:
-            assert 'outcome="complete"' in daemon.open("metrics", password=b"me:s3cret")
+            told = daemon.open("metrics", password=b"me:s3cret")
+            assert 'outcome="complete"' in told
+            assert all(f'node="{name}"' in told for (name,) in ran)
             assert "Traceback" not in (log := daemon.log.read_text()), log.partition("Traceback")
             daemon.stop()
     tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"

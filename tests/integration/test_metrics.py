@@ -19,8 +19,8 @@ from coinspider.store.database_settings import DatabaseSettings
 
 ADD = """
 INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,
-                   outcome, page_count)
-VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - %s END, %s, 3)
+                   node, outcome, page_count)
+VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - %s END, 'a', %s, 3)
 """
 
 
@@ -41,8 +41,8 @@ def add(scrapy, sandbox, database_url, monkeypatch):
     return run
 
 
-def read(*schedules):
-    families = text_string_to_metric_families(metrics(schedules).decode())
+def read(*schedules, **options):
+    families = text_string_to_metric_families(metrics(schedules, **options).decode())
     return {
         (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
         for family in families
@@ -83,6 +83,9 @@ def test_counters_are_by_outcome_and_node(add, query):
     [(calls, pages)] = query("SELECT call_count, page_count FROM crawl WHERE vs_currency = 'usd'")
     assert calls >= pages == 1
     node = socket.gethostname()
+    assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
+    found = read(in_fleet=True)
+    assert found["coinspider_crawls_total", "a", "complete", "coins", "eur"] == 3
     assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
 
 

@@ -17,7 +17,7 @@ class MetricGroup(NamedTuple):
     """Metrics that one statement finds; its rows have a column for each label and each metric.
 
     A value of ``NULL`` gives no series. The statement may use ``%(schedules)s``, the names of the
-    schedules of this scrapyd.
+    schedules of this scrapyd, and ``%(in_fleet)s``, whether it is a node of a fleet.
     """
 
     prefix: str
@@ -31,6 +31,8 @@ class MetricGroup(NamedTuple):
         return f"coinspider_{self.prefix}{metric.name}{suffix}"
 
 
+# The machine, unless this scrapyd is one of a fleet.
+_NODE = "coalesce(CASE WHEN %(in_fleet)s THEN node END, host, '')"
 # The job of a schedule is called after it: coins.20261124T140122.123
 _IS_SCHEDULED = "regexp_replace(job, '\\.\\d{8}T\\d{6}\\.\\d+$', '') = ANY(%(schedules)s)"
 # Of a crawl that nothing repeats any more the series end after a day.
@@ -88,15 +90,15 @@ RUNNING_CRAWL = MetricGroup(
             "Until when the running crawl waits for the API's limit, if it does (Unix time)",
         ),
     ),
-    """
-SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(host, '') AS node,
+    f"""
+SELECT spider, coalesce(vs_currency, '') AS vs_currency, {_NODE} AS node,
        extract(epoch FROM now() - min(started_at)) AS age_seconds, sum(page_count) AS pages,
        sum(call_count) AS calls, sum(refused_count) AS refused_calls,
        sum(wait_seconds) AS wait_seconds,
        max(waiting_until) FILTER (WHERE waiting_until > extract(epoch FROM now()))
            AS waiting_until_timestamp_seconds
 FROM crawl WHERE ended_at IS NULL AND updated_at > now() - interval '1 minute' GROUP BY 1, 2, 3
-""",
+""",  # noqa: S608
 )
 ALL_CRAWLS = MetricGroup(
     "",
@@ -109,7 +111,7 @@ ALL_CRAWLS = MetricGroup(
         Metric("stored_rows", "Rows that they inserted or updated", COUNTER),
     ),
     f"""
-SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(host, '') AS node, outcome,
+SELECT spider, coalesce(vs_currency, '') AS vs_currency, {_NODE} AS node, outcome,
        count(*) AS crawls, sum(page_count) AS pages, sum(call_count) AS calls,
        sum(refused_count) AS refused_calls,
        sum(inserted_count + updated_count) AS stored_rows

@@ -48,8 +48,8 @@ def metric_labels() -> dict[str, tuple[str, ...]]:
 class CrawlCollector(Collector):
     """Reads the figures from the database on each request."""
 
-    def __init__(self, schedules: Iterable[str]):
-        self.values = {"schedules": list(schedules)}
+    def __init__(self, schedules: Iterable[str], in_fleet: bool):
+        self.values = {"schedules": list(schedules), "in_fleet": in_fleet}
 
     def collect(self) -> Iterable[Family]:
         for group in GROUPS:
@@ -70,13 +70,14 @@ def metrics(
     schedules: Iterable[str],
     failed_jobs: FailedJobs | None = None,
     watched: Sequence[WatchedSchedule] = (),
+    in_fleet: bool = False,
 ) -> bytes:
     """The figures in Prometheus' text format; a crawl that never succeeded has no age.
 
     If the database does not answer, only those that scrapyd keeps itself.
     """
     try:
-        crawls = _text(CrawlCollector(schedules)) + _text(UsageCollector())
+        crawls = _text(CrawlCollector(schedules, in_fleet)) + _text(UsageCollector())
         failed = failed_jobs.without_row() if failed_jobs else []
         runs = read_runs([one.schedule for one in watched], failed)
         told = crawls + _text(ScheduleCollector(watched, runs))
@@ -108,7 +109,7 @@ class Metrics(Resource):
             for name, schedule in service.schedules.items()
         ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        asked = metrics, list(service.schedules), failed_jobs, watched
+        asked = metrics, list(service.schedules), failed_jobs, watched, service.states.shared
         figure_workers().run("metrics", *asked).addBoth(self._send, txrequest)
         return NOT_DONE_YET
 

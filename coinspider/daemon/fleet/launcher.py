@@ -24,7 +24,7 @@ _INTERRUPTED = (EXIT_STATUS["interrupted"], None)
 
 
 class FleetLauncher(GracefulLauncher):
-    """Fetches a job's egg before it starts, and records the run in the database."""
+    """Fetches a job's egg before it starts, tells it where it runs, and records the run."""
 
     def __init__(self, config: Any, app: Any):
         super().__init__(config, app)
@@ -45,6 +45,7 @@ class FleetLauncher(GracefulLauncher):
     def _spawn(self, _: Any, message: dict[str, Any], slot: int) -> None:
         if fleet().leaving:
             return  # which returns the job to the queue
+        message.setdefault("settings", {})["SCHEDULE_NODE"] = fleet().node
         super()._spawn_process(message, slot)
         try:
             fleet().jobs.begin(self.processes[slot])
