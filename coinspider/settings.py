@@ -42,7 +42,7 @@ API_USERNAME = os.environ.get("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
 # calls per RATELIMIT_PERIOD, 0 for no limit, auto to learn it
 RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
-# calls per month, which are never exceeded; empty for no limit
+# calls per month, which are never exceeded; 0 or empty for no limit
 RATELIMIT_MONTHLY_CREDITS = os.environ.get("API_MONTHLY_CREDITS")
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),

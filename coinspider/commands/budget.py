@@ -82,13 +82,19 @@ def _resume(account: str) -> str:
 
     account = account or read_credits(get_project_settings()).account
     with connection() as connected:
-        known = [one.account for one in list_api_usage(connected)]
+        known = {one.account: one for one in list_api_usage(connected)}
         if account not in known:
             there = f": there are {', '.join(known)}" if known else ": no call was made yet"
             raise UsageError(f"no account {visible(account)} is known{there}", print_help=False)
         if resume(connected, account):
             return f"{account}: calls are made again"
-    return f"{account}: nothing to resume, its credits are not used up"
+    if known[account].credits_left != 0:
+        return f"{account}: nothing to resume, its credits are not used up"
+    return (
+        f"{account}: nothing to resume, the API has not said that its credits are used up; by the"
+        f" count of {known[account].calls_this_month:,} calls they are: if there are more, set"
+        " COINGECKO_MONTHLY_CREDITS, for other APIs API_MONTHLY_CREDITS"
+    )
 
 
 def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:

@@ -22,7 +22,8 @@ from coinspider.errors import ForbiddenLinkError, PageError
 from coinspider.http.account import account_name
 from coinspider.http.ca_file import check_ca_file
 from coinspider.http.credentials import TOKEN_META, credential_headers
-from coinspider.http.limit.call_limit import credits_from_settings, told_from_settings
+from coinspider.http.limit.call_limit import told_from_settings
+from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import HOME_META, origin
 from coinspider.http.pagination import (
@@ -65,7 +66,7 @@ class PaginatedSpider(LookupSpider):
     told_limit: ToldLimit
     api_key: str | None
     """What the API knows its user by: a token, a key or a name."""
-    monthly_credits: int | None = None
+    monthly_credits = MonthlyCredits()
     """The calls per month, as far as the settings say."""
     credits_request: Request | None = None
     """A request to the API itself for that, if it can say."""
@@ -88,7 +89,7 @@ class PaginatedSpider(LookupSpider):
         check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.told_limit = told
-        spider.monthly_credits = credits_from_settings(crawler.settings)
+        spider.monthly_credits = credits_from_settings(crawler.settings) or MonthlyCredits()
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
         spider.arguments = kwargs

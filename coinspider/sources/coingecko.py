@@ -12,7 +12,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http import refusal
-from coinspider.http.limit.call_limit import credits_from_settings
+from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import check_port
 
@@ -93,7 +93,7 @@ def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
 
     With ``auto``, or if not set, it is learned, beginning with that of the plan.
     """
-    text = str(settings.get("COINGECKO_RATE_LIMIT") or "").strip() or "auto"
+    text = setting_text(settings, "COINGECKO_RATE_LIMIT") or "auto"
     period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
     if text == "auto":
         return ToldLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
@@ -105,15 +105,13 @@ def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
     return ToldLimit(int(text), period)
 
 
-def monthly_credits(settings: BaseSettings) -> int | None:
-    """``COINGECKO_MONTHLY_CREDITS``, or the plan's credits; ``None`` for no limit.
+def monthly_credits(settings: BaseSettings) -> MonthlyCredits:
+    """``COINGECKO_MONTHLY_CREDITS``, or the plan's credits, which ``/key`` overrides.
 
-    0 means no limit, too. Raises :exc:`ConfigurationError`.
+    Raises :exc:`ConfigurationError`.
     """
     told = credits_from_settings(settings, "COINGECKO_MONTHLY_CREDITS")
-    if told is None:
-        return plan_from_settings(settings).credits
-    return told or None
+    return told or MonthlyCredits(plan_from_settings(settings).credits, is_firm=False)
 
 
 class KeyFacts(NamedTuple):

@@ -13,6 +13,7 @@ from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
+from coinspider.http.limit.credits import MonthlyCredits
 from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key
@@ -26,6 +27,8 @@ from coinspider.sources.coingecko import (
 )
 from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
+# A crawl does not wait for what it can do without.
+_ASKED_ONCE = {"dont_retry": True, "download_timeout": 15}  # seconds
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 Order = Annotated[
     str, Meta(pattern=rf"^({'|'.join(ORDERS)})\Z", description=f"one of {', '.join(ORDERS)}")
@@ -178,6 +181,9 @@ class CoinsSpider(PaginatedSpider):
         spider.constants = {"vs_currency": arguments.vs_currency}
         spider.api_key = crawler.settings.get("COINGECKO_API_KEY")
         spider.monthly_credits = monthly_credits(crawler.settings)
-        if plan_from_settings(crawler.settings).tells_credits:
-            spider.credits_request = Request(f"{api.base_url}/key", headers=api.headers)
+        is_limited = spider.monthly_credits != MonthlyCredits()
+        if is_limited and plan_from_settings(crawler.settings).tells_credits:
+            spider.credits_request = Request(
+                f"{api.base_url}/key", headers=api.headers, meta=_ASKED_ONCE
+            )
         return spider

@@ -9,23 +9,26 @@ from psycopg import Connection, errors
 from coinspider.http.limit.counting import count_in_minute
 from coinspider.http.limit.month import following_month
 from coinspider.http.limit.state import LimitState
-from coinspider.store.api_account import Usage
+from coinspider.store.ledger import MONTH, Usage
 
-_ACCOUNTS = """
+_ACCOUNTS = f"""
 SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
-       coalesce(calls, 0), credits, told_left, told_calls,
+       coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
        extract(epoch FROM now() - told_at)::float8
 FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.name
-    AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+    AND month = {MONTH}
 ORDER BY account.updated_at DESC
-"""
-
-
+"""  # noqa: S608
 # A crawl that has read the old state reads it again.
-_RESUME = """
+_ALLOW = """
 UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words', version = version + 1
 WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
 """
+# So that the next crawl asks how many are left.
+_FORGET_TOLD = f"""
+UPDATE api_usage SET told_left = NULL, told_calls = NULL, told_at = NULL
+WHERE account = %s AND month = {MONTH} AND told_left <= calls - told_calls
+"""  # noqa: S608
 
 
 class ApiUsage(NamedTuple):
@@ -70,12 +73,13 @@ def list_api_usage(connection: Connection) -> list[ApiUsage]:
 
 def resume(connection: Connection, account: str) -> bool:
     """Allow calls again with a key whose credits the API called used up; return whether it had."""
-    return bool(connection.execute(_RESUME, [account]).rowcount)
+    allowed = connection.execute(_ALLOW, [account]).rowcount
+    return bool(connection.execute(_FORGET_TOLD, [account]).rowcount or allowed)
 
 
 def _usage(name: str, state: LimitState, now: float, usage: Usage) -> ApiUsage:
     moment = datetime.fromtimestamp(now, UTC)
-    left = usage.left(None)
+    left = usage.left()
     waiting = sum(h.waits and h.active_until > now for h in state.holders.values())
     is_exhausted = state.exhausted_until > now
     return ApiUsage(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from scrapy import Request
@@ -10,10 +9,11 @@ from scrapy.crawler import Crawler
 
 from coinspider.crawl.failure import note_exhausted
 from coinspider.crawl.spider_base import PaginatedSpider
-from coinspider.errors import CrawlEndingError
-from coinspider.http.limit.month import following_month
+from coinspider.errors import CrawlEndingError, CreditsExhaustedError
+from coinspider.http.limit.credits import next_credits
 from coinspider.http.ratelimit import RateLimitMiddleware
-from coinspider.store.api_account import Usage, keep_credits, note_credits, read_usage
+from coinspider.store.connect import one_line
+from coinspider.store.ledger import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import counted
@@ -37,13 +37,12 @@ class CreditsMiddleware:
         return cls(crawler)
 
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        spider, limiter = (
-            self.crawler.spider,
-            self.crawler.get_downloader_middleware(RateLimitMiddleware),
-        )
-        limit = limiter.limit if limiter else None
-        if isinstance(spider, PaginatedSpider) and isinstance(limit, SharedLimit):
-            await self._check(spider, limit)
+        spider = self.crawler.spider
+        limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
+        if limiter and isinstance(spider, PaginatedSpider):
+            limiter.limit.calls_max = spider.monthly_credits.calls
+            if isinstance(limiter.limit, SharedLimit):
+                await self._check(spider, limiter.limit)
         async for request in start:
             yield request
 
@@ -53,39 +52,44 @@ class CreditsMiddleware:
         except SESSION_ERRORS as error:
             logger.debug("The credits can't be looked up: %s", error)
             return
-        monthly = spider.monthly_credits
-        if monthly is not None and usage.told_left is None and usage.credits != monthly:
-            await limit.ask(lambda connection, name: keep_credits(connection, name, monthly))
-        left, needed = usage.left(spider.monthly_credits), spider.calls_needed()
-        if left is None:
-            return
-        limit.calls_max = usage.calls + left
-        if left < needed:
-            until = following_month(datetime.now(UTC))
-            raise note_exhausted(
-                self.crawler,
-                f"this crawl needs {counted(needed, 'call')}, {left} are left until"
-                f" {until:%-d %B %Y} ({limit.account})",
+        left, needed = usage.left(), spider.calls_needed()
+        limit.calls_max = None if left is None else usage.calls + left
+        if left is not None and left < needed:
+            message = (
+                f"this crawl needs {counted(needed, 'call')}, {left:,} are left until"
+                f" {next_credits()} ({limit.account})"
             )
+            raise note_exhausted(self.crawler, message)
 
     async def _usage(self, spider: PaginatedSpider, limit: SharedLimit) -> Usage:
-        usage = await limit.ask(read_usage)
+        known = await limit.ask(read_usage)
+        usage = known.with_settings(spider.monthly_credits)
+        if usage != known:
+            await limit.ask(lambda connection, name: keep_credits(connection, name, usage))
         due = usage.told_age is None or usage.told_age > ASKED_EVERY
-        if spider.credits_request and due and await self._ask(spider.credits_request, limit):
+        if spider.credits_request and due:
+            await self._ask(spider, spider.credits_request, limit)
             usage = await limit.ask(read_usage)
         return usage
 
-    async def _ask(self, request: Request, limit: SharedLimit) -> bool:
-        """Ask the API itself; if it does not answer, the crawl begins anyway."""
+    async def _ask(self, spider: PaginatedSpider, request: Request, limit: SharedLimit) -> None:
+        """Ask the API itself; if it does not say, the crawl begins anyway."""
         try:
             response = await self.crawler.engine.download_async(request)
-            told = self.crawler.spider.credits_told(response)  # type: ignore[union-attr]
+            told = spider.credits_told(response)
+            reason = f"HTTP status {response.status}"
         except CrawlEndingError:
-            return False
+            return
+        except CreditsExhaustedError as error:
+            raise note_exhausted(self.crawler, str(error)) from None
         except Exception as error:
-            logger.warning("The credits that are left can't be asked for: %s", error)
-            return False
-        if told is None:
-            return False
-        await limit.ask(lambda connection, account: note_credits(connection, account, *told))
-        return True
+            told, reason = None, one_line(error)
+        if told:
+            await limit.ask(lambda connection, account: note_told(connection, account, *told))
+            return
+        logger.warning(
+            "%s does not say how many calls are left (%s): this crawl goes by its own count",
+            request.url,
+            reason,
+        )
+        await limit.ask(note_asked)

@@ -110,6 +110,7 @@ API_USAGE = Table(
         "month": SqlColumn("date", nullable=False),
         "calls": COUNT,
         "credits": SqlColumn("bigint"),
+        "credits_firm": SqlColumn("boolean"),
         "told_left": SqlColumn("bigint"),
         "told_calls": SqlColumn("bigint"),
         "told_at": TIME,

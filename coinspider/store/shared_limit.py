@@ -9,6 +9,7 @@ from uuid import uuid4
 from psycopg import AsyncConnection
 
 from coinspider.http.limit.call_limit import CallLimit, Change, LocalLimit
+from coinspider.http.limit.credits import within_credits
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
 from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
@@ -64,11 +65,10 @@ class SharedLimit:
 
     def _within_credits(self, grant: Grant) -> Grant:
         """Another crawl may have made the calls that were left when this one began."""
-        if not grant.calls or self.calls_max is None or self.calls <= self.calls_max:
-            return grant
-        self.note(lambda state, _now: give_back(state, self.holder, grant.calls))
-        used_up = f"all {self.calls_max} calls of this month are used up ({self.account})"
-        return Grant(0, exhausted=used_up)
+        left = within_credits(grant, self.calls, self.calls_max)
+        if unused := grant.calls - left.calls:
+            self.note(lambda state, _now: give_back(state, self.holder, unused))
+        return left
 
     async def ask(self, question: Callable[[AsyncConnection, str], Awaitable[T]]) -> T:
         """Query the database about this account; raises one of ``SESSION_ERRORS``."""
@@ -119,6 +119,8 @@ class SharedLimit:
         logger.warning("Calls are no longer shared with other crawls of this key")
         alone = LocalLimit(self.told, lambda: monotonic() + self.clock_ahead)
         alone.state, alone.holder = self.state, self.holder
+        if self.calls_max is not None:
+            alone.calls_max = self.state.made + self.calls_max - self.calls
         for change, moment in self.changes:
             change(alone.state, moment + self.clock_ahead)
         self.alone = alone

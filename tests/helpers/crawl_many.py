@@ -5,6 +5,7 @@ Each input line is a list of jobs, and gives one output line per job.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -32,5 +33,6 @@ async def crawl_all(jobs: Iterator[dict[str, Any]]) -> None:
         sys.stdout.flush()
 
 
+logging.basicConfig(level=logging.WARNING)
 jobs = (job for line in iter(sys.stdin.readline, "") for job in json.loads(line))
 react(lambda _: Deferred.fromCoroutine(crawl_all(jobs)), [])

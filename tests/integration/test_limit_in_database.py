@@ -11,6 +11,7 @@ import pytest
 from coinspider.http.limit.counting import end
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.limit.turns import GRANT_SECONDS
+from coinspider.store.ledger import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
 from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
@@ -158,3 +159,64 @@ async def test_crawl_whose_database_is_gone_goes_on_counting_by_the_same_clock(d
         grant = await limit.take(1)
         assert grant.calls == 0
         assert 0 < grant.wait <= PERIOD
+
+
+async def granted(limit, number):
+    """How many of some calls may go before the month's are used up."""
+    made, exhausted = 0, ""
+    for _ in range(number):
+        grant = await limit.take(1)
+        made, exhausted = made + grant.calls, grant.exhausted
+        for _ in range(grant.calls):
+            limit.note(lambda state, at: end(state, limit.holder, at))
+    await limit.leave()
+    return made, exhausted
+
+
+@run
+async def test_crawls_that_race_for_the_last_calls_make_exactly_those(database_url):
+    async with crawls(database_url, 3) as limits:
+        for limit in limits:
+            limit.told, limit.calls_max = ToldLimit(), 20
+        found = await asyncio.gather(*(granted(limit, 20) for limit in limits))
+        usage = await limits[0].ask(read_usage)
+    assert sum(calls for calls, _ in found) == usage.calls == 20
+    assert all("used up until 1 " in exhausted for _, exhausted in found)
+
+
+@run
+async def test_calls_count_in_their_own_month(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        limit.told, limit.calls_max = ToldLimit(), 3
+        assert (await granted(limit, 3))[0] == 3
+        assert (await granted(limit, 1))[0] == 0
+        await limit.ask(a_month_passes)
+        assert (await granted(limit, 4))[0] >= 3
+        await limit.ask(a_month_passes)
+        # What is given back was counted in the old month, and the new one can't have less than 0.
+        limit.note(lambda state, _: setattr(state, "made", state.made - 2))
+        await limit.leave()
+        assert (await limit.ask(read_usage)).calls == 0
+
+
+async def a_month_passes(connection, _):
+    await connection.execute("UPDATE api_usage SET month = month - interval '1 month'")
+
+
+@run
+async def test_settings_and_the_api_say_how_many_calls_are_left(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        await granted(limit, 1)
+
+        async def left(statement, *values):
+            await limit.ask(lambda connection, name: statement(connection, name, *values))
+            return (await limit.ask(read_usage)).left()
+
+        assert await left(keep_credits, Usage(credits=100)) == 99
+        assert await left(note_told, None, 70) == 70
+        assert await left(note_told, 80, 7) == 7
+        assert await left(note_asked) == 7
+        assert await left(keep_credits, Usage(credits=5, is_firm=True)) == 4
+        assert await left(note_told, 80, 2) == 2
+        usage = await limit.ask(read_usage)
+        assert (usage.credits, usage.is_firm, usage.told_left) == (5, True, 2)

@@ -106,6 +106,7 @@ def test_each_plan_has_its_calls_per_minute(given, calls):
         pytest.param("auto", ToldLimit(30, 60, firm=False), id="auto"),
         pytest.param("45", ToldLimit(45, 60), id="number"),
         pytest.param("0", ToldLimit(0, 60), id="no limit"),
+        pytest.param(0, ToldLimit(0, 60), id="no limit in Python"),
     ],
 )
 def test_learning_begins_with_the_plans_limit_and_a_number_is_firm(text, limit):
@@ -116,13 +117,13 @@ def test_learning_begins_with_the_plans_limit_and_a_number_is_firm(text, limit):
 @pytest.mark.parametrize(
     ("plan", "text", "credits_of_month"),
     [
-        ("demo", "", 10_000),
-        ("basic", "", 100_000),
-        ("analyst", "", 500_000),
-        ("lite", "", 2_000_000),
-        ("pro", "", None),
-        ("demo", "500", 500),
-        ("demo", "0", None),
+        ("demo", "", (10_000, False)),
+        ("basic", "", (100_000, False)),
+        ("analyst", "", (500_000, False)),
+        ("lite", "", (2_000_000, False)),
+        ("pro", "", (None, False)),
+        ("demo", "500", (500, True)),
+        ("demo", "0", (None, True)),
     ],
 )
 def test_credits_are_those_of_the_plan_unless_they_are_set(plan, text, credits_of_month):

@@ -15,7 +15,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
 from coinspider.http.limit.month import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
-from coinspider.store.api_account import Usage
+from coinspider.store.ledger import USAGE, Usage
 
 _A_DAY = timedelta(days=1)
 _READS = """
@@ -38,12 +38,6 @@ SELECT started_at AS failed_at, page_count + coalesce(refused_count, 0) AS faile
     SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
         AND ended_at IS NOT NULL AND outcome <> 'skipped' ORDER BY id DESC LIMIT 1
 ) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
-"""
-_USAGE = """
-SELECT calls, credits, told_left, told_calls,
-       extract(epoch FROM now() - told_at)::float8 AS told_age
-FROM api_usage
-WHERE account = %s AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
 """
 _EXHAUSTED = """
 SELECT 1 FROM api_account
@@ -73,11 +67,11 @@ def settings_of(schedule: Schedule) -> Settings:
 def read_credits(settings: BaseSettings) -> Credits:
     """For threads. Raises :exc:`ConfigurationError` for settings that contradict each other."""
     base_url, key = api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
-    account, monthly = account_name(base_url, key), monthly_credits(settings)
-    found = query(_USAGE, [account])
-    usage = Usage(**found[0]) if found else Usage()
-    left = 0 if query(_EXHAUSTED, [account]) else usage.left(monthly)
-    return Credits(account, monthly or usage.credits, left, usage.calls)
+    account = account_name(base_url, key)
+    found = query(USAGE, [account])
+    usage = (Usage(**found[0]) if found else Usage()).with_settings(monthly_credits(settings))
+    left = 0 if query(_EXHAUSTED, [account]) else usage.left()
+    return Credits(account, usage.credits, left, usage.calls)
 
 
 def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:

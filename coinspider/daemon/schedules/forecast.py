@@ -67,7 +67,7 @@ def _forecast(schedule: Schedule) -> Forecast | None:
         account = account_name(
             api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
         )
-        available = monthly_credits(settings)
+        available = monthly_credits(settings).calls
     except ConfigurationError:
         return None  # its jobs will report it
     pages = int(schedule.arguments.get("pages", 0))

@@ -7,8 +7,9 @@ from typing import Protocol
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
+from coinspider.http.limit.credits import within_credits
 from coinspider.http.limit.state import Grant, LimitState, ToldLimit
-from coinspider.http.limit.turns import take
+from coinspider.http.limit.turns import give_back, take
 
 Change = Callable[[LimitState, float], None]
 """What is learned from a call: a function of the state and the time at which it ended."""
@@ -25,6 +26,8 @@ class CallLimit(Protocol):
     holder: str
     state: LimitState
     """As it was last seen."""
+    calls_max: int | None
+    """No call is granted once this many are made in the month; ``None`` for no such limit."""
 
     async def take(self, wanted: int) -> Grant:
         """Permission for up to ``wanted`` calls, or how long to wait for it."""
@@ -40,10 +43,15 @@ class LocalLimit:
 
     def __init__(self, told: ToldLimit, clock: Callable[[], float] | None = None):
         self.told, self.state = told, LimitState(period=told.period)
+        self.calls_max: int | None = None
         self.clock = clock or _steady_clock()
 
     async def take(self, wanted: int) -> Grant:
-        return take(self.state, self.holder, self.clock(), 1, self.told)
+        grant = take(self.state, self.holder, self.clock(), 1, self.told)
+        left = within_credits(grant, self.state.made, self.calls_max)
+        if unused := grant.calls - left.calls:
+            give_back(self.state, self.holder, unused)
+        return left
 
     def note(self, change: Change) -> None:
         change(self.state, self.clock())
@@ -53,18 +61,6 @@ def _steady_clock() -> Callable[[], float]:
     """Unix time that never goes back."""
     began = time() - monotonic()
     return lambda: began + monotonic()
-
-
-def credits_from_settings(
-    settings: BaseSettings, name: str = "RATELIMIT_MONTHLY_CREDITS"
-) -> int | None:
-    """Calls per month; ``None`` if none are set. Raises :exc:`ConfigurationError`."""
-    text = str(settings.get(name) or "").strip()
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise ConfigurationError(f"{name}={text} is not a number of calls a month")
-    return int(text)
 
 
 def told_from_settings(settings: BaseSettings) -> ToldLimit:
