@@ -14,25 +14,41 @@ from psycopg import Connection, errors, sql
 from coinspider.records.table_item import Column, TableItem, columns, primary_key
 from coinspider.store.earlier_prices import earlier_price
 from coinspider.store.fetch import nothing_crawled
+from coinspider.store.listing_order import ORDER_TABLE, ROW_ID, make_orders
 from coinspider.store.row_filter import SEARCHED
 from coinspider.store.sql_names import identifiers
 
 TABLE = "coinspider_listing"
+_NEW = f"{TABLE}_new"
 NOTED = ("delisted_at", "first_crawled_at")
 # Two that are made at the same time would wait for each other.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider listing'))"
+_PLANS = "SET LOCAL work_mem = '64MB'"
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 _MARK = "made by coinspider for its pages, from time to time anew"
-_OWNER = "SELECT obj_description(to_regclass(%s), 'pg_class')"
+_OWNER = """
+SELECT obj_description(to_regclass(%(table)s), 'pg_class') WHERE to_regclass(%(table)s) IS NOT NULL
+"""
+_COMMENT = "COMMENT ON TABLE {new} IS {mark}; COMMENT ON TABLE {new_orders} IS {mark}"
 # Unlogged: a crash of the server may empty it. With OFFSET 0 each change is computed only once. In
 # the order in which most pages are asked for, which the index has too, the last page costs little.
 _MAKE = """
 CREATE UNLOGGED TABLE {new} AS
-SELECT {columns} FROM (SELECT asked.* {changes} FROM {table} AS asked OFFSET 0) AS asked
+SELECT row_number() OVER (ORDER BY {order})::integer AS {row_id}, {columns}
+FROM (SELECT asked.* {changes} FROM {table} AS asked OFFSET 0) AS asked
 ORDER BY {order}
 """
-_INDEX = "CREATE INDEX ON {new} ({order}) WHERE delisted_at IS NULL; ANALYZE {new}"
-_REPLACE = "DROP TABLE IF EXISTS {old}; ALTER TABLE {new} RENAME TO {old}"
+_INDEX = """
+CREATE INDEX ON {new} ({order}) WHERE delisted_at IS NULL;
+CREATE INDEX ON {new} ({row_id});
+ANALYZE {new}
+"""
+# The orders first, as a page reads them first; otherwise each would wait for the other.
+_REPLACE = """
+DROP TABLE IF EXISTS {old_orders}, {old};
+ALTER TABLE {new_orders} RENAME TO {old_orders};
+ALTER TABLE {new} RENAME TO {old}
+"""
 # Floats sort in a quarter of the time of numerics; values they can't hold keep their order.
 _FLOAT = """
 CASE WHEN abs({0}) >= 1e300 THEN sign({0}) * 1e300 WHEN abs({0}) < 1e-300 THEN 0 ELSE {0} END
@@ -82,8 +98,32 @@ def make_listing(
     if not locked or not _is_ours(connection):
         return False
     key, *constants = primary_key(item_class)
-    order = [*constants, *item_class.shown[:1], key]
-    new, old = sql.Identifier(f"{TABLE}_new"), sql.Identifier(TABLE)
+    order = identifiers([*constants, *item_class.shown[:1], key])
+    sorted_by = [*listed_columns(item_class), key, *ages]
+    tables = {
+        "new": sql.Identifier(_NEW),
+        "old": sql.Identifier(TABLE),
+        "new_orders": sql.Identifier(f"{_NEW}_order"),
+        "old_orders": sql.Identifier(ORDER_TABLE),
+        "order": order,
+        "row_id": sql.Identifier(ROW_ID),
+    }
+    connection.execute(_PLANS)
+    make = sql.SQL(_MAKE).format(
+        columns=_shown(item_class, ages), table=sql.Identifier(item_class.table),
+        changes=_changes(connection, item_class, ages), **tables,
+    )  # fmt: skip
+    connection.execute(make)
+    connection.execute(sql.SQL(_INDEX).format(**tables))
+    make_orders(connection, item_class, _NEW, f"{_NEW}_order", sorted_by)
+    connection.execute(sql.SQL(_COMMENT).format(mark=sql.Literal(_MARK), **tables))
+    connection.execute(_PATIENCE)
+    connection.execute(sql.SQL(_REPLACE).format(**tables))
+    return True
+
+
+def _shown(item_class: type[TableItem], ages: Mapping[str, timedelta]) -> sql.Composed:
+    """The values of the copy, and their names."""
     found: dict[str, sql.Composable] = {
         name: sql.Identifier("asked", name) for name in (*primary_key(item_class), *NOTED)
     }
@@ -91,23 +131,16 @@ def make_listing(
     found |= {column.name: _value(column) for column in _listed(item_class)}
     found |= {name: _float(name) for name in ages}
     shown = [sql.SQL("{} AS {}").format(value, sql.Identifier(n)) for n, value in found.items()]
-    make = sql.SQL(_MAKE).format(
-        new=new, columns=sql.SQL(", ").join(shown), table=sql.Identifier(item_class.table),
-        changes=_changes(connection, item_class, ages), order=identifiers(order),
-    )  # fmt: skip
-    connection.execute(make)
-    connection.execute(sql.SQL(_INDEX).format(new=new, order=identifiers(order)))
-    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(new, sql.Literal(_MARK)))
-    connection.execute(_PATIENCE)
-    connection.execute(sql.SQL(_REPLACE).format(new=new, old=old))
-    return True
+    return sql.SQL(", ").join(shown)
 
 
 def _is_ours(connection: Connection) -> bool:
     """Nobody else's table is dropped for it."""
-    row = connection.execute("SELECT to_regclass(%s) IS NULL", [TABLE]).fetchone()
-    marked = connection.execute(_OWNER, [TABLE]).fetchone()
-    return bool(row and row[0]) or bool(marked and marked[0] == _MARK)
+    for table in (TABLE, ORDER_TABLE):
+        found = connection.execute(_OWNER, {"table": table}).fetchone()
+        if found and found[0] != _MARK:
+            return False
+    return True
 
 
 def _listed(item_class: type[TableItem]) -> list[Column]:

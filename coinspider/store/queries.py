@@ -9,6 +9,14 @@ from psycopg import Connection, sql
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.fetch import Listing, fetch_listing
+from coinspider.store.listing_order import (
+    IDS,
+    ROW_ID,
+    is_whole,
+    order_parts,
+    order_size,
+    order_values,
+)
 from coinspider.store.row_filter import RowFilter, constant_values, key_parts
 from coinspider.store.sql_names import identifiers
 
@@ -18,16 +26,23 @@ FROM {looked_in} WHERE {constants} AND {listed} AND {conditions}
 """
 _ROWS = f"""
 SELECT {{columns}} {_MATCHING}
-ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
+ORDER BY {{sort}} {{direction}} NULLS LAST, {{key}} {{direction}} LIMIT %(limit)s OFFSET %(offset)s
 """
 # Only the keys are sorted, and only the rows of the page are read completely: 200,000 wide rows
 # would not fit in memory. The rows of a page are in the order of the values it shows.
 _PAGE = f"""
 SELECT {{columns}} FROM {{table}} AS stored JOIN (
     SELECT {{found_columns}} {_MATCHING}
-    ORDER BY {{found_sort}} {{direction}} NULLS LAST, {{key}} LIMIT %(limit)s OFFSET %(offset)s
+    ORDER BY {{found_sort}} {{direction}} NULLS LAST, {{key}} {{direction}}
+    LIMIT %(limit)s OFFSET %(offset)s
 ) AS page USING ({{primary_key}})
-ORDER BY {{shown_sort}} {{direction}} NULLS LAST, {{key}}
+ORDER BY {{shown_sort}} {{direction}} NULLS LAST, {{key}} {{direction}}
+"""  # noqa: S608
+_ORDERED_PAGE = f"""
+SELECT {{columns}} FROM {{table}} AS stored JOIN (
+    SELECT {{found_columns}} FROM {{looked_in}} WHERE {{row_id}} = ANY ({IDS})
+) AS page USING ({{primary_key}})
+ORDER BY {{shown_sort}} {{direction}} NULLS LAST, {{key}} {{direction}}
 """  # noqa: S608
 _COUNT = f"SELECT count(*) {_MATCHING}"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
@@ -40,25 +55,39 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
     _check_columns(chosen, sort, *chosen.columns, *wanted)
-    paged = chosen.limit is not None or chosen.listing
-    keys = primary_key(chosen.item_class)
-    stored = [_of_table(n) if paged else sql.Identifier(n) for n in chosen.columns]
-    query = sql.SQL(_PAGE if paged else _ROWS).format(
-        primary_key=identifiers(keys),
-        found_columns=identifiers([*keys, *chosen.listed_columns]),
-        columns=sql.SQL(", ").join([*stored, *map(_rounded, chosen.listed_columns)]),
-        # If all rows are wanted, they are sorted only once.
-        found_sort=sql.Identifier(sort if chosen.limit is not None else keys[0]),
-        sort=sql.Identifier(sort),
-        shown_sort=_of_page(sort) if sort in chosen.listed_columns else _of_table(sort),
-        direction=sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC"),
-        **chosen.parts(),
-    )
+    parts = _list_parts(chosen, sort)
+    if chosen.limit is not None and is_whole(chosen) and (size := order_size(connection, chosen)):
+        slices = size.slices(chosen.offset, chosen.limit, chosen.sort.startswith("-"))
+        query = sql.SQL(_ORDERED_PAGE).format(**parts | order_parts(chosen))
+        return fetch_listing(connection, query, order_values(chosen) | slices._asdict())
+    query = sql.SQL(_PAGE if _is_paged(chosen) else _ROWS).format(**parts)
     return fetch_listing(connection, query, chosen.values)
+
+
+def _is_paged(chosen: RowFilter) -> bool:
+    return chosen.limit is not None or bool(chosen.listing)
+
+
+def _list_parts(chosen: RowFilter, sort: str) -> dict[str, sql.Composable]:
+    keys = primary_key(chosen.item_class)
+    stored = [_of_table(n) if _is_paged(chosen) else sql.Identifier(n) for n in chosen.columns]
+    return chosen.parts() | {
+        "primary_key": identifiers(keys),
+        "found_columns": identifiers([*keys, *chosen.listed_columns]),
+        "columns": sql.SQL(", ").join([*stored, *map(_rounded, chosen.listed_columns)]),
+        # If all rows are wanted, they are sorted only once.
+        "found_sort": sql.Identifier(sort if chosen.limit is not None else keys[0]),
+        "sort": sql.Identifier(sort),
+        "shown_sort": _of_page(sort) if sort in chosen.listed_columns else _of_table(sort),
+        "direction": sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC"),
+        "row_id": sql.Identifier(ROW_ID),
+    }
 
 
 def count_rows(connection: Connection, chosen: RowFilter) -> int:
     """How many rows there are, regardless of the filter's limit and offset."""
+    if is_whole(chosen) and (size := order_size(connection, chosen)):
+        return sum(size)
     query = sql.SQL(_COUNT).format(**chosen.parts())
     [[count]] = fetch_listing(connection, query, chosen.values).rows
     return int(count)

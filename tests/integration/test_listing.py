@@ -13,6 +13,7 @@ from coinspider.daemon.web.coin_columns import CHANGES
 from coinspider.items import FullCoin
 from coinspider.store.crawl_queries import first_complete_crawl
 from coinspider.store.listing import TABLE, listing_version, make_listing
+from coinspider.store.listing_order import ORDER_TABLE
 from coinspider.store.migration import migrate
 from coinspider.store.queries import count_rows, list_rows
 from coinspider.store.row_filter import LISTED, Condition, RowFilter
@@ -121,9 +122,11 @@ def test_version_changes_when_a_crawl_ends(connection):
 def test_listing_is_replaced_but_not_another_table_of_its_name(connection):
     assert make_listing(connection, FullCoin, CHANGES)
     assert make_listing(connection, FullCoin, CHANGES)
-    connection.execute(f"DROP TABLE {TABLE}; CREATE TABLE {TABLE} (mine text)")
-    assert not make_listing(connection, FullCoin, CHANGES)
-    assert connection.execute(f"SELECT mine FROM {TABLE}").fetchall() == []  # noqa: S608
+    for table in (TABLE, ORDER_TABLE):
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"DROP TABLE {table}; CREATE TABLE {table} (mine text)")
+            assert not make_listing(connection, FullCoin, CHANGES)
+            assert connection.execute(f"SELECT mine FROM {table}").fetchall() == []  # noqa: S608
 
 
 def test_coins_of_an_earlier_version_are_not_new(database_url, query):

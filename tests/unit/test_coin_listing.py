@@ -59,10 +59,12 @@ def test_page_that_needs_the_listing_waits_for_it(world):
         (WRITTEN, 10, 90, (TABLE, 1)),
         (WRITTEN, 10, 110, (TABLE, 2)),
         (WRITTEN, 10, 201, (None, 2)),
-        (NEXT, 10, 1, (None, 2)),
+        (NEXT, 1, 1, (None, 2)),
+        (NEXT, 10, 1, (TABLE, 2)),
     ],
     ids=["same", "ageing", "an hour ago was another time", "written", "written, ageing",
-         "written, old", "dear", "dear, ageing", "dear, old", "a crawl has ended"],
+         "written, old", "dear", "dear, ageing", "dear, old", "a crawl has ended",
+         "a crawl has ended, dear"],
 )  # fmt: skip
 def test_listing_is_used_while_it_is_up_to_date(world, version, seconds, later, expected):
     world.seconds = seconds

@@ -1,8 +1,9 @@
 """Decides whether the listing of the coins is new enough for a page, and makes it.
 
 If it is too old, a page uses the table itself, and the listing is made again in the background. So
-pages are never wrong: what they use reflects the last crawl or, while crawls write, is some seconds
-old.
+what pages use reflects the last crawl or, while crawls write, is some seconds old. Only of so many
+coins that it takes seconds to make, an old one is used until the next is ready: without it, each
+page would take too long.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ log = Logger()
 # How old it may be while crawls write, and while they don't (the price of an hour ago still
 # changes). Making it takes at most a twentieth of the time.
 _AGE_WRITTEN, _AGE_SAME, _SHARE = 5.0, 120.0, 20  # seconds, seconds, times
+_LONG = 3.0  # seconds
 _RENEWED = 0.5  # of that age, so that the next one is ready in time
 _PATIENCE = 600.0  # seconds
 _PAUSE = 600.0  # seconds: after a failure, for example if the database is read-only
@@ -37,8 +39,16 @@ class Made(NamedTuple):
     seconds: float
 
     def suits(self, now: Version) -> bool:
-        """Whether it may be used: rows may have been written since, but no crawl has ended."""
-        return now.ended_at == self.version.ended_at and self.age(now) < 1
+        """Whether it may be used: rows may have been written since, but no crawl has ended.
+
+        One that takes long to make is used until the next one is ready.
+        """
+        is_current = now.ended_at == self.version.ended_at or self.seconds > _LONG
+        return is_current and self.age(now) < 1
+
+    def is_old(self, now: Version) -> bool:
+        """Whether it is time to make the next one."""
+        return now.ended_at != self.version.ended_at or self.age(now) > _RENEWED
 
     def age(self, now: Version) -> float:
         """Its age as a share of the maximum."""
@@ -58,7 +68,7 @@ class CoinListing:
     def current(self, connected: Connection) -> str | None:
         """Its name, if it may be used; if it is out of date, it is made again."""
         now, made = listing_version(connected, FullCoin), self._made
-        if not made or not made.suits(now) or made.age(now) > _RENEWED:
+        if not made or made.is_old(now):
             Thread(target=self.renew, daemon=True, name="listing").start()
         return TABLE if made and made.suits(now) else None
 

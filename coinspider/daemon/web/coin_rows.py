@@ -54,9 +54,18 @@ def look_up(connected: Connection, query: CoinQuery) -> CoinQuery:
 def count(connected: Connection, query: CoinQuery) -> int:
     """Paging and sorting don't change it, and counting takes as long as a page."""
     counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0, listing=None)
-    return _counts.get(
-        (database_url(), repr(counted)), lambda: count_rows(connected, query.chosen)
-    )  # fmt: skip
+
+    def find() -> int:
+        try:
+            with connected.transaction():
+                return count_rows(connected, query.chosen)
+        except NothingCrawledError:
+            if not query.chosen.listing:
+                raise
+            coin_listing.forget()  # somebody has dropped it
+            return count_rows(connected, query.chosen._replace(listing=None))
+
+    return _counts.get((database_url(), repr(counted)), find)
 
 
 def read_rows(
