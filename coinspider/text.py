@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -43,15 +44,7 @@ def without_formula(text: str) -> str:
 
 def readable(value: Any) -> str:
     """A cell's text: numbers as :func:`readable_number`, times to the second in UTC."""
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        return readable_number(value)
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    if isinstance(value, datetime):
-        return (in_utc(value) or value).isoformat(" ", "seconds")
-    return bytes(value).decode() if isinstance(value, Raw) else str(value)
+    return _READABLE.get(type(value), str)(value)
 
 
 def readable_number(value: Decimal) -> str:
@@ -74,6 +67,15 @@ def readable_number(value: Decimal) -> str:
     digits = "".join(map(str, rounded.as_tuple().digits)).rstrip("0")
     sign = "-" if rounded < 0 else ""
     return f"{sign}0.0{str(-size - 1).translate(_SUBSCRIPTS)}{digits}"
+
+
+_READABLE: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "",
+    Decimal: readable_number,
+    float: lambda value: f"{value:.1f}",
+    datetime: lambda value: (in_utc(value) or value).isoformat(" ", "seconds"),
+    Raw: lambda value: bytes(value).decode(),
+}
 
 
 def short(value: Any) -> str:

@@ -47,23 +47,23 @@ class PageFailures(Spider):
 
     def page_failed(self, download_failure: Failure) -> Request | Iterable[Any] | None:
         request: Request = download_failure.request  # type: ignore[attr-defined]
-        error = download_failure.value
-        if isinstance(error, CrawlEndingError):
-            return None
-        if isinstance(error, ForbiddenLinkError):
-            raise note_failure(self.crawler, "forbidden_link", str(error))
-        if isinstance(error, CreditsExhaustedError):
-            raise note_exhausted(self.crawler, str(error))
-        if isinstance(error, (UntrustedCertificateError, NoPageError)):
-            raise self.page_failure(request, str(error))
-        if not isinstance(error, HttpError):
-            # Only a page that fails needs it.
-            from coinspider.http.download_errors import explain_download
+        match error := download_failure.value:
+            case CrawlEndingError():
+                return None
+            case ForbiddenLinkError():
+                raise note_failure(self.crawler, "forbidden_link", str(error))
+            case CreditsExhaustedError():
+                raise note_exhausted(self.crawler, str(error))
+            case UntrustedCertificateError() | NoPageError():
+                raise self.page_failure(request, str(error))
+            case HttpError(response=response):
+                is_redirect = response.status in REDIRECTS and "Location" in response.headers
+                handle = self.redirected if is_redirect else self.refused
+                return handle(request, response)
+        # Only a page that fails needs it.
+        from coinspider.http.download_errors import explain_download
 
-            return self.retry_or_fail(request, explain_download(error, self.crawler.settings))
-        if error.response.status in REDIRECTS and "Location" in error.response.headers:
-            return self.redirected(request, error.response)
-        return self.refused(request, error.response)
+        return self.retry_or_fail(request, explain_download(error, self.crawler.settings))
 
     def refused(self, request: Request, response: Response) -> Iterable[Any]:
         """A page past the end, if the strategy accepts it as one; else the crawl fails."""

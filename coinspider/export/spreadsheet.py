@@ -1,6 +1,7 @@
 """What a spreadsheet cell can hold: in Excel and Google Sheets a double, with 15 digits."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -22,14 +23,29 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def as_cell(value: Any) -> Any:
     """A number or a time if a cell can hold all its digits, else text."""
-    if isinstance(value, Decimal):
-        return value if _fits(value) else format(value, "f")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 10**DIGITS_MAX else str(value)
-    if isinstance(value, datetime):
-        moment = in_utc(value)
-        return moment if moment and moment.year > FIRST_YEAR else value.isoformat()
-    return bytes(value).decode() if isinstance(value, Raw) else value
+    convert = _CELLS.get(type(value))
+    return convert(value) if convert else value
+
+
+def _amount_cell(value: Decimal) -> Decimal | str:
+    return value if _fits(value) else format(value, "f")
+
+
+def _integer_cell(value: int) -> int | str:
+    return value if abs(value) < 10**DIGITS_MAX else str(value)
+
+
+def _time_cell(value: datetime) -> datetime | str:
+    moment = in_utc(value)
+    return moment if moment and moment.year > FIRST_YEAR else value.isoformat()
+
+
+_CELLS: dict[type, Callable[[Any], Any]] = {
+    Decimal: _amount_cell,
+    int: _integer_cell,
+    datetime: _time_cell,
+    Raw: lambda value: bytes(value).decode(),
+}
 
 
 def printable(text: str) -> str:

@@ -48,14 +48,15 @@ def _is_text(body: bytes) -> bool:
 
 def _sentence(value: Any, depth: int = 4) -> str | None:
     """The first sentence at one of the usual places."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and depth:
-        return _sentence(value[0], depth - 1)
-    if not isinstance(value, dict) or not depth:
-        return None
-    found = (_sentence(value.get(name), depth - 1) for name in _SENTENCES)
-    return next(filter(None, found), None)
+    match value:
+        case str():
+            return value
+        case [first, *_] if depth:
+            return _sentence(first, depth - 1)
+        case dict() if depth:
+            found = (_sentence(value.get(name), depth - 1) for name in _SENTENCES)
+            return next(filter(None, found), None)
+    return None
 
 
 def _short(text: str) -> str:

@@ -99,12 +99,17 @@ def refusal_words(response: Response) -> str:
 
 def _message(body: Any) -> str:
     """The first message in an error's JSON, however deep it is."""
-    if isinstance(body, str):
-        return body
-    if isinstance(body, list):
-        return next(filter(None, map(_message, body[:3])), "")
-    if not isinstance(body, dict):
-        return ""
+    match body:
+        case str():
+            return body
+        case list():
+            return next(filter(None, map(_message, body[:3])), "")
+        case dict():
+            return _message_of_object(body)
+    return ""
+
+
+def _message_of_object(body: dict[str, Any]) -> str:
     named = {str(name).lower(): value for name, value in body.items()}
     own = (named[name] for name in _MESSAGES if isinstance(named.get(name), str))
     below = (_message(named[name]) for name in _BELOW if name in named)

@@ -123,12 +123,13 @@ def _arguments(txrequest: Any) -> dict[str, str]:
 
 
 def _view_error(error: Exception) -> ViewError:
-    if isinstance(error, ViewError):
-        return error
-    if isinstance(error, NothingCrawledError):
-        return ViewError(404, f"There is nothing to see: {error}")
-    if isinstance(error, (ConfigurationError, psycopg.DataError)):
-        return ViewError(400, str(error))
-    if isinstance(error, (DatabaseUnreachableError, psycopg.Error)):
-        return ViewError(503, f"The database can't be asked: {type(error).__name__}")
+    match error:
+        case ViewError():
+            return error
+        case NothingCrawledError():
+            return ViewError(404, f"There is nothing to see: {error}")
+        case ConfigurationError() | psycopg.DataError():
+            return ViewError(400, str(error))
+        case DatabaseUnreachableError() | psycopg.Error():
+            return ViewError(503, f"The database can't be asked: {type(error).__name__}")
     raise error
