@@ -2,32 +2,54 @@
 
 import re
 
-_REMEDIES = [
-    (r"api key|\bkey\b.*(host|plan)|401|unauthori[sz]ed",
+from coinspider.daemon.web.crawl_messages import told
+
+_AWAY = "The API could not be reached, or has a fault of its own: the next run tries again."
+_URL = re.compile(r"\bhttps?://\S+")
+# Of a page of the API that did not come.
+_OF_PAGES = [
+    (r"\b40[13]\b|api key|COINGECKO_(API_KEY|PLAN)|unauthori[sz]ed|forbidden",
      "Check COINGECKO_API_KEY and COINGECKO_PLAN in .env."),
-    (r"can't be reached|connection refused|database|postgres",
-     "Is PostgreSQL running, and is DATABASE_URL right? The next crawl stores all again."),
-    (r"disk|no space", "Make room on the disk of PostgreSQL."),
-    (r"refused|429|rate limit|budget",
+    (r"\b429\b|refused the call|rate limit|RATELIMIT_\w+",
      "The API's limit is used up: lower COINGECKO_RATE_LIMIT, or let the schedule run less often."),
+    (r"certificate", "If the server is yours, name its authority in DOWNLOAD_CA_FILE."),
+    (r"DOWNLOAD_\w+", "If the API is this slow, or its pages are this large, raise that setting."),
+    (r"\b40[04]\b|\b410\b|\b422\b",
+     "The API does not have what is asked for: check the arguments of the crawl."),
+    (r"", _AWAY),
+]  # fmt: skip
+_REMEDIES = [
+    (r"no space|disk full|could not extend", "Make room on the disk of PostgreSQL."),
+    (r"DELISTED_SHARE_MAX|DELISTING_CHECK_CALLS_MAX",
+     "If so many coins are really gone, raise that setting for one crawl."),
     (r"rejected",
      "The API sends records that are not as expected: the rejected records say what is wrong."),
-    (r"missing.*DELISTED_SHARE_MAX|coins are missing",
-     "Nothing was marked as delisted. If it is true, raise DELISTED_SHARE_MAX for one crawl."),
+    (r"database|postgres|connection to server|the crawl's row",
+     "Check that PostgreSQL is running, and DATABASE_URL. The next run stores everything again."),
+    (r"\btable\b|\bcolumn\b", "Change the table as the message says; the next run uses it."),
+    (r"calls? are left|no calls|credits|used up",
+     "Wait until the month's calls are renewed, let the schedule run less often, or take a larger"
+     " plan."),
     (r"its process ended",
-     "The machine was restarted, or the process killed: see the end of its log."),
-    (r"running already", "The one before takes longer than the time between two runs."),
-    (r"timed? ?out|dns|network|unreachable|reset|5\d\d",
-     "The API could not be reached: the next run tries again."),
+     "The machine was restarted, or the process was killed: see the end of its log."),
+    (r"running already", "The run before takes longer than the time between two runs."),
+    (r"took over", "The process or its database stood still for a while: the other crawl went on."),
+    (r"the feed", "Check the address of the feed, and whether it may be written to."),
+    (r"PAGINATION_HOSTS_ALLOWED", "Name the host in that setting if you trust it."),
+    (r"PAGINATION_PAGES_MAX", "If the list is this long, raise that setting."),
+    (r"-a key=", "Run it again with that argument."),
+    (r"list (goes on|did not come whole)|did not reach the last page|leads back|lost on their way"
+     r"|only by their keys",
+     "The API left something out: the next run tries again."),
+    (r"COINGECKO_(API_KEY|PLAN)", "Check COINGECKO_API_KEY and COINGECKO_PLAN in .env."),
 ]  # fmt: skip
-# At the end of a message, as (2 pages, 500 records, 0 rejected): they are not the reason.
-_FIGURES = r"\s*\([^()]*\)$"
 
 
 def remedy(message: str | None) -> str:
     """One sentence; refers to the log if nothing better is known."""
-    reason = re.sub(_FIGURES, "", message or "")
-    for pattern, advice in _REMEDIES:
-        if re.search(pattern, reason, re.IGNORECASE):
+    reason = _URL.sub("", told(message))
+    is_page = reason.startswith("page ") and " could not be had" in reason
+    for pattern, advice in _OF_PAGES if is_page else _REMEDIES:
+        if reason and re.search(pattern, reason, re.IGNORECASE):
             return advice
     return "Its log says more."
