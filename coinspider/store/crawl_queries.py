@@ -1,6 +1,7 @@
 """Lists of crawls and of rejected records."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -23,8 +24,28 @@ SELECT id, spider, vs_currency AS currency, started_at,
        rejected_count AS rejected, refused_count AS refused, job, message
 FROM crawl
 WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
-    AND (%(schedule)s::text IS NULL OR starts_with(job, %(schedule)s || '.'))
+    AND CASE coalesce(%(schedule)s, '')
+        WHEN '' THEN true
+        WHEN %(no_schedule)s THEN job IS NULL OR job !~ %(job)s
+        ELSE starts_with(job, %(schedule)s)
+            AND substr(job, length(%(schedule)s) + 1) ~ ('^' || %(job)s)
+    END
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+NO_SCHEDULE = "(none)"
+"""In place of a schedule's name: crawls that no schedule has begun."""
+# What follows the name of its schedule in a job's id: .20261124T140122.123
+_JOB = r"\.\d{8}T\d{6}\.\d+$"
+_LATEST_RUNS = """
+SELECT id, schedule, started_at, outcome, seconds FROM (
+    SELECT *, row_number() OVER (PARTITION BY schedule ORDER BY id DESC) AS place FROM (
+        SELECT id, started_at, coalesce(outcome, 'running') AS outcome,
+               extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
+               CASE WHEN job ~ %(job)s THEN regexp_replace(job, %(job)s, '')
+                    ELSE %(no_schedule)s END AS schedule
+        FROM crawl ORDER BY id DESC LIMIT %(looked_at)s
+    ) AS latest WHERE outcome <> 'skipped'
+) AS numbered WHERE place <= %(limit)s ORDER BY id
 """
 _CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
 _REJECTED = """
@@ -46,8 +67,23 @@ def list_crawls(
     outcome: str | None = None, schedule: str | None = None,
 ) -> Listing:  # fmt: skip
     """The newest crawls first: all, or those with an outcome (or ``running``) or of a schedule."""
-    values = {"limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule}
+    values = {
+        "limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule, "job": _JOB,
+        "no_schedule": NO_SCHEDULE,
+    }  # fmt: skip
     return fetch_listing(connection, sql.SQL(_CRAWLS), values)
+
+
+def list_latest_runs(connection: Connection, limit: int, looked_at: int = 2000) -> Listing:
+    """Up to ``limit`` runs of each schedule, the oldest first; only the newest crawls are read."""
+    values = {"limit": limit, "looked_at": looked_at, "job": _JOB, "no_schedule": NO_SCHEDULE}
+    return fetch_listing(connection, sql.SQL(_LATEST_RUNS), values)
+
+
+def schedule_of(job: str | None) -> str:
+    """The name of the schedule that began a job, or :data:`NO_SCHEDULE`."""
+    name = re.sub(_JOB, "", job or "")
+    return name if name != (job or "") else NO_SCHEDULE
 
 
 def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -70,8 +70,9 @@ class Scrapyd:
         with urlopen(request, timeout=120) as answer:  # noqa: S310
             return answer.read()
 
-    def headers(self, path):
-        with urlopen(f"{self.url}/{path}", timeout=120) as answer:  # noqa: S310
+    def headers(self, path, sent=None):
+        request = Request(f"{self.url}/{path}", headers=sent or {})  # noqa: S310
+        with urlopen(request, timeout=120) as answer:  # noqa: S310
             return answer.headers
 
     def get(self, path, **data):

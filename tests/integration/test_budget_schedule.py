@@ -73,7 +73,7 @@ def test_pages_and_metrics_show_calls_limits_credits_and_plans(scrapyd, scrapy, 
         assert "needs 2,201 calls a month, the plan has 1,000: used up on the 15th at" in page
     assert "4 calls this month, 996 credits left until" in home
     assert "limit told: 100 in" in home
-    assert "The next day of coins: about" in crawls
+    assert "The next 24 hours of coins: about" in crawls
     assert re.search(r"UTC, (page 1|all pages)</li>", crawls)
     assert "CG-secret" not in found + home + crawls
 

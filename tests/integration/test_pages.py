@@ -23,6 +23,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION
 from tests.helpers.site import CHARTED, COINS, DELISTED, SCRIPT
 
 NEW_YEAR = f"{CONFIGURATION}[schedule:coins]\nspider = coins\ncron = 0 0 1 1 *\n"
+HTML = {"Accept": "text/html"}
 PAGES = ["", "coins", "coin?id=coin-0000007", "crawls", "rejected"]
 
 
@@ -140,7 +141,7 @@ def test_error_names_what_does_not_exist(site, path, status, message):
 
 @pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/", "logs/coinspider/coins/"])
 def test_each_page_links_to_the_others(site, path):
-    html = site.daemon.open(path)
+    html = site.daemon.open(path, headers=HTML)
     here = f"{site.url}/{path}"
     links = {urljoin(here, unescape(href)) for href in re.findall(r'href="([^"]*)"', html)}
     for name in ("", "coins", "crawls", "rejected", "jobs", "logs/"):
@@ -154,7 +155,7 @@ def test_icon_is_served(site):
 
 @pytest.mark.parametrize("path", [*PAGES, "jobs", "logs/"])
 def test_page_loads_nothing_from_other_sites_and_runs_only_its_own_script(site, path):
-    html, headers = site.daemon.open(path), site.daemon.headers(path)
+    html, headers = site.daemon.open(path, headers=HTML), site.daemon.headers(path, HTML)
     [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     policy = headers["Content-Security-Policy"]
@@ -272,10 +273,10 @@ def test_history_of_a_coin_is_a_file(site, resolution):
 
 def test_crawls_are_compared_with_their_schedule(site):
     html = site.daemon.open("crawls")
-    assert re.search(r'<span class="soft">\d+ %</span>', html)
-    assert len(re.findall(r'<rect class="complete"', html)) == 2
-    assert "every 30d" in html
-    assert site.daemon.schedule()["next_time"][:19].replace("T", " ") in html
+    assert re.search(r'<span class="soft">\d+\.\d s, 0 % of 30 d</span>', html)
+    assert "every 30 d" in html
+    assert f'title="{site.daemon.schedule()["next_time"][:19].replace("T", " ")} UTC"' in html
+    assert "68 pages, 17,000 records, 17,000 new" in html
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,32 @@ def test_crawls_are_filtered(site, query, count):
 def test_log_of_a_scheduled_crawl_is_linked(site):
     [path] = re.findall(r'href="(logs/[^"]*\.log)"', site.daemon.open("crawls"))
     assert "Spider closed (finished)" in site.daemon.open(path)
+
+
+def test_log_is_a_page_for_people_and_a_file_for_programs(site):
+    [path] = re.findall(r'href="(logs/[^"]*\.log)"', site.daemon.open("crawls"))
+    page, file = site.daemon.open(path, headers=HTML), site.daemon.open(path)
+    assert file.startswith("20")
+    assert unescape(page).count("Spider closed (finished)") == 1
+    assert '<a href="../../">coinspider' not in page
+    assert f'href="../../../{path.rpartition("/")[0]}/"' in page, "to the folder"
+    assert site.daemon.open(f"{path}?raw=1", headers=HTML) == file
+    folder = path.rpartition("/")[0]
+    # scrapydweb looks for these words.
+    assert f"Directory listing for /{folder}/" in site.daemon.open(f"{folder}/")
+    assert path.rpartition("/")[2] in site.daemon.open(f"{folder}/", headers=HTML)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "a/b/c", "logs/none", "logs/coinspider/none.log"])
+def test_where_nothing_is_a_page_leads_home(site, path):
+    status, page = refusal(site.daemon, path, headers=HTML)
+    assert status == 404
+    assert "There is no such page." in page
+    links = {
+        urljoin(f"{site.url}/{path}", unescape(href)) for href in re.findall('href="(.*?)"', page)
+    }
+    assert f"{site.url}/crawls" in links
+    assert refusal(site.daemon, path) == (404, "There is no such page.\n")
 
 
 def test_rejected_records_are_counted_by_reason(site):
@@ -330,13 +357,16 @@ def test_buttons_pause_resume_run_cancel_and_run_again(scrapyd, database_url, sa
     api = sandbox("--coins", 300, "--latency", 2).url
     daemon = scrapyd(NEW_YEAR, DATABASE_URL=database_url,
                      COINGECKO_BASE_URL=api)  # fmt: skip
-    assert daemon.run()
+    assert daemon.run(pages="2")
     wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"])
 
-    def press(name):
-        daemon.open("crawls", button(daemon.open("crawls"), name))
+    def press(name, query=""):
+        form = button(daemon.open(f"crawls{query}"), name)
+        return daemon.open("crawls", form), form
 
-    press("Pause coins")
+    html, _ = press("Pause coins", "?outcome=running")
+    assert "It is paused" in html
+    assert "<option selected>running" in html, "back to the same place"
     assert daemon.schedule()["paused"]
     press("Resume coins")
     assert not daemon.schedule()["paused"]
@@ -346,24 +376,43 @@ def test_buttons_pause_resume_run_cancel_and_run_again(scrapyd, database_url, sa
     wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["id"] == 2)
     press("Cancel the run of coins")
     wait_until(lambda: not daemon.schedule()["active"])
-    press("Run crawl 1 again")
+    _, form = press("Run crawl 1 again")
     wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["id"] == 3)
+    assert daemon.get("crawls.json?limit=1")["crawls"][0]["arguments"] == {"pages": "2"}
+    daemon.open("crawls", form)  # a second click on the same button
+    assert daemon.get("listjobs.json?project=coinspider")["pending"] == []
+    for fields, reason in (
+        ({"action": "run", "schedule": "gone"}, "schedule 'gone' not found"),
+        ({"action": "<b>", "back": "?a=1"}, "There is no action <b>"),
+        ({"action": "again", "spider": "gone", "jobid": "x"}, "spider 'gone' not found"),
+    ):
+        status, body = refusal(daemon, "crawls", form | fields)
+        assert status == 409
+        assert reason in unescape(body)
+        assert 'href="crawls' in body
 
 
 def test_form_without_its_token_changes_nothing(site):
     form = button(site.daemon.open("crawls"), "Pause coins")
-    status, _ = refusal(site.daemon, "crawls", form | {"token": "guessed"},
-                        {"Origin": site.url, "Sec-Fetch-Site": "same-origin"})  # fmt: skip
+    own = {"Origin": site.url, "Sec-Fetch-Site": "same-origin"}
+    status, line = refusal(site.daemon, "crawls", form | {"token": "guessed"}, own)
     assert status == 403
+    status, page = refusal(site.daemon, "crawls", form | {"token": ""}, own | HTML)
+    assert status == 403
+    assert line.strip().lower() in page.lower()
+    assert 'href="./crawls"' in page
     assert not site.daemon.schedule()["paused"]
 
 
 def test_without_a_crawl_the_page_says_so(scrapyd, database_url):
-    daemon = scrapyd(DATABASE_URL=database_url)
-    for path in PAGES[1:]:
+    daemon = scrapyd(NEW_YEAR, DATABASE_URL=database_url)
+    for path in ("coins", "coin?id=coin-0000007", "rejected"):
         status, body = refusal(daemon, path)
         assert status == 404
         assert "scrapy crawl coins" in body
+    crawls = daemon.open("crawls")
+    assert "None yet" in crawls
+    assert button(crawls, "Run coins now")["schedule"] == "coins", "the page starts the first one"
     assert "Nothing was crawled yet" in daemon.open("")
 
 

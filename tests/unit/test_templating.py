@@ -8,7 +8,6 @@ from msgspec import Raw
 
 from coinspider.daemon.web.cells import age, direction, per_cent, until
 from coinspider.daemon.web.other_fields import other_fields
-from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.templating import hue, link
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -60,24 +59,6 @@ def test_link_changes_only_the_given_arguments():
 
 def test_coin_always_has_the_same_colour():
     assert hue("bitcoin") == hue("bitcoin") != hue("ethereum")
-
-
-@pytest.mark.parametrize(
-    ("message", "word"),
-    [
-        ("page 1 was refused: 401, this is a Demo key on the Pro host", "COINGECKO_API_KEY"),
-        ("the database coins on db:5432 can't be reached: timeout", "DATABASE_URL"),
-        ("its process ended silently", "log"),
-        ("12 of 100 records are rejected", "rejected records"),
-        ("5000 of the 17000 known coins are missing: more than DELISTED_SHARE_MAX=0.1",
-         "DELISTED_SHARE_MAX"),
-        ("page 3: status 503 (2 pages, 500 records, 9 rejected)", "tries again"),
-        ("something else", "log"),
-        (None, "log"),
-    ],
-)  # fmt: skip
-def test_failure_has_a_remedy(message, word):
-    assert word in remedy(message)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,11 @@ def check_settings(given: Iterable[str]) -> None:
             )
 
 
+def may_be_sent(given: Iterable[str]) -> bool:
+    """Whether none of these arguments leads a crawl to an address that is not allowed."""
+    return not (_ADDRESSES.intersection(given) - _allowed("arguments_allowed"))
+
+
 def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
     """Raise for an argument that the command line would refuse, or that names an address."""
     if refused := (_ADDRESSES & given.keys()) - _allowed("arguments_allowed"):

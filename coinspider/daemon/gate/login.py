@@ -11,6 +11,7 @@ from twisted.web.resource import Resource
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.origins import header, wants_html
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
+from coinspider.daemon.web.error_page import error_page
 from coinspider.daemon.web.templating import POLICY, render
 from coinspider.errors import RequestDeniedError
 
@@ -22,7 +23,7 @@ _AGAIN = '<!DOCTYPE html><title>coinspider</title><meta http-equiv="refresh" con
 
 
 class Denial(Resource):
-    """One line, as JSON if requested; people who have to log in get the login page."""
+    """One line, as JSON if requested; people get a page that says so, or the login page."""
 
     isLeaf = True
 
@@ -37,6 +38,9 @@ class Denial(Resource):
             txrequest.setHeader("Retry-After", str(ceil(denial.retry_after)))
         if denial.status == 401 and wants_html(txrequest):
             return _page(txrequest, "")
+        if denial.status == 403 and wants_html(txrequest):
+            page = txrequest.path.rpartition(b"/")[2].decode("utf-8", "replace")
+            return error_page(txrequest, 403, f"{str(denial).capitalize()}.", back=f"./{page}")
         if denial.status == 401:
             txrequest.setHeader("WWW-Authenticate", 'Basic realm="Scrapyd", charset="UTF-8"')
         if txrequest.path.endswith(b".json"):

@@ -89,6 +89,12 @@ def time(value: datetime | str | None) -> Markup:
     return Markup(_TIME.format(value.isoformat(), readable(value), age(value)))  # noqa: S704
 
 
+def due(moment: str) -> Markup:
+    """How soon, of a time in ISO 8601."""
+    text = readable(datetime.fromisoformat(moment))
+    return Markup(_TIME.format(moment, text, until(moment)))  # noqa: S704
+
+
 def age(moment: datetime | None, now: datetime | None = None) -> str:
     """``12 s ago``, ``3 min ago``, ``2 h ago``, ``5 d ago``, ``3 y ago``."""
     if moment is None:

@@ -9,7 +9,7 @@ from psycopg import Connection
 from coinspider.daemon.database import database_url
 from coinspider.daemon.schedules.service import service_named
 from coinspider.daemon.web import overview
-from coinspider.daemon.web.crawl_views import describe_schedules, tell
+from coinspider.daemon.web.crawl_rows import describe_schedules, tell
 from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError, ViewError

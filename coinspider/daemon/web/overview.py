@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.web.crawl_messages import BAD
 
-BAD = ("failed", "died", "misconfigured")
 Crawl = dict[str, Any]
 
 

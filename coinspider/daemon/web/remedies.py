@@ -13,7 +13,7 @@ _OF_PAGES = [
     (r"\b429\b|refused the call|rate limit|RATELIMIT_\w+",
      "The API's limit is used up: lower COINGECKO_RATE_LIMIT, or let the schedule run less often."),
     (r"certificate", "If the server is yours, name its authority in DOWNLOAD_CA_FILE."),
-    (r"DOWNLOAD_\w+", "If the API is this slow, or its pages are this large, raise that setting."),
+    (r"DOWNLOAD_\w+", "If the API is this slow, or its pages are this large, raise {}."),
     (r"\b40[04]\b|\b410\b|\b422\b",
      "The API does not have what is asked for: check the arguments of the crawl."),
     (r"", _AWAY),
@@ -21,11 +21,11 @@ _OF_PAGES = [
 _REMEDIES = [
     (r"no space|disk full|could not extend", "Make room on the disk of PostgreSQL."),
     (r"DELISTED_SHARE_MAX|DELISTING_CHECK_CALLS_MAX",
-     "If so many coins are really gone, raise that setting for one crawl."),
+     "If so many coins are really gone, raise {} for one crawl."),
     (r"rejected",
      "The API sends records that are not as expected: the rejected records say what is wrong."),
     (r"database|postgres|connection to server|the crawl's row",
-     "Check that PostgreSQL is running, and DATABASE_URL. The next run stores everything again."),
+     "Is PostgreSQL running, and is DATABASE_URL right? The next run stores everything again."),
     (r"\btable\b|\bcolumn\b", "Change the table as the message says; the next run uses it."),
     (r"calls? are left|no calls|credits|used up",
      "Wait until the month's calls are renewed, let the schedule run less often, or take a larger"
@@ -35,8 +35,8 @@ _REMEDIES = [
     (r"running already", "The run before takes longer than the time between two runs."),
     (r"took over", "The process or its database stood still for a while: the other crawl went on."),
     (r"the feed", "Check the address of the feed, and whether it may be written to."),
-    (r"PAGINATION_HOSTS_ALLOWED", "Name the host in that setting if you trust it."),
-    (r"PAGINATION_PAGES_MAX", "If the list is this long, raise that setting."),
+    (r"PAGINATION_HOSTS_ALLOWED", "If you trust the host, name it in {}."),
+    (r"PAGINATION_PAGES_MAX", "If the list is this long, raise {}."),
     (r"-a key=", "Run it again with that argument."),
     (r"list (goes on|did not come whole)|did not reach the last page|leads back|lost on their way"
      r"|only by their keys",
@@ -48,8 +48,7 @@ _REMEDIES = [
 def remedy(message: str | None) -> str:
     """One sentence; refers to the log if nothing better is known."""
     reason = _URL.sub("", told(message))
-    is_page = reason.startswith("page ") and " could not be had" in reason
-    for pattern, advice in _OF_PAGES if is_page else _REMEDIES:
-        if reason and re.search(pattern, reason, re.IGNORECASE):
-            return advice
+    for pattern, advice in _OF_PAGES if reason.startswith("page ") else _REMEDIES:
+        if reason and (found := re.search(pattern, reason, re.IGNORECASE)):
+            return advice.format(found[0])
     return "Its log says more."

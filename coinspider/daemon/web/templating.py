@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scrapy.utils.project import get_project_settings
 
 from coinspider.daemon.gate.headers import policy, source_of
-from coinspider.daemon.web.cells import all_digits, amount, cell, change, time, until
+from coinspider.daemon.web.cells import age, all_digits, amount, cell, change, due, time, until
 from coinspider.text import exact, readable, readable_seconds
 
 VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Rejected",
@@ -52,12 +52,12 @@ environment = Environment(
 environment.filters |= {
     "readable": readable, "exact": exact, "hue": hue, "duration": readable_seconds,
     "host": lambda address: urlsplit(address).hostname or address,
-    "combine": lambda first, second: {**second, **first},
+    "combine": lambda first, second: {**second, **first}, "age": age,
 }  # fmt: skip
 environment.globals |= {
     "navigation": VIEWS, "style": STYLE, "script": SCRIPT, "link": link, "token_field": token_field,
     "logo_hosts": LOGO_HOSTS, "root": "", "section": None,
-    "cell": cell, "amount": amount, "change": change, "time": time, "until": until,
+    "cell": cell, "amount": amount, "change": change, "time": time, "until": until, "due": due,
     "all_digits": all_digits,
 }  # fmt: skip
 

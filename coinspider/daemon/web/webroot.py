@@ -1,4 +1,4 @@
-"""scrapyd's own site in coinspider's layout: start page, jobs, folders of logs."""
+"""scrapyd's own site in coinspider's layout: start page, jobs, logs."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,10 @@ from twisted.web.static import Data
 
 from coinspider.daemon.fleet.setup import uses_fleet
 from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.web.actions import DONE, act
+from coinspider.daemon.web.error_page import NotFound
 from coinspider.daemon.web.home_view import Home
+from coinspider.daemon.web.log_pages import LogPagesMixin
 from coinspider.daemon.web.templating import render, token_field
 from coinspider.daemon.web.view import send_head
 
@@ -18,6 +21,9 @@ _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes
 _TABLE = re.compile(r"<table.*</table>", re.DOTALL)
 # What the pages' policy forbids; nothing else in scrapyd's rows is affected.
 _INLINE = re.compile(r' (style|onsubmit)="[^"]*"')
+
+# A group without a job: its heading alone.
+_EMPTY = re.compile(r"(<tbody>\s*<tr>\s*<th[^>]*>[^<]*</th>\s*</tr>)(\s*</tbody>)")
 
 
 class Webroot(website.Root):
@@ -31,36 +37,26 @@ class Webroot(website.Root):
         if self.logs_dir:
             self.putChild(b"logs", _logs(config)(self.logs_dir, "text/plain"))
 
+    def getChild(self, path: bytes, txrequest: Any) -> NotFound:
+        return NotFound()
+
 
 class Jobs(website.Jobs):
     """scrapyd's table of jobs, unchanged for programs, with buttons that the gate accepts."""
 
     def render_GET(self, txrequest: Any) -> bytes:
         self.token = form_token(txrequest)
-        return _framed(txrequest, super().render_GET(txrequest), "jobs", "Jobs")
+        done = DONE.get(txrequest.args.get(b"done", [b""])[0].decode("utf-8", "replace"))
+        return _framed(txrequest, super().render_GET(txrequest), "jobs", "Jobs", done)
+
+    def render_POST(self, txrequest: Any) -> bytes:
+        return act(self.root, txrequest, "jobs")
 
     def cancel_button(self, project: str, job: str) -> str:
         form: str = super().cancel_button(project, job)
-        return form.replace("</form>", f"{token_field(self.token)}</form>")
-
-
-class Folder(website.DirectoryLister):
-    """A folder of logs, as scrapyd lists it."""
-
-    def render(self, txrequest: Any) -> bytes:
-        below = "/".join(part.decode("utf-8", "replace") for part in txrequest.prepath).rstrip("/")
-        return _framed(txrequest, super().render(txrequest), "logs/", f"Logs: {below}")
-
-
-class FolderMixin:
-    """For a file resource whose folders are listed in the layout."""
-
-    def directoryListing(self) -> Folder:
-        files: Any = self
-        return Folder(
-            files.path, files.listNames(), files.contentTypes, files.contentEncodings,
-            files.defaultType,
-        )  # fmt: skip
+        action = '<input type="hidden" name="action" value="cancel">'
+        form = form.replace("/cancel.json", "/jobs")
+        return form.replace("</form>", f"{token_field(self.token)}{action}</form>")
 
 
 def _jobs(config: Config) -> Any:
@@ -73,21 +69,23 @@ def _jobs(config: Config) -> Any:
 
 def _logs(config: Config) -> Any:
     if not uses_fleet(config):
-        return type("Logs", (FolderMixin, website.File), {})
+        return type("Logs", (LogPagesMixin, website.File), {})
     from coinspider.daemon.fleet.logs import FleetLogs
 
-    return type("Logs", (FolderMixin, FleetLogs), {})
+    return type("Logs", (LogPagesMixin, FleetLogs), {})
 
 
-def _framed(txrequest: Any, page: bytes | str, section: str, title: str) -> bytes:
+def _framed(
+    txrequest: Any, page: bytes | str, section: str, title: str, done: str | None
+) -> bytes:  # fmt: skip
     """The table of one of scrapyd's pages, in which texts are already escaped."""
     text = page if isinstance(page, str) else page.decode()
     found = _TABLE.search(text)
-    table = Markup(_INLINE.sub("", found[0]) if found else "")  # noqa: S704
+    table = _INLINE.sub("", found[0]) if found else ""
+    table = _EMPTY.sub(r"\1<tr><td class='none' colspan='99'>none</td></tr>\2", table)
     send_head(txrequest, 200)
     framed = render(
-        "scrapyd.html", section=section, title=title, table=table,
-        root="../" * (len(txrequest.prepath) - 1),
+        "scrapyd.html", section=section, title=title, table=Markup(table), done=done,  # noqa: S704
     ).encode()  # fmt: skip
     txrequest.setHeader("Content-Length", str(len(framed)))
     return framed

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   // A chart tells its values under the pointer, and by the arrow keys.
-  for (const chart of document.querySelectorAll("[data-chart]")) {
+  const enliven = (chart) => {
     const marks = JSON.parse(chart.dataset.chart);
     const output = chart.parentElement.querySelector("output");
     const [line, dot] = chart.querySelectorAll(".cursor");
@@ -29,7 +29,15 @@
       event.preventDefault();
       show(at + steps[event.key]);
     });
-  }
+  };
+  document.querySelectorAll("[data-chart]").forEach(enliven);
+
+  // A second click before the answer comes is none.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "yes";
+  });
 
   // What is not filled in is not in the address.
   for (const form of document.querySelectorAll("form[method=get]")) {
@@ -47,7 +55,8 @@
   const newest = async () => {
     const answer = await fetch("crawls.json?limit=1", { headers: { Accept: "application/json" } });
     const [crawl] = (await answer.json()).crawls;
-    return crawl ? `${crawl.id} ${crawl.outcome}` : "";
+    // The page of the crawls shows how far one is.
+    return crawl ? `${crawl.id} ${crawl.outcome} ${live.dataset.live === "crawls" && crawl.page_count}` : "";
   };
   const refresh = async () => {
     const answer = await fetch(location.href);
@@ -59,6 +68,7 @@
     const links = () => [...live.querySelectorAll("a, button, select")];
     const focused = links().indexOf(document.activeElement);
     live.replaceChildren(...fresh.childNodes);
+    live.querySelectorAll("[data-chart]").forEach(enliven);
     live.querySelectorAll(".scroll").forEach((one, index) => {
       if (scrolled[index]) [one.scrollLeft, one.scrollTop] = scrolled[index];
     });

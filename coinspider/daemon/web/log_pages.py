@@ -1,0 +1,101 @@
+"""``/logs/`` for people: folders as lists, and the end of a log; programs get scrapyd's own."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from scrapyd import website
+from twisted.web.static import formatFileSize
+
+from coinspider.daemon.gate.origins import wants_html
+from coinspider.daemon.web.error_page import NotFound
+from coinspider.daemon.web.templating import render
+from coinspider.daemon.web.view import send_head
+from coinspider.text import visible
+
+TAIL_BYTES = 256 * 1024
+_BAD = (" ERROR: ", " CRITICAL: ", "Traceback ")
+_DOUBTFUL = " WARNING: "
+
+
+class Entry(NamedTuple):
+    """A file or a folder; ``size`` is in words."""
+
+    name: str
+    address: str
+    size: str
+    modified_at: datetime
+
+
+class Folder(website.DirectoryLister):
+    """A folder of logs, the newest first."""
+
+    def render(self, txrequest: Any) -> Any:
+        if not wants_html(txrequest):
+            return super().render(txrequest)
+        entries = sorted(_entries(self.path), key=lambda entry: entry.modified_at, reverse=True)
+        return _page(txrequest, "logs.html", entries=entries)
+
+
+class LogPagesMixin:
+    """For a file resource that serves logs."""
+
+    childNotFound = NotFound()
+
+    def directoryListing(self) -> Folder:
+        files: Any = self
+        return Folder(
+            files.path, files.listNames(), files.contentTypes, files.contentEncodings,
+            files.defaultType,
+        )  # fmt: skip
+
+    def render_GET(self, txrequest: Any) -> Any:
+        files: Any = self
+        is_page = wants_html(txrequest) and b"raw" not in txrequest.args
+        if not (is_page and files.path.endswith(".log") and files.isfile()):
+            return super().render_GET(txrequest)  # type: ignore[misc]
+        size, tail = _tail(files.path)
+        lines = [(visible(line), _kind(line)) for line in tail.splitlines()]
+        return _page(
+            txrequest, "log.html", lines=lines, size=formatFileSize(size),
+            is_whole=size <= TAIL_BYTES,
+        )  # fmt: skip
+
+
+def _entries(folder: str) -> list[Entry]:
+    found = []
+    with os.scandir(folder) as files:
+        for file in files:
+            size = "" if file.is_dir() else formatFileSize(file.stat().st_size)
+            modified = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            slash = "/" if file.is_dir() else ""
+            found.append(Entry(f"{file.name}{slash}", f"{quote(file.name)}{slash}", size, modified))
+    return found
+
+
+def _tail(path: str) -> tuple[int, str]:
+    """The file's size, and its last lines."""
+    with Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        data = file.read(TAIL_BYTES)
+    text = data.decode("utf-8", "replace")
+    return size, text if size <= TAIL_BYTES else text.partition("\n")[2]
+
+
+def _kind(line: str) -> str:
+    if any(sign in line[:200] for sign in _BAD):
+        return "bad"
+    return "other" if _DOUBTFUL in line[:200] else ""
+
+
+def _page(txrequest: Any, template: str, **values: Any) -> bytes:
+    parts = [part.decode("utf-8", "replace") for part in txrequest.prepath if part]
+    send_head(txrequest, 200)
+    page = render(
+        template, section="logs/", parts=parts, root="../" * (len(txrequest.prepath) - 1), **values
+    ).encode()
+    txrequest.setHeader("Content-Length", str(len(page)))
+    return page
