@@ -21,7 +21,11 @@ SELECT id, spider, vs_currency AS currency, started_at,
        extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
        coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
        inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
-       rejected_count AS rejected, refused_count AS refused, job, message
+       rejected_count AS rejected, refused_count AS refused, job,
+       CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
+           THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
+                        '"it waits for the API''s limit until "HH24:MI:SS" UTC"')
+           ELSE message END AS message
 FROM crawl
 WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
     AND CASE coalesce(%(schedule)s, '')

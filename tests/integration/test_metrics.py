@@ -15,6 +15,7 @@ from coinspider.daemon.api.metrics import metric_names, metrics
 from coinspider.daemon.api.schedule_metrics import WatchedSchedule
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.store.crawl_queries import list_crawls
 from coinspider.store.database_settings import DatabaseSettings
 
 ADD = """
@@ -89,14 +90,18 @@ def test_counters_are_by_outcome_and_node(add, query):
     assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
 
 
-def test_running_crawl_has_gauges(add, query):
+def test_running_crawl_has_gauges_and_says_that_it_waits(add, query, database_url):
     add("a", outcome=None, ago=timedelta(seconds=30))
     query("UPDATE crawl SET call_count = 5, refused_count = 2 WHERE ended_at IS NULL")
     gauge = "coinspider_running_crawl_waiting_until_timestamp_seconds"
     assert (gauge, "here", "coins", "eur") not in read()
-    until = time.time() + 600
+    until = round(time.time()) + 600
     query("UPDATE crawl SET waiting_until = %s WHERE ended_at IS NULL", until)
     found = read()
+    with psycopg.connect(database_url) as connection:
+        [told, _] = [crawl["message"] for crawl in list_crawls(connection, 2).dicts()]
+    shown = datetime.fromtimestamp(until, UTC)
+    assert told == f"it waits for the API's limit until {shown:%H:%M:%S} UTC"
     assert found["coinspider_running_crawl_age_seconds", "here", "coins", "eur"] >= 30
     assert found["coinspider_running_crawl_pages", "here", "coins", "eur"] == 3
     assert found["coinspider_running_crawl_calls", "here", "coins", "eur"] == 5
