@@ -77,6 +77,18 @@ def test_listing_finds_the_same_rows_in_the_same_order(connection):
         assert count_rows(connection, listing) == count_rows(connection, chosen), chosen
 
 
+@pytest.mark.parametrize("sort", ["current_price", "market_cap_rank", "name", "coin_id"])
+def test_pages_follow_each_other_in_both_directions(connection, sort):
+    assert make_listing(connection, FullCoin, CHANGES)
+    for direction in ("", "-"):
+        everything = usd(sort=f"{direction}{sort}", listed="listed", limit=None)
+        chosen = everything._replace(limit=7, listing=TABLE)
+        pages = [ids(connection, chosen._replace(offset=offset)) for offset in range(0, 70, 7)]
+        assert [coin_id for page in pages for coin_id in page] == ids(connection, everything)
+        assert pages[-1] == []
+        assert count_rows(connection, chosen) == sum(map(len, pages))
+
+
 def test_numbers_that_a_float_can_not_hold_are_in_order(connection):
     for n, price in enumerate(STRANGE, 1):
         connection.execute("UPDATE full_coin SET current_price = %s WHERE coin_id = %s",
