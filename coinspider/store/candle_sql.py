@@ -42,11 +42,13 @@ FROM {table} WHERE {condition}
 # A day's candles are one array of arrays. It is unpacked once for all its values, by what OFFSET 0
 # keeps together; conditions on the table are as near to it as ever. A version before the release of
 # 0.2.0 kept an array of each value instead: its hours are left out.
-_HOURS = """
+_DAYS = """
 {table} AS kept, LATERAL (
-    SELECT kept.candles || '{{}}'::numeric[] AS candles WHERE kept.candles IS NOT NULL OFFSET 0
-) AS unpacked, unnest(kept.hour) WITH ORDINALITY AS at (hour, place)
+    SELECT kept.hour || '{{}}'::smallint[] AS hour, kept.candles || '{{}}'::numeric[] AS candles
+    WHERE kept.candles IS NOT NULL OFFSET 0
+) AS unpacked
 """
+_HOURS = "{days}, unnest(unpacked.hour) WITH ORDINALITY AS at (hour, place)"
 _HOUR_VALUE = "unpacked.candles[at.place::integer][{}] AS {}"
 _TABLES = {"1h": "hours", "1d": "days"}
 
@@ -99,7 +101,12 @@ def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier
 
 def hours(item_class: type[TableItem]) -> sql.Composed:
     """What follows FROM for the hours that are kept: the table as ``kept``, its hours as ``at``."""
-    return sql.SQL(_HOURS).format(table=candle_table(item_class, "1h"))
+    return sql.SQL(_HOURS).format(days=days_of_hours(item_class))
+
+
+def days_of_hours(item_class: type[TableItem]) -> sql.Composed:
+    """As :func:`hours`, without ``at``: a row for each day, of which one says the ``at.place``."""
+    return sql.SQL(_DAYS).format(table=candle_table(item_class, "1h"))
 
 
 def hour_values(item_class: type[TableItem], *wanted: str) -> sql.Composed:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection, sql
 
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.store.candle_sql import hour_values, hours
+from coinspider.store.candle_sql import days_of_hours, hour_values, hours
 from coinspider.store.row_filter import constant_values, key_parts
 from coinspider.store.series import Point, history_rows
 
@@ -47,13 +47,19 @@ FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, generate_series(
      LATERAL ({last_change}) AS found
 UNION ALL
 SELECT * FROM (
-    SELECT DISTINCT ON (key, moment) {key} AS key, binned.moment, {close}
-    FROM {hours},
-         LATERAL (SELECT date_bin(%(step)s, day + make_interval(hours => at.hour), %(since)s)
-                  + %(step)s AS moment) AS binned
+    SELECT DISTINCT ON (key, moment) {key} AS key, moment, {close}
+    FROM {days}, LATERAL (
+        SELECT moment, width_bucket(
+            (least(ceil(extract(epoch FROM moment - day) / 3600), 24) - 1)::smallint, unpacked.hour
+        ) AS place
+        FROM generate_series(
+            %(since)s::timestamptz + %(step)s, %(rolled_up_to)s::timestamptz, %(step)s) AS moment
+        WHERE moment > day AND moment < day + interval '1 day' + %(step)s
+    ) AS at
     WHERE {key} = ANY (%(keys)s) AND {constants} AND day >= %(since)s - interval '1 day'
-        AND binned.moment > %(since)s AND binned.moment <= %(rolled_up_to)s
-    ORDER BY key, moment, at.hour DESC
+        AND at.place > 0
+        AND day + make_interval(hours => unpacked.hour[at.place]) >= at.moment - %(step)s
+    ORDER BY key, moment, day DESC
 ) AS kept
 ORDER BY 1, 2
 """
@@ -127,7 +133,7 @@ def sparklines(
     now = now or datetime.now(UTC)
     query = sql.SQL(_SPARKLINES).format(
         last_change=_last_change(chosen, sql.SQL("asked.moment - %(step)s")),
-        hours=hours(chosen.item_class),
+        days=days_of_hours(chosen.item_class),
         close=hour_values(chosen.item_class, "close"),
         key=sql.Identifier(primary_key(chosen.item_class)[0]),
         constants=chosen.conditions,

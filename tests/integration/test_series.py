@@ -1,5 +1,6 @@
 """What charts, sparklines and exports read from a history."""
 
+import random
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -90,6 +91,26 @@ def test_sparkline_has_a_point_every_four_hours(filled, connection, rolled_up):
     assert [p.value for p in points] == sorted((p.value for p in points), reverse=True)
     assert points[-1] == (NOW, 0)
     assert {b.time - a.time for a, b in pairwise(points)} == {timedelta(hours=4)}
+
+
+@pytest.mark.parametrize("hours", [1, 4, 12])
+def test_sparkline_of_candles_has_the_last_price_of_each_step(database_url, connection, hours):
+    chosen = random.Random(hours)
+    minutes = chosen.sample(range(4 * 24 * 60, 11 * 24 * 60), 90)  # so that hours and days lack
+    History(database_url).make(11).add(
+        *(("a", "usd", Decimal(n), None, None, NOW - timedelta(minutes=n)) for n in minutes)
+    )
+    History(database_url).roll_up()
+    now, step = NOW - timedelta(minutes=25), timedelta(hours=hours)
+    candles = list_candles(connection, FullCoin, KEY, "1h").dicts()
+    expected = []
+    for number in range(1, 7 * 24 // hours + 1):
+        end = now - 7 * DAY + number * step
+        if inside := [c["close"] for c in candles if end - step <= c["started_at"] < end]:
+            expected.append((end, inside[-1]))
+    found = sparklines(connection, ChosenRows(FullCoin, ["a"], USD), step, now)
+    assert found["a"] == expected
+    assert len(expected) > 5
 
 
 def test_changes_and_candles_are_between_two_times(filled, connection):
