@@ -19,6 +19,7 @@ from coinspider.errors import (
     NoPageError,
     UntrustedCertificateError,
 )
+from coinspider.http.credentials import without_secrets
 from coinspider.http.explanations import explain_body
 from coinspider.http.links import check_link
 from coinspider.http.pagination import AnsweredPage, PageRequest
@@ -32,6 +33,8 @@ class PageFailures(Spider):
     """A spider that skips no page silently."""
 
     url: str
+    api_key: str | None
+    """What the API knows its user by: a token, a key or a name."""
     hosts_allowed: list[str]
     rewrites_links: bool
     pages_max: int
@@ -86,6 +89,11 @@ class PageFailures(Spider):
         """The URL to follow for a link; raises :exc:`ForbiddenLinkError` if there is none."""
         return check_link(link, self.url, self.hosts_allowed, self.rewrites_links)
 
+    def without_secrets(self, text: str) -> str:
+        """A text that may hold words of the API, without the key and the password."""
+        secrets = (self.api_key, self.settings.get("API_PASSWORD"))
+        return without_secrets(text, filter(None, secrets))
+
     def explain(self, response: Response) -> str:
         """The message of an error page, in a few words."""
         return visible(explain_body(response.body))
@@ -123,7 +131,7 @@ class PageFailures(Spider):
     def retry(self, request: Request, reason: str, times: int | None = None) -> Request | None:
         """The same request once more, bypassing Scrapy's cache, which has the doubtful response."""
         # Scrapy logs the reason unchanged, and names a stat after it.
-        shown = visible(reason)
+        shown = visible(self.without_secrets(reason))
         retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
         if retry:
             retry.meta["dont_cache"] = True
@@ -132,5 +140,5 @@ class PageFailures(Spider):
     def page_failure(self, request: Request, reason: str) -> Exception:
         url = request.url
         short = url if len(url) <= _URL_SHOWN else f"{url[:_URL_SHOWN]}..."
-        message = f"page {short} could not be had: {reason}"
+        message = self.without_secrets(f"page {short} could not be had: {reason}")
         return note_failure(self.crawler, "page_failed", message)

@@ -64,8 +64,6 @@ class PaginatedSpider(LookupSpider):
     """Whether a crawl reads the whole list, so that what it does not see is gone."""
     headers: Mapping[str, str]
     told_limit: ToldLimit
-    api_key: str | None
-    """What the API knows its user by: a token, a key or a name."""
     monthly_credits = MonthlyCredits()
     """The calls per month, as far as the settings say."""
     credits_request: Request | None = None

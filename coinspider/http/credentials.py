@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 
 from scrapy import Request
 from scrapy.settings import BaseSettings
@@ -12,6 +13,8 @@ from coinspider.http.links import HOME_META, origin
 # The key in a request's meta that allows the token in its query.
 TOKEN_META = "api_token_allowed"  # noqa: S105
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Characters; anything shorter may be a part of any word.
+_SHORTEST = 6
 # The only headers, from DEFAULT_REQUEST_HEADERS or elsewhere, that another host gets.
 HEADERS_FOR_OTHERS = (b"Accept", b"Accept-Language", b"Accept-Encoding", b"Content-Type")
 
@@ -40,6 +43,14 @@ def credential_headers(
         return {}
     scheme = settings.get("API_TOKEN_SCHEME") or ("" if header else "Token")
     return {header or "Authorization": f"{scheme} {token}".strip()}
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """What an API says, for people: some repeat the key in their messages."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
+    return text
 
 
 class OwnHostMiddleware:

@@ -195,7 +195,7 @@ class RateLimitMiddleware:
         if wait is not None:
             why += f", Retry-After {wait:.0f} s"
             wait = min(wait, self.retry_after_max)
-        if words := refusal_words(response):
+        if words := self._words(response):
             why += f": {words}"
         self._give_back()
         longest = self.backoff_max if wait is None else wait + self.backoff_max
@@ -207,10 +207,15 @@ class RateLimitMiddleware:
         self.limit.note(refused)
 
     def _exhausted(self, response: Response) -> CreditsExhaustedError:
-        words = f"HTTP status {response.status}: {refusal_words(response)}"
+        words = f"HTTP status {response.status}: {self._words(response)}"
         self._give_back()
         self.limit.note(lambda state, at: exhaust(state, at, words))
         return CreditsExhaustedError(words)
+
+    def _words(self, response: Response) -> str:
+        """The API's message, from which its spider may take a key out."""
+        without_secrets = getattr(self.crawler.spider, "without_secrets", str)
+        return str(without_secrets(refusal_words(response)))
 
     def _check_patience(self, wait: float) -> None:
         """Raise if no page would have come for too long by the end of the wait."""

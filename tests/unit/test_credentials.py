@@ -4,12 +4,16 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
+from scrapy import Request
+from scrapy.http import Response
 from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
+from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
 from coinspider.http.credentials import credential_headers
+from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.spiders.next import NextSpider
 
 
@@ -71,10 +75,15 @@ def test_calls_are_counted_by_host_and_key(one: Any, other: Any, same: bool) -> 
     assert (account_name(*one) == account_name(*other)) is same
 
 
-def account(arguments: dict[str, str] | None = None, **settings: Any) -> str:
+def spider(arguments: dict[str, str] | None = None, **settings: Any) -> NextSpider:
     crawler = get_crawler(NextSpider, {"NEXT_URL": "", **settings})
     given = {"url": "https://api.example/v1", "table": "t", **(arguments or {})}
-    return NextSpider.from_crawler(crawler, **given).account
+    crawler.spider = NextSpider.from_crawler(crawler, **given)
+    return crawler.spider
+
+
+def account(arguments: dict[str, str] | None = None, **settings: Any) -> str:
+    return spider(arguments, **settings).account
 
 
 @pytest.mark.parametrize(
@@ -104,3 +113,25 @@ def test_headers_without_a_key_are_none() -> None:
 def test_port_that_there_cannot_be_is_one_clear_line(port: str) -> None:
     with pytest.raises(ConfigurationError, match="the port in url is not a number from 0 to 65535"):
         account({"url": f"https://api.example:{port}/v1"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        pytest.param({}, {"API_TOKEN": "k-e-y-1"}, id="token"),
+        pytest.param({}, {"API_USERNAME": "me", "API_PASSWORD": "k-e-y-1"}, id="password"),
+        pytest.param({"headers": "X-Api-Key=k-e-y-1"}, {}, id="argument"),
+    ],
+)
+def test_key_that_the_api_repeats_is_not_shown(
+    arguments: dict[str, str], settings: dict[str, str]
+) -> None:
+    one = spider(arguments, **settings)
+    said = b'{"error": "The key k-e-y-1 makes too many calls"}'
+    response = Response("https://api.example/v1", status=429, body=said)
+    limiter = RateLimitMiddleware.from_crawler(one.crawler)
+    limiter.process_response(Request(response.url), response)
+    shown = "The key *** makes too many calls"
+    assert limiter.limit.state.why == f"refused with HTTP status 429: {shown}"
+    one.page_failure(Request(response.url), one.explain(response))
+    assert str(crawl_state(one.crawler).failure).endswith(f"could not be had: {shown}")
