@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from psycopg import Connection, sql
 
@@ -53,14 +53,17 @@ SELECT id, schedule, started_at, outcome, seconds FROM (
 """
 _CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
 _REJECTED = """
-SELECT id, crawl_id AS crawl, rejected_at, reason, source_url, text
+SELECT id, crawl_id AS crawl, rejected_at, reason, column_name AS "column", source_url, text
 FROM rejected_record
 WHERE (%(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s)
+    AND (%(record)s::bigint IS NULL OR id = %(record)s)
     AND (%(reason)s::text IS NULL OR reason = %(reason)s)
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
 """
 _REASONS = """
-SELECT reason, count(*) FROM rejected_record
+SELECT reason, count(*) AS records, max(rejected_at) AS latest, max(column_name) AS "column",
+       count(*) OVER () AS reasons, (sum(count(*)) OVER ())::bigint AS all_records
+FROM rejected_record
 WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
 GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
 """
@@ -96,19 +99,28 @@ def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int
     return {crawl_id: json.loads(text) for crawl_id, text in rows}
 
 
+class Rejected(NamedTuple):
+    """Which rejected records: all, or those of a crawl, with a reason, or with an id."""
+
+    crawl: int | None = None
+    reason: str | None = None
+    record: int | None = None
+
+
+_ALL = Rejected()
+
+
 def list_rejected_records(
-    connection: Connection, limit: int | None, offset: int = 0, crawl: int | None = None,
-    reason: str | None = None,
+    connection: Connection, limit: int | None, offset: int = 0, which: Rejected = _ALL
 ) -> Listing:  # fmt: skip
-    """The newest rejected records first: of all crawls or one, for any reason or one."""
-    values = {"limit": limit, "offset": offset, "crawl": crawl, "reason": reason}
+    """The newest first. If only a value was set aside, ``column`` names it; its row is stored."""
+    values = {"limit": limit, "offset": offset} | which._asdict()
     return fetch_listing(connection, sql.SQL(_REJECTED), values)
 
 
-def count_rejected_reasons(connection: Connection, crawl: int | None = None) -> dict[str, int]:
-    """The number of records for each reason, the most frequent first; at most twenty reasons."""
-    rows: Any = fetch_listing(connection, sql.SQL(_REASONS), {"crawl": crawl}).rows
-    return dict(rows)
+def list_rejected_reasons(connection: Connection, crawl: int | None = None) -> Listing:
+    """The twenty most frequent reasons, with the number of records of each and of all."""
+    return fetch_listing(connection, sql.SQL(_REASONS), {"crawl": crawl})
 
 
 def first_complete_crawl(connection: Connection, currency: str) -> datetime | None:

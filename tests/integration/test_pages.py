@@ -323,13 +323,35 @@ def test_where_nothing_is_a_page_leads_home(site, path):
 
 def test_rejected_records_are_counted_by_reason(site):
     html = site.daemon.open("rejected")
-    [link] = re.findall(r'<a href="(\?reason=[^"]*)"', html)
-    assert "Object missing required field" in unescape(
-        site.daemon.open(f"rejected{unescape(link)}")
-    )
+    [link] = re.findall(r'<a href="(rejected\?reason=[^"]*)"', html)
+    chosen = unescape(site.daemon.open(unescape(link)))
+    assert "<strong>Reason:</strong> Object missing required field" in chosen
     assert "Every record that the API sent to it became a row" in site.daemon.open(
         "rejected?crawl=1"
     )
+
+
+def test_rejected_record_is_shown_whole_and_escaped(site):
+    text = "<i>" * 3000
+    with psycopg.connect(site.database_url, autocommit=True) as connection:
+        [number] = connection.execute(
+            "INSERT INTO rejected_record (reason, column_name, text) VALUES ('ath: no', 'ath', %s)"
+            " RETURNING id", [text],
+        ).fetchone()  # fmt: skip
+        try:
+            listed = site.daemon.open("rejected")
+            alone = site.daemon.open(f"rejected?record={number}")
+        finally:
+            connection.execute("DELETE FROM rejected_record WHERE id = %s", [number])
+    assert "stored, without ath" in listed
+    assert "2 by reason" in listed
+    assert "The value as it came, 9,000 characters" in listed
+    assert f'href="rejected?record={number}"' in listed
+    assert "&lt;i&gt;" * 3000 not in listed
+    assert "&lt;i&gt;" * 3000 in alone
+    status, body = refusal(site.daemon, f"rejected?record={number}")
+    assert status == 404
+    assert "or no longer" in body
 
 
 def test_first_page_shows_everything_at_a_glance(site):

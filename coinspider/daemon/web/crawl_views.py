@@ -1,4 +1,4 @@
-"""``/crawls`` and ``/rejected``: the runs, the schedules, the rejected records."""
+"""``/crawls``: the schedules and the runs."""
 
 from time import time
 from typing import Any
@@ -14,17 +14,14 @@ from coinspider.daemon.web.view import Arguments, Body, DatabaseView, number, re
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.crawl_queries import (
     NO_SCHEDULE,
-    count_rejected_reasons,
     list_crawls,
     list_latest_runs,
-    list_rejected_records,
     read_crawl_arguments,
 )
 
 LIMIT = 50
 FAILED_JOBS = 20
 PLANNED = 20
-TEXT_MAX = 2000  # characters
 OUTCOMES = ("running", *EXIT_STATUS, "died")
 CHARTED = 40  # runs of each schedule
 
@@ -82,26 +79,6 @@ class Crawls(DatabaseView):
 
     def render_POST(self, txrequest: Any) -> bytes:
         return act(self.root, txrequest, "crawls")
-
-
-class Rejected(DatabaseView):
-    """Records with their reasons: all of them, or those of one ``crawl`` or ``reason``."""
-
-    section = "rejected"
-
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        page = number(arguments, "page", 1)
-        crawl = number(arguments, "crawl", 1) if arguments.get("crawl") else None
-        reason = arguments.get("reason") or None
-        kept = {name: arguments[name] for name in ("crawl", "reason") if arguments.get(name)}
-        offset = (page - 1) * LIMIT
-        records = list_rejected_records(connected, LIMIT + 1, offset, crawl, reason).dicts()
-        return render(
-            "rejected.html",
-            **known, rejected=records[:LIMIT], more=len(records) > LIMIT, page=page, crawl=crawl,
-            reason=reason, reasons=count_rejected_reasons(connected, crawl), arguments=kept,
-            text_max=TEXT_MAX,
-        )  # fmt: skip
 
 
 def _budgets(root: Any) -> list[tuple[Any, ...]]:
