@@ -1,14 +1,13 @@
 """What a page of another site can do to a scrapyd through a visitor's browser."""
 
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tempfile import TemporaryDirectory
-from threading import Thread
 
 import pytest
 import requests
 
 from tests.helpers.browser import CHROMIUM, OPTIONS, chromium
+from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 pytestmark = pytest.mark.skipif(
@@ -49,24 +48,14 @@ def foreign_site():
     """A web server whose pages the test writes, in ``pages``."""
     pages = {}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Pages(Handler):
         def do_GET(self):
             body = pages.get(self.path, "<title>evil</title>").encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(body)
+            self.send(200, body, {"Content-Type": "text/html"})
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.pages = pages
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with running(Server(Pages)) as server:
+        server.pages = pages
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import parse_qs, urlsplit
+
+from tests.helpers.http_server import Handler, Server, running
 
 COINS, PAGE = 25, 10
 USED_UP = {"error": "You have exceeded your monthly call credits."}
@@ -42,25 +42,14 @@ def _coins(query: dict[str, list[str]]) -> list[dict[str, str]]:
 def serving(cases: dict[str, Case]) -> Iterator[str]:
     """The address; ``/NAME`` below it is that case's."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Cases(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             name, what = url.path.split("/")[1], url.path.rpartition("/")[2]
             status, body = cases[name].answer(what, parse_qs(url.query))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body.encode())))
-            self.end_headers()
-            self.wfile.write(body.encode())
+            self.send(status, body.encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(Server(Cases)) as server:
+        yield server.url

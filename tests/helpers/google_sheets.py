@@ -5,16 +5,16 @@ https://developers.google.com/workspace/sheets/api/reference/rest
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.helpers.http_server import Handler, Server, running
 
 KEY, TOKEN = "1AbC-Sheet_ID", "the-token"
 _RANGE = re.compile(r"'?(.+?)'?!([A-Z]+)?(\d+)?(?::([A-Z]+)?(\d+)?)?")
@@ -43,17 +43,13 @@ class Sheet:
         return [row for row in self.cells if any(cell not in (None, "") for cell in row)]
 
 
-class GoogleSheets(ThreadingHTTPServer):
+class GoogleSheets(Server):
     """The next ``refusals`` requests get the status 429; ``shared`` is whether others may write."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.sheets = {"Sheet1": Sheet(0, "Sheet1")}
         self.refusals, self.shared, self.requests = 0, True, 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
     def write_key(self, path: Path) -> Path:
         """Write the file of a service account's key, for which this server gives tokens."""
@@ -72,7 +68,7 @@ class GoogleSheets(ThreadingHTTPServer):
         return path
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: GoogleSheets
 
     def do_GET(self) -> None:
@@ -161,15 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         return json.loads(self._body_text())
 
     def _send(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on stderr."""
+        self.send(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
 def _text(cells: list[Any]) -> list[str]:
@@ -192,9 +180,5 @@ def _put(sheet: Sheet, first: int, values: list[list[Any]]) -> None:
 
 @contextmanager
 def start_google_sheets() -> Iterator[GoogleSheets]:
-    with GoogleSheets() as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.05])
-        thread.start()
+    with running(GoogleSheets()) as server:
         yield server
-        server.shutdown()
-        thread.join()

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.helpers.http_server import Handler, Server, running
 
 WORDS = ["a", "ab", "a-b", "b", "b-", "b_c", "bc", "0x", "0-5x", "1", "10", "9", "_x", "x[old]"]
 # The orders that the API may sort by: CoinGecko's own is not known.
@@ -150,7 +151,7 @@ class SpoiledApi:
 def serving(apis: dict[str, SpoiledApi]) -> Iterator[str]:
     """Serve each API at ``/NAME/api/v3``."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Pages(Handler):
         protocol_version = "HTTP/1.1"
         # Otherwise an answer's second packet waits until the first is acknowledged.
         wbufsize = -1
@@ -160,21 +161,8 @@ def serving(apis: dict[str, SpoiledApi]) -> Iterator[str]:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             with lock:
                 status, head, body = apis[parts.path.split("/")[1]].answer(query)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **head}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.send(status, body, head)
 
     lock = threading.Lock()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(Server(Pages)) as server:
+        yield server.url

@@ -4,10 +4,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from cryptography import x509
@@ -15,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.helpers.http_server import Handler, Server, running
 
 
 class Authority:
@@ -49,33 +49,27 @@ def https_api(certificate: Path, body: bytes) -> Iterator[Any]:
     """Answer the first page with ``body``, others without records; yield the calls' ``headers``."""
     headers: list[dict[str, str]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Pages(Handler):
         def do_GET(self) -> None:
             headers.append(dict(self.headers))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
             page = body if self.path.endswith("&page=1") else b"[]"
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
+            self.send(200, page, {"Content-Type": "application/json"})
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
+    class TlsServer(Server):
         def handle_error(self, *_: Any) -> None:
             """Nothing: a client that does not trust the server hangs up."""
 
-    server: Any = Server(("127.0.0.1", 0), Handler)
+        @property
+        def url(self) -> str:
+            return super().url.replace("http", "https")
+
+    server: Any = TlsServer(Pages)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, True, do_handshake_on_connect=False)
     server.headers = headers
-    server.url = f"https://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with running(server):
+        yield server
 
 
 def _name(text: str) -> x509.Name:

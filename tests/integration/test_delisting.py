@@ -4,8 +4,6 @@ import asyncio
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from time import monotonic
 
 import pytest
@@ -21,6 +19,7 @@ from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.delisting import Delisted, Delisting
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
+from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.processes import last_line
 
 DELISTED = "SELECT coin_id FROM full_coin WHERE delisted_at IS NOT NULL ORDER BY 1"
@@ -74,21 +73,14 @@ def forgetful_api():
     """An API that ignores ``ids=``; its first page has the coins of these numbers."""
     numbers = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Pages(Handler):
         def do_GET(self):
             first = "&page=1" in self.path
             texts = [made_up_coin(number) for number in numbers if first]
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(f"[{','.join(texts)}]".encode())
+            self.send(200, f"[{','.join(texts)}]".encode())
 
-        def log_message(self, *_):
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever).start()
-        yield numbers, f"http://127.0.0.1:{server.server_port}/api/v3"
-        server.shutdown()
+    with running(Server(Pages)) as server:
+        yield numbers, f"{server.url}/api/v3"
 
 
 @pytest.fixture

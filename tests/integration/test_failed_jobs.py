@@ -83,10 +83,10 @@ class Process(SimpleNamespace):
 
     heard: list
 
-    def errReceived(self, data):  # noqa: N802
+    def errReceived(self, data):
         self.heard.append(data)
 
-    def processEnded(self, status):  # noqa: N802
+    def processEnded(self, status):
         self.heard.append(status)
 
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.helpers.http_server import Handler, Server, running
 
 COUNT = 25
 SIZE = 10
@@ -108,7 +108,7 @@ def refused(request: Request, header: str, value: str) -> Answer | None:
     return Answer({"error": {"message": f"{header} is missing or wrong"}}, 401)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -124,31 +124,14 @@ class _Handler(BaseHTTPRequestHandler):
         answer = found.answer(request)
         self._send(answer if isinstance(answer, Answer) else Answer(answer))
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET
 
     def _send(self, answer: Answer) -> None:
-        body = as_json(answer.body) if answer.status != 204 else b""
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        if answer.status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Nothing: the tests print only failures."""
+        self.send(answer.status, as_json(answer.body), answer.headers)
 
 
 @contextmanager
 def serve() -> Iterator[str]:
     """Serve all of them on a free port of this machine, and return the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(Server(_Handler)) as server:
+        yield server.url
