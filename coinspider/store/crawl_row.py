@@ -121,7 +121,7 @@ async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
     *totals, is_open = row
     if not is_open:
         raise LockLostError(
-            "another crawl of the same took over, as this one gave no sign of life for too long"
+            "another crawl of the same list took over: this one gave no sign of life for too long"
         )
     return Totals(*totals)
 

@@ -58,6 +58,6 @@ def test_crawl_that_is_cut_off_is_taken_over_and_writes_nothing_more():
         machine.mend()
         _, err = crawl.communicate(timeout=120)
         assert crawl.returncode == 1
-        assert "another crawl of the same took over" in err.strip().splitlines()[-1]
+        assert "another crawl of the same list took over" in err.strip().splitlines()[-1]
         assert "Traceback" not in err
         assert (ask(ROWS), ask(FIRST)) == found
