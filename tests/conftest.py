@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from coinspider.store.embedded_server import start_embedded_server
+from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
 from tests.helpers.postgres import new_database, postmaster, server_directory
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
@@ -81,6 +82,18 @@ def data_directory() -> Iterator[Path]:
 def database_url(server_url: str) -> str:
     """A new, empty database."""
     return new_database(server_url)
+
+
+@pytest.fixture(params=["direct", "PgBouncer"])
+def crawl_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str]:
+    """The URL of that database, once direct and once through PgBouncer."""
+    if request.param == "direct":
+        yield database_url
+    elif PGBOUNCER:
+        with pgbouncer(database_url) as pooled:
+            yield pooled
+    else:
+        pytest.skip("no PgBouncer")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from urllib.request import Request, urlopen
 import pytest
 
 from coinspider.http.account import account_name
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
 from tests.helpers.processes import wait_until
 
 CALLS, PERIOD = 8, 2
@@ -16,18 +15,6 @@ INSERT INTO full_coin (coin_id, vs_currency, name, symbol, extra)
 VALUES ('gone', 'usd', 'Gone', 'g', '{}')
 """
 HOLDERS = "SELECT count(*) FROM api_account, jsonb_each(state->'holders')"
-
-
-@pytest.fixture(params=["direct", "PgBouncer"])
-def behind(request, database_url):
-    """The URL by which the crawls reach the database."""
-    if request.param == "direct":
-        yield database_url
-        return
-    if not PGBOUNCER:
-        pytest.skip("no PgBouncer")
-    with pgbouncer(database_url) as pooled:
-        yield pooled
 
 
 def demo(sandbox, *options):
@@ -44,10 +31,10 @@ def statuses(api, of="calls"):
     return [status for _, status in api.calls(of)]
 
 
-def test_killed_crawl_frees_what_it_held(scrapy, sandbox, query, behind):
+def test_killed_crawl_frees_what_it_held(scrapy, sandbox, query, crawl_url):
     api = demo(sandbox, "--coins", 5000, *LIMITED, "--latency", "0.1")
     environment = KEY | {
-        "COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": str(CALLS), "DATABASE_URL": behind
+        "COINGECKO_BASE_URL": api.url, "COINGECKO_RATE_LIMIT": str(CALLS), "DATABASE_URL": crawl_url
     }  # fmt: skip
     killed = scrapy.start(*crawl(), **environment)
     wait_until(lambda: len(api.calls()) >= CALLS // 2)

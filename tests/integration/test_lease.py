@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
 from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import wait_until
 
@@ -18,19 +17,7 @@ FIRST_ROW = "SELECT to_jsonb(crawl) FROM crawl WHERE id = 1"
 IS_OVER = "SELECT lease_until < clock_timestamp() FROM crawl WHERE id = 1"
 # The two differ by rounding.
 LENGTH = "SELECT round(extract(epoch FROM lease_until - updated_at), 3) FROM crawl WHERE id = 1"
-TOOK_OVER = "another crawl of the same took over"
-
-
-@pytest.fixture(params=["direct", "PgBouncer"])
-def crawl_url(request, database_url):
-    """The database URL for the crawls."""
-    if request.param == "direct":
-        yield database_url
-        return
-    if not PGBOUNCER:
-        pytest.skip("no PgBouncer")
-    with pgbouncer(database_url) as url:
-        yield url
+TOOK_OVER = "another crawl of the same list took over"
 
 
 @pytest.fixture

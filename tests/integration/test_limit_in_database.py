@@ -14,7 +14,6 @@ from coinspider.http.limit.turns import GRANT_SECONDS
 from coinspider.store.ledger import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
 
 CALLS, PERIOD = 12, 1.0
 TOLD = ToldLimit(CALLS, PERIOD)
@@ -74,20 +73,9 @@ async def call(limit, calls):
     return spans
 
 
-@pytest.fixture(params=["direct", "PgBouncer"])
-def url(request, database_url):
-    if request.param == "direct":
-        yield database_url
-        return
-    if not PGBOUNCER:
-        pytest.skip("no PgBouncer")
-    with pgbouncer(database_url) as pooled:
-        yield pooled
-
-
 @run
-async def test_crawls_of_one_key_never_exceed_it_and_each_has_its_share(url):
-    async with crawls(url, 3) as limits:
+async def test_crawls_of_one_key_never_exceed_it_and_each_has_its_share(crawl_url):
+    async with crawls(crawl_url, 3) as limits:
         spans = await asyncio.gather(*(call(limit, CALLS) for limit in limits))
     every = sorted(span for of_one in spans for span in of_one)
     for (_, ended), (began, _) in zip(every, every[CALLS:], strict=False):
