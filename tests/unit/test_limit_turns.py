@@ -182,3 +182,20 @@ def test_a_wait_names_the_other_crawls_of_the_key():
     grant = take(state, "one", START, 1, told)
     assert grant.why == "2 calls in 60 s are used up, shared with 1 other crawl of this key"
     assert state.others("one") == 1
+
+
+def test_call_that_may_be_given_back_is_not_waited_for_until_the_period_ends():
+    state, told = LimitState(), ToldLimit(2, 60)
+    assert take_all(state, "one", START, told) == 2
+    grant = take(state, "two", START, 1, told)
+    assert 0 < grant.wait < 1
+    give_back(state, "one", 1)
+    assert take(state, "two", START + grant.wait, 1, told).calls == 1
+
+
+def test_calls_that_were_made_are_waited_for_at_once():
+    state, told = LimitState(), ToldLimit(2, 60)
+    assert take_all(state, "one", START, told) == 2
+    for _ in range(2):
+        end(state, "one", START)
+    assert take(state, "two", START + 1, 1, told).wait == pytest.approx(59)

@@ -11,6 +11,8 @@ _ACTIVE_SHARE = 1 / 3
 # While nothing is known of a limit, each call under way may be a refused one.
 CAREFUL = 3
 _POLL = 0.05  # seconds
+# Another crawl may give back a call that was granted a moment ago. (Longer waits are logged.)
+_GIVEN_BACK = 0.9  # seconds
 
 
 def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimit) -> Grant:
@@ -51,6 +53,8 @@ def _take_share(
         why += f", shared with {len(others)} other crawl{'s' * (len(others) > 1)} of this key"
     if allowed < 1:
         wait = _POLL if free > 0 else _next_free(state, now, period, 1 - free)
+        if any(one.open and one.until > now for one in state.holders.values() if one is not me):
+            wait = min(wait, _GIVEN_BACK)
         return _wait(me, now, wait, why)
     batch = min(asked.calls, max(1, calls // 10), allowed)
     return _grant(state, me, now, asked._replace(calls=batch))
