@@ -58,11 +58,9 @@ LAST_CRAWL = MetricGroup(
         Metric("wait_seconds", "How long the last crawl waited for the API's limit"),
     ),
     f"""
-WITH ended AS (
-    SELECT *, row_number() OVER (source ORDER BY id DESC) AS number,
-           max(ended_at) FILTER (WHERE outcome = 'complete') OVER source AS success
-    FROM crawl WHERE ended_at IS NOT NULL AND outcome <> 'skipped'
-    WINDOW source AS (PARTITION BY lock_name, whole)
+WITH source AS (
+    SELECT max(id) AS id, max(ended_at) FILTER (WHERE outcome = 'complete') AS success
+    FROM crawl WHERE ended_at IS NOT NULL AND outcome <> 'skipped' GROUP BY lock_name, whole
 )
 SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(whole, true)::int::text AS whole,
        extract(epoch FROM success) AS last_success_timestamp_seconds,
@@ -73,7 +71,7 @@ SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(whole, true)::
        unchanged_count AS unchanged_records, older_count AS older_records,
        repeated_count AS repeated_records, dropped_count AS dropped_records,
        rejected_count AS rejected_records, refused_count AS refused_calls, wait_seconds
-FROM ended WHERE number = 1 AND {_IS_CURRENT} ORDER BY id
+FROM source JOIN crawl USING (id) WHERE {_IS_CURRENT} ORDER BY id
 """,  # noqa: S608
 )
 RUNNING_CRAWL = MetricGroup(
@@ -111,13 +109,18 @@ ALL_CRAWLS = MetricGroup(
         Metric("stored_rows", "Rows that they inserted or updated", COUNTER),
     ),
     f"""
-SELECT spider, coalesce(vs_currency, '') AS vs_currency, {_NODE} AS node, outcome,
-       count(*) AS crawls, sum(page_count) AS pages, sum(call_count) AS calls,
-       sum(refused_count) AS refused_calls,
-       sum(inserted_count + updated_count) AS stored_rows
-FROM crawl WHERE ended_at IS NOT NULL AND (spider, coalesce(vs_currency, '')) IN (
-    SELECT spider, coalesce(vs_currency, '') FROM crawl WHERE {_IS_CURRENT}
-) GROUP BY 1, 2, 3, 4
+WITH ended AS (
+    SELECT spider, coalesce(vs_currency, '') AS vs_currency, {_NODE} AS node, outcome,
+           count(*) AS crawls, sum(page_count) AS pages, sum(call_count) AS calls,
+           sum(refused_count) AS refused_calls,
+           sum(inserted_count + updated_count) AS stored_rows
+    FROM crawl WHERE ended_at IS NOT NULL GROUP BY 1, 2, 3, 4
+)
+SELECT * FROM ended WHERE EXISTS (
+    SELECT FROM crawl WHERE spider = ended.spider
+        AND coalesce(vs_currency, '') = ended.vs_currency AND {_IS_CURRENT}
+    OFFSET 0  -- it ends with the first that is found, and doesn't look at each job's name
+)
 """,  # noqa: S608
 )
 GROUPS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS)
