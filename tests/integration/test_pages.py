@@ -245,7 +245,8 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
     with psycopg.connect(site.database_url) as connection:
         expected = connection.execute(
             "SELECT coin_id, current_price::text FROM full_coin WHERE vs_currency = 'usd'"
-            " AND delisted_at IS NULL ORDER BY full_coin.current_price DESC NULLS LAST, coin_id"
+            " AND delisted_at IS NULL ORDER BY full_coin.current_price DESC NULLS LAST,"
+            " coin_id DESC"
         ).fetchall()
     assert [(row["coin_id"], row["current_price"]) for row in page] == expected[25:50]
     everything = rows_of(site.daemon.open(f"coins.csv?{query}&all=1"))
@@ -253,6 +254,8 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
     [workbook] = [load_workbook(BytesIO(site.daemon.read(f"coins.xlsx?{query}")))]
     cells = list(workbook.active.iter_rows(values_only=True))
     assert [row[0] for row in cells[1:]] == [row["coin_id"] for row in page]
+    # A page that would be too long, and what it offers to download, end with the same row.
+    assert "coins.csv?limit=250" in site.daemon.open("coins?limit=1000")
 
 
 def test_file_has_a_name_and_no_formulas(site):

@@ -71,14 +71,20 @@ class CoinQuery(NamedTuple):
         return link(self.arguments, watch=",".join(watch) or None, page=page)
 
 
-def coin_query(arguments: Arguments) -> CoinQuery:
-    """Raises :exc:`ViewError`, and :exc:`ConfigurationError` for an unknown column."""
+def coin_query(arguments: Arguments, most: int = LIMIT_MAX) -> CoinQuery:
+    """With at most ``most`` rows on a page.
+
+    Raises :exc:`ViewError`, and :exc:`ConfigurationError` for an unknown column.
+    """
     kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
     if kept.get("columns") in _USUAL:  # from a form without JavaScript
         del kept["columns"]
     if arguments.get("descending"):  # from a form, which has its own field for it
         kept["sort"] = f"-{arguments.get('sort', _DEFAULT_SORT).removeprefix('-')}"
-    limit, page = number(arguments, "limit", LIMIT, LIMIT_MAX), number(arguments, "page", 1)
+    limit = min(number(arguments, "limit", LIMIT, LIMIT_MAX), most)
+    page = number(arguments, "page", 1)
+    if "limit" in kept:  # so that a download of the view has the same rows
+        kept["limit"] = str(limit)
     listed = arguments.get("listed") or "listed"
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")

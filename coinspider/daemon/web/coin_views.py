@@ -46,7 +46,7 @@ class Coins(DatabaseView):
     section = "coins"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        query = look_up(connected, coin_query(arguments))
+        query = look_up(connected, coin_query(arguments, _LIMITS[-1]))
         total = count(connected, query)
         limit = query.chosen.limit or total
         pages = max(1, -(-total // limit))
