@@ -11,7 +11,6 @@ from msgspec import Raw
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
 from coinspider.export.chart import chart_lines
-from coinspider.export.listing_command import CHART
 from coinspider.export.table import list_lines, table_lines
 from coinspider.export.terminal import TableStyle
 from coinspider.text import exact, without_formula
@@ -89,7 +88,7 @@ WRITERS = {
     "jsonl": write_json_lines,
     "xlsx": write_xlsx,
     "parquet": write_parquet,
-    CHART: write_chart,
+    "chart": write_chart,
 }
 
 

@@ -1,6 +1,7 @@
 """Imports point in one direction, and every module belongs to a package in that order."""
 
 import ast
+from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,32 @@ def test_imports_point_one_way(path):
         return
     assert own in (*DIRECTION, *OUTSIDE), f"{own} has no place in the direction"
     assert imported(path) <= allowed(own)
+
+
+class RunTimeImports(ast.NodeVisitor):
+    """Collects what a module imports, also late, except for types only."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+
+
+def test_no_modules_import_each_other():
+    modules = {}
+    for path in MODULES:
+        name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+        imports = RunTimeImports()
+        imports.visit(ast.parse(path.read_text()))
+        modules[name.removesuffix(".__init__")] = imports.names
+    graph = {name: names & modules.keys() - {name} for name, names in modules.items()}
+    # Raises CycleError, which names the modules.
+    assert list(TopologicalSorter(graph).static_order())
 
 
 # No type checker reads these files, and they rarely run.

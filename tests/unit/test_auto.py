@@ -9,7 +9,8 @@ import pytest
 
 from coinspider.http.pagination import PageRequest
 from coinspider.http.pagination.auto import Auto
-from coinspider.http.pagination.registry import command_arguments, make_strategy
+from coinspider.http.pagination.command_line import command_arguments
+from coinspider.http.pagination.registry import make_strategy
 from tests.helpers.answered import URL, answered, things
 
 COUNT, SIZE = 25, 10

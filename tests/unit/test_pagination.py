@@ -22,12 +22,8 @@ from coinspider.http.pagination import (
     SinglePage,
     Step,
 )
-from coinspider.http.pagination.registry import (
-    STRATEGIES,
-    command_arguments,
-    make_strategy,
-    strategy_arguments,
-)
+from coinspider.http.pagination.command_line import command_arguments
+from coinspider.http.pagination.registry import STRATEGIES, make_strategy, strategy_arguments
 from tests.helpers.answered import URL, answered, things
 
 LIST = PageRequest(URL)

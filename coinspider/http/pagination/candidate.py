@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from coinspider.http.pagination.command_line import command_arguments
 from coinspider.http.pagination.protocol import AnsweredPage, Pagination
 from coinspider.http.pagination.request import PageRequest
 
@@ -17,8 +18,6 @@ class Candidate(NamedTuple):
 
     def note(self) -> str:
         """What was found out, for the log."""
-        from coinspider.http.pagination.registry import command_arguments
-
         arguments = " ".join(f"-a {text}" for text in command_arguments(self.strategy))
         return f"The list is paged by {arguments} ({self.why})"
 

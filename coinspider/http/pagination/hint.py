@@ -1,8 +1,8 @@
 """Advice for a list that a crawl can't follow."""
 
+from coinspider.http.pagination.command_line import command_arguments
 from coinspider.http.pagination.detection import candidates, read_candidates
 from coinspider.http.pagination.protocol import AnsweredPage
-from coinspider.http.pagination.registry import command_arguments
 from coinspider.records.json_path import find
 
 

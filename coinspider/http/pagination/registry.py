@@ -7,26 +7,11 @@ from typing import Any, get_type_hints
 import msgspec
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.pagination import (
-    Cursor,
-    LinkHeader,
-    NextLink,
-    Offset,
-    PageNumber,
-    Pagination,
-    SinglePage,
-)
+from coinspider.http.pagination import PageNumber, Pagination
 from coinspider.http.pagination.auto import Auto, FirstPage
+from coinspider.http.pagination.command_line import NAMED
 
-STRATEGIES: dict[str, type[Any]] = {
-    "auto": Auto,
-    "next": NextLink,
-    "link": LinkHeader,
-    "cursor": Cursor,
-    "page": PageNumber,
-    "offset": Offset,
-    "none": SinglePage,
-}
+STRATEGIES: dict[str, type[Any]] = {"auto": Auto, **NAMED}
 
 
 def strategy_arguments(name: str) -> dict[str, Any]:
@@ -58,16 +43,3 @@ def _value(name: str, value: Any, hint: Any) -> Any:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"wrong argument {name}={value}: {error}") from None
-
-
-def command_arguments(strategy: Any) -> list[str]:
-    """``-a NAME=VALUE`` for each argument that makes a strategy; the defaults are left out."""
-    name = next((n for n, made in STRATEGIES.items() if made is type(strategy)), None)
-    if name is None:
-        return []
-    given = {
-        field.name: getattr(strategy, field.name)
-        for field in fields(strategy)
-        if getattr(strategy, field.name) != field.default
-    }
-    return [f"pagination={name}", *(f"{key}={value}" for key, value in given.items())]

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from coinspider.http.pagination import known_names
+from coinspider.http.pagination.link_parsing import linked, parse_links
 from coinspider.http.pagination.named_values import NamedValues, Sign, is_int, is_known, plain_name
 from coinspider.http.pagination.request import SignNames
 from coinspider.records.json_path import Path
@@ -34,8 +35,6 @@ class Signs:
 
     def _linked(self) -> Sign | None:
         """The place of a list of links, one of which leads to the next page."""
-        from coinspider.http.pagination.links import linked
-
         for name, _, value in self.values.scalars:
             if isinstance(value, list) and linked(value):
                 return Sign(name, linked(value), known_names.LINK_LIST)
@@ -78,8 +77,6 @@ class Signs:
     @cached_property
     def header_link(self) -> str | None:
         """The next page's URL in the header ``Link``."""
-        from coinspider.http.pagination.links import parse_links
-
         return parse_links(self.values.headers.get("link", "")).get("next")
 
     @cached_property
