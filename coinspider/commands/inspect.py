@@ -8,8 +8,13 @@ from urllib.parse import urlsplit
 
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
+from scrapy.settings import SETTINGS_PRIORITIES
 
 from coinspider.crawl.command import quiet_pipe
+
+# Somebody waits for the answer: an API that is away is said to be, instead of asked again for a
+# minute. -s NAME=VALUE has priority.
+SOON = {"RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 20, "RATELIMIT_RETRY_TIMES": 0}
 
 
 class Command(CrawlCommand):
@@ -31,10 +36,17 @@ class Command(CrawlCommand):
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        if opts.output or opts.overwrite_output:
+            raise UsageError(
+                "it writes no feed: -O goes to the command that it prints", print_help=False
+            )
         super().process_options(args, opts)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
         self.settings.set("PROGRESS_ENABLED", "0", priority="cmdline")
+        for name, value in SOON.items():
+            if self.settings.getpriority(name) != SETTINGS_PRIORITIES["cmdline"]:
+                self.settings.set(name, value, priority="cmdline")
         if not (opts.loglevel or opts.nolog):
             self.settings.set("LOG_LEVEL", "CRITICAL", priority="cmdline")
 
@@ -60,11 +72,12 @@ class Command(CrawlCommand):
             raise error
         spider = crawler.spider
         lines = spider.report() if isinstance(spider, InspectionSpider) else []
-        failure = str(error) if error else None if lines else crawl_state(crawler).failure
-        with quiet_pipe():
-            print("\n".join(lines))
-        if not lines:
-            print(f"coinspider: {failure or 'nothing was found out'}", file=sys.stderr)
+        failure = str(error) if error else crawl_state(crawler).failure
+        if lines:
+            with quiet_pipe():
+                print("\n".join(lines))
+        else:
+            print(f"coinspider: {failure or 'the first page has no records'}", file=sys.stderr)
         self.exitcode = 2 if error else 0 if lines else 1
 
 

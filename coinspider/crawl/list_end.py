@@ -41,7 +41,7 @@ class ListEnd(PageFailures):
         return self.page_log.reached_total()
 
     def lost(self, message: str) -> CloseSpider:
-        return note_failure(self.crawler, "pagination_unknown", f"the list goes on: {message}")
+        return note_failure(self.crawler, "pagination_unknown", f"the list may go on: {message}")
 
     def note_end(self, page: AnsweredPage, step: Step, request: Request) -> None:
         assert step.end

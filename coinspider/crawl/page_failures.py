@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from scrapy import Request, Spider
@@ -23,6 +24,8 @@ from coinspider.http.credentials import without_secrets
 from coinspider.http.explanations import explain_body
 from coinspider.http.links import check_link
 from coinspider.http.pagination import AnsweredPage, PageRequest
+from coinspider.http.refusal import retry_after
+from coinspider.http.retry import RETRY_REASON_META
 from coinspider.text import visible
 
 _URL_SHOWN = 300  # characters
@@ -64,18 +67,21 @@ class PageFailures(Spider):
                 handle = self.redirected if is_redirect else self.refused
                 return handle(request, response)
         # Only a page that fails needs it.
-        from coinspider.http.download_errors import explain_download
+        from coinspider.http.download_errors import explain_download, retry_times
 
-        return self.retry_or_fail(request, explain_download(error, self.crawler.settings))
+        reason = explain_download(error, self.crawler.settings)
+        return self.retry_or_fail(request, reason, retry_times(error))
 
     def refused(self, request: Request, response: Response) -> Iterable[Any]:
         """A page past the end, if the strategy accepts it as one; else the crawl fails."""
         status, explanation = f"HTTP status {response.status}", self.explain(response)
         said = f"{status}, {explanation}" if explanation else status
+        if wait := retry_after(response, datetime.now(UTC)):
+            said += f", to ask again after {wait:.0f} s"
         page: PageRequest | None = request.cb_kwargs.get("page")
         if page is None or page.number == 1 or not self.may_be_past_the_end(page, response.status):
             advice = self.advice(response.status) if page and page.number == 1 else ""
-            raise self.page_failure(request, said + advice)
+            raise self.page_failure(request, said.rstrip(".") + advice)
         answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
         if page.look_ahead:
             answered = replace(answered, look_ahead=page.look_ahead)
@@ -123,18 +129,22 @@ class PageFailures(Spider):
     ) -> Request:
         """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``)."""
         assert request
-        retry = self.retry(request, reason, times)
+        most = self.crawler.settings.getint("RETRY_TIMES")
+        retry = self.retry(request, reason, most if times is None else min(times, most))
         if retry is None:
             raise self.page_failure(request, reason)
         return retry
 
     def retry(self, request: Request, reason: str, times: int | None = None) -> Request | None:
         """The same request once more, bypassing Scrapy's cache, which has the doubtful response."""
-        # Scrapy logs the reason unchanged, and names a stat after it.
+        # Scrapy logs the reason unchanged, and names a stat after it. When it gives up, the
+        # failure has a line of its own.
         shown = visible(self.without_secrets(reason))
-        retry = get_retry_request(request, spider=self, reason=shown, max_retry_times=times)
+        retry = get_retry_request(
+            request, spider=self, reason=shown, max_retry_times=times, give_up_log_level="DEBUG"
+        )
         if retry:
-            retry.meta["dont_cache"] = True
+            retry.meta.update({"dont_cache": True, RETRY_REASON_META: shown})
         return retry
 
     def page_failure(self, request: Request, reason: str) -> Exception:

@@ -43,7 +43,7 @@ def _with_words(error: PageError, body: bytes) -> PageError:
     """The same error with the body's own words, and how many retries are worthwhile."""
     start = body.lstrip()[:1]
     if not start:
-        return error
+        return PageError("the body is empty")
     words = explain_body(body)
     if is_error_object(body):
         return PageError(f"the API says: {words}", 0)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Self
 
@@ -12,11 +13,15 @@ from scrapy.utils.asyncio import create_looping_call
 
 from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import RateLimitMiddleware
+from coinspider.http.retry import BackoffRetryMiddleware
 from coinspider.records.table_item import TableItem
 from coinspider.stats import figures
 from coinspider.text import counted
 
 INTERVAL = 0.25  # seconds
+BAR_WIDTH = 20  # cells
+# A narrower terminal has no room for a bar beside the text.
+BAR_LEAST = 60  # cells
 
 
 class Progress:
@@ -35,6 +40,7 @@ class Progress:
         self.crawler = crawler
         self.started = monotonic()
         self.bar: Any = None
+        self.has_bar = False
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -49,10 +55,11 @@ class Progress:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        self.bar = Bar(
-            BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),
-            console=Console(stderr=True), auto_refresh=False, transient=True,
-        )  # fmt: skip
+        console = Console(stderr=True)
+        self.has_bar = console.width >= BAR_LEAST
+        text = TextColumn("{task.description}", markup=False)
+        parts = [BarColumn(bar_width=BAR_WIDTH), text] if self.has_bar else [text]
+        self.bar = Bar(*parts, console=console, auto_refresh=False, transient=True)
         self.task = self.bar.add_task("", total=None)
         self.streams = _streams()
         self.bar.start()
@@ -77,21 +84,23 @@ class Progress:
         )
 
     def line(self) -> str:
-        """Pages, records, rejected records, speed, pages per minute, and the wait for the limit."""
+        """Pages, what is waited for, records, rejected records, the time left, and the speed.
+
+        What does not fit on one line is left out, from the end.
+        """
         figure, seconds = figures(self.crawler.stats), max(monotonic() - self.started, 0.1)
         done, expected = self._pages()
-        parts = [
-            f"page {done} of {expected}" if expected else f"page {done}",
-            f"{figure['record_count']} {self.noun}s",
+        is_between = expected and 0 < done < expected
+        needed = [f"page {done} of {expected}" if expected else f"page {done}", self._wait()]
+        others = [
+            counted(int(figure["record_count"]), self.noun),
             f"{figure['rejected_count']} rejected",
+            f"{seconds * ((expected or 0) - done) / done:.0f} s left" if is_between else "",
             f"{figure['record_count'] / seconds:.0f} {self.noun}s/s",
             f"{60 * done / seconds:.0f} pages/min",
         ]
-        if expected and done and done < expected:
-            parts.append(f"{seconds * (expected - done) / done:.0f} s left")
-        if wait := self._wait():
-            parts.append(f"waiting {wait:.0f} s for the limit{self._others()}")
-        return " · ".join(parts)
+        bar = BAR_WIDTH + 1 if self.has_bar else 0
+        return fitting(needed, others, self.bar.console.width - bar)
 
     @property
     def noun(self) -> str:
@@ -111,10 +120,25 @@ class Progress:
         others = limiter.limit.state.others(limiter.limit.holder) if limiter else 0
         return f", shared with {counted(others, 'other crawl')}" if others else ""
 
-    def _wait(self) -> float:
-        limit = self.crawler.get_downloader_middleware(RateLimitMiddleware)
-        wait = limit.wait_until - monotonic() if limit else 0.0
-        return wait if wait >= 1 else 0.0
+    def _wait(self) -> str:
+        """What the crawl waits for, if it takes a second or more."""
+        now, find = monotonic(), self.crawler.get_downloader_middleware
+        limit, retry = find(RateLimitMiddleware), find(BackoffRetryMiddleware)
+        if limit and (wait := limit.wait_until - now) >= 1:
+            return f"waiting {wait:.0f} s for the limit{self._others()}"
+        if retry and (wait := retry.wait_until - now) >= 1:
+            return f"waiting {wait:.0f} s: {retry.reason}"
+        return ""
+
+
+def fitting(needed: Sequence[str], others: Sequence[str], width: int) -> str:
+    """One line: what is needed, and of the others, in order of priority, those that fit."""
+    line = " · ".join(filter(None, needed))
+    for part in filter(None, others):
+        if len(line) + len(part) + len(" · ") > width:
+            break
+        line = f"{line} · {part}"
+    return line
 
 
 def _streams() -> dict[logging.StreamHandler[Any], Any]:

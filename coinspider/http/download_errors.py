@@ -1,12 +1,30 @@
 """Why a page did not come, in a few words, if no server says so."""
 
 from scrapy.exceptions import (
+    CannotResolveHostError,
     DownloadCancelledError,
+    DownloadConnectionRefusedError,
     DownloadFailedError,
     DownloadTimeoutError,
+    IgnoreRequest,
+    NotSupported,
     ResponseDataLossError,
+    UnsupportedURLSchemeError,
 )
 from scrapy.settings import BaseSettings
+
+# The next request would end in the same way.
+_PERMANENT = (DownloadCancelledError, IgnoreRequest, NotSupported, UnsupportedURLSchemeError)
+# A body that can't be decoded may come from one of several servers. What is likely to be cured by
+# time, such as a lost connection, is in RETRY_EXCEPTIONS.
+_BROKEN_BODY_RETRY_TIMES = 2
+
+
+def retry_times(error: BaseException | None) -> int:
+    """How often it is worthwhile to ask again after an error that is not in
+    ``RETRY_EXCEPTIONS``.
+    """
+    return 0 if isinstance(error, _PERMANENT) else _BROKEN_BODY_RETRY_TIMES
 
 
 def explain_download(error: BaseException | None, settings: BaseSettings) -> str:
@@ -17,6 +35,8 @@ def explain_download(error: BaseException | None, settings: BaseSettings) -> str
         DownloadCancelledError: f"it is larger than DOWNLOAD_MAXSIZE={size} bytes",
         ResponseDataLossError: "the connection ended before the page was whole",
         DownloadFailedError: f"no answer came: {_reason(error)}",
+        CannotResolveHostError: "no such host is known, or there is no network",
+        DownloadConnectionRefusedError: "the connection was refused",
     }
     return words.get(type(error)) or f"{type(error).__name__}: {_reason(error)}"
 

@@ -30,7 +30,18 @@ def test_printed_command_and_printed_spider_crawl_the_whole_list(scrapy, apis, q
     assert query("SELECT count(*) FROM printed") == [(25,)]
 
 
-def test_missing_page_is_one_line_and_a_status(scrapy, apis):
-    done = scrapy("inspect", f"{apis}/github")
-    assert (done.returncode, done.stdout.strip()) == (1, "")
-    assert "HTTP status 401, Authorization is missing or wrong" in last_line(done)
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["{apis}/github"], 1, "HTTP status 401, Authorization is missing or wrong"),
+        # Somebody waits: it would ask again only after an hour.
+        (["http://127.0.0.1:1/x", "-s", "RETRY_BACKOFF=3600"], 1, "the connection was refused"),
+        (["{apis}/jira", "-O", "things.csv"], 2, "it writes no feed"),
+        (["http://127.0.0.1:99999/"], 2, "the port in url is not a number"),
+    ],
+    ids=["no token", "dead", "a feed", "no port"],
+)
+def test_no_page_is_one_line_and_a_status(scrapy, apis, arguments, status, line):
+    done = scrapy("inspect", *(argument.format(apis=apis) for argument in arguments))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert line in last_line(done)

@@ -192,6 +192,27 @@ def test_pagination_of_an_api_that_refuses_unknown_parameters_is_found():
     assert found[0] == "pagination=offset"
 
 
+@pytest.mark.parametrize("count", [COUNT, 7])
+def test_api_that_refuses_every_parameter_is_said_to_and_nothing_is_believed(count):
+    def answer(request: PageRequest) -> Any:
+        return "error" if set(query(request)) - {"vs_currency"} else things(0, count)
+
+    ids, step, _ = walk(answer)
+    assert (len(ids), step.end) == (count, None)
+    assert step.problem.startswith(
+        "each of the usual parameters is refused (HTTP status 400): -a pagination=none"
+    )
+
+
+def test_api_that_refuses_some_parameters_only_gets_no_such_advice():
+    def answer(request: PageRequest) -> Any:
+        told = query(request)
+        return "error" if "offset" in told or len(told) > 3 else things(0, COUNT)
+
+    _, step, _ = walk(answer)
+    assert step.problem.startswith("none of the usual parameters brings a second page")
+
+
 def test_single_page_of_a_named_parameter_ends_at_an_error():
     def answer(request: PageRequest) -> Any:
         return things(0, 7) if int(query(request).get("page", 1)) == 1 else "error"

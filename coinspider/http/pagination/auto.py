@@ -16,6 +16,7 @@ from coinspider.http.pagination.request import PageRequest
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
+THESE_ARE_ALL = "-a pagination=none if these are all"
 NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAME"
 
 
@@ -80,7 +81,8 @@ class _Probe:
 
     def following(self, page: AnsweredPage) -> Step:
         if page.error or not _is_known(page.records, self.known):
-            step = _Trial(self.known, _distinct(self.guesses), self.says_more).next_request()
+            trial = _Trial(self.known, _distinct(self.guesses), self.says_more)
+            step = replace(trial, refused=page.error or None).next_request()
             # All of them are guesses.
             return replace(step, is_repeat=True, strategy=None)
         if self.says_more:
@@ -88,8 +90,7 @@ class _Probe:
             return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
         if is_round(len(self.known)):
             problem = f"the first page has {len(self.known)} records and doesn't mention more"
-            hint = f"-a pagination=none if these are all, else {NAME_IT}"
-            return Step(problem=f"{problem}: {hint}", is_repeat=True)
+            return Step(problem=f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}", is_repeat=True)
         return Step(end="the list is one page: none of the usual parameters changes it",
                     is_repeat=True)  # fmt: skip
 
@@ -105,6 +106,8 @@ class _Trial:
     """What the first page says about further pages, which no guess can overrule."""
     named: str = ""
     """The parameter, if an argument of the crawl names it."""
+    refused: str | None = ""
+    """What the API said of all candidates so far; ``None`` if it answered one with a page."""
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
@@ -121,15 +124,19 @@ class _Trial:
         is_same = page.records and _is_known(page.records, self.known)
         is_end = page.error and self.named and not others
         if (page.error and not is_end) or is_nothing or is_same:
-            return replace(replace(self, candidates=tuple(others)).next_request(), is_repeat=True)
+            refused = None if self.refused is None else page.error or None
+            left = replace(self, candidates=tuple(others), refused=refused)
+            return replace(left.next_request(), is_repeat=True)
         step = candidate.strategy.following(page)
         requests = tuple(replace(r, strategy=candidate.strategy) for r in step.requests)
         return replace(step, requests=requests, strategy=candidate.strategy, note=candidate.note())
 
     def _problem(self) -> str:
         if self.named:
-            hint = "-a pagination=none if these are all"
-            return f"{self.named}= brings the first page again: {hint}"
+            return f"{self.named}= brings the first page again: {THESE_ARE_ALL}"
+        if self.refused and not self.says_more:
+            problem = f"each of the usual parameters is refused ({self.refused})"
+            return f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}"
         return f"none of the usual parameters brings a second page: {NAME_IT}"
 
 

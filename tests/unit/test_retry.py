@@ -1,0 +1,64 @@
+"""Which failures a retry can cure, and what is told of the waits."""
+
+import pytest
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    IgnoreRequest,
+    NotSupported,
+    UnsupportedURLSchemeError,
+)
+from scrapy.settings import Settings
+
+from coinspider.crawl.progress_bar import fitting
+from coinspider.http.download_errors import explain_download, retry_times
+
+
+class UndecodableError(Exception):
+    """As that of a decoder, which each package has of its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (DownloadCancelledError(), 0),
+        (IgnoreRequest("a middleware"), 0),
+        (NotSupported("gopher"), 0),
+        (UnsupportedURLSchemeError("gopher"), 0),
+        (UndecodableError("decoder failed"), 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_times_that_asking_again_is_worthwhile(error, times):
+    assert retry_times(error) == times
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (CannotResolveHostError(), "no such host is known, or there is no network"),
+        (DownloadConnectionRefusedError(), "the connection was refused"),
+        (DownloadCancelledError(), "it is larger than DOWNLOAD_MAXSIZE=8 bytes"),
+        (UndecodableError("decoder failed"), "UndecodableError: decoder failed"),
+    ],
+)
+def test_words_for_an_error(error, words):
+    assert explain_download(error, Settings({"DOWNLOAD_MAXSIZE": 8})) == words
+
+
+NEEDED = ["page 3 of 68", "waiting 8 s for the limit"]
+OTHERS = ["750 coins", "", "0 rejected", "9 s left"]
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (20, "page 3 of 68 · waiting 8 s for the limit"),
+        (51, "page 3 of 68 · waiting 8 s for the limit"),
+        (52, "page 3 of 68 · waiting 8 s for the limit · 750 coins"),
+        (200, "page 3 of 68 · waiting 8 s for the limit · 750 coins · 0 rejected · 9 s left"),
+    ],
+)
+def test_progress_leaves_out_what_does_not_fit_but_what_is_waited_for(width, line):
+    assert fitting(NEEDED, OTHERS, width) == line
