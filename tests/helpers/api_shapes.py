@@ -220,6 +220,10 @@ SHAPES: dict[str, Shape] = {
             next=p.next({"page": p.number + 1, "starting_after": f"{p.end}"}))},
         body='{"query": {}}', where="body",
     ),
+    "J-Quants": Shape(
+        "https://jpx-jquants.com/en/spec/pagination", "pagination_key",
+        lambda p: {"data": p.rows, **without_none(pagination_key=p.next(f"{p.end}"))},
+    ),
     "JSON:API (meta.page)": Shape(
         "https://jsonapi.org/examples/#pagination", "page[number]",
         lambda p: {"data": p.rows, "meta": {"page": {
@@ -304,6 +308,10 @@ SHAPES: dict[str, Shape] = {
         lambda p: (p.rows, {"Link":
             f'<{p.url}?cursor={p.start}>; rel="previous"; results="false"; cursor="0:0:1", '
             f'<{p.url}?cursor={p.end}>; rel="next"; results="{str(p.more).lower()}"'}),
+    ),
+    "Smartsheet": Shape(
+        "https://developers.smartsheet.com/api/smartsheet/guides/basics/pagination", "lastKey",
+        lambda p: {"data": p.rows, **without_none(lastKey=p.next(f"{p.end}"))},
     ),
     "Solr": Shape(
         "https://solr.apache.org/guide/solr/latest/query-guide/pagination-of-results.html",

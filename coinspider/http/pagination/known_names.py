@@ -82,7 +82,9 @@ CURSORS = (
     Known(("scrollid",), ("scroll_id", "scrollId"),
           "https://www.elastic.co/guide/en/elasticsearch/reference/current/scroll-api.html"),
     Known(("nextstartkey",), ("start_key",), "https://gist.github.com/jamesaimonetti/d3cfa1bf3d4e7809c433"),
-    Known(("lastkey", "lastevaluatedkey"), ("lastKey", "ExclusiveStartKey", "start_key"),
+    Known(("lastkey",), ("lastKey",), "https://developers.smartsheet.com/api/smartsheet/guides/basics/pagination"),
+    Known(("paginationkey",), ("pagination_key",), "https://jpx-jquants.com/en/spec/pagination"),
+    Known(("lastevaluatedkey",), ("ExclusiveStartKey", "start_key"),
           "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
 )  # fmt: skip
 # Names that may also mean something else: an empty value proves nothing.
@@ -158,7 +160,6 @@ HEADER_TOTALS = (
 # The total number of pages.
 PAGE_COUNTS = (
     Known(("totalpages", "totalpage", "pages", "pagecount", "numpages"), (), "https://datahelpdesk.worldbank.org/knowledgebase/articles/898581"),
-    Known(("maxpage",), (), "https://developers.silktide.com/Pagination-ec98030b70c54a7e88bd056212d832f7"),
     Known(("lastpage",), (), "https://laravel.com/docs/pagination#converting-results-to-json"),
     Known(("nbpages",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
 )  # fmt: skip
@@ -180,7 +181,9 @@ PAGE_ECHOES = (
     Known(("currentpage",), ("page", "currentPage"), "https://laravel.com/docs/pagination"),
     Known(("number",), ("page",), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
     Known(("pagenumber",), ("pageNumber", "page_number", "page", "page-number"), "https://www.quicknode.com/docs/ethereum/qn_fetchNFTsByCollection"),
-    Known(("pageno", "pageindex"), ("pageNo", "pageIndex", "page"), "https://www.data.go.kr"),
+    Known(("pageno",), ("pageNo", "page"), "https://www.data.go.kr"),
+    Known(("pageindex",), ("pageIndex", "page"),
+          "https://github.com/dotnet/eShop/blob/main/src/Catalog.API/Model/PaginatedItems.cs"),
 )  # fmt: skip
 HEADER_PAGE_ECHOES = (
     Known(("xpage", "xcurrentpage"), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
