@@ -23,9 +23,9 @@ class Command(PlainCommand):
     def long_desc(self) -> str:
         return (
             "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
-            " COINGECKO_BASE_URL. It answers /coins/markets and /key; /calls lists the time and the"
-            " status of each call. Below /others are lists that page in other ways: drf, cursor,"
-            " link, offset, and CoinCap's assets."
+            " COINGECKO_BASE_URL. It answers /coins/markets and /key; /calls and /key-calls list"
+            " the time and the status of each call to them. Below /others are lists that page in"
+            " other ways: drf, cursor, link, offset, and CoinCap's assets."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,8 @@ class Command(PlainCommand):
             raise UsageError(
                 f"can't listen on {where}: {error.socketError}", print_help=False
             ) from None
-        print(f"http://{address.host}:{address.port}/api/v3", flush=True)
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        print(f"http://{host}:{address.port}/api/v3", flush=True)
         reactor.run()  # type: ignore[misc]
 
 

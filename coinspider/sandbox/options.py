@@ -1,6 +1,7 @@
 """The options of ``scrapy sandbox`` and their allowed values."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
 
 A_DAY = 86_400.0  # seconds
 SHORTEST = 0.001  # seconds
+LARGEST = 10_000_000
 
 
 def add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     _add_coins(parser.add_argument_group("Coins"))
-    _add_other_apis(parser.add_argument_group("Other APIs, below /others"))
-    _add_refusals(parser.add_argument_group("Refusals"))
+    _add_other_apis(parser.add_argument_group("Other lists"))
+    _add_keys(parser.add_argument_group("Keys and credits"))
+    _add_limit(parser.add_argument_group("Limit"))
     _add_trouble(parser.add_argument_group("Trouble"))
     add = parser.add_argument_group("Address").add_argument
     add("--host", default="127.0.0.1", help="address (default: %(default)s)")
@@ -30,7 +33,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--coins", type=number(int, 0), default=17_000, metavar="N",
         help="how many made-up coins (default: %(default)s)")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="N",
+    add("--seed", type=number(int, 0), default=0, metavar="N",
         help="a number for other prices and other spoiled responses (default: 0)")  # fmt: skip
     add("--odd", action="store_true",
         help="coins with awkward values instead of plausible ones")  # fmt: skip
@@ -45,7 +48,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
-    add("--encoding", metavar="NAME",
+    add("--encoding", type=_header_value, metavar="NAME",
         help="the Content-Encoding of the --body files, such as gzip (default: none)")  # fmt: skip
     add("--short-page", type=number(int, 1), action="append", default=[], metavar="N",
         help="send only half of page N (may be repeated)")  # fmt: skip
@@ -53,32 +56,49 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
 
 def _add_other_apis(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--token", help="the token that calls must carry (default: none is needed)")
-    add("--links-to", metavar="URL",
+    add(
+        "--token",
+        type=_header_value,
+        help="the token that calls must carry (default: none is needed)",
+    )
+    add("--links-to", type=_address, metavar="URL",
         help="where the links of /others/drf and /others/link lead (default: here)")  # fmt: skip
 
 
-def _add_refusals(group: argparse._ArgumentGroup) -> None:
+def _add_keys(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--plan", choices=["public", "demo", "pro"], default="public",
-        help="the plan whose --key calls must carry")  # fmt: skip
-    add("--key", action="append", default=[], metavar="KEY",
-        help="that API key (default: none; if repeated, each has its own limit)")  # fmt: skip
-    add("--calls", type=number(int, 1), metavar="N",
-        help="refuse more than N calls per period with 429")  # fmt: skip
-    add("--period", type=number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
-        help="the length of a period (default: 60)")  # fmt: skip
-    add("--limit", choices=list(LIMITS), default="fixed-window",
-        help="how calls are counted (default: %(default)s)")  # fmt: skip
-    add("--limit-headers", choices=list(STYLES), default="none",
-        help="the headers that state the limit (default: %(default)s)")  # fmt: skip
+        help="public takes no key, demo takes it in x-cg-demo-api-key, pro in x-cg-pro-api-key: a"
+        " header, or a parameter with underscores (default: %(default)s)")  # fmt: skip
+    add("--key", type=_header_value, action="append", default=[], metavar="KEY",
+        help="a key that calls must carry; may be repeated. Each key has a limit and credits of its"
+        " own, and so have all calls without a key (default: any key will do)")  # fmt: skip
     add("--credits", type=number(int, 0), metavar="N",
-        help="monthly calls of each key (default: no limit)")  # fmt: skip
+        help="calls that each key may make until the sandbox ends, refused ones included; with"
+        " --plan pro, /key says how many are left, and costs none (default: no limit)")  # fmt: skip
     add("--exhausted-status", type=number(int, 400, 499), default=429, metavar="STATUS",
-        help="the status without credits (default: %(default)s)")  # fmt: skip
+        help="status of a call without credits (default: %(default)s)")  # fmt: skip
+
+
+def _add_limit(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--calls", type=number(int, 1), metavar="N",
+        help="calls of a key to /coins/markets and /key that are allowed in a period; others are"
+        " refused with status 429 (default: no limit)")  # fmt: skip
+    add("--period", type=number(float, SHORTEST, A_DAY), default=60.0, metavar="SECONDS",
+        help="length of a period (default: 60)")  # fmt: skip
+    add("--limit", choices=list(LIMITS), default="fixed-window",
+        help="how calls are counted: in fixed windows, the first of which begins with a call; in"
+        " the last period, refused ones included; or by a bucket of N calls that fills up evenly"
+        " within a period (default: %(default)s)")  # fmt: skip
+    add("--limit-headers", choices=list(STYLES), default="none",
+        help="headers that tell the limit: RateLimit and RateLimit-Policy (ietf), RateLimit-Limit,"
+        " -Remaining and -Reset (ratelimit), or the same as X-RateLimit-..., with seconds or a Unix"
+        " time in -Reset (x-seconds, x-epoch) (default: %(default)s)")  # fmt: skip
     add("--retry-after", choices=["seconds", "date", "none"], default="seconds",
-        help="the header of a refusal (default: %(default)s)")  # fmt: skip
-    add("--disguise", action="store_true", help="refuse with HTTP status 200")
+        help="form of Retry-After in a refusal (default: %(default)s)")  # fmt: skip
+    add("--disguise", action="store_true",
+        help="refuse with status 200, and 429 only in the body")  # fmt: skip
 
 
 def _add_trouble(group: argparse._ArgumentGroup) -> None:
@@ -105,9 +125,24 @@ def number(
         # Written so that NaN is rejected.
         if not (least <= number and (most is None or number <= most)):
             raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
+        if number > LARGEST:
+            raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST:,}")
         return number
 
     return parse
+
+
+def _header_value(text: str) -> str:
+    """What may be the value of a header."""
+    if not re.fullmatch("[!-~]+", text):
+        raise argparse.ArgumentTypeError("only visible ASCII characters are allowed, at least one")
+    return text
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text} does not start with http:// or https://")
+    return text
 
 
 def _content(path: str) -> bytes:

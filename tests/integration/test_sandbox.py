@@ -228,6 +228,45 @@ def test_failed_calls_count_and_each_call_is_logged(start):
     assert list(times) == sorted(times)
 
 
+@pytest.mark.parametrize(
+    ("kind", "style", "headers"),
+    [
+        ("fixed-window", "none", {}),
+        ("sliding-window", "ietf", {"RateLimit-Policy": '"default";q=2;w=100'}),
+        ("token-bucket", "ratelimit", {"RateLimit-Limit": "2", "RateLimit-Remaining": "1"}),
+        ("fixed-window", "x-seconds", {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1"}),
+        ("sliding-window", "x-epoch", {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1"}),
+    ],
+)
+def test_each_kind_of_limit_tells_what_is_left(start, kind, style, headers):
+    options = ("--calls", 2, "--period", 100, "--limit", kind, "--limit-headers", style)
+    api = start("--coins", 1, *options)
+    answers = [get(api) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert headers == {name: answers[0].headers[name] for name in headers}
+    told = [name for name in answers[0].headers if "ratelimit" in name.lower()]
+    assert bool(told) == bool(headers)
+    # A bucket gives back a call after half of the period.
+    assert (int(answers[2].headers["Retry-After"]) <= 50) == (kind == "token-bucket")
+
+
+def test_key_is_refused_like_any_call_but_costs_no_credit(start):
+    api = start(*PRO, "--calls", 3, "--credits", 2)
+    asked = [key_of(api, "right")["current_remaining_monthly_calls"] for _ in range(2)]
+    assert asked == [2, 2]
+    key = {"x-cg-pro-api-key": "right"}
+    assert [get(api, key).status for _ in range(2)] == [200, 429]
+    with pytest.raises(HTTPError, match="429"):
+        key_of(api, "right")
+    assert [status for _, status in api.calls("key-calls")] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_calls_without_credits_have_the_chosen_status(start, status):
+    api = start("--coins", 1, "--credits", 1, "--exhausted-status", status)
+    assert [get(api).status for _ in range(2)] == [200, status]
+
+
 def test_a_short_page_lacks_only_its_second_half(shared):
     api = shared(*ODD)
     pages = [get(api, order="id_asc", per_page=200, page=page).ids() for page in (1, 2, 3, 4)]
@@ -317,6 +356,14 @@ def test_latency_delays_calls_and_those_that_give_up_are_logged(start):
     assert [status for _, status in api.calls()] == [200, 200]
 
 
+def test_address_in_ipv6_is_one_that_a_crawl_can_use(start):
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    api = start("--coins", 1, "--host", "::1")
+    assert api.url.startswith("http://[::1]:")
+    assert get(api).status == 200
+
+
 def test_only_this_machine_can_reach_it(shared):
     address = urlsplit(shared(*PLAIN).url)
     assert address.hostname == "127.0.0.1"
@@ -382,6 +429,18 @@ def command_and_parser():
         ("--latency", "-1", "-1 is not a number from 0 to 86400"),
         ("--faults", "1.1", "1.1 is not a number from 0 to 1"),
         ("--faults", "nan", "nan is not a number from 0 to 1"),
+        ("--calls", "9" * 40, f"{'9' * 40} is more than 10,000,000"),
+        ("--coins", "10000001", "10000001 is more than 10,000,000"),
+        ("--seed", "x", "x is not a whole number from 0"),
+        ("--limit-headers", "github", "invalid choice: 'github'"),
+        ("--retry-after", "minutes", "invalid choice: 'minutes'"),
+        ("--credits", "-1", "-1 is not a whole number from 0"),
+        ("--exhausted-status", "500", "500 is not a whole number from 400 to 499"),
+        ("--key", "", "only visible ASCII characters are allowed, at least one"),
+        ("--key", "a key", "only visible ASCII characters are allowed, at least one"),
+        ("--token", "ä", "only visible ASCII characters are allowed, at least one"),
+        ("--encoding", "", "only visible ASCII characters are allowed, at least one"),
+        ("--links-to", "ftp://here", "ftp://here does not start with http:// or https://"),
     ],
 )
 def test_error_for_a_wrong_value_says_what_is_allowed(monkeypatch, capsys, option, value, message):
