@@ -53,13 +53,10 @@ class Command(PlainCommand):
 
 
 def _lines(currency: str) -> Iterator[str]:
+    from coinspider.daemon.schedules.account_credits import read_credits, settings_of
     from coinspider.daemon.schedules.budget import plan
-    from coinspider.daemon.schedules.budget_facts import (
-        read_budgets,
-        read_credits,
-        read_reads,
-        settings_of,
-    )
+    from coinspider.daemon.schedules.budget_facts import read_budgets
+    from coinspider.daemon.schedules.reads import read_reads
     from coinspider.daemon.schedules.schedule import AUTO, Schedule
 
     schedule = Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
@@ -77,7 +74,7 @@ def _lines(currency: str) -> Iterator[str]:
 
 def _resume(account: str) -> str:
     from coinspider.daemon.database import connection
-    from coinspider.daemon.schedules.budget_facts import read_credits
+    from coinspider.daemon.schedules.account_credits import read_credits
     from coinspider.store.api_usage import list_api_usage, resume
 
     account = account or read_credits(get_project_settings()).account

@@ -11,6 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
+from coinspider.crawl.call_need import with_margin
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.look_ahead import choose_look_ahead
 from coinspider.crawl.lookup import LookupSpider
@@ -135,9 +136,9 @@ class PaginatedSpider(LookupSpider):
         )
 
     def calls_needed(self) -> int:
-        """How many calls the crawl takes, judging by earlier ones."""
-        known = crawl_state(self.crawler).known_pages
-        return getattr(self.pagination, "last", None) or (known + 1 if known else 1)
+        """How many calls the crawl takes, judging by earlier ones, and some for retries."""
+        known = crawl_state(self.crawler).known_calls
+        return with_margin(known or getattr(self.pagination, "last", None) or 1)
 
     def credits_told(self, response: Response) -> tuple[int | None, int] | None:
         """The month's credits and how many are left, from the response to ``credits_request``.
@@ -151,6 +152,7 @@ class PaginatedSpider(LookupSpider):
         self.item_class = start.item_class
         state = crawl_state(self.crawler)
         state.since, state.known_pages, state.place = start.since, start.known_pages, start.place
+        state.known_calls = start.known_calls
 
     async def start(self) -> AsyncIterator[Request]:
         since = crawl_state(self.crawler).since

@@ -27,6 +27,8 @@ class CrawlState(Struct):
     """Whether the end of the list was seen."""
     known_pages: int | None = None
     """How many pages with records the last complete crawl of the same list had."""
+    known_calls: int | None = None
+    """How many calls the last complete crawls of the same list usually took."""
     expected_pages: int | None = None
     """How many pages the API itself announces."""
     since: str | None = None

@@ -46,4 +46,5 @@ class CrawlStart(Struct, frozen=True):
     item_class: type[TableItem] | None
     since: str | None
     known_pages: int | None
+    known_calls: int | None
     place: Place

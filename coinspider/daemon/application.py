@@ -21,7 +21,7 @@ from coinspider.daemon.gate.options import GateOptions
 from coinspider.daemon.gate.site import GateSite
 from coinspider.daemon.gate.uploads import turn_uploads_off
 from coinspider.daemon.schedules.check import check_schedules
-from coinspider.daemon.schedules.schedule import read_schedules
+from coinspider.daemon.schedules.section import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
 from coinspider.daemon.start_check import check_folders, check_port, check_values

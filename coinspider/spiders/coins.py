@@ -58,6 +58,9 @@ class CoinsArguments(Struct, kw_only=True):
         """Whether they select some pages of the ranking."""
         return bool(self.pages or self.first_page)
 
+    def url(self, base_url: str) -> str:
+        return f"{base_url}/coins/markets?{urlencode(self.query())}"
+
     def query(self) -> dict[str, Any]:
         """The parameters of ``/coins/markets`` except ``page``.
 
@@ -174,7 +177,7 @@ class CoinsSpider(PaginatedSpider):
         crawler.settings.set("RATELIMIT_FIRM", limit.firm, priority="spider")
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers = api.headers
-        spider.url = f"{api.base_url}/coins/markets?{urlencode(arguments.query())}"
+        spider.url = arguments.url(api.base_url)
         spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page or 1)
         spider.whole = arguments.are_whole()
         spider.asked = arguments

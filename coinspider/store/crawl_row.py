@@ -63,10 +63,6 @@ NOTE = f"UPDATE crawl SET batch_count = %(batch)s, {_ALIVE.format('(SELECT momen
 IF_HELD = f"""
 WHERE id = %(crawl_id)s AND EXISTS (SELECT FROM held) RETURNING {", ".join(Totals._fields)}
 """
-_LAST = """
-SELECT page_count FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
-ORDER BY ended_at DESC LIMIT 1
-"""
 
 
 class Batch(NamedTuple):
@@ -137,9 +133,3 @@ async def end_crawl(
 ) -> None:
     values = {"id": crawl_id, "outcome": outcome, "message": message}
     await connection.execute(_END, values | figures(stats))
-
-
-async def last_page_count(connection: AsyncConnection, spider: str, url: str) -> int | None:
-    """How many pages with records the last complete crawl of the same list had."""
-    row = await (await connection.execute(_LAST, [spider, url])).fetchone()
-    return row[0] if row else None

@@ -24,12 +24,12 @@ from coinspider.store.crawl_row import (
     Totals,
     begin_crawl,
     end_crawl,
-    last_page_count,
     read_totals,
     update_crawl,
 )
 from coinspider.store.crawl_tables import HISTORY_TIMEOUT, CrawlTables
 from coinspider.store.database_settings import DatabaseSettings, seconds_setting
+from coinspider.store.earlier_crawls import read_earlier
 from coinspider.store.history import HistorySettings
 from coinspider.store.incremental_state import read_since, write_since
 from coinspider.store.lease import CrawlLease, Run
@@ -199,9 +199,9 @@ class CrawlSession:
                 await end_crawl(connection, self.lease.crawl_id, stats, "skipped", message)
                 return message
             since = await read_since(connection, target.lock_name) if target.incremental else None
-            known = await last_page_count(connection, target.source, target.url)
+            earlier = await read_earlier(connection, target.source, target.url, target.arguments)
             await prepare(connection)
-        return CrawlStart(item_class, since, known, place(self.database))
+        return CrawlStart(item_class, since, *earlier, place(self.database))
 
     def _tell_of(self, died: list[Run]) -> None:
         for run in died:

@@ -8,17 +8,23 @@ import psycopg
 import pytest
 
 from coinspider.daemon import database
+from coinspider.daemon.schedules.account_credits import settings_of
 from coinspider.daemon.schedules.budget import Budget, next_run
 from coinspider.daemon.schedules.budget_facts import (
     read_budgets,
     read_next_run,
-    read_reads,
 )
+from coinspider.daemon.schedules.forecast import read_forecasts
 from coinspider.daemon.schedules.page_weights import read_weights
+from coinspider.daemon.schedules.reads import read_reads
+from coinspider.daemon.schedules.run_calls import read_usual_calls
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.http.account import account_name
 from coinspider.items import FullCoin
+from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.earlier_crawls import EARLIER, values
+from coinspider.store.ledger import MONTH
 from coinspider.store.migration import migrate
 
 API = "https://api.example/v3"
@@ -121,3 +127,62 @@ def test_failed_whole_pass_waits_for_enough_calls(add, outcome, pages, minutes):
     run = next_run(budget, read_reads("usd", None), now)
     assert run.part == budget.whole
     assert minutes <= (run.at - now) / timedelta(minutes=1) + 0.1 < minutes * 1.5 + 1.2
+
+
+TOLD = f"INSERT INTO api_usage (account, month, credits, told_left) SELECT %s, {MONTH}, 20000, 7"
+EARLIER_CRAWL = """
+INSERT INTO crawl (spider, arguments, url, started_at, ended_at, outcome, page_count, record_count,
+                   call_count, refused_count)
+VALUES ('coins', %s, %s, now(), now() - %s * interval '1 hour', %s, %s, 0, %s, %s)
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "earlier"),
+    [
+        pytest.param([], (None, None), id="none"),
+        pytest.param([("complete", 69, 72, 0)], (69, 72), id="one"),
+        pytest.param([("complete", 69, 75, 3)], (69, 72), id="refused calls"),
+        pytest.param([("complete", 69, 0, 0)], (69, 70), id="calls not counted"),
+        pytest.param([("failed", 20, 90, 0), ("complete", 69, 72, 0)], (69, 72), id="failed"),
+        pytest.param(
+            [("complete", 70, 180, 0), ("complete", 69, 72, 0), ("complete", 69, 71, 0)], (70, 72),
+            id="outage",
+        ),
+        pytest.param([("complete", 70, 73, 0)] * 5 + [("complete", 9, 9, 0)] * 9, (70, 73),
+                     id="long ago"),
+    ],
+)  # fmt: skip
+def test_calls_are_those_that_earlier_crawls_took(add, rows, earlier):
+    url = CoinsArguments().url(API)
+    for hours, (outcome, pages, calls, refused) in enumerate(rows):
+        add(EARLIER_CRAWL, "{}", url, hours, outcome, pages, calls, refused)
+        for other, place in (('{"pages": "4"}', url), ("{}", url + "&x")):
+            add(EARLIER_CRAWL, other, place, 0, "complete", 4, 4, 0)
+    [row] = database.query(EARLIER, values("coins", url, {}))
+    assert (row["pages"], row["calls"]) == earlier
+    assert read_usual_calls(settings_of(AUTO), {}) == earlier[1]
+    assert budgets(AUTO)[0].end_calls == max(1, (earlier[1] or 0) - 70)
+
+
+def test_forecast_goes_by_what_a_crawl_took_and_by_the_credits_that_the_api_told(add):
+    every = AUTO._replace(budget=None)
+    url = CoinsArguments().url(API)
+    assert "needs 1,056,480 calls a month, the plan has 10,000" in warning(every)
+    assert "assuming 17,500 coins" in warning(every)
+    add(EARLIER_CRAWL, "{}", url, 0, "complete", 69, 72, 0)
+    account = account_name(API, "CG-secret")
+    add(TOLD, account)
+    assert warning(every) == (
+        "every 3m needs 1,071,360 calls a month, the plan has 20,000: used up on the 1st at 13:53"
+        " UTC. budget = auto makes them last"
+    )
+    category = every._replace(name="category", arguments={"category": "layer-1"})
+    assert read_forecasts([category]) == {}
+    [found] = read_forecasts([every._replace(arguments={"ids": "bitcoin,ethereum"})]).values()
+    assert (found.needed, found.is_assumed) == (14_880, True)
+
+
+def warning(schedule):
+    [found] = read_forecasts([schedule]).values()
+    return found.warning(MID_MONTH)

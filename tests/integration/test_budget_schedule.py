@@ -1,6 +1,7 @@
 """``budget = auto`` in a real scrapyd, and two scrapyd that share one key."""
 
 import re
+from datetime import UTC, datetime
 
 from tests.helpers.processes import wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
@@ -55,8 +56,13 @@ def test_pages_and_metrics_show_calls_limits_credits_and_plans(scrapyd, scrapy, 
     assert scrapy("crawl", "coins", **environment).returncode == 0
     query(NEXT_MONTH)
     query(JUST_BEGUN)
-    daily = "[schedule:daily]\nspider = coins\ncron = 59 23 * * *\n"
+    far_off = (datetime.now(UTC).hour + 12) % 24
+    daily = (
+        f"[schedule:daily]\nspider = coins\ncron = 0 {far_off} * * *\n"
+        "setting.COINGECKO_MONTHLY_CREDITS = 100\n"
+    )
     daemon = scrapyd(AUTO + daily, DATABASE_URL=database_url, **environment)
+    wait_until(lambda: "Schedule daily: cron" in daemon.log.read_text())
     found = daemon.open("metrics")
     figures = {line.partition("{")[0]: float(line.rpartition(" ")[2])
                for line in found.splitlines() if not line.startswith("#")}  # fmt: skip
@@ -66,12 +72,12 @@ def test_pages_and_metrics_show_calls_limits_credits_and_plans(scrapyd, scrapy, 
     assert figures["coinspider_api_credits_left"] == 996
     assert figures["coinspider_api_refused_wait_seconds"] == 0
     assert figures["coinspider_api_exhausted"] == 0
-    assert figures["coinspider_schedule_needed_calls"] == 31 * 71
+    assert figures["coinspider_schedule_needed_calls"] == 31 * 4
     assert figures["coinspider_schedule_used_up_timestamp_seconds"] > 1e9
     home, crawls = daemon.open(""), daemon.open("crawls")
-    for page in (home, crawls):
-        assert "needs 2,201 calls a month, the plan has 1,000: used up on the 15th at" in page
-    assert "4 calls this month, 996 credits left until" in home
+    for page in (home, crawls, daemon.log.read_text()):
+        assert "needs 124 calls a month, the plan has 100: used up on the 26th at 00:00" in page
+    assert re.search("4 calls this month.*, 996 credits left until", home)
     assert "limit told: 100 in" in home
     assert "The next 24 hours of coins: about" in crawls
     assert re.search(r"UTC, (page 1|all pages)</li>", crawls)

@@ -113,6 +113,11 @@ def test_crawl_ends_where_the_calls_end_and_marks_nothing(database_url):
             rows = [0, 10, 20, 25][min(calls, 3)] + 1
             assert crawls.query(STORED, name) == [(rows, 0)], name
         assert crawls.query("SELECT lock_name FROM crawl WHERE ended_at IS NULL") == []
+        # The list takes three calls more than it has pages, as the last crawl has shown.
+        outcome, message = crawls.crawl("all-9", COINGECKO_MONTHLY_CREDITS=2 * len(CALLS) - 1)
+        assert (outcome, cases["all-9"].calls) == ("exhausted", CALLS)
+        assert "this crawl needs 6 calls, 5 are left until 1 " in message
+        assert crawls.crawl("all-9", COINGECKO_MONTHLY_CREDITS=12)[0] == "complete"
 
 
 def test_calls_end_for_every_kind_of_crawl_and_whatever_the_api_says(database_url, tmp_path):

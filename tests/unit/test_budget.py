@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
-from coinspider.daemon.schedules.forecast import forecasts
+from coinspider.daemon.schedules.forecast import forecasts, with_others
 from coinspider.daemon.schedules.freshness import (
     freshness,
     stale_share,
@@ -81,14 +81,16 @@ EVERY = Schedule(
 )
 
 
-def warnings(*schedules):
-    return [found.warning(START) for found in forecasts(schedules).values()]
+def warnings(*schedules, running=None):
+    found = forecasts(schedules)
+    running = schedules if running is None else running
+    return [with_others(found, name, running).warning(START) for name in found]
 
 
 def test_schedule_that_needs_too_many_calls_is_warned_of():
     assert warnings(EVERY) == [
         "every 3m needs 1,056,480 calls a month, the plan has 10,000: used up on the 1st at 07:02"
-        " UTC. budget = auto makes them last"
+        " UTC. budget = auto makes them last (assuming 17,500 coins)"
     ]
 
 
@@ -113,6 +115,7 @@ def test_schedules_of_one_key_use_up_its_credits_together():
     assert "used up on the 18th at" in usd
     key = {"COINGECKO_API_KEY": "CG-other", "COINGECKO_PLAN": "demo"}
     assert warnings(half, half._replace(name="eur", settings=key)) == [None, None]
+    assert warnings(half, half._replace(name="eur"), running=[half]) == [None, usd]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from coinspider.daemon.schedules.schedule import Schedule, read_schedules
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.section import read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates
 from coinspider.errors import ConfigurationError
@@ -50,6 +51,8 @@ def test_section_gives_arguments_and_settings():
         ({"budget": "0"}, "budget = 0: auto, or a number of calls a month from 1"),
         ({"budget": "many"}, "budget = many: auto, or a number"),
         ({"budget": "auto", "spider": "next"}, "budget is for the spider coins"),
+        ({"budget": "auto", "argument.pages": "4"}, "it takes no argument.pages, only"),
+        ({"budget": "auto", "argument.per_page": "9"}, "it takes no argument.per_page, only"),
         ({"every": "3"}, "every = 3: a number from 1 with s, m, h or d"),
         ({"every": "0m"}, "every = 0m"),
         ({"cron": "* * * *"}, "five fields"),

@@ -16,8 +16,9 @@ from coinspider.daemon.alerts.alert_states import AlertStates
 from coinspider.daemon.alerts.health import FAILED, OK, Health, Limits, health
 from coinspider.daemon.alerts.schedule_runs import ScheduleRuns, read_runs
 from coinspider.daemon.alerts.webhook import Webhook
+from coinspider.daemon.schedules.jobs import service_named
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.daemon.schedules.service import schedule_service
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 
 log = Logger()

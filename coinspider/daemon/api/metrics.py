@@ -22,7 +22,8 @@ from coinspider.daemon.api.schedule_metrics import ScheduleCollector, WatchedSch
 from coinspider.daemon.api.usage_metrics import UsageCollector
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJobs
-from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.daemon.schedules.jobs import service_named
+from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.threads import figure_workers
 from coinspider.errors import DatabaseUnreachableError
 
@@ -105,8 +106,8 @@ class Metrics(Resource):
     def render_GET(self, txrequest: Any) -> int:
         service = schedule_service(self.root.app)
         watched = [
-            WatchedSchedule(schedule, service.runs(schedule), service.forecasts.get(name))
-            for name, schedule in service.schedules.items()
+            WatchedSchedule(schedule, service.runs(schedule), service.forecasts.of(schedule))
+            for schedule in service.schedules.values()
         ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
         asked = metrics, list(service.schedules), failed_jobs, watched, service.states.shared

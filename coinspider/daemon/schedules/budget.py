@@ -28,15 +28,17 @@ _LEAST_PAGES = 2
 
 
 class Part(NamedTuple):
-    """Pages of the ranking, from 1; a whole pass reads all of them, and the empty one after."""
+    """Pages of the ranking, from 1; a whole pass reads all of them."""
 
     first_page: int
     pages: int
     is_whole: bool = False
+    end_calls: int = 1
+    """How many calls a whole pass makes besides: for the empty page after the last one, ..."""
 
     @property
     def calls(self) -> int:
-        return self.pages + self.is_whole
+        return self.pages + (self.end_calls if self.is_whole else 0)
 
     def numbers(self) -> range:
         return range(self.first_page, self.first_page + self.pages)
@@ -80,10 +82,11 @@ class Budget(NamedTuple):
     calls: float
     month_end: datetime
     weights: Sequence[float]
+    end_calls: int = 1
 
     @property
     def whole(self) -> Part:
-        return Part(1, len(self.weights), is_whole=True)
+        return Part(1, len(self.weights), is_whole=True, end_calls=self.end_calls)
 
     def parts(self, now: datetime) -> list[Part]:
         """Page 1, page 2, and then several pages each."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from scrapyd import Config
 
 from coinspider.daemon.job_check import check_project, check_spider, check_spider_arguments
-from coinspider.daemon.schedules.schedule import SECTION, Schedule
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.section import SECTION
 from coinspider.errors import ConfigurationError
 
 

@@ -1,12 +1,12 @@
-"""Whether a month's calls suffice for the schedules."""
+"""Whether a month's calls suffice for the schedules at fixed times."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from coinspider.daemon.schedules.budget_facts import settings_of
-from coinspider.daemon.schedules.freshness import PAGE_SIZE
+from coinspider.daemon.schedules.account_credits import read_credits, settings_of
 from coinspider.daemon.schedules.page_weights import USUAL_COINS
+from coinspider.daemon.schedules.run_calls import assumed_calls, read_usual_calls
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
@@ -25,15 +25,18 @@ class Forecast(NamedTuple):
     credits: int | None
     """``None`` if calls are not counted."""
     needed: int
-    together: int
-    """The calls that all such schedules of this key need."""
+    others: int = 0
+    """The calls that the other such schedules of this key need."""
+    is_assumed: bool = False
+    """Whether no crawl has shown yet how many calls a run takes."""
 
     def used_up_at(self, now: datetime) -> datetime | None:
         """The time from the beginning of the month until none are left; ``None`` if they last."""
-        if self.credits is None or self.together <= self.credits:
+        together = self.needed + self.others
+        if self.credits is None or together <= self.credits:
             return None
         first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        end = first + A_MONTH * (self.credits / self.together)
+        end = first + A_MONTH * (self.credits / together)
         return end if end < following_month(now) else None
 
     def warning(self, now: datetime) -> str | None:
@@ -42,36 +45,67 @@ class Forecast(NamedTuple):
         if end is None:
             return None
         day = f"{end.day}{_ORDINALS.get(end.day, 'th')}"
-        others = self.together - self.needed
-        also = f", {self.together:,} with the other schedules of this key" if others else ""
+        also = ""
+        if self.others:
+            also = f", {self.needed + self.others:,} with the other schedules of this key"
+        assumed = f" (assuming {USUAL_COINS:,} coins)" if self.is_assumed else ""
         return (
             f"{self.schedule.when} needs {self.needed:,} calls a month{also}, the plan has"
             f" {self.credits:,}: used up on the {day} at {end:%H:%M} UTC."
-            " budget = auto makes them last"
+            f" budget = auto makes them last{assumed}"
         )
 
 
 def forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
-    """The forecasts by name, for enabled schedules of ``coins`` at fixed times."""
-    alone = [found for schedule in schedules if (found := _forecast(schedule))]
-    together = {of.account: sum(f.needed for f in alone if f.account == of.account) for of in alone}
-    return {of.schedule.name: of._replace(together=together[of.account]) for of in alone}
+    """The forecasts by name, for enabled schedules of ``coins`` at fixed times, by the settings
+    alone.
+    """
+    found: dict[str, Forecast] = {}
+    for schedule in _at_fixed_times(schedules):
+        try:
+            settings = settings_of(schedule)
+            key = settings.get("COINGECKO_API_KEY")
+            account = account_name(api_from_settings(settings).base_url, key)
+            calls, known = assumed_calls(schedule.arguments), monthly_credits(settings).calls
+        except ConfigurationError:
+            continue  # its jobs will report it
+        if calls:
+            needed = _a_month(schedule, calls)
+            found[schedule.name] = Forecast(schedule, account, known, needed, is_assumed=True)
+    return found
 
 
-def _forecast(schedule: Schedule) -> Forecast | None:
-    """Assumes the usual number of coins."""
-    if schedule.spider != "coins" or schedule.budget or not schedule.enabled:
+def read_forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
+    """The same by what the database knows of earlier crawls and of the credits. For threads."""
+    schedules = list(schedules)
+    found = forecasts(schedules)
+    for schedule in _at_fixed_times(schedules):
+        try:
+            known = read_credits(settings_of(schedule))
+            calls = read_usual_calls(settings_of(schedule), schedule.arguments)
+        except ConfigurationError:
+            continue
+        if schedule.name in found:
+            found[schedule.name] = found[schedule.name]._replace(credits=known.monthly)
+        if calls:
+            needed = _a_month(schedule, calls)
+            found[schedule.name] = Forecast(schedule, known.account, known.monthly, needed)
+    return found
+
+
+def with_others(
+    found: Mapping[str, Forecast], name: str, running: Iterable[Schedule]
+) -> Forecast | None:
+    """The forecast of a schedule beside those that run; ``None`` if nothing is known of it."""
+    if not (own := found.get(name)):
         return None
-    settings = settings_of(schedule)
-    try:
-        account = account_name(
-            api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
-        )
-        available = monthly_credits(settings).calls
-    except ConfigurationError:
-        return None  # its jobs will report it
-    pages = int(schedule.arguments.get("pages", 0))
-    per_page = int(schedule.arguments.get("per_page", PAGE_SIZE))
-    calls = pages or -(-USUAL_COINS // per_page) + 1
-    needed = int(calls * (A_MONTH / schedule.period))
-    return Forecast(schedule, account, available, needed, needed)
+    others = [found[one.name] for one in running if one.name in found and one.name != name]
+    return own._replace(others=sum(of.needed for of in others if of.account == own.account))
+
+
+def _at_fixed_times(schedules: Iterable[Schedule]) -> list[Schedule]:
+    return [one for one in schedules if one.spider == "coins" and one.enabled and not one.budget]
+
+
+def _a_month(schedule: Schedule, calls: int) -> int:
+    return int(calls * (A_MONTH / schedule.period))

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from scrapyd.interfaces import IPoller, ISpiderScheduler
-from twisted.application.service import IServiceCollection, Service
+from twisted.application.service import Service
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
 from coinspider.daemon.schedules.budget_runs import BudgetRuns
-from coinspider.daemon.schedules.forecast import forecasts
+from coinspider.daemon.schedules.forecast_service import Forecasts
+from coinspider.daemon.schedules.jobs import add_job, job_state, service_named
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 from coinspider.errors import DatabaseUnreachableError
@@ -22,11 +22,6 @@ TICK = 0.25  # seconds
 NAME = "schedules"
 # How long no other scrapyd begins a run with the same budget.
 CLAIMED = timedelta(seconds=5)
-
-
-def service_named(name: str, app: Any) -> Any:
-    collection: Any = IServiceCollection(app)
-    return collection.getServiceNamed(name)
 
 
 class ScheduleService(Service):
@@ -48,7 +43,7 @@ class ScheduleService(Service):
         self.schedules = {schedule.name: schedule for schedule in schedules}
         self.state: dict[str, ScheduleState] = {}
         self.budgets = BudgetRuns()
-        self.forecasts = forecasts(self.schedules.values())
+        self.forecasts = Forecasts(self.schedules, self.active)
         self.is_away = False
         self.ticking: Any = LoopingCall(self.tick)
 
@@ -56,13 +51,13 @@ class ScheduleService(Service):
         super().startService()
         for schedule in self.schedules.values():
             self.state[schedule.name] = self._resume(schedule)
-            if text := self.warning(schedule):
-                log.emit(LogLevel.warn, "Schedule {name}: {text}", name=schedule.name, text=text)
         self.ticking.start(TICK)
+        self.forecasts.start()
 
     def stopService(self) -> None:
         super().stopService()
         self.ticking.stop()
+        self.forecasts.stop()
         self.states.close()
 
     def _resume(self, schedule: Schedule) -> ScheduleState:
@@ -156,7 +151,11 @@ class ScheduleService(Service):
 
     def budgeted(self) -> list[Schedule]:
         """The active schedules with a budget, which share what is left."""
-        return [one for one in self.schedules.values() if one.budget and self.runs(one)]
+        return [one for one in self.active() if one.budget]
+
+    def active(self) -> list[Schedule]:
+        """The active schedules."""
+        return [one for one in self.schedules.values() if self.runs(one)]
 
     def next_part(self, schedule: Schedule) -> str | None:
         """Which pages a schedule with a budget reads next."""
@@ -165,16 +164,12 @@ class ScheduleService(Service):
 
     def warning(self, schedule: Schedule) -> str | None:
         """One line about a schedule whose calls do not last until the month ends."""
-        found = self.forecasts.get(schedule.name)
+        found = self.forecasts.of(schedule)
         return found.warning(self.now()) if found else None
 
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``."""
-        job = self.state[schedule.name].last_job
-        queue = self._poller.queues.get(schedule.project)
-        if queue and any(message["_job"] == job for message in queue.list()):
-            return "pending"
-        return "running" if job in service_named("launcher", self.app).running_jobs() else None
+        return job_state(self.app, schedule.project, self.state[schedule.name].last_job)
 
     def runs(self, schedule: Schedule) -> bool:
         """Whether it is active, that is, neither disabled nor paused."""
@@ -192,30 +187,18 @@ class ScheduleService(Service):
         state.paused = paused
         self.states.write_paused(schedule.name, state)
 
-    @property
-    def _poller(self) -> Any:
-        return self.app.getComponent(IPoller)
-
     def _run(
         self,
         schedule: Schedule,
         state: ScheduleState,
-        settings: dict[str, str],
+        settings: Mapping[str, str],
         part: Mapping[str, str] | None = None,
     ) -> str:
         now = self.now()
-        job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
-        scheduler = self.app.getComponent(ISpiderScheduler)
-        scheduler.schedule(
-            schedule.project, schedule.spider, priority=0.0,
-            settings=settings | dict(schedule.settings), _job=job,
-            **{**schedule.arguments, **(part or {})},
-        )  # fmt: skip
-        state.last_job, state.last_time = job, now
+        state.last_job = add_job(self.app, schedule, now, settings, part or {})
+        state.last_time = now
         state.run_count += 1
-        # Otherwise it would wait for the next poll_interval.
-        self._poller.poll()
-        return job
+        return state.last_job
 
 
 def schedule_service(app: Any) -> ScheduleService:
