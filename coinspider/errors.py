@@ -115,8 +115,11 @@ class RequestDeniedError(CoinspiderError):
 
 
 class ViewError(CoinspiderError):
-    """There is no page for a request: the HTTP status, and one line for the client."""
+    """There is no page for a request: the HTTP status, and one line for the client.
 
-    def __init__(self, status: int, message: str):
+    ``page`` is shown in the place of the usual one of an error.
+    """
+
+    def __init__(self, status: int, message: str, page: str | None = None):
         super().__init__(message)
-        self.status = status
+        self.status, self.page = status, page

@@ -10,12 +10,14 @@ from hashlib import sha256
 from html import unescape
 from io import BytesIO, StringIO
 from urllib.error import HTTPError
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import psycopg
 import pytest
 from openpyxl import load_workbook
 
+from coinspider.daemon.web.coin_columns import SORTABLE
+from coinspider.daemon.web.coin_filters import BOUNDS
 from coinspider.items import FullCoin
 from coinspider.records.table_item import stored_columns
 from tests.helpers.processes import wait_until
@@ -53,6 +55,15 @@ def refusal(daemon, path, data=None, headers=None):
         daemon.open(path, data, headers=headers)
     with closing(caught.value) as answer:
         return answer.code, answer.read().decode()
+
+
+def status(daemon, path):
+    try:
+        daemon.read(path)
+    except HTTPError as error:
+        with closing(error):
+            return error.code
+    return 200
 
 
 def ids(answer):
@@ -114,13 +125,14 @@ def test_json_has_every_digit_and_its_place_in_the_list(coins, site):
         ("coins?limit=%D9%A1", 400, "is not a number"),
         ("coins?listed=maybe", 400, "listed=maybe is none of all, listed, delisted"),
         ("coins?search=%00", 400, "NUL"),
-        ("coins?change_min=x", 400, "change_min=x is not a number"),
-        ("coins?cap_min=NaN", 400, "cap_min=NaN is not a number"),
-        ("coins?cap_min=1e999999", 400, "cap_min=1e999999 is not a number"),
+        ("coins.csv?change_min=x", 400, "change_min=x is not a number, such as -5"),
+        ("coins.json?cap_min=NaN&new=0", 400, "cap_min=NaN is not a number"),
+        ("coins?cap_min=1e999999", 400, "market cap from: 1e999999 is not a number"),
         ("coins?columns=name,nothing", 400, "no column nothing: there are market_cap_rank"),
         ("coins.csv?sort=price", 400, "no column price"),
         ("coin?id=coin-0000007&range=2d", 400, "range=2d is none of 1d, 7d"),
         ("coin?id=coin-0000007&compare=nobody", 404, "There is no coin nobody in usd."),
+        ("coin?id=hostile", 404, '<a href="coin?id=hostile&currency=eur">it in eur</a>'),
         ("coin-history.json?id=coin-0000007&resolution=4h", 400, "no candles of 4h: 1h, 1d"),
         ("crawls?outcome=maybe", 400, "outcome=maybe is none of running, complete"),
         ("coins.json?page=x", 400, "page=x is not a number"),
@@ -187,6 +199,20 @@ def test_hostile_arguments_are_text(site):
             assert "<script>alert" not in html
 
 
+COINS_ARGUMENTS = ("search", "currency", "sort", "limit", "page", "columns", "listed", "watch",
+                   "watched", "descending", *BOUNDS, "new")  # fmt: skip
+COIN_ARGUMENTS = ("id", "currency", "range", "days", "log", "candles", "compare")
+ODD = ("-1", "1e400", "%00%FF%FE", "'{{,,")
+
+
+def test_no_argument_breaks_a_page(site):
+    asked = [f"coins?limit=2&{name}={value}" for name in COINS_ARGUMENTS for value in ODD]
+    asked += [f"coin?id={CHARTED}&{name}={value}" for name in COIN_ARGUMENTS for value in ODD]
+    asked += [f"coins?limit=2&columns=symbol&sort=-{name}" for name in SORTABLE]
+    found = {path: status(site.daemon, path) for path in asked}
+    assert {path: code for path, code in found.items() if code not in (200, 400, 404)} == {}
+
+
 def test_delisted_coin_says_so(site):
     assert "Delisted since 2025-02-03 00:00:00 UTC" in site.daemon.open(f"coin?id={DELISTED}")
 
@@ -208,6 +234,35 @@ def test_coin_shows_all_fields_and_its_price(site):
 def test_chart_of_each_range_is_drawn(site, span, extra):
     html = site.daemon.open(f"coin?id={CHARTED}&range={span}{extra}")
     assert re.search(r'<polyline class="price|<rect class="(up|down)"|There is no chart', html)
+
+
+@pytest.mark.parametrize("text", ["coin-0000008", "{symbol}", "{name}"])
+def test_coin_is_compared_by_id_symbol_or_name(site, text):
+    with psycopg.connect(site.database_url) as connection:
+        symbol, name = connection.execute(
+            "SELECT upper(symbol), name FROM full_coin WHERE coin_id = 'coin-0000008'"
+        ).fetchone()
+    text = quote(text.format(symbol=symbol, name=name))
+    html = site.daemon.open(f"coin?id={CHARTED}&range=1d&compare={text}")
+    assert "compare=coin-0000008" in unescape(html)
+
+
+def test_field_that_can_not_be_read_is_marked_and_the_other_filters_apply(site):
+    status, html = refusal(site.daemon, "coins?change_min=x&rank_max=30")
+    assert status == 400
+    assert re.search(r'<input id="change_min"[^>]* value="x"[^>]* aria-invalid="true"', html)
+    assert 'id="change_min-problem" class="bad">x is not a number, such as -5' in html
+    assert 20 < html.count("<tr") < 32
+
+
+def test_empty_result_says_which_filter_excludes_everything(site):
+    html = site.daemon.open("coins?search=coin-0000007&rank_min=9000&cap_min=1")
+    found = re.findall(r'<li>(.*?): <a href="([^"]*)">([\d,]+) without it', html)
+    counts = {words: int(number.replace(",", "")) for words, _, number in found}
+    assert counts.pop("search coin-0000007") > 1000
+    assert counts == {"rank from 9000": 1, "market cap from 1": 0, "listed": 0}
+    [href] = [href for words, href, _ in found if words == "rank from 9000"]
+    assert "1–1 of 1 coins" in site.daemon.open(f"coins{unescape(href)}")
 
 
 def test_page_past_the_end_shows_the_last(site):
@@ -256,6 +311,16 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
     assert [row[0] for row in cells[1:]] == [row["coin_id"] for row in page]
     # A page that would be too long, and what it offers to download, end with the same row.
     assert "coins.csv?limit=250" in site.daemon.open("coins?limit=1000")
+
+
+def test_json_of_a_view_has_its_columns_and_all_its_rows(coins):
+    view = "search=qz&columns=name,last_7_days,change_7d,ath&sort=-ath&limit=25"
+    page, everything = coins(f"{view}&page=2"), coins(f"{view}&all=1")
+    assert [list(coin) for coin in page["coins"]] == [["coin_id", "name", "change_7d", "ath"]] * 25
+    assert (page["page"], page["pages"]) == (2, -(-page["total"] // 25))
+    assert (everything["page"], everything["pages"]) == (1, 1)
+    assert len(everything["coins"]) == everything["total"] == page["total"] > 49
+    assert everything["coins"][25:50] == page["coins"]
 
 
 def test_file_has_a_name_and_no_formulas(site):

@@ -1,11 +1,10 @@
 """The arguments of ``/coins``, read and checked, and links that change one of them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from coinspider.daemon.web.coin_columns import COLUMNS, SHOWN, stored
+from coinspider.daemon.web.coin_filters import FILTERS, conditions
 from coinspider.daemon.web.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
@@ -14,22 +13,9 @@ from coinspider.store.row_filter import LISTED, Condition, RowFilter
 LIMIT, LIMIT_MAX = 50, 1000
 WATCH_MAX = 200
 _DEFAULT_SORT = "market_cap_rank"
-# Arguments with a number, and the condition each stands for.
-_BOUNDS = {
-    "rank_max": ("market_cap_rank", "<="),
-    "volume_min": ("total_volume", ">="),
-    "cap_min": ("market_cap", ">="),
-    "change_min": ("price_change_percentage_24h", ">="),
-    "change_max": ("price_change_percentage_24h", "<="),
-}
-FILTERS = {
-    "search": "search", "listed": "status", "new": "new within days",
-    "watched": "on the watch list", "rank_max": "rank up to",
-    "volume_min": "24h volume from", "cap_min": "market cap from",
-    "change_min": "24h change from, %", "change_max": "24h change to, %",
-}  # fmt: skip
 _SHOWN_OF_DELISTED = [*SHOWN, "delisted_at"]
 _USUAL = {",".join(SHOWN), ",".join(_SHOWN_OF_DELISTED)}
+_USUAL_STATUS = ("listed", "listed")
 _KEPT = ("currency", "sort", "limit", "columns", "watch", *FILTERS)
 
 
@@ -53,9 +39,13 @@ class CoinQuery(NamedTuple):
 
     @property
     def filters(self) -> dict[str, str]:
-        """The arguments that filter coins."""
+        """The arguments that filter coins; without one, delisted coins are left out."""
         found = {name: self.arguments[name] for name in FILTERS if name in self.arguments}
-        return {name: value for name, value in found.items() if value != "listed"}
+        return {name: value for name, value in found.items() if (name, value) != _USUAL_STATUS}
+
+    def without(self, name: str) -> "CoinQuery":
+        """The query without one of its filters."""
+        return coin_query({**self.arguments, name: "all" if name == "listed" else ""})
 
     def sort_link(self, column: str) -> str:
         """For numbers the largest first, then the reverse."""
@@ -63,8 +53,13 @@ class CoinQuery(NamedTuple):
         other = column if first.startswith("-") else f"-{column}"
         return link(self.arguments, sort=other if self.chosen.sort == first else first, page=None)
 
-    def watch_link(self, coin_id: str) -> str:
-        """The same view with a coin added to the watch list, or removed from it."""
+    def watch_link(self, coin_id: str) -> str | None:
+        """The same view with a coin added to the watch list, or removed from it.
+
+        None if the list is full.
+        """
+        if coin_id not in self.watch and len(self.watch) >= WATCH_MAX:
+            return None
         without = [each for each in self.watch if each != coin_id]
         watch = without if coin_id in self.watch else [*self.watch, coin_id]
         page = self.page if self.page > 1 else None
@@ -74,7 +69,8 @@ class CoinQuery(NamedTuple):
 def coin_query(arguments: Arguments, most: int = LIMIT_MAX) -> CoinQuery:
     """With at most ``most`` rows on a page.
 
-    Raises :exc:`ViewError`, and :exc:`ConfigurationError` for an unknown column.
+    Raises :exc:`FieldsError` or another :exc:`ViewError`, and :exc:`ConfigurationError` for an
+    unknown column.
     """
     kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
     if kept.get("columns") in _USUAL:  # from a form without JavaScript
@@ -115,27 +111,10 @@ def _columns(text: str, listed: str) -> list[str]:
 
 
 def _conditions(arguments: Arguments, watch: Sequence[str]) -> list[Condition]:
-    found = [
-        Condition(column, operator, _amount(name, arguments[name]))
-        for name, (column, operator) in _BOUNDS.items()
-        if arguments.get(name)
-    ]
-    if days := arguments.get("new") and number(arguments, "new", 7, 3650):
-        since = datetime.now(UTC) - timedelta(days=days)
-        found.append(Condition("first_crawled_at", "NEW", since))
+    found = conditions(arguments)
     if arguments.get("watched"):
         found.append(Condition("coin_id", "IN", list(watch)))
     return found
-
-
-def _amount(name: str, text: str) -> Decimal:
-    try:
-        value = Decimal(text.replace(",", "").strip())
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite() or abs(value.adjusted()) > 100:
-        raise ViewError(400, f"{name}={text[:40]} is not a number")
-    return value
 
 
 def _begins_with_greatest(column: str) -> bool:

@@ -8,7 +8,7 @@ from msgspec import Raw
 from psycopg import Connection
 
 from coinspider.daemon.web.coin_columns import COLUMNS, SORTABLE, SPARKLINE, STORED
-from coinspider.daemon.web.coin_query import coin_query
+from coinspider.daemon.web.coin_query import CoinQuery, coin_query
 from coinspider.daemon.web.coin_rows import count, look_up, read_rows
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView
 from coinspider.errors import ViewError
@@ -31,16 +31,24 @@ class JsonView(DatabaseView):
 
 
 class CoinsJson(JsonView):
-    """A page of the coins with all columns and all digits."""
+    """The coins with all digits, and with all columns or the chosen ``columns``.
+
+    A page of them; with ``all`` the rows of all pages.
+    """
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        query = look_up(connected, coin_query(arguments))
-        query = query._replace(columns=SORTABLE)
-        total = count(connected, query)
-        assert query.chosen.limit
-        pages = -(-total // query.chosen.limit)
-        coins = [Raw(encode_row(row)) for row in read_rows(connected, query, STORED)]
-        return as_json(status="ok", total=total, page=query.page, pages=pages, coins=coins)
+        total = count(connected, look_up(connected, coin_query(arguments)))
+        if arguments.get("columns"):
+            coins = listing_of_view(connected, arguments).dicts()
+        else:
+            query = look_up(connected, _query_of_file(arguments)._replace(columns=SORTABLE))
+            coins = read_rows(connected, query, STORED)
+        asked = _query_of_file(arguments)
+        pages = -(-total // asked.chosen.limit) if asked.chosen.limit else 1
+        return as_json(
+            status="ok", total=total, page=asked.page, pages=pages,
+            coins=[Raw(encode_row(row)) for row in coins],
+        )  # fmt: skip
 
 
 class CoinsCsv(DatabaseView):
@@ -92,15 +100,20 @@ class CoinHistoryJson(JsonView):
 
 
 def listing_of_view(connected: Connection, arguments: Arguments) -> Listing:
-    query = coin_query(arguments)
-    if arguments.get("all"):
-        query = query._replace(chosen=query.chosen._replace(limit=None, offset=0))
-    query = look_up(connected, query)
+    query = look_up(connected, _query_of_file(arguments))
     rows = read_rows(connected, query, query.chosen.columns)
     # A chart line can't be in a cell.
     shown = [name for name in query.columns if COLUMNS[name].kind != SPARKLINE]
     names = list(dict.fromkeys(["coin_id", *shown]))
     return Listing(names, [[row[name] for name in names] for row in rows])
+
+
+def _query_of_file(arguments: Arguments) -> CoinQuery:
+    """With ``all`` the rows of all pages."""
+    query = coin_query(arguments)
+    if not arguments.get("all"):
+        return query
+    return query._replace(page=1, chosen=query.chosen._replace(limit=None, offset=0))
 
 
 def history_of_coin(connected: Connection, arguments: Arguments) -> Listing:

@@ -32,7 +32,8 @@ Arguments = Mapping[str, str]
 def link(arguments: Arguments, **changes: object) -> str:
     """The query of the same page with other arguments; ``None`` removes one."""
     merged = {**arguments, **changes}
-    return f"?{urlencode({name: value for name, value in merged.items() if value is not None})}"
+    kept = {name: value for name, value in merged.items() if value is not None}
+    return "?" + urlencode(kept, safe=",")
 
 
 def token_field(token: str) -> Markup:

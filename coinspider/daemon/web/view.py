@@ -81,7 +81,7 @@ class DatabaseView(Resource):
                 return 200, self.answer(connected, arguments, **known)
         except Exception as error:
             reason = _view_error(error)
-            return reason.status, self.answer_error(reason)
+            return reason.status, reason.page or self.answer_error(reason)
 
     def _send(self, result: Any, txrequest: Any) -> None:
         if not txrequest.channel:  # the client has not waited

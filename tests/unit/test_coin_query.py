@@ -1,0 +1,72 @@
+"""What people type into the fields of /coins, and links that keep the rest of the view."""
+
+from decimal import Decimal
+
+import pytest
+
+from coinspider.daemon.web.coin_filters import BOUNDS, FieldsError, amount, conditions
+from coinspider.daemon.web.coin_query import WATCH_MAX, coin_query
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1000000", "1e6"),
+        ("1,000,000.5", "1000000.5"),
+        ("1 000 000", "1e6"),
+        ("1_000", "1000"),
+        ("1e9", "1e9"),
+        ("1E9", "1e9"),
+        ("2.5B", "2.5e9"),
+        ("2.5 bn", "2.5e9"),
+        ("$1M", "1e6"),
+        ("3k", "3000"),
+        ("1t", "1e12"),
+        (" 7 ", "7"),
+        ("-.5", "-0.5"),
+        ("\u22125", "-5"),
+        ("+5", "5"),
+        ("0", "0"),
+    ],
+)
+def test_number_is_read_as_people_write_it(text, number):
+    assert amount(text, BOUNDS["cap_min"]) == Decimal(number)
+
+
+@pytest.mark.parametrize(("text", "number"), [("5%", "5"), ("-2.5 %", "-2.5"), ("5", "5")])
+def test_change_may_have_its_sign_of_per_cent(text, number):
+    assert amount(text, BOUNDS["change_min"]) == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "1,5", "1,00,000", "NaN", "Infinity", "1e", "e9", ".", "-", "%", "1e101", "1e999999",
+     "1x", "1 2", "--1", "\u0661", "5%", "1" * 200, "1e9e9", "<b>", "1B%", "0x10"],
+)  # fmt: skip
+def test_what_is_not_a_number_is_told_with_an_example(text):
+    with pytest.raises(ValueError, match="not a number, such as 1M"):
+        amount(text, BOUNDS["cap_min"])
+
+
+def test_all_fields_that_can_not_be_read_are_told_at_once():
+    with pytest.raises(FieldsError) as caught:
+        conditions({"cap_min": "x", "change_max": "5%", "new": "0", "rank_min": "1,5"})
+    assert set(caught.value.problems) == {"cap_min", "new", "rank_min"}
+    assert "cap_min=x is not a number" in str(caught.value)
+
+
+def test_filter_is_left_out_of_a_query():
+    query = coin_query({"rank_max": "9", "cap_min": "1B", "watch": "a,b", "watched": "1"})
+    assert list(query.filters) == ["watched", "rank_max", "cap_min"]
+    assert "rank_max" not in query.without("rank_max").filters
+    assert query.without("rank_max").filters.keys() == {"watched", "cap_min"}
+    assert query.without("listed").chosen.listed == "all"
+    assert query.without("watched").watch == ["a", "b"]
+
+
+def test_link_to_a_long_watch_list_is_no_longer_than_its_ids():
+    ids = [f"coin-{number}" for number in range(WATCH_MAX)]
+    query = coin_query({"watch": ",".join(ids)})
+    assert query.watch_link("one-more") is None
+    assert query.watch_link("coin-7") == "?watch=" + ",".join(i for i in ids if i != "coin-7")
+    assert coin_query({"watch": "a"}).watch_link("b") == "?watch=a,b"
