@@ -3,7 +3,7 @@
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 
-from coinspider.crawl.end_of_list import Doubt, doubt
+from coinspider.crawl.end_doubts import Doubt, doubt
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.page_failures import PageFailures
 from coinspider.crawl.page_log import End, PageLog

@@ -13,8 +13,8 @@ from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.call_need import with_margin
 from coinspider.crawl.failure import note_failure
+from coinspider.crawl.key_lookup import KeyLookup
 from coinspider.crawl.look_ahead import choose_look_ahead
-from coinspider.crawl.lookup import LookupSpider
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
@@ -41,7 +41,7 @@ from coinspider.records.table_item import TableItem
 from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
 
-class PaginatedSpider(LookupSpider):
+class PaginatedSpider(KeyLookup):
     """Requests one page after the other, and yields each as a :class:`Page` of records.
 
     A source names its ``url``, its ``item_class``, its ``pagination`` and where on a page its

@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DontCloseSpider
 
 from coinspider.crawl.failure import note_failure
-from coinspider.crawl.lookup import LookupSpider
+from coinspider.crawl.key_lookup import KeyLookup
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.records.keys import Key
@@ -56,7 +56,7 @@ class MissingRecords:
 
     def spider_idle(self) -> None:
         spider = self.crawler.spider
-        if self.search is None and self._is_wanted() and isinstance(spider, LookupSpider):
+        if self.search is None and self._is_wanted() and isinstance(spider, KeyLookup):
             self.search = asyncio.create_task(self._search(spider))
         if self.search and not self.search.done():
             raise DontCloseSpider
@@ -70,7 +70,7 @@ class MissingRecords:
             and not (state.failure or state.seen.incomplete or self.writer.lost_pages)
         )
 
-    async def _search(self, spider: LookupSpider) -> None:
+    async def _search(self, spider: KeyLookup) -> None:
         if spider.lookup_size:
             await self._look_up(spider, spider.keys_a_call())
         engine = self.crawler.engine
@@ -78,7 +78,7 @@ class MissingRecords:
             # Scrapy itself would check again only after five seconds.
             await engine.close_spider_async(reason="finished")
 
-    async def _look_up(self, spider: LookupSpider, size: int) -> None:
+    async def _look_up(self, spider: KeyLookup, size: int) -> None:
         try:
             keys, count = await self.marking.unseen(self.calls_max * size + 1)
         except SESSION_ERRORS as error:

@@ -4,7 +4,7 @@ import pytest
 
 from coinspider.crawl.key_order import falls, first_fall, rising_ways, stands_inside
 from coinspider.crawl.page_chain import PageChain
-from coinspider.crawl.places import window_around
+from coinspider.crawl.place_lookup import window_around
 
 
 @pytest.mark.parametrize(

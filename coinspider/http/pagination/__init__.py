@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coinspider.http.pagination.cursor import Cursor as Cursor
-    from coinspider.http.pagination.links import LinkHeader as LinkHeader
-    from coinspider.http.pagination.links import NextLink as NextLink
     from coinspider.http.pagination.look_ahead import IN_SEQUENCE as IN_SEQUENCE
     from coinspider.http.pagination.look_ahead import LookAhead as LookAhead
+    from coinspider.http.pagination.next_links import LinkHeader as LinkHeader
+    from coinspider.http.pagination.next_links import NextLink as NextLink
     from coinspider.http.pagination.numbered import Offset as Offset
     from coinspider.http.pagination.numbered import PageNumber as PageNumber
     from coinspider.http.pagination.protocol import AnsweredPage as AnsweredPage
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _PLACE_OF = {
     "Cursor": "cursor",
-    "LinkHeader": "links",
-    "NextLink": "links",
+    "LinkHeader": "next_links",
+    "NextLink": "next_links",
     "IN_SEQUENCE": "look_ahead",
     "LookAhead": "look_ahead",
     "Offset": "numbered",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from coinspider.http.pagination.candidate import Candidate, in_body, suggest
 from coinspider.http.pagination.cursor import Cursor
-from coinspider.http.pagination.links import LinkHeader, NextLink
 from coinspider.http.pagination.named_values import Sign
+from coinspider.http.pagination.next_links import LinkHeader, NextLink
 from coinspider.http.pagination.numbered_candidates import numbered_candidates
 from coinspider.http.pagination.protocol import AnsweredPage
 from coinspider.http.pagination.request import Where

@@ -49,7 +49,7 @@ def window_around(place: int, longest: int) -> Window:
     return max(windows, key=lambda window: window.margin(place))
 
 
-class Places(SecondReading):
+class PlaceLookup(SecondReading):
     """A spider whose API can't be asked for records by their keys, but lists them in key order.
 
     If a page has the records before and after a missing one, but not that one, it is gone.

@@ -6,7 +6,7 @@ from scrapy import Request
 from scrapy.http import Response
 
 from coinspider.crawl.page_reading import read_page
-from coinspider.crawl.places import Places
+from coinspider.crawl.place_lookup import PlaceLookup
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import PageError
 from coinspider.http.pagination import AnsweredPage, PageRequest
@@ -20,7 +20,7 @@ from coinspider.stats import LOOKUP_STAT
 WITNESSES = 3
 
 
-class LookupSpider(Places):
+class KeyLookup(PlaceLookup):
     """A spider whose API can be asked for a list of keys.
 
     It sets :attr:`lookup_size` and has :meth:`lookup_url`.
