@@ -5,7 +5,7 @@ Simulated for a month on a clock of its own; volume is taken as 1 by rank. Takes
 
 from datetime import UTC, datetime
 
-from coinspider.daemon.schedules.budget import Budget, Reads, plan
+from coinspider.daemon.schedules.budget import Budget, Part, Reads, plan
 from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
 from coinspider.sources.coingecko import PLANS
 
@@ -17,7 +17,9 @@ def compare(name: str, calls: int) -> str:
     weights = volume_by_rank(COINS)
     runs = list(plan([Budget(calls * (1 - RESERVE), END, weights)], Reads(None), START, END))
     ours = freshness(runs, weights, START, END)
-    naive = freshness(whole_passes(len(weights), calls, START, END), weights, START, END)
+    naive = freshness(
+        whole_passes(Part(1, len(weights), True), calls, START, END), weights, START, END
+    )
     ages = " | ".join(
         f"{found.median / 60:.1f} min, {found.mean / 60:.1f} min" for found in (ours, naive)
     )

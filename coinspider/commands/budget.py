@@ -12,10 +12,13 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.text import visible
 
 if TYPE_CHECKING:
-    from coinspider.daemon.schedules.budget import PlannedRun
+    from coinspider.daemon.schedules.budget import Budget, PlannedRun
+    from coinspider.daemon.schedules.costs import Cost
     from coinspider.daemon.schedules.freshness import Freshness
+    from coinspider.daemon.schedules.schedule import Schedule
 
 SHOWN = 12  # runs
+WIDTH = 79  # characters
 A_DAY, A_MONTH = timedelta(days=1), timedelta(days=31)
 
 
@@ -28,14 +31,17 @@ class Command(PlainCommand):
     def long_desc(self) -> str:
         return (
             "Show how many calls are left in this month, what a schedule with budget = auto reads"
-            " in the next day, and how old the coins are with each of CoinGecko's plans: with that"
-            " schedule, and with whole crawls alone."
+            " in the next day, what each schedule of scrapyd.conf costs, and how old the coins are"
+            " with each of CoinGecko's plans: with budget = auto, and with whole crawls alone."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         group = parser.add_argument_group("Budget")
-        group.add_argument("--currency", default="usd", help="whose coins (default: %(default)s)")
+        group.add_argument(
+            "--currency", default="usd", type=str.lower,
+            help="of the coins whose plan is shown (default: %(default)s)",
+        )  # fmt: skip
         group.add_argument(
             "--resume", metavar="ACCOUNT", nargs="?", const="",
             help="make calls again although the API has said that the month's credits are used up;"
@@ -56,12 +62,12 @@ def _lines(currency: str) -> Iterator[str]:
     from coinspider.daemon.schedules.account_credits import read_credits, settings_of
     from coinspider.daemon.schedules.budget import plan
     from coinspider.daemon.schedules.budget_facts import read_budgets
+    from coinspider.daemon.schedules.costs import read_costs
     from coinspider.daemon.schedules.reads import read_reads
-    from coinspider.daemon.schedules.schedule import AUTO, Schedule
 
-    schedule = Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
-    now = datetime.now(UTC)
-    known, budgets = read_credits(settings_of(schedule)), read_budgets(schedule, [], now)
+    is_known, now = _check_currency(currency), datetime.now(UTC)
+    schedules, schedule = _schedules(currency)
+    known, budgets = read_credits(settings_of(schedule)), read_budgets(schedule, schedules, now)
     yield f"{known.account}: {known.used:,} calls in this month"
     if not budgets:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
@@ -69,7 +75,66 @@ def _lines(currency: str) -> Iterator[str]:
         yield f"{known.left:,} calls are left until {budgets[0].month_end:%Y-%m-%d %H:%M} UTC"
         yield from _plan_lines(list(plan(budgets, read_reads(currency, None), now, now + A_DAY)))
     yield ""
-    yield from _table(budgets[0].weights if budgets else None)
+    yield from _cost_lines(read_costs(schedules, now))
+    if not is_known:
+        yield "No crawl has been complete yet: the usual number of coins is assumed."
+    yield from _table(budgets[0] if budgets else None)
+
+
+def _check_currency(currency: str) -> bool:
+    """Whether there are coins in it; raises :exc:`ConfigurationError` if only in others."""
+    from coinspider.crawl.arguments import parse_arguments
+    from coinspider.daemon.database import connection
+    from coinspider.errors import NothingCrawledError
+    from coinspider.items import FullCoin
+    from coinspider.spiders.coins import CoinsArguments
+    from coinspider.store.named_row import check_constants
+    from coinspider.store.queries import list_values
+    from coinspider.store.row_filter import RowFilter
+
+    parse_arguments(CoinsArguments, {"vs_currency": currency})
+    with connection() as connected:
+        try:
+            is_empty = not list_values(connected, FullCoin, "vs_currency")
+        except NothingCrawledError:
+            is_empty = True
+        if not is_empty:
+            check_constants(
+                connected, RowFilter(FullCoin, {"vs_currency": currency}, ["coin_id"], "coin_id")
+            )
+    return not is_empty
+
+
+def _schedules(currency: str) -> tuple[list["Schedule"], "Schedule"]:
+    """The schedules of ``scrapyd.conf``, and that with a budget for this currency, or one such."""
+    from coinspider.daemon.configuration import local_configuration, sections
+    from coinspider.daemon.schedules.schedule import AUTO, Schedule
+    from coinspider.daemon.schedules.section import read_schedules
+
+    found = read_schedules(sections(local_configuration()))
+    for one in found:
+        if one.budget and one.enabled and one.arguments.get("vs_currency", "usd") == currency:
+            return found, one
+    return found, Schedule("budget", "coins", budget=AUTO, arguments={"vs_currency": currency})
+
+
+def _cost_lines(costs: Sequence["Cost"]) -> Iterator[str]:
+    from textwrap import fill
+
+    if costs:
+        yield "The schedules of scrapyd.conf:"
+    for cost in costs:
+        text = f"{cost.schedule.name}: {cost.schedule.when}"
+        if cost.warning:
+            text = f"{cost.schedule.name}: {cost.warning}"
+        elif cost.calls is not None:
+            text += f", {cost.calls:,} calls a month"
+        if cost.ages:
+            median, mean = cost.ages.median / 60, cost.ages.mean / 60
+            text += f"; the age of a coin: median {median:.1f} minutes, mean {mean:.1f}"
+        yield fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    if costs:
+        yield ""
 
 
 def _resume(account: str) -> str:
@@ -97,33 +162,31 @@ def _resume(account: str) -> str:
 def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
     calls = sum(run.part.calls for run in runs)
     yield ""
-    yield f"In the next day budget = auto makes {len(runs)} crawls with {calls} calls:"
+    yield f"In the next day budget = auto makes {len(runs)} crawls with {calls:,} calls:"
     for run in runs[:SHOWN]:
         yield f"  {run.at:%H:%M}  {run.part}"
     if len(runs) > SHOWN:
         yield f"  ... and {len(runs) - SHOWN} more"
 
 
-def _table(weights: Sequence[float] | None) -> Iterator[str]:
+def _table(budget: "Budget | None") -> Iterator[str]:
     """The age of a coin, weighted by volume, for each plan that has credits."""
-    from coinspider.daemon.schedules.budget import Budget, Reads, plan
-    from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+    from coinspider.daemon.schedules.budget import Budget
+    from coinspider.daemon.schedules.costs import simulate, simulate_whole
+    from coinspider.daemon.schedules.freshness import volume_by_rank
     from coinspider.daemon.schedules.page_weights import USUAL_COINS
     from coinspider.sources.coingecko import PLANS
 
-    weights = weights or volume_by_rank(USUAL_COINS)
     start = datetime.now(UTC)
-    end, month = start + timedelta(days=3), start + A_MONTH
+    budget = budget or Budget(0, start, volume_by_rank(USUAL_COINS))
     yield "The age of a coin in minutes, weighted by its trading volume:"
     yield f"{'plan':<9}{'calls a month':>14}  {'budget = auto':<26}whole crawls alone"
     yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
     for name, of_plan in PLANS.items():
         if of_plan.credits:
-            runs = list(plan([Budget(of_plan.credits, month, weights)], Reads(None), start, end))
-            share = int(of_plan.credits * ((end - start) / A_MONTH))
-            ours = freshness(runs, weights, start, end)
-            naive = freshness(whole_passes(len(weights), share, start, end), weights, start, end)
-            yield f"{name:<9}{of_plan.credits:>14,}  {_ages(ours)}  {_ages(naive)}".rstrip()
+            own = budget._replace(calls=of_plan.credits, month_end=start + A_MONTH)
+            ages = f"{_ages(simulate(own, start))}  {_ages(simulate_whole(own, start))}"
+            yield f"{name:<9}{of_plan.credits:>14,}  {ages}".rstrip()
 
 
 def _ages(found: "Freshness") -> str:

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from tests.helpers.processes import wait_until
+from tests.helpers.processes import last_line, wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 KEY = {"COINGECKO_API_KEY": "CG-secret", "COINGECKO_PLAN": "demo"}
@@ -44,6 +44,11 @@ def test_plan_of_the_next_day_is_shown(scrapy, query, sandbox):
     assert "9,996 calls are left until" in done.stdout
     assert re.search(r"^  \d\d:\d\d  (page \d|all pages)$", done.stdout, re.M)
     assert "CG-secret" not in done.stdout
+    assert "  coins: budget auto, 9,800 calls a month; the age of a coin:" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 80
+    unknown = scrapy("budget", "--currency", "xyz", **environment)
+    assert unknown.returncode == 2
+    assert ": error: no coins in xyz: there are usd; to have them: " in last_line(unknown)
     unlimited = scrapy("budget", COINGECKO_BASE_URL=api.url)
     assert "This plan counts no calls" in unlimited.stdout
 

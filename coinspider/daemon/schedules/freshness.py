@@ -39,9 +39,8 @@ def stale_share(read_every: float, changes_every: float) -> float:
     return 1 - 2 / changes + 2 * (1 - exp(-changes)) / changes**2
 
 
-def whole_passes(pages: int, calls: int, start: datetime, end: datetime) -> list[PlannedRun]:
+def whole_passes(part: Part, calls: int, start: datetime, end: datetime) -> list[PlannedRun]:
     """The same calls, spent evenly on whole passes only."""
-    part = Part(1, pages, is_whole=True)
     count = calls // part.calls
     return [PlannedRun(start + (end - start) / count * n, part) for n in range(count)]
 
