@@ -199,3 +199,15 @@ def test_calls_that_were_made_are_waited_for_at_once():
     for _ in range(2):
         end(state, "one", START)
     assert take(state, "two", START + 1, 1, told).wait == pytest.approx(59)
+
+
+def test_after_a_refusal_one_call_of_all_crawls_goes_first():
+    state, told = LimitState(calls=30, source="learned", in_a_row=1), ToldLimit()
+    assert take(state, "one", START, 1, told).calls == 1
+    grant = take(state, "two", START, 1, told)
+    assert (grant.calls, grant.why) == (0, "a call of another crawl shows whether more may go")
+    end(state, "one", START + 1)
+    assert take(state, "two", START + 1, 1, told).calls == 1
+    # A crawl that died holds up no other one for longer than it may still begin the call.
+    assert take(state, "three", START + 2, 1, told).calls == 0
+    assert take(state, "three", START + 1 + GRANT_SECONDS, 1, told).calls == 1

@@ -26,16 +26,25 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     me.wanted, me.waits = wanted, False
     if me.open:  # a call that takes long may not have come to the API yet
         me.until = max(me.until, now)
-    if state.exhausted_until > now:
-        return Grant(0, exhausted=exhausted_words(state))
-    if state.blocked_until > now:
-        return _wait(me, now, state.blocked_until - now, state.why)
     at_once = _at_once(state, calls, told)
+    if closed := _closed(state, me, now, at_once):
+        return closed
     if not calls:
         return _grant(state, me, now, Grant(wanted, at_once=at_once))
     if rate:
         return _take_token(state, me, now, at_once)
     return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
+
+
+def _closed(state: LimitState, me: Holder, now: float, at_once: int) -> Grant | None:
+    """Why no crawl may make calls now, or none while another one does."""
+    if state.exhausted_until > now:
+        return Grant(0, exhausted=exhausted_words(state))
+    if state.blocked_until > now:
+        return _wait(me, now, state.blocked_until - now, state.why)
+    if state.source == "learned" and at_once <= _others_open(state, me, now):
+        return _wait(me, now, _POLL, "a call of another crawl shows whether more may go")
+    return None
 
 
 def _take_share(
@@ -53,7 +62,7 @@ def _take_share(
         why += f", shared with {len(others)} other crawl{'s' * (len(others) > 1)} of this key"
     if allowed < 1:
         wait = _POLL if free > 0 else _next_free(state, now, period, 1 - free)
-        if any(one.open and one.until > now for one in state.holders.values() if one is not me):
+        if _others_open(state, me, now):
             wait = min(wait, _GIVEN_BACK)
         return _wait(me, now, wait, why)
     batch = min(asked.calls, max(1, calls // 10), allowed)
@@ -76,6 +85,11 @@ def leave(state: LimitState, holder: str) -> None:
 
 def _active(state: LimitState, now: float) -> list[str]:
     return [name for name, holder in state.holders.items() if holder.active_until > now]
+
+
+def _others_open(state: LimitState, me: Holder, now: float) -> int:
+    """How many calls other crawls have under way, or may still begin."""
+    return sum(h.open for h in state.holders.values() if h is not me and h.until > now)
 
 
 def _reserve(state: LimitState, name: str, share: int, since: float) -> int:
