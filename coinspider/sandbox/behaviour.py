@@ -1,4 +1,4 @@
-"""How the sandbox differs from a server that is always well, and its errors."""
+"""The options of the sandbox, as it uses them, and its errors."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from coinspider.sandbox.faults import Faults
 
 @dataclass
 class Behaviour:
-    """The sandbox's special behaviour."""
+    """What the sandbox does besides serving coins."""
 
     plan: str = "public"
     keys: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from math import ceil
 
 from coinspider.sandbox.limits import Standing
 
-# The IETF's draft, its older form, and what many APIs use, with seconds or a Unix time:
+# The IETF's draft, an older form of it, and what many APIs use, with seconds or with a Unix time:
 # https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 STYLES = ("none", "ietf", "ratelimit", "x-seconds", "x-epoch")
 

@@ -34,7 +34,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--coins", type=number(int, 0), default=17_000, metavar="N",
         help="how many made-up coins (default: %(default)s)")  # fmt: skip
     add("--seed", type=number(int, 0), default=0, metavar="N",
-        help="a number for other prices and other spoiled responses (default: 0)")  # fmt: skip
+        help="makes other prices, and spoils other responses (default: 0)")  # fmt: skip
     add("--odd", action="store_true",
         help="coins with awkward values instead of plausible ones")  # fmt: skip
     add("--tick", type=number(float, SHORTEST, A_DAY), metavar="SECONDS",
@@ -44,7 +44,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
         help="share of the calls, 0 to 1, before which a coin is listed and another one taken out;"
         " /changes tells which (default: 0)")  # fmt: skip
     add("--no-total", action="store_false", dest="total",
-        help="do not tell in the header total how many coins there are")  # fmt: skip
+        help="leave out the header total, which says how many coins there are")  # fmt: skip
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add("--body", type=_content, action="append", default=[], metavar="FILE",
         help="send this file as page 1, the next one as page 2, ...")  # fmt: skip
@@ -104,7 +104,7 @@ def _add_limit(group: argparse._ArgumentGroup) -> None:
 def _add_trouble(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--latency", type=number(float, 0, A_DAY), default=0.0, metavar="SECONDS",
-        help="how long each response takes (default: 0)")  # fmt: skip
+        help="how long each response is delayed (default: 0)")  # fmt: skip
     add("--faults", type=number(float, 0, 1), default=0.0, metavar="SHARE",
         help="share of responses to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
         " 403 (default: 0)")  # fmt: skip

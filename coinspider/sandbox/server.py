@@ -49,7 +49,7 @@ class CoinsMarkets(Resource):
         except ApiError as error:
             fault, body = Fault.NONE, error.body().encode()
             request.setResponseCode(error.status)
-        if request.channel:  # else the client has not waited for it
+        if request.channel:  # otherwise the client did not wait for it
             fault.answer(request, body)
         self.calls.append((monotonic(), request.code))
 
@@ -96,8 +96,8 @@ class CoinsMarkets(Resource):
 
 
 class Changes(Resource):
-    """``GET /changes``: which coins were listed (``true``) and taken out, each with the call's
-    number before which it happened, counted from 0.
+    """``GET /changes``: the call before which something changed, counted from 0, the coin, and
+    whether it was listed (``true``) or taken out.
     """
 
     isLeaf = True
@@ -114,7 +114,7 @@ class Changes(Resource):
 class Calls(Resource):
     """``GET /calls``: when each call came, in seconds, and its status; for tests and benchmarks.
 
-    The status of a call whose connection was reset is 0. ``/key-calls`` has those of ``/key``.
+    The status is 0 if the connection was reset. ``/key-calls`` has the calls of ``/key``.
     """
 
     isLeaf = True

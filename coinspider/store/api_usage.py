@@ -34,8 +34,8 @@ WHERE account = %s AND month = {MONTH} AND told_left <= calls - told_calls
 class ApiUsage(NamedTuple):
     """What is known about an API and key; calls are those of all crawls.
 
-    ``told_calls`` in ``told_period`` seconds are the limit as a setting or the plan says it,
-    ``learned_calls`` in ``learned_period`` as refusals or headers did: 0 where they did not.
+    ``told_calls`` in ``told_period`` seconds are the limit that a setting or the plan tells,
+    ``learned_calls`` in ``learned_period`` the one that refusals or headers told; 0 if none did.
     """
 
     account: str
@@ -47,14 +47,14 @@ class ApiUsage(NamedTuple):
     learned_period: float
     waiting_crawls: int
     wait_reason: str
-    """Why the crawls wait just now; empty where none does."""
+    """Why crawls wait now; empty if none does."""
     refused_wait: float
-    """For how many more seconds no call goes out, because the API refused one."""
+    """For how many more seconds no call is made, because the API refused one."""
     credits_left: int | None
     credits_until: datetime
     """When new credits come."""
     credits_last_until: datetime | None
-    """When they are used up, at the pace of this month; ``None`` if they are not."""
+    """When they are used up, at the pace of this month; ``None`` if they last."""
     exhausted: str
     """The API's message, if it says that none are left."""
 
@@ -72,7 +72,7 @@ def list_api_usage(connection: Connection) -> list[ApiUsage]:
 
 
 def resume(connection: Connection, account: str) -> bool:
-    """Allow calls again with a key whose credits the API called used up; return whether it had."""
+    """Allow calls of an account again that the API called used up; return whether it had."""
     allowed = connection.execute(_ALLOW, [account]).rowcount
     return bool(connection.execute(_FORGET_TOLD, [account]).rowcount or allowed)
 

@@ -80,7 +80,7 @@ class SharedLimit:
             await self._change(lambda state, _now: leave(state, self.holder))
 
     async def _change(self, last: Change) -> bool:
-        """Apply what has happened, and one thing more; ``False`` where the database is gone."""
+        """Apply what has happened, and one thing more; ``False`` if the database is gone."""
         self.number += 1
         happened = self.changes.copy()
         try:

@@ -15,13 +15,13 @@ _HELP = {
     "calls_this_minute": "Calls of this key in the last minute",
     "calls_this_month": "Calls of this key in this month (UTC)",
     "told_limit_calls": "Calls that the settings or the plan allow in a period",
-    "told_limit_period_seconds": "That period",
-    "known_limit_calls": "Calls that the API allows in a period, as was learned",
-    "known_limit_period_seconds": "That period",
+    "told_limit_period_seconds": "Length of that period",
+    "known_limit_calls": "Calls that the API allows in a period, as far as it is known",
+    "known_limit_period_seconds": "Length of that period",
     "waiting_crawls": "Crawls that wait for this limit",
-    "refused_wait_seconds": "How long no call goes any more, as the API refused one",
+    "refused_wait_seconds": "For how long no call is made, because the API refused one",
     "credits_left": "Calls that are left in this month",
-    "credits_end_timestamp_seconds": "When they end at this month's pace, if within it (Unix time)",
+    "credits_end_timestamp_seconds": "When none is left, at this month's pace (Unix time)",
     "exhausted": "Whether the API says that the month's calls are used up",
 }
 NAMES = tuple(f"coinspider_api_{name}" for name in _HELP)
