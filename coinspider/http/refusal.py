@@ -32,11 +32,14 @@ _USED_UP = (
     r"|not (enough|within)\b"
     r"|(ran|run|are) out\b|out of\b|\bover\b|\bhit\b|\bno\b|\bleft\b|remain|limit\b"
 )
+_UNIT = r"(sec(ond)?|min(ute)?|hr|hour|day|week)s?\b"
 _TIME = (
-    r"(?i)(?P<month>\bmonth(ly|'s|s)?\b|/mo(nth)?\b|\bbilling (period|cycle)\b)"
-    r"|\b(hourly|daily|today|tomorrow)\b"
-    r"|(\b(per|every|each|an?|one|this|in)\s|/\s?)(\d+[ -]?)?"
-    r"(s|sec|second|m|min|minute|h|hr|hour|d|day)s?\b"
+    r"(?i)(?P<month>\bmonth(ly|'s|s)?\b|/mo(nth)?\b|\bbilling (period|cycle)\b"
+    r"|\b((per|every|in|last|past)\s)?(28|30|31)[ -]?days?\b)"
+    r"|\b(hourly|daily|weekly|today|tomorrow)\b"
+    rf"|\b(per|every|each|an?|one|this|in|the|current|last|next|past)\s(\d+[ -]?)?{_UNIT}"
+    rf"|\b\d+[ -]?{_UNIT}"
+    rf"|(/\s?|\bper\s)(\d+[ -]?)?([smhdw]\b|{_UNIT})"
 )
 _QUOTA = r"(?i)\bcredits?\b|\bquota\b|\bplan\b"
 _RATE = r"(?i)\brate[- ]?limit|too many (requests|calls)|throttl"
@@ -56,15 +59,17 @@ def is_exhausted(response: Response) -> bool:
     """Whether the message of a refusal (401, 402, 403, 429) is about a month or a plan."""
     if response.status not in (401, 402, 403, 429):
         return False
-    return any(map(_is_of_the_month, re.split(_SENTENCE, refusal_words(response))))
+    said = map(_is_of_the_month, re.split(_SENTENCE, refusal_words(response)))
+    return next((is_so for is_so in said if is_so is not None), False)
 
 
-def _is_of_the_month(sentence: str) -> bool:
+def _is_of_the_month(sentence: str) -> bool | None:
+    """``None`` if the sentence does not say what is used up."""
     if not re.search(_USED_UP, sentence):
-        return False
+        return None
     if time := re.search(_TIME, sentence):  # of several, the first says what the sentence is about
         return bool(time["month"])
-    return bool(re.search(_QUOTA, sentence) and not re.search(_RATE, sentence))
+    return True if re.search(_QUOTA, sentence) and not re.search(_RATE, sentence) else None
 
 
 def retry_after(response: Response, now: datetime) -> float | None:

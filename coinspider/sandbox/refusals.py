@@ -15,14 +15,15 @@ RATE_LIMIT_MESSAGE = (
     "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to"
     " subscribe to our API plans for higher rate limits."
 )
-# CoinGecko's own message is not published; other APIs say it like this.
+# CoinGecko's own message is "You've reached 10,000 calls limit."; other APIs say it like this.
+EXHAUSTED_CODE = 10006
 EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
 
 
 def spend_credit(account: Account, behaviour: Behaviour) -> None:
     """Count a call of this month, or raise :exc:`ApiError` if none is left."""
     if account.is_exhausted:
-        raise ApiError(behaviour.exhausted_status, 429, EXHAUSTED_MESSAGE)
+        raise ApiError(behaviour.exhausted_status, EXHAUSTED_CODE, EXHAUSTED_MESSAGE)
     account.used += 1
 
 

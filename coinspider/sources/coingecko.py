@@ -19,6 +19,9 @@ from coinspider.http.links import check_port
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
 _CDN_REFUSAL = rb"(?i)error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied"
+# Of "You've reached 10,000 calls limit.", with a Retry-After of up to an hour. It is not among the
+# documented codes: https://docs.coingecko.com/docs/errors-and-rate-limits
+_USED_UP = 10006
 _HINTS = {
     10002: "COINGECKO_API_KEY is missing or wrong",
     10005: "the plan of this key does not have this endpoint",
@@ -155,7 +158,10 @@ def is_refusal(response: Response) -> bool:
 
 def is_exhausted(response: Response) -> bool:
     """Whether the API says that the month's credits are used up, and not that a key is wrong."""
-    return refusal.is_exhausted(response) and _error(response).code not in _HINTS
+    if response.status == 200 and not response.body.startswith(b"{"):
+        return False
+    code = _error(response).code
+    return code == _USED_UP or (refusal.is_exhausted(response) and code not in _HINTS)
 
 
 class ApiError(NamedTuple):

@@ -161,6 +161,19 @@ def test_used_up_credits_are_recognised_by_the_message(status, words, exhausted)
         "Limit of 10000 calls/month reached",
         "Too many requests: your plan's calls of this month are used up",
         "The API key has hit its quota. Upgrade at https://example.com/plans",
+        # Alchemy
+        "Monthly capacity limit exceeded. Visit https://dashboard.alchemy.com/settings/billing to"
+        " upgrade your scaling policy for continued service.",
+        # OpenAI
+        "You exceeded your current quota, please check your plan and billing details.",
+        # LINE
+        "You have reached your monthly limit.",
+        "Your account has exceeded the monthly document generation limit.",
+        "You have exhausted the API Credits available in this monthly cycle.",
+        "Monthly quota exceeded",
+        "You have reached the monthly API request limit. It allows 30 requests per minute.",
+        "All credits of the last 30 days are used up",
+        "Limit of 5000 calls per 30 days reached",
     ],
 )
 def test_messages_about_a_month_a_quota_or_a_plan_are_understood(status, words):
@@ -201,6 +214,42 @@ def test_messages_about_a_month_a_quota_or_a_plan_are_understood(status, words):
         pytest.param("No more calls today; quota resets tomorrow", id="today"),
         pytest.param("You have reached the hourly limit of your plan", id="hourly"),
         pytest.param("Quota of 100 requests per 10 seconds exceeded", id="ten seconds"),
+        pytest.param("You have run out of API credits for the current minute. 10 API credits were"
+                     " used, with the current limit being 8. Wait for the next minute or consider"
+                     " switching to a higher tier plan at https://twelvedata.com/pricing",
+                     id="Twelve Data's minute"),
+        pytest.param("You have run out of API credits for the day. 801 API credits were used, with"
+                     " the current limit being 800. Wait for the next day or consider switching to"
+                     " a higher tier plan", id="Twelve Data's day"),
+        pytest.param("Validation service blocked: Your plan: free-plan-daily total included usage"
+                     " has been consumed, please upgrade your plan here, https://moralis.io/pricing",
+                     id="Moralis"),
+        pytest.param("Your app has exceeded its compute units per second capacity. If you have"
+                     " retries enabled, you can safely ignore this message.",
+                     id="Alchemy's second"),
+        pytest.param("You have made too many requests recently. Developer accounts are limited to"
+                     " 100 requests over a 24 hour period (50 requests available every 12 hours)."
+                     " Please upgrade to a paid plan if you need more requests.", id="NewsAPI"),
+        pytest.param("Your account is temporary blocked due to exceeding of requests limitation of"
+                     " your subscription type. Please choose the proper subscription"
+                     " http://openweathermap.org/price", id="OpenWeather's minute or month"),
+        pytest.param("You have exceeded a secondary rate limit. Please wait a few minutes before"
+                     " you try again.", id="GitHub's secondary limit"),
+        pytest.param("Max daily rate limit reached. 110000 (100%) of 100000 day/limit",
+                     id="Etherscan's day"),
+        pytest.param("Max calls per sec rate limit reached (5/sec)", id="Etherscan's second"),
+        pytest.param("Max rate limit reached, please use API Key for higher rate limit",
+                     id="Etherscan without a key"),
+        pytest.param("daily request count exceeded, request rate limited", id="Infura"),
+        pytest.param("You've exceeded the maximum requests per minute, please wait or upgrade your"
+                     " subscription to continue. https://polygon.io/pricing", id="Polygon"),
+        pytest.param("usage limit exceeded, 5-hour usage limit reached for Token Plan Starter",
+                     id="five hours of a plan"),
+        pytest.param("You've reached your weekly usage limit. Upgrade your plan", id="a week"),
+        pytest.param("Quota exceeded for quota metric 'Read requests' and limit 'Read requests per"
+                     " minute per user'", id="Google's minute"),
+        pytest.param("Limit Reach . Please upgrade your plan or visit our documentation",
+                     id="Financial Modeling Prep"),
         pytest.param("Invalid API key", id="wrong key"),
         pytest.param("The plan of this key does not have this endpoint", id="another plan"),
     ],
@@ -210,7 +259,18 @@ def test_messages_about_a_shorter_time_or_something_else_do_not_mean_the_month(w
         assert not is_exhausted(response(status, {"error": words}))
 
 
-def test_wrong_key_of_coingecko_does_not_mean_used_up_credits():
-    body = {"status": {"error_code": 10005, "error_message": "Not within the quota of your plan"}}
+@pytest.mark.parametrize("status", [200, 401, 403, 429])
+def test_coingecko_says_by_a_code_that_the_calls_are_used_up(status):
+    words = {"error_code": 10006, "error_message": "You've reached 10,000 calls limit."}
+    said = response(status, {"status": words}, Retry_After="3599")
+    assert coingecko.is_exhausted(said)
+    assert not is_exhausted(said)
+    assert refusal_words(said) == "You've reached 10,000 calls limit."
+    assert not coingecko.is_exhausted(response(200, [{"error_code": 10006}]))
+
+
+@pytest.mark.parametrize("code", [10002, 10005, 10010, 10011])
+def test_wrong_key_of_coingecko_does_not_mean_used_up_credits(code):
+    body = {"status": {"error_code": code, "error_message": "Not within the quota of your plan"}}
     assert is_exhausted(response(401, body))
     assert not coingecko.is_exhausted(response(401, body))
