@@ -1,6 +1,7 @@
 """The pages in a browser, with and without JavaScript."""
 
 import re
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -8,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from coinspider.daemon.web.coin_columns import SHOWN
+from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.browser import CHROMIUM, PATIENCE, chromium
 from tests.helpers.site import CHARTED, SCRIPT
 
@@ -31,6 +33,7 @@ PAGES = {
     "error": "coins?sort=price",
 }
 WIDTHS = (375, 768, 1280, 1920)
+THIRD = coin_id(2)
 PHONE = {"viewport": {"width": 375, "height": 700}, "is_mobile": True, "has_touch": True}
 # Fonts wider than those of most machines, and narrower than most.
 FONTS = [
@@ -298,23 +301,57 @@ def test_page_violates_no_rule_of_its_policy(browser, site, path):
     assert [text for text in said if "status of 400" not in text] == []
 
 
-def test_page_refreshes_itself_and_keeps_its_place(visit, site):
-    page = visit("coins?limit=100", java_script_enabled=True)
-    page.wait_for_load_state("networkidle")
-    page.evaluate("window.scrollTo(0, 900)")
-    page.evaluate("document.querySelector('tbody a').dataset.seen = 'before'")
-    with psycopg.connect(site.database_url) as connection:
-        [number_] = connection.execute(
+@contextmanager
+def ended_crawl(site):
+    """Another crawl has ended, as far as the pages know; the price of the third coin is new."""
+    with psycopg.connect(site.database_url, autocommit=True) as connection:
+        price = "UPDATE full_coin SET current_price = current_price + %s WHERE coin_id = %s"
+        connection.execute(price, [1, THIRD])
+        [crawl] = connection.execute(
             "INSERT INTO crawl (spider, url, vs_currency, started_at, ended_at, outcome)"
             " VALUES ('coins', 'u', 'usd', now(), now(), 'complete') RETURNING id"
         ).fetchone()
-    try:
-        expect(page.locator("tbody a[data-seen]")).to_have_count(0)
+        yield
+        connection.execute(price, [-1, THIRD])
+        connection.execute("DELETE FROM crawl WHERE id = %s", [crawl])
+
+
+def test_page_refreshes_itself_and_keeps_its_place(visit, site):
+    page = visit("coins?limit=100", java_script_enabled=True)
+    page.wait_for_load_state("networkidle")
+    price = page.locator("tbody tr").nth(2).locator("data").nth(1)
+    before = price.get_attribute("value")
+    page.get_by_text("Filters and columns").click()
+    page.get_by_label("Search", exact=True).fill("half a wo")
+    page.locator("tbody a .name").nth(20).evaluate("one => one.closest('a').focus()")
+    page.evaluate("window.scrollTo(0, 900); window.same = true")
+    with ended_crawl(site):
+        expect(price).not_to_have_attribute("value", before)
+        focused = "document.activeElement === document.querySelectorAll('tbody th a')[20]"
+        assert page.evaluate(focused), "of the keyboard"
+        assert page.get_by_label("Search", exact=True).input_value() == "half a wo"
+        assert page.get_by_label("Rank up to").is_visible()
         assert page.evaluate("window.scrollY") == 900
-        assert page.locator("tbody tr").count() == 100
-    finally:
-        with psycopg.connect(site.database_url) as connection:
-            connection.execute("DELETE FROM crawl WHERE id = %s", [number_])
+        page.get_by_role("link", name=re.compile("^Watch ")).nth(30).dispatch_event("click")
+        expect(page.get_by_role("link", name="Watch list (1)")).to_be_visible()
+        assert "watch=" in page.url
+        assert page.locator("form input[name=watch]").count() == 1
+        assert page.evaluate("window.scrollY") == pytest.approx(900, abs=60)
+    assert page.evaluate("window.same"), "it was not loaded again"
+
+
+def test_page_says_when_scrapyd_is_away_and_waits_for_the_first_data(visit):
+    page = visit(f"coin?id={CHARTED}&range=1d", java_script_enabled=True)
+    page.locator("[data-chart]").focus()
+    page.keyboard.press("Home")
+    told = page.locator("figcaption output").inner_text()
+    page.route("**/crawls.json*", lambda route: route.abort())
+    expect(page.get_by_text("No answer since")).to_be_visible()
+    page.unroute("**/crawls.json*")
+    expect(page.get_by_text("No answer since")).to_be_hidden()
+    assert page.locator("figcaption output").inner_text() == told, "the value is still told"
+    page.get_by_label("Compare with").press_sequentially("coin-0000008")
+    expect(page.locator("datalist option")).to_have_attribute("value", "coin-0000008")
 
 
 def test_crawls_are_charts_and_a_table_with_the_schedules(visit):
