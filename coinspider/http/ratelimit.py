@@ -41,6 +41,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time
 from typing import Self
+from weakref import WeakKeyDictionary
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
@@ -89,7 +90,9 @@ class RateLimitMiddleware:
         self.is_refusal = load_object(settings.get("RATELIMIT_REFUSAL", is_refusal))
         self.is_exhausted = load_object(settings.get("RATELIMIT_EXHAUSTED", is_exhausted))
         self.turn = asyncio.Lock()
-        self.running: dict[Request, float] = {}
+        self.running: set[Request] = set()
+        # A request has left the downloader before its response comes here.
+        self.began: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self.started: deque[float] = deque(maxlen=WANTED_MAX)
         self.granted, self.granted_at = Grant(0), 0.0
         self.page_at: float | None = None
@@ -108,12 +111,13 @@ class RateLimitMiddleware:
         async with self.turn:
             await self._wait_for_turn()
             now = monotonic()
-            self.running[request] = now
+            self.running.add(request)
+            self.began[request] = now
             self.started.append(now)
 
     def process_response(self, request: Request, response: Response) -> Request | Response:
         now = monotonic()
-        age = now - self.running.get(request, now)
+        age = now - self.began.get(request, now)
         told = told_limit(response, datetime.now(UTC))
         if told:
             self.limit.note(lambda state, at: limit_model.told_by_headers(state, at, told))
@@ -141,7 +145,8 @@ class RateLimitMiddleware:
         self.request_left_downloader(request)
 
     def request_left_downloader(self, request: Request) -> None:
-        if self.running.pop(request, None) is not None:
+        if request in self.running:
+            self.running.remove(request)
             holder = self.limit.holder
             self.limit.note(lambda state, at: end(state, holder, at))
 
