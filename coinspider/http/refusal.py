@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit.headers import told_limit
+from coinspider.http.limit.headers import clock_of, told_limit
 
 WORDS_MAX = 200  # characters
 # A refusal only if a header says so. The first is for clients that ignore many refusals:
@@ -79,7 +79,8 @@ def retry_after(response: Response, now: datetime) -> float | None:
     """
     value = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
     try:
-        said = float(value) if re.fullmatch(_NUMBER, value) else _until(value, now)
+        is_number = re.fullmatch(_NUMBER, value)
+        said = float(value) if is_number else _until(value, clock_of(response, now))
     except (ValueError, TypeError, OverflowError):
         return None
     return min(said, _LONGEST) if said > 0 else None

@@ -22,6 +22,9 @@ _PAIR = r'(?i)([a-z]+)="?([\w.-]+)"?'
 # 2001 as a Unix time in seconds, and the same in milliseconds: no wait is that long.
 _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
+# Seconds between two clocks that are right: Date has no fractions, and a response takes its time.
+_SAME_CLOCK = 3.0
+
 
 class HeaderLimit(NamedTuple):
     """``None`` for what the headers don't say."""
@@ -37,12 +40,12 @@ class HeaderLimit(NamedTuple):
 def told_limit(response: Response, now: datetime) -> HeaderLimit | None:
     """The limit in a response's headers; if there are several, the one with the fewest calls left.
 
-    ``now`` is for servers that send no ``Date``; ``None`` without such headers.
+    ``now`` is this machine's clock; ``None`` without such headers.
     """
     # Scrapy has each word of a header's name begin in upper case.
     if not any(b"Rate" in name for name in response.headers):
         return None
-    told = [*_structured(response), *_separate(response, _date(response) or now)]
+    told = [*_structured(response), *_separate(response, clock_of(response, now))]
     told = [limit for limit in told if limit != HeaderLimit()]
     return min(told, key=_urgency) if told else None
 
@@ -132,13 +135,17 @@ def _text(response: Response, header: str) -> str:
     return b", ".join(response.headers.getlist(header)).decode("latin-1").strip()
 
 
-def _date(response: Response) -> datetime | None:
-    """The server's own clock, which its Unix times refer to."""
+def clock_of(response: Response, now: datetime) -> datetime:
+    """What the server's clock says, to which its times refer.
+
+    This machine's is more exact, unless ``Date`` shows that they differ.
+    """
     try:
-        moment = parsedate_to_datetime(_text(response, "Date"))
+        date = parsedate_to_datetime(_text(response, "Date"))
     except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return now
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return now if abs((date - now).total_seconds()) < _SAME_CLOCK else date
 
 
 def _count(text: str | None) -> int | None:
