@@ -1,80 +1,158 @@
-"""A crawl under a limiter of the sandbox, on a clock of its own; the tests use it, too."""
+"""Crawls under a limiter of the sandbox, on a simulated clock; the tests use them, too.
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+The middleware is the real one, in the order in which Scrapy calls it, and it reads real headers.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from math import ceil
 from random import Random
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
+from scrapy import Request
 from scrapy.http import Response
+from scrapy.settings import Settings
+from scrapy.signalmanager import SignalManager
+from scrapy.statscollectors import StatsCollector
 
-from coinspider.http.limit import headers as limit_headers
-from coinspider.http.limit import model as limit_model
-from coinspider.http.limit.counting import end
-from coinspider.http.limit.state import LimitState, ToldLimit
+from benchmarks.simulated_clock import SimulatedClock
+from coinspider.http import ratelimit, waiting
+from coinspider.http.limit import call_limit
+from coinspider.http.limit.state import Grant, LimitState, ToldLimit
 from coinspider.http.limit.turns import take
-from coinspider.sandbox.limit_headers import limit_headers as sandbox_headers
+from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import LIMITS, Limit, retry_after
 
 PAGES, CALLS = 69, 30
 # What is told of the limit, as a share of it.
 SHARES = {"nothing": 0, "half": 0.5, "double": 2}
+NOTHING = ToldLimit(0, 60, firm=False)
+LATENCY = (0.010, 0.020)  # seconds
+# An hour's limit makes a crawl wait for longer than it does by default.
+PATIENT = {
+    "RATELIMIT_PAGE_TIMEOUT": 0,
+    "RATELIMIT_RETRY_AFTER_MAX": 86_400,
+    "RATELIMIT_BACKOFF_MAX": 86_400,
+    "RATELIMIT_RETRY_TIMES": 1000,
+}
+
+
+class Run(NamedTuple):
+    """A crawl, as the API saw it."""
+
+    seconds: float
+    refused: int
 
 
 @dataclass
-class Crawl:
-    """69 pages from a limiter; how long they take, and how many calls it refuses."""
+class Api:
+    """An API, and what the crawls that it sees one after the other know of its limit."""
 
     server: Limit
-    told: ToldLimit
-    state: LimitState
-    now: float = 1_800_000_000.0
-    latency: float = 0.01
+    told: ToldLimit = NOTHING
     says: str = "seconds"
+    """The form of ``Retry-After``."""
     headers: str = "none"
+    """The headers that tell the limit: a style of the sandbox."""
+    ways: int = 1
+    """How many pages a crawl asks for at once."""
+    status: int = 429
+    latency: tuple[float, float] = LATENCY
+    clock_ahead: float = 0.0
+    """Of the API's clock, in seconds."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    state: LimitState = field(default_factory=LimitState)
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    random: Random = field(default_factory=lambda: Random(1))  # noqa: S311
+    calls: list[tuple[float, bool]] = field(default_factory=list)
+    """When each call came, and whether it passed."""
 
-    def __post_init__(self) -> None:
-        self.random, self.refused = Random(1), 0  # noqa: S311
+    def crawl(self, pages: int = PAGES) -> Run:
+        began, made = self.clock.now, len(self.calls)
+        self.clock.run(self._pages(pages), ratelimit, waiting, call_limit)
+        refused = sum(not passed for _, passed in self.calls[made:])
+        return Run(self.clock.now - began, refused)
 
-    def run(self, pages: int = PAGES) -> float:
-        began, passed = self.now, 0
-        while passed < pages:
-            grant = take(self.state, "one", self.now, 1, self.told)
-            if grant.calls:
-                passed += self.call()
-            else:
-                self.now += grant.wait
-        return self.now - began
+    def pause(self, seconds: float) -> None:
+        self.clock.now += seconds
 
-    def next(self, pause: float) -> "Crawl":
-        """The next crawl, which knows what this one has learned."""
-        return Crawl(self.server, self.told, self.state, now=self.now + pause)
+    async def _pages(self, pages: int) -> None:
+        middleware = ratelimit.RateLimitMiddleware(_crawler(PATIENT | dict(self.settings)))
+        middleware.told, middleware.limit = self.told, _Batches(self.told)
+        middleware.limit.state = self.state
+        numbers = iter(range(1, pages + 1))
+        await asyncio.gather(*(self._chain(middleware, numbers) for _ in range(self.ways)))
 
-    def call(self) -> bool:
-        latency = self.latency * self.random.uniform(0.5, 1.5)
-        counted_at = self.now + latency / 2
-        wait = self.server.refused_for(counted_at)
-        told = sandbox_headers(self.headers, self.server.standing(counted_at), counted_at)
-        self.now += latency
-        if told:
-            response = Response("https://api.example/", headers=told)
-            moment = datetime.fromtimestamp(self.now, UTC)
-            read = limit_headers.told_limit(response, moment)
-            limit_model.told_by_headers(self.state, self.now, read)
-        if wait:
-            self.refused += 1
-            seconds = {"seconds": float(retry_after(wait)), "none": None}[self.says]
-            refusal = limit_model.Refusal(latency, seconds)
-            limit_model.refused(self.state, self.now, refusal, self.told)
-        else:
-            limit_model.passed(self.state, self.now, latency)
-        end(self.state, "one", self.now)
-        return not wait
+    async def _chain(self, middleware: ratelimit.RateLimitMiddleware, numbers: Any) -> None:
+        for number in numbers:
+            request = Request(f"https://api.example/?page={number}")
+            while True:
+                await middleware.process_request(request)
+                response = await self._response(request)
+                middleware.request_left_downloader(request)
+                answer = middleware.process_response(request, response)
+                if isinstance(answer, Response):
+                    break
+                request = answer
+
+    async def _response(self, request: Request) -> Response:
+        latency = self.random.uniform(*self.latency)
+        there = latency * self.random.uniform(0.2, 0.8)
+        await asyncio.sleep(there)
+        wait = self.server.refused_for(self.clock.now)
+        self.calls.append((self.clock.now, not wait))
+        headers = self._headers(wait)
+        await asyncio.sleep(latency - there)
+        return Response(request.url, status=self.status if wait else 200, headers=headers)
+
+    def _headers(self, wait: float) -> dict[str, str]:
+        now = self.clock.time() + self.clock_ahead
+        headers = limit_headers(self.headers, self.server.standing(self.clock.now), now)
+        headers["Date"] = formatdate(now, usegmt=True)
+        if wait and self.says != "none":
+            date = formatdate(ceil(now + wait), usegmt=True)
+            headers["Retry-After"] = date if self.says == "date" else str(retry_after(wait))
+        return headers
 
 
-def crawl(kind: str, period: float, share: float, **options) -> Crawl:
-    told = ToldLimit(round(CALLS * share), period if share else 60.0, firm=False)
-    return Crawl(LIMITS[kind](CALLS, period), told, LimitState(), **options)
+class _Batches(call_limit.LocalLimit):
+    """Grants as many calls at a time as a limit in the database does."""
+
+    async def take(self, wanted: int) -> Grant:
+        return take(self.state, self.holder, self.clock(), wanted, self.told)
 
 
-def ideal(period: float) -> float:
-    """Two whole periods, and the calls of the third one."""
-    return 2 * period + 0.1
+def _crawler(settings: Mapping[str, object]) -> Any:
+    engine = SimpleNamespace(running=True, _slot=SimpleNamespace(closing=None))
+    crawler: Any = SimpleNamespace(
+        settings=Settings(settings), signals=SignalManager(), spider=None, engine=engine
+    )
+    crawler.stats = StatsCollector(crawler)
+    return crawler
+
+
+def api(kind: str, period: float, share: float, calls: int = CALLS, **options: Any) -> Api:
+    """One that limits calls, of which a share is told."""
+    told = ToldLimit(round(calls * share), period if share else 60.0, firm=False)
+    return Api(LIMITS[kind](calls, period), told, **options)
+
+
+def ideal(server: Limit, pages: int = PAGES, ways: int = 1) -> float:
+    """How long a crawl takes that knows the server's mind, so that no call is refused or late.
+
+    Its calls take as long as any other's.
+    """
+    server, random = deepcopy(server), Random(1)  # noqa: S311
+    answered, came = [0.0] * ways, 0.0
+    for _ in range(pages):
+        latency = random.uniform(*LATENCY)
+        came = max(came, min(answered) + latency / 2)
+        if wait := deepcopy(server).refused_for(came):
+            came += wait + 1e-6
+        server.refused_for(came)
+        answered[answered.index(min(answered))] = came + latency / 2
+    return max(answered)

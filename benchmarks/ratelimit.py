@@ -21,7 +21,7 @@ from typing import NamedTuple
 from urllib.request import urlopen
 
 from benchmarks import limit_simulation
-from benchmarks.limit_simulation import SHARES, ideal
+from benchmarks.limit_simulation import SHARES
 from coinspider.sandbox.limits import LIMITS
 from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
@@ -103,19 +103,23 @@ def look_ahead() -> None:
 
 
 def simulated() -> None:
-    """What the model learns of 30 calls in a period, on a clock of its own: first, second crawl."""
-    print("\n| API's limit | period | " + " | ".join(f"{told} told" for told in SHARES) + " |")
-    print("| --- | --- | --- | --- | --- |")
-    for kind, period in product(LIMITS, (1, 6, 60)):
-        cells = []
-        for share in SHARES.values():
-            first = limit_simulation.crawl(kind, period, share)
-            ratios = [first.run() / ideal(period)]
-            second = first.next(2 * period)
-            ratios.append(second.run() / ideal(period))
-            refused = first.refused, second.refused
-            cells.append("; ".join(f"{r:.2f}, {n}" for r, n in zip(ratios, refused, strict=True)))
-        print(f"| {kind} | {period} s | {' | '.join(cells)} |")
+    """What is learned of 30 calls in a period, on a simulated clock: first, second crawl."""
+    print("\n| API's limit | Retry-After | period | nothing told | half | double |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for kind, says, period in product(LIMITS, ("seconds", "date", "none"), (1, 6, 60)):
+        cells = [simulated_crawls(kind, period, share, says) for share in SHARES.values()]
+        print(f"| {kind} | {says} | {period} s | {' | '.join(cells)} |")
+
+
+def simulated_crawls(kind: str, period: float, share: float, says: str) -> str:
+    api = limit_simulation.api(kind, period, share, says=says)
+    best = limit_simulation.ideal(LIMITS["fixed-window"](CALLS, period))
+    cells = []
+    for _ in range(2):
+        run = api.crawl()
+        cells.append(f"{run.seconds / best:.2f}, {run.refused}")
+        api.pause(2 * period)
+    return "; ".join(cells)
 
 
 def learned() -> None:

@@ -196,6 +196,7 @@ class RateLimitMiddleware:
 
     def _refused(self, response: Response, age: float) -> None:
         wait = retry_after(response, datetime.now(UTC))
+        is_sure = response.status != 503
         why = f"refused with HTTP status {response.status}"
         if wait is not None:
             why += f", Retry-After {wait:.0f} s"
@@ -206,7 +207,7 @@ class RateLimitMiddleware:
         longest = self.backoff_max if wait is None else wait + self.backoff_max
 
         def refused(state: LimitState, at: float) -> None:
-            limit_model.refused(state, at, limit_model.Refusal(age, wait, why), self.told)
+            limit_model.refused(state, at, limit_model.Refusal(age, wait, why, is_sure), self.told)
             state.blocked_until = min(state.blocked_until, at + longest)
 
         self.limit.note(refused)

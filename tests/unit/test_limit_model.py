@@ -1,140 +1,190 @@
-"""What a crawl learns of each of the sandbox's limiters, by a simulated clock."""
+"""What is learned of each limiter of the sandbox, by crawls on a simulated clock."""
+
+from random import Random
 
 import pytest
 
-from benchmarks.limit_simulation import CALLS, SHARES, Crawl, crawl, ideal
-from coinspider.http.limit import model as limit_model
+from benchmarks.limit_simulation import CALLS, NOTHING, SHARES, Api, api, ideal
+from coinspider.http.limit import model
 from coinspider.http.limit.state import LimitState, ToldLimit
 from coinspider.sandbox.limit_headers import STYLES
-from coinspider.sandbox.limits import LIMITS
+from coinspider.sandbox.limits import LIMITS, FixedWindow
 
-NOTHING, HALF, DOUBLE = SHARES.values()
+WINDOWS = ["fixed-window", "sliding-window"]
+# Of 30 calls in 1, 6 or 60 seconds: nothing, or half or double as many in the same period or, as
+# plans say it, in a minute.
+TOLD = {
+    "nothing": lambda _period: NOTHING,
+    "half": lambda period: ToldLimit(CALLS // 2, period, firm=False),
+    "double": lambda period: ToldLimit(CALLS * 2, period, firm=False),
+    "half a minute": lambda period: ToldLimit(CALLS * 30 // period, 60, firm=False),
+    "double a minute": lambda period: ToldLimit(CALLS * 120 // period, 60, firm=False),
+    "double, firm": lambda period: ToldLimit(CALLS * 2, period),
+}
 
 
-@pytest.mark.parametrize("share", [NOTHING, HALF, DOUBLE], ids=["nothing", "half", "double"])
+@pytest.mark.parametrize("told", list(TOLD))
 @pytest.mark.parametrize("period", [1, 6, 60])
 @pytest.mark.parametrize("kind", list(LIMITS))
-def test_limit_is_learned_by_one_crawl_and_kept_for_the_next(kind, period, share):
-    first = crawl(kind, period, share)
-    assert first.run() <= 1.25 * ideal(period)
+def test_limit_is_learned_by_one_crawl_and_kept_for_the_next(kind, period, told):
+    server = LIMITS[kind](CALLS, period)
+    found = Api(server, TOLD[told](period))
+    best = ideal(FixedWindow(CALLS, period))
+    first = found.crawl()
+    assert first.seconds <= 1.25 * best
     assert first.refused <= 3
-    second = first.next(2 * period)
-    assert second.run() <= 1.05 * ideal(period)
+    found.pause(2 * period)
+    second = found.crawl()
+    # A refusal costs a second, of the two that the crawl takes.
+    assert second.seconds <= (1.10 if second.refused and period == 1 else 1.05) * best
     assert second.refused <= 1
 
 
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
+@pytest.mark.parametrize("told", ["nothing", "half", "double a minute"])
 @pytest.mark.parametrize("period", [1, 6, 60])
-@pytest.mark.parametrize("latency", [0.01, 0.1])
-def test_size_and_period_of_a_window_are_found(kind, period, latency):
-    found = crawl(kind, period, NOTHING, latency=latency)
-    found.run()
-    if latency * CALLS < period:  # else the limit is never met
-        assert found.state.calls == CALLS
-        assert period <= found.state.period <= period + 1
+@pytest.mark.parametrize("kind", list(LIMITS))
+def test_limit_is_learned_without_retry_after(kind, period, told):
+    found = Api(LIMITS[kind](CALLS, period), TOLD[told](period), says="none")
+    best = ideal(FixedWindow(CALLS, period))
+    first = found.crawl()
+    assert first.seconds <= 1.25 * best
+    assert first.refused <= 3
+    found.pause(2 * period)
+    second = found.crawl()
+    assert second.seconds <= 1.05 * best
+    assert second.refused <= 2
 
 
-@pytest.mark.parametrize(("calls", "period"), [(1, 5), (5, 3600), (1000, 60), (100, 10)])
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
-def test_windows_of_any_size_and_period_are_found(kind, calls, period):
-    found = Crawl(LIMITS[kind](calls, period), ToldLimit(0, 60, firm=False), LimitState())
-    found.latency = 0.001
-    found.run(2 * calls)
+@pytest.mark.parametrize(
+    ("calls", "period", "pages"),
+    [
+        pytest.param(1, 1, 20, id="1 in 1 s"),
+        pytest.param(1, 60, 8, id="1 in 1 min"),
+        pytest.param(1, 3600, 4, id="1 in 1 h"),
+        pytest.param(10, 6, 69, id="10 in 6 s"),
+        pytest.param(100, 10, 230, id="100 in 10 s"),
+        pytest.param(300, 60, 690, id="300 in 1 min"),
+        pytest.param(1000, 3600, 1100, id="1000 in 1 h"),
+    ],
+)
+@pytest.mark.parametrize("kind", list(LIMITS))
+def test_limits_of_any_size_and_period_are_learned(kind, calls, period, pages):
+    found = Api(LIMITS[kind](calls, period))
+    best = ideal(FixedWindow(calls, period), pages)
+    first = found.crawl(pages)
+    assert first.seconds <= 1.25 * best
+    assert first.refused <= 4
+    found.pause(2 * period)
+    second = found.crawl(pages)
+    assert second.seconds <= 1.06 * best
+    assert second.refused <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("calls", "period"), [(CALLS, 6), (CALLS, 60), (5, 3600), (100, 10)])
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_size_and_period_of_a_window_are_found(kind, calls, period, seed):
+    found = Api(LIMITS[kind](calls, period), random=Random(seed))
+    found.pause(Random(seed).random())
+    found.crawl(2 * calls)
     assert found.state.calls == calls
-    assert period <= found.state.period <= period + 1
-    assert found.refused <= 2
+    assert found.state.period == period
 
 
+@pytest.mark.parametrize("latency", [0.01, 0.1])
 @pytest.mark.parametrize("period", [6, 60])
-def test_rate_of_a_bucket_is_found(period):
-    found = crawl("token-bucket", period, NOTHING)
-    found.run(300)
+def test_rate_and_size_of_a_bucket_are_found(period, latency):
+    found = api("token-bucket", period, 0, latency=(latency, latency))
+    found.crawl(100)
     assert found.state.rate == pytest.approx(CALLS / period, rel=0.25)
+    assert found.state.calls == pytest.approx(CALLS, abs=2)
 
 
-@pytest.mark.parametrize("share", [HALF, DOUBLE], ids=["half", "double"])
-@pytest.mark.parametrize("period", [1, 6, 60])
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
-def test_period_that_is_told_is_believed_where_no_refusal_tells_one(kind, period, share):
-    found = crawl(kind, period, share, says="none")
-    assert found.run() <= 1.25 * ideal(period)
-    assert found.refused == 1
+@pytest.mark.parametrize("says", ["seconds", "date"])
+@pytest.mark.parametrize("ahead", [0, -7200, 7200], ids=["right", "slow", "fast"])
+def test_clock_of_the_api_may_be_wrong(ahead, says):
+    found = api("fixed-window", 60, 0, says=says, clock_ahead=ahead)
+    first = found.crawl()
+    assert first.seconds <= 1.05 * ideal(FixedWindow(CALLS, 60))
+    assert first.refused == 1
 
 
-@pytest.mark.parametrize(("period", "longest"), [(1, 1), (6, 8), (60, 64)])
-def test_period_is_looked_for_where_nothing_tells_it(period, longest):
-    found = crawl("fixed-window", period, NOTHING, says="none")
-    found.run()
-    assert period <= found.state.period <= longest
-    assert found.refused <= 3
-
-
-@pytest.mark.parametrize("share", [NOTHING, HALF, DOUBLE], ids=["nothing", "half", "double"])
+@pytest.mark.parametrize("share", list(SHARES.values()), ids=list(SHARES))
 @pytest.mark.parametrize("style", [style for style in STYLES if style != "none"])
 @pytest.mark.parametrize("kind", list(LIMITS))
-def test_limit_that_headers_tell_is_never_exceeded(kind, style, share):
-    found = crawl(kind, 60, share, headers=style)
-    assert found.run() <= 1.25 * ideal(60)
-    assert found.refused == 0
+def test_limit_in_headers_is_never_exceeded(kind, style, share):
+    found = api(kind, 60, share, headers=style)
+    run = found.crawl()
+    assert run.seconds <= 1.25 * ideal(FixedWindow(CALLS, 60))
+    assert run.refused == 0
 
 
+@pytest.mark.parametrize("ways", [1, 4], ids=["in sequence", "at once"])
 @pytest.mark.parametrize("kind", list(LIMITS))
 @pytest.mark.parametrize("period", [1, 6, 60])
-def test_limit_that_is_firm_is_never_exceeded(kind, period):
-    found = Crawl(LIMITS[kind](CALLS, period), ToldLimit(CALLS, period), LimitState())
-    assert found.run() <= 1.05 * ideal(period)
-    assert found.refused == 0
+def test_limit_that_is_firm_is_never_exceeded(kind, period, ways):
+    found = Api(LIMITS[kind](CALLS, period), ToldLimit(CALLS, period), ways=ways)
+    run = found.crawl()
+    assert run.seconds <= 1.05 * ideal(FixedWindow(CALLS, period), ways=ways)
+    assert run.refused == 0
 
 
 def test_window_that_began_before_the_crawl_is_found():
-    found = crawl("fixed-window", 60, NOTHING)
-    found.server.refused_for(found.now - 40)
+    found = api("fixed-window", 60, 0)
+    found.server.refused_for(found.clock.now)
+    found.pause(40)
     found.server.count = 0
-    found.run(200)
+    assert found.crawl(200).refused <= 3
     assert (found.state.calls, found.state.period) == (CALLS, 60)
-    assert found.refused <= 3
 
 
 def test_calls_of_others_do_not_change_what_is_known():
-    found = crawl("fixed-window", 60, NOTHING)
-    found.run()
-    found.now += 300
+    found = api("fixed-window", 60, 0)
+    found.crawl()
+    found.pause(300)
     for _ in range(12):
-        found.server.refused_for(found.now)
-    found.run(20)
+        found.server.refused_for(found.clock.now)
+    found.crawl(20)
     assert (found.state.calls, found.state.period) == (CALLS, 60)
 
 
-def test_probing_upward_costs_ever_fewer_calls():
-    found = crawl("fixed-window", 60, NOTHING)
-    found.run(CALLS * 60 * 24)  # a day
-    assert 2 <= found.refused <= 8
-    assert found.state.calls <= 1.1 * CALLS + 1
+def test_tries_upward_cost_ever_fewer_calls_and_change_nothing():
+    found = api("fixed-window", 60, 0, calls=3)
+    assert 2 <= found.crawl(3 * 60 * 12).refused <= 8  # half a day
+    assert found.state.proven_calls == 3
 
 
 def test_limit_that_rises_is_found():
-    found = crawl("fixed-window", 60, NOTHING)
-    found.run()
-    found.server = LIMITS["fixed-window"](100, 60)
-    found.run(CALLS * 60 * 8)  # eight hours, at the old limit
-    assert found.state.calls >= 90
+    found = api("fixed-window", 60, 0, calls=3)
+    found.crawl(10)
+    found.server = FixedWindow(10, 60)
+    found.crawl(3 * 60 * 6)  # six hours, at the old limit
+    assert found.state.proven_calls == 10
+
+
+@pytest.mark.parametrize("kind", list(LIMITS))
+def test_limit_that_falls_is_learned_anew(kind):
+    found = api(kind, 60, 0)
+    found.crawl()
+    found.pause(600)
+    found.server = LIMITS[kind](CALLS // 2, 60)
+    assert found.crawl(90).refused <= 4
+    found.pause(120)
+    assert found.crawl(90).refused <= 1
 
 
 def test_refusals_in_a_row_do_not_lower_the_limit_further():
     state, told = LimitState(), ToldLimit(30, 60, firm=False)
     for number in range(10):
-        limit_model.passed(state, 1000 + number * 0.1)
+        model.passed(state, 1000 + number * 0.1)
     for moment in (1001.1, 1070.0, 1200.0):
-        limit_model.refused(state, moment, limit_model.Refusal(0.1, None), told)
+        model.refused(state, moment, model.Refusal(0.1, None), told)
     assert state.calls == 10
     assert state.blocked_until > 1200
 
 
 def test_calls_under_way_at_a_refusal_teach_nothing():
-    state, told = LimitState(), ToldLimit(0, 60, firm=False)
-    for number in range(10):
-        limit_model.passed(state, 1000 + number * 0.1)
-    for age in (0.1, 0.15, 0.2):
-        limit_model.refused(state, 1001.1, limit_model.Refusal(age, 5.0), told)
-    assert state.calls == 10
-    assert state.in_a_row == 1
+    found = api("fixed-window", 60, 0, ways=3)
+    run = found.crawl()
+    assert 2 <= run.refused <= 3
+    assert (found.state.calls, found.state.period) == (CALLS, 60)

@@ -35,7 +35,8 @@ def _add(state: LimitState, holder: str, at: float) -> None:
 
 def forget(state: LimitState, now: float, period: float) -> None:
     """Drop what counts no more: also what a crawl that died has left open, a period later."""
-    horizon = now - max(period, state.period)
+    is_sure = state.calls and state.run_passed >= state.calls
+    horizon = now - max(period, state.period, 0.0 if is_sure else _MINUTE)
     for name, holder in list(state.holders.items()):
         counts = holder.open and holder.until > horizon
         if not counts and holder.active_until < now:

@@ -4,43 +4,45 @@ The model: a limiter is a window of ``calls`` in ``period`` seconds (fixed or sl
 that refills call by call at a ``rate``.
 
 1. The first refusal tells the size: what had passed. With ``Retry-After`` it tells the period too:
-   from the first of these calls to the end of the wait. Without, a configured period is believed,
-   and if there is none 1, 8 and 64 seconds are tried, then twice as long each time.
+   from the first of these calls to the end of the wait. Without, the configured period is believed
+   if the size is about what is configured, and else 1, 6, 60, 360 and 3600 seconds are tried.
 2. A refusal of the first call after a wait tells that the wait, and so the period, was too short.
 3. A refusal after a few calls, where a window would have let all of them pass, tells of a bucket:
-   its rate is what passed per second since the refusal before.
-4. Any other refusal corrects the size and the period as the first one gave them.
-5. After a time without refusals the limit is raised by a tenth, to find one that has risen. Each
-   time that this was refused it waits twice as long, up to a day.
-6. What the API tells in headers is believed instead, and nothing is tried.
+   its rate is what has passed per second since it was empty.
+4. A refusal that the known limit does not explain is put down to somebody else's calls once, and
+   taken seriously if it comes again. So is the first 503, which may be a fault.
+5. Any other refusal corrects the size and the period as the first one gave them.
+6. After a time without refusals the limit is raised by a tenth, to find one that has risen. If this
+   is refused, it is what it was before, and the next attempt waits twice as long, up to a day.
+7. What the API tells in headers is believed instead, and nothing is tried, unless calls are refused
+   twice of which the headers say that they are allowed.
+8. A wait of more than an hour is that of another limit, such as a day's. It is waited for, but
+   changes nothing that is known. So is a wait that is long for a limit that has proved right.
 
 Functions of a :class:`~coinspider.http.limit.state.LimitState`; no input or output.
 """
 
-from math import floor
 from typing import NamedTuple
 
-from coinspider.http.limit.counting import count_since
+from coinspider.http.limit import bucket, doubts, trials, window
 from coinspider.http.limit.headers import HeaderLimit
 from coinspider.http.limit.state import NEVER, LimitState, ToldLimit
-
-# Seconds. Such a window may begin by the clock, and then in the middle of what was measured.
-_BY_THE_CLOCK = (60.0, 300.0, 900.0, 3600.0)
-_LADDER = 8.0
-_LADDER_END = 60.0
-_PATIENCE_MIN, _PATIENCE_MAX = 600.0, 86_400.0  # seconds
-# A window that gives back less than this share of its calls is none.
-_WINDOW_SHARE = 0.8
 
 
 def passed(state: LimitState, now: float, age: float = 0.0) -> None:
     """Note that a call that began ``age`` seconds ago was not refused."""
+    if now - age < state.refused_at:  # it was already under way
+        window.add_late(state)
+        return
     if not state.run_passed:
-        state.run_start = now - age
+        state.run_start = now
+    state.age, state.answered_at = age, now
     state.run_passed += 1
+    state.since_passed += 1
     state.in_a_row = 0
+    state.is_proved |= state.run_passed >= doubts.PROOF * state.calls > 0
     if state.source == "learned" and now >= state.probe_at:
-        _probe(state, now)
+        trials.probe(state, now)
 
 
 class Refusal(NamedTuple):
@@ -49,22 +51,22 @@ class Refusal(NamedTuple):
     age: float
     wait: float | None
     why: str = ""
+    is_sure: bool = True
+    """Whether it can't be a fault of the server."""
 
 
 def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) -> None:
     """Note that a call was refused just now."""
-    age, wait, why = refusal
+    age, wait, why, is_sure = refusal
     if now - age < state.refused_at:  # it was already under way when another one was refused
         _block(state, now + (wait or 0.0), why)
         return
-    count, state.in_a_row = state.run_passed, state.in_a_row + 1
-    if state.source != "headers":
-        _learn(state, now - age, count, wait, told)
-        _be_patient(state, now)
-    until = now + wait if wait is not None else state.burst_start + state.period
-    if state.rate:
-        until = max(until, now + 1 / state.rate)
-    _block(state, max(until, now + _least_wait(state)), why)
+    state.age, state.answered_at = age, now
+    state.in_a_row += 1
+    if not doubts.is_of_another_limit(state, wait) and (is_sure or not doubts.doubt(state, now)):
+        _learn(state, now, wait, told)
+    trials.be_patient(state, now)
+    _block(state, max(_free_at(state, now, wait), now + _least_wait(state)), why)
     state.refused_at, state.run_passed = now, 0
 
 
@@ -75,112 +77,69 @@ def told_by_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
     period = limit.period
     if period is None and limit.calls and limit.remaining == limit.calls - 1:
         period = limit.reset  # of a window that begins with this call
-    if limit.calls and period:
-        state.calls, state.period, state.rate = limit.calls, period, 0.0
-        state.source, state.probe_at = "headers", NEVER
+    if not (limit.calls and period):
+        return
+    if state.distrusts_headers and limit.calls / period >= state.calls / state.period:
+        return
+    state.calls, state.period, state.rate = limit.calls, period, 0.0
+    state.source, state.probe_at, state.distrusts_headers = "headers", NEVER, False
 
 
-def _learn(state: LimitState, now: float, count: int, wait: float | None, told: ToldLimit) -> None:
-    if count == 0 and state.in_a_row > 1:
-        _wait_longer(state, now, wait, told)
+def _learn(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+    if state.source == "headers" and not doubts.contradicts_headers(state, now):
+        return
+    if state.run_passed == 0:
+        _wait_longer(state, now, wait)
     elif state.rate:
-        _correct_rate(state, now, count)
-    elif _is_foreign(state, now, count, wait):
-        state.burst_start = now - state.period
-    elif state.source == "learned" and 0 < count < state.calls * _WINDOW_SHARE:
-        _become_bucket(state, now, count)
-    elif state.source == "learned" and count > state.calls and (wait or 0) <= state.period + 1:
-        _lower(state, now, wait)
+        _learn_of_bucket(state, now, wait, told)
+    elif state.source == "learned":
+        _learn_of_window(state, now, wait, told)
     else:
-        _become_window(state, now, count, wait, told)
+        window.become(state, now, wait, told)
 
 
-def _become_window(
-    state: LimitState, now: float, count: int, wait: float | None, told: ToldLimit
-) -> None:
-    start = state.run_start if count else now
-    if wait is None:
-        period = _untold_period(state, told)
+def _learn_of_bucket(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+    if not bucket.explains(state.rate, wait):
+        window.become(state, now, wait, told)
+    elif trials.is_raised(state) and state.since_full:
+        state.calls, state.rate = state.proven_calls, state.proven_rate
+        bucket.go_on(state, now, wait)
     else:
-        period = _common_period(now - start + wait, wait)
-        # A window that begins so much later is not a matter of the rounding of Retry-After.
-        if (since := now + wait - period) > start + 1:
-            count, start = count_since(state, since), since
-    state.calls, state.period, state.source = max(1, count), period, "learned"
-    state.burst_start = start
+        state.calls = min(state.calls, state.proven_calls)
+        bucket.correct(state, now, wait)
 
 
-def _lower(state: LimitState, now: float, wait: float | None) -> None:
-    """Lower the size of the window, which a refusal has shown to be too large."""
-    count = count_since(state, now + (wait or state.period) - state.period)
-    least = state.calls // 2
-    state.calls = count if least < count < state.calls else max(1, int(state.calls * 0.9))
-    state.burst_start = now - state.period
-
-
-def _common_period(longest: float, wait: float) -> float:
-    """The period that lies between the wait and the whole time, preferably a minute or an hour.
-
-    ``Retry-After`` has whole seconds, rounded up, so the whole time is up to one too long.
-    """
-    usual = [p for p in _BY_THE_CLOCK if max(wait, 0.7 * longest) <= p <= longest]
-    return usual[-1] if usual else max(float(floor(longest)), 1.0)
-
-
-def _untold_period(state: LimitState, told: ToldLimit) -> float:
-    if state.source:
-        return state.period
-    return told.period if told.calls else 1.0
-
-
-def _wait_longer(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
-    if wait is not None and not state.rate:
-        state.period = max(state.period, _common_period(now - state.burst_start + wait, wait))
-    elif state.rate:
-        state.rate *= 0.7
-    elif told.calls or state.period >= _LADDER_END:
-        state.period *= 2
+def _learn_of_window(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+    if trials.is_raised(state):
+        state.calls = state.proven_calls
+    elif doubts.is_foreign(state, now, wait):
+        return
+    elif doubts.may_be_bucket(state, now, wait):
+        bucket.become(state, now, wait)
+    elif state.run_passed > state.calls and (wait or 0) <= state.period + 1:
+        window.lower(state, now, wait)
     else:
-        state.period *= _LADDER
+        window.become(state, now, wait, told)
 
 
-def _is_foreign(state: LimitState, now: float, count: int, wait: float | None) -> bool:
-    """Whether somebody else's calls may explain a refusal; this is believed once."""
-    known = state.source == "learned" and state.refused_at < now - 2 * state.period
-    if not (known and count and (wait or 0.0) <= state.period + 1):
-        return False
-    ours = count_since(state, now + (wait or state.period) - state.period)
-    return ours < state.calls * _WINDOW_SHARE
-
-
-def _become_bucket(state: LimitState, now: float, count: int) -> None:
-    state.rate = count / max(now - state.refused_at, 0.001)
-    state.tokens, state.tokens_at = 0.0, now
-
-
-def _correct_rate(state: LimitState, now: float, count: int) -> None:
-    seconds = max(now - state.refused_at, 0.001)
-    if count <= state.calls + 2 and seconds * state.rate > state.calls:
-        state.calls = max(1, min(state.calls, count) - 1)  # a full bucket held no more
-    elif count > 2:
-        state.rate = min(state.rate * 0.95, count / seconds)
-    else:
-        state.rate *= 0.8
-    state.tokens, state.tokens_at = 0.0, now
-
-
-def _be_patient(state: LimitState, now: float) -> None:
-    least = max(_PATIENCE_MIN, 2 * state.period)
-    state.patience = min(max(state.patience * 2, least), _PATIENCE_MAX)
-    state.probe_at = now + state.patience
-
-
-def _probe(state: LimitState, now: float) -> None:
+def _wait_longer(state: LimitState, now: float, wait: float | None) -> None:
+    """No call has passed since the last wait, or ever, which tells nothing of the size."""
+    if state.source != "learned" or state.in_a_row == 1:
+        return
     if state.rate:
-        state.rate *= 1.1
+        bucket.wait_longer(state, wait)
     else:
-        state.calls += max(1, state.calls // 10)
-    state.probe_at = now + state.patience
+        window.wait_longer(state, now, wait)
+
+
+def _free_at(state: LimitState, now: float, wait: float | None) -> float:
+    if wait is not None:
+        return now + wait
+    if state.rate:
+        return now + 1 / state.rate
+    if state.source:
+        return max(now, window.free_at(state))
+    return now + window.rung(state.in_a_row)
 
 
 def _least_wait(state: LimitState) -> float:

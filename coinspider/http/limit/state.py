@@ -72,7 +72,30 @@ class LimitState(Struct):
     run_passed: int = 0
     """How many calls have passed since the last refusal, and when the first of them began."""
     burst_start: float = 0.0
+    burst_end: float = 0.0
+    burst_passed: int = 0
+    """When the calls began that met a limit at first, and when one of them was refused."""
+    since_at: float = 0.0
+    since_passed: int = 0
+    """How many calls have passed since a bucket had one call; the rate is measured from there."""
+    is_rough: bool = False
+    """Whether the rate was measured from a few calls only."""
+    since_wait: float = 0.0
+    since_full: bool = False
+    """Whether it was full then, or how long the wait was that was told then."""
+    age: float = 0.0
+    answered_at: float = 0.0
+    """How long the last call took, in seconds, and when it was answered."""
     in_a_row: int = 0
+    proven_calls: int = 0
+    proven_rate: float = 0.0
+    """What was known before the limit was raised for a trial."""
+    is_proved: bool = False
+    """Whether several periods' calls have passed without a refusal."""
+    doubted_at: float = 0.0
+    """When a refusal was last put down to something else."""
+    distrusts_headers: bool = False
+    """Whether refusals contradict what headers tell."""
     patience: float = 0.0
     probe_at: float = NEVER
     blocked_until: float = 0.0

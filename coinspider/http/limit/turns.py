@@ -1,5 +1,6 @@
 """Whose turn it is: how many calls a crawl may make now, or how long it has to wait."""
 
+from coinspider.http.limit import bucket
 from coinspider.http.limit.counting import forget, used
 from coinspider.http.limit.month import exhausted_words
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
@@ -10,6 +11,10 @@ GRANT_SECONDS = 2.0
 _ACTIVE_SHARE = 1 / 3
 # While nothing is known of a limit, each call under way may be a refused one.
 CAREFUL = 3
+# No limit is larger if it is one that can be learned.
+_LARGEST = 1000
+# A bucket is full after such a pause.
+_IDLE_PERIODS = 1.5
 _POLL = 0.05  # seconds
 # Another crawl may give back a call that was granted a moment ago. (Longer waits are logged.)
 _GIVEN_BACK = 0.9  # seconds
@@ -31,6 +36,8 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
         return closed
     if not calls:
         return _grant(state, me, now, Grant(wanted, at_once=at_once))
+    if not rate and now - state.answered_at > _IDLE_PERIODS * period:
+        bucket.note_full(state, now)
     if rate:
         return _take_token(state, me, now, at_once)
     return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
@@ -112,8 +119,10 @@ def _next_free(state: LimitState, now: float, period: float, needed: int) -> flo
 
 def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Grant:
     gained = (now - state.tokens_at) * state.rate
-    state.tokens = min(float(state.calls), state.tokens + max(0.0, gained))
-    state.tokens_at = now
+    state.tokens, state.tokens_at = state.tokens + max(0.0, gained), now
+    if state.tokens >= state.calls:
+        state.tokens = float(state.calls)
+        bucket.note_full(state, now)
     if state.tokens < 1 - 1e-6:
         why = f"{60 * state.rate:.3g} calls a minute are used up"
         return _wait(me, now, (1 - state.tokens) / state.rate, why)
@@ -125,7 +134,10 @@ def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Gran
 def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
     if state.is_careful():
         return 1
-    return CAREFUL if not calls and not told.firm else 1_000_000
+    if state.source == "learned" and state.run_passed < calls:  # it may be a bucket
+        return min(CAREFUL, 1 + int(state.age * (state.rate or calls / state.period)))
+    is_unknown = not calls and not told.firm and state.run_passed < _LARGEST
+    return CAREFUL if is_unknown else 1_000_000
 
 
 def _grant(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
