@@ -10,6 +10,8 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 class Command(PlainCommand):
     """Sends one alert, as scrapyd does when crawls fail."""
 
+    examples = ("ALERT_URL=https://ntfy.example/coins scrapy alert",)
+
     def short_desc(self) -> str:
         return "Send a test alert to ALERT_URL"
 
@@ -22,7 +24,10 @@ class Command(PlainCommand):
         with one_line_errors():
             webhook = Webhook.from_settings(self.settings)
         if webhook is None:
-            raise UsageError("ALERT_URL is not set: the address to send to", print_help=False)
+            raise UsageError(
+                "ALERT_URL is not set: the address to send to, in the environment or in .env",
+                print_help=False,
+            )
         problem = webhook.send(Alert("test", "test", "nothing is wrong, this is a test").fields())
         print(f"{webhook.host}: {problem or 'the alert was taken'}")
         self.exitcode = 1 if problem else 0

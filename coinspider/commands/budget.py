@@ -25,6 +25,12 @@ A_DAY, A_MONTH = timedelta(days=1), timedelta(days=31)
 class Command(PlainCommand):
     """Shows the plan of the next day, and what each of CoinGecko's plans gives."""
 
+    examples = (
+        "scrapy budget",
+        "COINGECKO_API_KEY=CG-... scrapy budget --currency eur",
+        "scrapy budget --resume",
+    )
+
     def short_desc(self) -> str:
         return "Show what the month's calls are spent on"
 
@@ -36,8 +42,9 @@ class Command(PlainCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        super().add_options(parser)
+        # Before Scrapy's own options, as in other commands.
         group = parser.add_argument_group("Budget")
+        super().add_options(parser)
         group.add_argument(
             "--currency", default="usd", type=str.lower,
             help="of the coins whose plan is shown (default: %(default)s)",
@@ -49,8 +56,10 @@ class Command(PlainCommand):
         )  # fmt: skip
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from coinspider.store.connect import plain_errors
+
         self.reject_arguments(args)
-        with one_line_errors():
+        with one_line_errors(), plain_errors():
             if opts.resume is not None:
                 print(_resume(opts.resume))
                 return

@@ -28,6 +28,12 @@ class Command(ListingCommand):
     """A table on a terminal; CSV with all digits if the output goes elsewhere."""
 
     title = "Coins"
+    examples = (
+        "scrapy coins",
+        "scrapy coins --search doge --sort=-total_volume",
+        "scrapy coins --search bitcoin --columns all --format list",
+        "scrapy coins --limit all --columns all > coins.csv",
+    )
 
     def syntax(self) -> str:
         return f"[{' | '.join(OTHERS)}] [options]"
@@ -70,7 +76,7 @@ class Command(ListingCommand):
             )
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
-        first = columns if opts.columns else FIRST
+        first = columns if opts.columns not in (None, "all") else FIRST
         rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)
         self.exitcode = self.show(opts, rows)
 

@@ -11,6 +11,7 @@ from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import reject_options, show_examples
 from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.log_file import check_log_settings, survive_full_disk
 from coinspider.crawl.summary import summary
@@ -18,6 +19,11 @@ from coinspider.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 SHEETS = "gsheets://"
+EXAMPLES = (
+    "scrapy crawl coins",
+    "scrapy crawl coins -a vs_currency=eur -a pages=2 -O coins.csv",
+    "scrapy crawl next -a url=https://api.example/things -a table=thing",
+)
 # So many objects more than before make the garbage collector look at those that are new.
 NEW_OBJECTS = 20_000
 
@@ -41,7 +47,15 @@ class Command(CrawlCommand):
             " running already, 4 no calls left in this month, 130 interrupted."
         )
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, EXAMPLES)
+        super().add_options(parser)
+        self.parser = parser
+
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        reject_options(self.parser, args)
+        if len(args) != 1:
+            raise UsageError("give the name of one spider: scrapy crawl coins", print_help=False)
         for outputs in (opts.output or [], opts.overwrite_output or []):
             outputs[:] = map(with_format, outputs)
         super().process_options(args, opts)
@@ -55,8 +69,6 @@ class Command(CrawlCommand):
         _collect_rarely()
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if len(args) != 1:
-            raise UsageError("give the name of one spider: scrapy crawl coins")
         assert self.crawler_process
         if args[0] not in self.crawler_process.spider_loader.list():
             names = ", ".join(self.crawler_process.spider_loader.list())

@@ -10,6 +10,10 @@ class Command(ListingCommand):
     """The table ``crawl``; its outcome and its message are shown however narrow the terminal is."""
 
     title = "Crawls"
+    examples = (
+        "scrapy crawls",
+        "scrapy crawls --limit 1 --format list",
+    )
 
     def short_desc(self) -> str:
         return "Show what became of each crawl"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.crawl.command import PlainCommand, one_line_errors, reject_options
 from coinspider.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 class Command(PlainCommand):
     """Every action uses ``DATABASE_URL``, or else the embedded server."""
+
+    examples = (
+        "scrapy database url",
+        "scrapy database dump coins.dump",
+        "scrapy database move postgresql://me:secret@host/coins",
+    )
 
     def syntax(self) -> str:
         return "url | dump FILE | restore FILE | move URL"
@@ -43,6 +49,7 @@ class Command(PlainCommand):
         actions: dict[tuple[str, int], Callable[..., None]] = {
             ("url", 1): _show, ("dump", 2): _dump, ("restore", 2): _restore, ("move", 2): _move
         }  # fmt: skip
+        reject_options(self.parser, args)
         action = actions.get((args[0], len(args))) if args else None
         if action is None:
             raise UsageError(f"give one of: {self.syntax()}", print_help=False)
@@ -63,7 +70,7 @@ def _dump(database: "DatabaseSettings", file: str) -> None:
     from coinspider.store.transfer import count_rows, dump
 
     if Path(file).exists():
-        raise ConfigurationError(f"{file} exists already")
+        raise ConfigurationError(f"{file} exists already: name another file, or remove it")
     dump(str(database.url), Path(file), database.schema)
     _tell(f"Written to {file}:", count_rows(str(database.url), database.schema))
 

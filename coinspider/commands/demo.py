@@ -17,6 +17,7 @@ from scrapy.utils.project import data_path
 
 from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.crawl.program import program
+from coinspider.text import counted
 
 if TYPE_CHECKING:
     from coinspider.sandbox.plausible_coins import Coin
@@ -33,23 +34,36 @@ FROM STDIN
 """
 _NEXT = """
 What to type next:
-  {scrapy} demo --serve                       the pages, at http://127.0.0.1:6800/, with live crawls
-  {scrapy} coins --demo --sort=-market_cap    the largest first
-  {scrapy} coins --demo --search kestrel      by name, symbol or id
-  {scrapy} psql --demo                        SQL
-  {scrapy} crawl coins                        the real coins; no key is needed"""
+  {scrapy} demo --serve               pages at {address}
+  {scrapy} history aurel --demo       a chart of 30 days
+  {scrapy} coins --demo --search kes  by name, symbol or id
+  {scrapy} psql --demo                SQL
+  {scrapy} crawl coins                the real coins; no key is needed"""
+# Fewer coins than last time are intended, not a fault of the API.
+_UNCHECKED = ("DELISTING_CHECK_CALLS_MAX", "0")
+_LOCAL_OPTIONS = """[schedule:coins]
+setting.{} = {}
+"""
 
 
 class Command(PlainCommand):
     """Crawls the sandbox into the embedded PostgreSQL and shows what arrived."""
 
+    examples = (
+        "scrapy demo",
+        "scrapy demo --serve",
+    )
+
     def short_desc(self) -> str:
         return "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        from coinspider.sandbox.options import number
+
         super().add_options(parser)
         add = parser.add_argument
-        add("--coins", type=int, default=17_000, help="how many made-up coins (default: 17000)")
+        add("--coins", type=number(int, 1), default=17_000, metavar="N",
+            help="how many made-up coins (default: %(default)s)")  # fmt: skip
         add("--seed", type=int, default=0, metavar="N", help="a number for other prices")
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
@@ -57,25 +71,43 @@ class Command(PlainCommand):
         self.reject_arguments(args)
         with one_line_errors():
             database_url = _demo_database()
-        with _sandbox(opts) as base_url:
-            environment = _environment(base_url, database_url)
-            print(f"The sandbox serves {opts.coins} made-up coins at {base_url}")
-            print("scrapy crawl coins", flush=True)
-            command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
-            # Fewer coins than last time are intended, not a fault of the API.
-            command += ["-s", "DELISTED_SHARE_MAX=1", "-s", "DELISTING_CHECK_CALLS_MAX=1000"]
-            self.exitcode = subprocess.run(command, env=environment, check=False).returncode
-            if self.exitcode == 0:
-                fill_history(database_url, opts.coins, opts.seed)
-                self.exitcode = _serve(environment) if opts.serve else _show()
+        try:
+            self.exitcode = _demo(opts, database_url)
+        except KeyboardInterrupt:
+            # The other processes have got the signal as well.
+            self.exitcode = 130
+
+
+def _demo(opts: argparse.Namespace, database_url: str) -> int:
+    with _sandbox(opts) as base_url:
+        if not base_url:  # the sandbox has said why
+            return 1
+        environment = _environment(base_url, database_url)
+        print(f"The sandbox serves {counted(opts.coins, 'made-up coin')} at {base_url}")
+        print("scrapy crawl coins", flush=True)
+        command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
+        command += ["-s", "=".join(_UNCHECKED)]
+        status = subprocess.run(command, env=environment, check=False).returncode
+        if status:
+            return status
+        fill_history(database_url, opts.coins, opts.seed)
+        return _serve(environment) if opts.serve else _show()
 
 
 def _show() -> int:
     print("\nThe top ten, read back from PostgreSQL:\n", flush=True)
     command = [*SCRAPY, "coins", "--demo", "--limit", "10", "--format", "table"]
     status = subprocess.run(command, check=False).returncode
-    print(_NEXT.format(scrapy=program()))
+    print(_NEXT.format(scrapy=program(), address=_address()))
     return status
+
+
+def _address() -> str:
+    from scrapyd import Config
+
+    from coinspider.daemon.web.announcement import address
+
+    return address(Config())
 
 
 def _demo_database() -> str:
@@ -120,13 +152,17 @@ def _environment(base_url: str, database_url: str) -> dict[str, str]:
 
 def _serve(environment: dict[str, str]) -> int:
     """scrapyd in a separate folder, so that its jobs don't mix with those of real crawls."""
+    # It imports scrapyd, and Scrapy imports all commands.
+    from coinspider.daemon.configuration import LOCAL_FILE
+
     project = Path(closest_scrapy_cfg()).parent
     folder = Path(data_path("demo", createdir=True))
     for name in ("scrapy.cfg", "scrapyd.conf"):
         shutil.copy(project / name, folder)
+    Path(folder, LOCAL_FILE).write_text(_LOCAL_OPTIONS.format(*_UNCHECKED))
     paths = [str(project), *filter(None, [environment.get("PYTHONPATH")])]
     environment = environment | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "scrapyd"]
+    command = [sys.executable, "-m", "coinspider.daemon"]
     try:
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
     except KeyboardInterrupt:

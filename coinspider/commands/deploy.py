@@ -10,6 +10,8 @@ from typing import Any
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import reject_options, show_examples
+
 
 class Command(ScrapyCommand):
     """Runs ``scrapyd-deploy``, which reports success even if scrapyd can't use the egg.
@@ -26,9 +28,15 @@ class Command(ScrapyCommand):
     def short_desc(self) -> str:
         return "Deploy the project to a scrapyd: [deploy:TARGET] of scrapy.cfg"
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, ("scrapy deploy", "scrapy deploy production"))
+        super().add_options(parser)
+        self.parser = parser
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        reject_options(self.parser, args)
         if len(args) > 1:
-            raise UsageError("give one target, or none for [deploy]")
+            raise UsageError("give one target, or none for [deploy]", print_help=False)
         name, target = _target(args[0] if args else "default")
         assert self.crawler_process
         if not self.crawler_process.spider_loader.list():

@@ -2,23 +2,41 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from scrapy.commands.genspider import Command as GenspiderCommand
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import reject_options, show_examples
+
+EXAMPLE = "scrapy genspider -t paginated things api.example"
 TEMPLATES = Path(__file__).parent.parent / "templates/spiders"
 
 
 class Command(GenspiderCommand):
     """Adds this project's templates to Scrapy's own."""
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, (EXAMPLE,))
+        super().add_options(parser)
+        self.parser = parser
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        reject_options(self.parser, args)
+        if len(args) != 2 and not (opts.list or opts.dump):
+            raise UsageError(f"give a name and a domain: {EXAMPLE}", print_help=False)
+        # Without a spider Scrapy says why, but exits with status 0.
+        self.exitcode = 0 if opts.list or opts.dump else 1
         try:
             super().run(args, opts)
         except OSError as error:
             raise UsageError(
                 f"{error.filename} can't be written: {error.strerror}", print_help=False
             ) from None
+
+    def _genspider(self, *args: Any, **kwargs: Any) -> Any:
+        self.exitcode = 0
+        return super()._genspider(*args, **kwargs)
 
     def _find_template(self, template: str) -> Path | None:
         own = TEMPLATES / f"{template}.tmpl"

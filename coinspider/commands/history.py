@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import reject_options
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 from coinspider.text import visible
 
@@ -33,6 +34,11 @@ class Command(ListingCommand):
     title = "History"
     formats = (CHART, *TABULAR)
     terminal_format = CHART
+    examples = (
+        "scrapy history bitcoin",
+        "scrapy history btc --days 365 --format table",
+        "scrapy history bitcoin --resolution changes > changes.csv",
+    )
     limit = None
 
     def syntax(self) -> str:
@@ -60,7 +66,9 @@ class Command(ListingCommand):
         if not args or args[0].startswith("-"):
             self.reject_arguments(args)
             raise UsageError("name a coin: scrapy history bitcoin", print_help=False)
-        self.reject_arguments(args[1:])
+        reject_options(self.parser, args)
+        if len(args) > 1:
+            raise UsageError(f"name one coin, not {' '.join(args)}", print_help=False)
         may_refine = not opts.resolution and self.output_format(opts) == CHART
         rows = Rows(
             lambda connection: _history(connection, args[0], opts, may_refine), "candle",

@@ -10,8 +10,12 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
-from coinspider.crawl.command import quiet_pipe
+from coinspider.crawl.command import quiet_pipe, reject_options, show_examples
 
+EXAMPLES = (
+    "scrapy inspect https://api.example/things",
+    "API_TOKEN=... scrapy inspect https://api.example/things -a records=data.items",
+)
 # Somebody waits for the answer: an API that is away is said to be, instead of asked again for a
 # minute. -s NAME=VALUE has priority.
 SOON = {"RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 20, "RATELIMIT_RETRY_TIMES": 0}
@@ -35,7 +39,15 @@ class Command(CrawlCommand):
             " and a spider to begin with. -a takes what it takes of scrapy crawl next."
         )
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, EXAMPLES)
+        super().add_options(parser)
+        self.parser = parser
+
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        reject_options(self.parser, args)
+        if len(args) != 1 or not args[0].startswith(("http://", "https://")):
+            raise UsageError(f"give one URL: {EXAMPLES[0]}", print_help=False)
         if opts.output or opts.overwrite_output:
             raise UsageError(
                 "it writes no feed: -O goes to the command that it prints", print_help=False
@@ -51,8 +63,6 @@ class Command(CrawlCommand):
             self.settings.set("LOG_LEVEL", "CRITICAL", priority="cmdline")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if len(args) != 1 or not args[0].startswith(("http://", "https://")):
-            raise UsageError("give one URL: scrapy inspect https://api.example/things")
         from coinspider.crawl.inspection import Inspection
         from coinspider.crawl.state import crawl_state
         from coinspider.errors import ConfigurationError

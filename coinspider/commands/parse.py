@@ -5,17 +5,29 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scrapy.commands.parse import Command as ParseCommand
+from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
+from coinspider.crawl.command import reject_options, show_examples
 from coinspider.errors import CoercionError
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Page, Record
+
+EXAMPLE = "scrapy parse --spider=coins URL"
 
 
 class Command(ParseCommand):
     """Shows the items of a page's records, and stores nothing."""
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, (EXAMPLE,))
+        super().add_options(parser)
+        self.parser = parser
+
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        reject_options(self.parser, args)
+        if len(args) != 1:
+            raise UsageError(f"give one URL: {EXAMPLE}", print_help=False)
         super().process_options(args, opts)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")

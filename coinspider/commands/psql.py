@@ -11,6 +11,11 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 class Command(PlainCommand):
     """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if necessary."""
 
+    examples = (
+        "scrapy psql",
+        "scrapy psql -c 'SELECT count(*) FROM full_coin'",
+    )
+
     def syntax(self) -> str:
         return "[-c SQL] [--url] [--demo]"
 

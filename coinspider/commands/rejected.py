@@ -9,6 +9,10 @@ class Command(ListingCommand):
     """The table ``rejected_record``."""
 
     title = "Rejected records"
+    examples = (
+        "scrapy rejected",
+        "scrapy rejected --limit all > rejected.csv",
+    )
 
     def short_desc(self) -> str:
         return "Show the records that could not be stored, each with its reason"

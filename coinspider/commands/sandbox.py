@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 class Command(PlainCommand):
     """Serves made-up coins, or those of a file, the way CoinGecko does."""
 
+    examples = (
+        "scrapy sandbox",
+        "scrapy sandbox --coins 500 --calls 30",
+        "COINGECKO_BASE_URL=http://127.0.0.1:8000/api/v3 scrapy crawl coins",
+    )
+
     def short_desc(self) -> str:
         return "Serve a local stand-in for CoinGecko's API"
 

@@ -3,13 +3,18 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from scrapy.commands import ScrapyCommand
+from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 
 from coinspider.errors import CoinspiderError
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, ScrapyHelpFormatter):
+    """Scrapy's, except that each example stays on its line."""
 
 
 class PlainCommand(ScrapyCommand):
@@ -18,40 +23,55 @@ class PlainCommand(ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    examples: Sequence[str] = ()
+    """The commands that its help shows."""
 
     def syntax(self) -> str:
         return "[options]"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        show_examples(parser, self.examples)
         super().add_options(parser)
         self.parser = parser
 
     def reject_arguments(self, args: Sequence[str]) -> None:
-        """Raise :exc:`UsageError` for any; Scrapy takes an unknown option for an argument."""
-        import difflib
-        import re
-
-        for argument in args:
-            if argument.startswith("-"):
-                options = list(
-                    dict.fromkeys(re.findall(r"--[a-z][\w-]*", self.parser.format_help()))
-                )
-                near = difflib.get_close_matches(argument, options, n=3) or options
-                raise UsageError(
-                    f"no option {argument}: there are {', '.join(near)}", print_help=False
-                )
+        """Raise :exc:`UsageError` for any."""
+        reject_options(self.parser, args)
         if args:
             raise UsageError(f"it takes options only, not {' '.join(args)}", print_help=False)
 
 
+def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:
+    """Add them to the help of a command."""
+    parser.formatter_class = HelpFormatter
+    parser.description = textwrap.fill(parser.description or "", 78)
+    parser.add_argument_group("Examples", "\n".join(examples))
+
+
+def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None:
+    """Raise :exc:`UsageError` for an unknown option: Scrapy leaves it among the arguments."""
+    import difflib
+    import re
+
+    for argument in args:
+        if not argument.startswith("-"):
+            continue
+        name = argument.partition("=")[0]
+        own, _, _ = parser.format_help().partition("\nGlobal Options\n")
+        options = list(dict.fromkeys(re.findall(r"(?m)^  (?:-\w[^-]*, )?(--[a-z][\w-]*)", own)))
+        near = difflib.get_close_matches(name, options, n=1)
+        there = f"did you mean {near[0]}?" if near else f"there are {', '.join(options)}"
+        raise UsageError(f"no option {name}: {there}", print_help=False)
+
+
 @contextmanager
 def quiet_pipe() -> Iterator[None]:
-    """End quietly if a reader such as ``head`` closes the pipe before the output ends."""
+    """End quietly if whoever reads the output has had enough, as ``head``."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain again when it exits.
+        # Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -62,4 +82,6 @@ def one_line_errors() -> Iterator[None]:
         with quiet_pipe():
             yield
     except CoinspiderError as error:
-        raise UsageError(str(error), print_help=False) from None
+        # A UsageError would show the usage, too, which is seldom what is wrong.
+        print(f"coinspider: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from scrapy.settings import BaseSettings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
-from coinspider.errors import DatabaseUnreachableError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -99,15 +98,10 @@ class ListingCommand(PlainCommand):
 
 
 def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "Listing":
-    import psycopg
+    from coinspider.store.connect import database_settings, plain_errors, transaction
 
-    from coinspider.store.connect import database_settings, one_line, transaction
-
-    try:
-        with transaction(database_settings(settings, opts.demo)) as connection:
-            return rows.read(connection)
-    except psycopg.Error as error:
-        raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
+    with plain_errors(), transaction(database_settings(settings, opts.demo)) as connection:
+        return rows.read(connection)
 
 
 def _write(listing: "Listing", name: str, output: "Output") -> int:

@@ -44,6 +44,19 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn PostgreSQL's errors into :exc:`DatabaseUnreachableError`, for commands that read."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnreachableError(
+            f"{one_line(error)}: GRANT SELECT on it to the user of DATABASE_URL"
+        ) from None
+    except psycopg.Error as error:
+        raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
+
+
 class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
     """An autocommit connection that sets the parameters its statements rely on.
 
@@ -213,7 +226,10 @@ def place(database: DatabaseSettings) -> Place:
 
 
 def _is_demo(url: str) -> bool:
-    """Whether it is the database of ``scrapy demo`` in this project's embedded server."""
+    """Whether it is the database of ``scrapy demo`` in an embedded server.
+
+    ``scrapy demo --serve`` crawls in a folder of its own, but the user stands in the project's.
+    """
     parts = conninfo_to_dict(url)
-    host = str(_data_directory().absolute())
-    return (parts.get("dbname"), parts.get("host")) == (DEMO_DATABASE, host)
+    host = Path(str(parts.get("host")))
+    return parts.get("dbname") == DEMO_DATABASE and host.parts[-2:] == (".scrapy", "postgresql")

@@ -137,4 +137,6 @@ def _check_columns(chosen: RowFilter, *names: str) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigurationError(f"no column {name}{hint}: there are {', '.join(known)}")
+            raise ConfigurationError(
+                f"no column {name or repr(name)}{hint}: there are {', '.join(known)}"
+            )

@@ -38,8 +38,13 @@ def dump(url: str, path: Path, schema: str | None = None) -> None:
     command = [*_program("pg_dump", url), *_WHAT, "--format=custom", f"--file={path}"]
     if schema:
         command.append('--schema="{}"'.format(schema.replace('"', '""')))
-    with _started(command, url) as pg_dump:
-        _finish(pg_dump)
+    try:
+        with _started(command, url) as pg_dump:
+            _finish(pg_dump)
+    except BaseException:
+        # What it has written so far is no dump.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def restore(url: str, path: Path, schema: str | None = None) -> None:

@@ -89,7 +89,7 @@ def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
         (["--sort", "-"], "no column"),
         (["--limit", "many"], "many is neither a number nor all"),
         (["bitcoin"], "no bitcoin: there are crawls, rejected; for a coin --search bitcoin"),
-        (["--serach", "x"], "no option --serach: there are --search"),
+        (["--serach", "x"], "no option --serach: did you mean --search?"),
         (
             ["--columns", "name,curent_price"],
             "no column curent_price (did you mean current_price?)",

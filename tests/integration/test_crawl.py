@@ -281,13 +281,13 @@ def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
         assert "scrapy coins --demo" in done.stderr
         assert "Aurel" in done.stdout
     following = [
-        shlex.split(line.partition("   ")[0])
+        shlex.split(re.split("  +", line.strip())[0])
         for line in done.stdout.partition("What to type next:")[2].strip().splitlines()
     ]
     assert {"coins", "demo", "psql"} < {command[1] for command in following}
     for command in following:
         assert Path(command[0]).name == "scrapy"
-        if command[1] == "coins":
+        if command[1] in ("coins", "history"):
             listed = empty_project(*command[1:], "--format", "csv")
             assert listed.returncode == 0, listed.stderr
             assert len(listed.stdout.splitlines()) > 1
