@@ -35,15 +35,23 @@ def on_a_terminal(database_url):
     return run
 
 
-def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox):
+# Another crawl of the key, which asks for no call while this one runs.
+SHARE = """
+UPDATE api_account
+SET state = jsonb_set(state, '{holders,other}', '{"active_until": 9e9, "wanted": 0}')
+"""
+
+
+def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox, query):
     api = sandbox("--coins", 1500, "--calls", 4, "--period", 5)
     limit = {"COINGECKO_RATE_LIMIT": "4", "COINGECKO_BASE_URL": api.url}
     settings = ["-s", "RATELIMIT_PERIOD=5", "-s", "LOGSTATS_INTERVAL=0.5"]
     on_a_terminal(*settings, **limit)
+    query(SHARE)
     got = on_a_terminal(*settings, **limit)
     assert "page 4 of 6 · 1000 coins · 0 rejected" in got
     assert "s left" in got
-    assert re.search(r"waiting [1-5] s for the limit", got)
+    assert re.search(r"waiting [1-5] s for the limit, shared with 1 other crawl", got)
     lines = got.replace("\x1b[2K", "").split("\r\n")
     assert any(line.startswith("20") and line.endswith("items/min)") for line in lines)
     assert "the crawl is complete" in lines[-2]
