@@ -10,7 +10,14 @@ from playwright.sync_api import expect
 
 from coinspider.daemon.web.coin_columns import SHOWN
 from coinspider.sandbox.made_up_coins import coin_id
-from tests.helpers.browser import CHROMIUM, PATIENCE, chromium
+from tests.helpers.browser import (
+    CHROMIUM,
+    PATIENCE,
+    bare_machine,
+    chromium,
+    launch,
+    layout_problems,
+)
 from tests.helpers.site import CHARTED, SCRIPT
 
 pytestmark = pytest.mark.skipif(
@@ -29,50 +36,14 @@ PAGES = {
     "rejected": "rejected",
     "nothing rejected": "rejected?crawl=1",
     "jobs": "jobs",
-    "logs": "logs/",
+    "logs": "logs/coinspider/coins/",
     "error": "coins?sort=price",
 }
-WIDTHS = (375, 768, 1280, 1920)
 THIRD = coin_id(2)
 PHONE = {"viewport": {"width": 375, "height": 700}, "is_mobile": True, "has_touch": True}
-# Fonts wider than those of most machines, and narrower than most.
-FONTS = [
-    "/* its own */",
-    "* { font-family: 'DejaVu Sans', sans-serif !important; letter-spacing: .04em; }",
-    "* { font-family: monospace !important; }",
-]
-# The pairs of texts that run over each other, as far as nothing cuts them off.
-OVERLAPS = """
-() => {
-  const boxes = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const parent = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
-    if (!text || !parent.checkVisibility({visibilityProperty: true})) continue;
-    if (parent.closest(".hidden, .skip, svg, select, script, style")) continue;
-    const range = document.createRange();
-    range.selectNodeContents(walker.currentNode);
-    for (const {left, right, top, bottom} of range.getClientRects()) {
-      const room = (bottom - top) * 0.2;
-      const box = {left, right, top: top + room, bottom: bottom - room,
-                   node: walker.currentNode, text};
-      for (let at = parent; at; at = at.parentElement) {
-        if (getComputedStyle(at).overflowX === "visible") continue;
-        const clip = at.getBoundingClientRect();
-        box.left = Math.max(box.left, clip.left);
-        box.right = Math.min(box.right, clip.right);
-        box.top = Math.max(box.top, clip.top);
-        box.bottom = Math.min(box.bottom, clip.bottom);
-      }
-      if (box.right > box.left && box.bottom > box.top) boxes.push(box);
-    }
-  }
-  return boxes.flatMap((a, index) => boxes.slice(index + 1).filter(b => a.node !== b.node &&
-    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
-    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1
-  ).map(b => [a.text.slice(0, 40), b.text.slice(0, 40)])).slice(0, 5);
-}
-"""
+# Letters wider than those of most machines.
+WIDE = "* { font-family: 'DejaVu Sans', sans-serif !important; letter-spacing: .04em; }"
+RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
@@ -378,20 +349,6 @@ def test_buttons_of_a_browser_pause_and_resume(visit, site):
     assert not site.daemon.schedule()["paused"]
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_page_is_accessible(visit, path):
-    # axe is itself a script; it sees what a reader without JavaScript sees.
-    page = visit(path, color_scheme="light", java_script_enabled=True, bypass_csp=True)
-    for details in page.locator("details").all():
-        details.evaluate("one => one.open = true")
-    every = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
-    # The dark page differs only in its colours.
-    for scheme, rules in (("light", every), ("dark", ["color-contrast"])):
-        page.emulate_media(color_scheme=scheme)
-        found = Axe().run(page, options={"runOnly": rules})
-        assert found.violations_count == 0, found.generate_report()
-
-
 def test_dark_is_dark(visit):
     lightness = {
         scheme: visit("coins", color_scheme=scheme, java_script_enabled=True).evaluate(
@@ -403,24 +360,103 @@ def test_dark_is_dark(visit):
     assert min(lightness["light"]) > 200
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_page_fits_every_width_whatever_the_fonts(visit, path):
-    page = visit(path, java_script_enabled=True, bypass_csp=True)
-    for fonts in FONTS:
-        page.add_style_tag(content=fonts)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 800})
-            found = page.evaluate("document.documentElement.scrollWidth")
-            assert found <= width, f"{path} at {width} with {fonts}"
-            assert page.evaluate(OVERLAPS) == [], f"{path} at {width} with {fonts}"
+@pytest.fixture(scope="module")
+def machines(browser, site, tmp_path_factory):
+    """A window for each kind of machine, by its description."""
+    bare = launch(browser.browser_type, **bare_machine(tmp_path_factory.mktemp("fonts")))
+    kinds = {
+        "with JavaScript": (browser, True), "without JavaScript": (browser, False),
+        "with one font": (bare, False),
+    }  # fmt: skip
+    contexts = {
+        kind: machine.new_context(base_url=site.url, java_script_enabled=scripts, bypass_csp=True)
+        for kind, (machine, scripts) in kinds.items()
+    }
+    for context in contexts.values():
+        context.set_default_timeout(PATIENCE)
+    yield {kind: context.new_page() for kind, context in contexts.items()}
+    for context in contexts.values():
+        context.close()
+    bare.close()
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_page_is_legible_on_a_telephone(visit, path):
-    page = visit(path, **PHONE)
-    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
-    for text in page.locator(".chart text").all():
-        assert text.bounding_box()["height"] >= 12
+def test_page_looks_right_on_every_machine(machines, path):
+    """At each width: nothing runs over another, is cut off, is tiny, or hides the focus."""
+    found = []
+    for kind, page in machines.items():
+        page.goto(f"/{path}")
+        found += layout_problems(page, kind)
+    page = machines["with JavaScript"]
+    found += accessibility_problems(page)
+    page.add_style_tag(content=WIDE)
+    found += layout_problems(page, "with wide letters")
+    assert found == []
+
+
+def test_crawls_of_each_outcome_look_right(machines, site):
+    insert = """
+        INSERT INTO crawl (spider, job, url, vs_currency, started_at, ended_at, outcome, message,
+                           page_count, record_count, rejected_count, refused_count)
+        SELECT repeat('spider', 9), repeat('name', 20) || '.20260304T120000.123', 'u', 'usd',
+               now() - interval '1 h', CASE WHEN outcome <> '' THEN now() END,
+               nullif(outcome, ''), repeat('longword', 50) || repeat(' <b>words</b>', 50),
+               68, 17000, 16999, 3
+        FROM unnest(%s::text[]) AS outcome
+    """
+    outcomes = ["", "failed", "died", "exhausted", "skipped", "interrupted"]
+    found = []
+    with psycopg.connect(site.database_url, autocommit=True) as connection:
+        connection.execute(insert, [outcomes])
+        try:
+            for kind, page in machines.items():
+                page.goto("/crawls")
+                found += layout_problems(page, kind)
+            page = machines["with JavaScript"]
+            found += accessibility_problems(page)
+            shown = page.locator(".runs .outcome").all_inner_texts()
+        finally:
+            connection.execute("DELETE FROM crawl WHERE url = 'u'")
+    assert found == []
+    assert shown[:6] == [outcome or "running" for outcome in reversed(outcomes)]
+
+
+def accessibility_problems(page):
+    """axe is itself a script; it sees what a reader without JavaScript sees."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found = []
+    # The dark page differs only in its colours, the narrow one in its layout.
+    for scheme, width, rules in (
+        ("light", 1280, {"runOnly": RULES}),
+        ("dark", 1280, {"runOnly": ["color-contrast"]}),
+        ("light", 375, {"runOnly": ["color-contrast", "target-size"]}),
+    ):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        for violation in Axe().run(page, options=rules).response["violations"]:
+            targets = [node["html"][:100] for node in violation["nodes"][:3]]
+            found.append(f"{scheme} {width}: {violation['id']}: {targets}")
+    return found
+
+
+def test_what_looks_wrong_is_found(machines):
+    page = machines["with JavaScript"]
+    page.set_content("<p>a</p>")
+    assert layout_problems(page) == []
+    page.set_content(
+        "<div style='width:90rem'>wide</div><p style='font-size:8px'>small</p><i>over</i>"
+        "<a href=a style='position:absolute;left:360px'>outside</a>"
+        "<b style='position:absolute;left:10px;top:40px'>this</b>"
+        "<button style='outline:0;position:fixed;top:40px;left:9px'>hidden focus</button>"
+        "<a href=b style='font-size:12px'>1</a><a href=c style='font-size:12px'>2</a>"
+    )
+    found = "\n".join([*layout_problems(page), *accessibility_problems(page)])
+    for problem in (
+        "375 : the page is 14", '"small" is tiny', '"outside" is cut off at',
+        '"this" runs over "hidden focus"', '"hidden focus" does not show that it has the focus',
+        "target-size", "html-has-lang",
+    ):  # fmt: skip
+        assert problem in found
 
 
 def test_price_is_on_the_first_screen_of_a_telephone(visit):
@@ -447,6 +483,7 @@ def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
     daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="s3cret",
                      DATABASE_URL=site.database_url)  # fmt: skip
     page = visit("coins?limit=10", daemon.url)
+    assert layout_problems(page) == []
     for given, alerts in (("wrong", ["Not logged in: wrong name or password."]), ("s3cret", [])):
         page.get_by_label("Name").fill("me")
         page.get_by_label("Password").fill(given)

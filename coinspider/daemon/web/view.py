@@ -27,6 +27,7 @@ NUMBER_MAX = 1_000_000_000
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 HTML = "text/html; charset=utf-8"
+BROKEN = "The page can't be made: see scrapyd's log."
 Body = str | bytes
 
 
@@ -88,7 +89,10 @@ class DatabaseView(Resource):
             return
         if isinstance(result, Failure):
             log.failure("A page can't be made", failure=result)
-            result = 500, "the page can't be made: see scrapyd's log\n"
+            result = (
+                500,
+                self.answer_error(ViewError(500, "The page can't be made: see scrapyd's log.")),
+            )
         status, body = result
         is_page = self.file_name is None or status != 200
         send_head(txrequest, status, HTML if is_page and self.file_name else self.content_type)
