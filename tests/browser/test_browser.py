@@ -472,6 +472,19 @@ def test_price_is_on_the_first_screen_of_a_telephone(visit):
     ]  # fmt: skip
 
 
+def test_page_can_be_printed_and_shown_with_few_colours(visit):
+    page = visit("coins?limit=100", color_scheme="dark", viewport={"width": 700, "height": 800},
+                 java_script_enabled=True)  # fmt: skip
+    page.emulate_media(media="print")
+    assert not any(one.is_visible() for one in page.locator("header, form, .paging").all())
+    region = page.get_by_role("region", name="Coins")
+    assert region.evaluate("one => getComputedStyle(one).overflowY") == "visible", "all rows"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    page.emulate_media(media="screen", forced_colors="active")
+    current = page.locator("header [aria-current]")
+    assert current.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+
+
 def test_header_stays_visible_while_scrolling(visit):
     page = visit("coins?limit=100", viewport={"width": 1280, "height": 800},
                  java_script_enabled=True)  # fmt: skip

@@ -18,7 +18,8 @@ DELISTED, CHARTED = coin_id(5), coin_id(7)
 SELDOM = f"{CONFIGURATION}[schedule:coins]\nspider = coins\nevery = 30d\n"
 SCRIPT = "<script>document.title = 'hacked'</script>"
 HOSTILE = [
-    {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>', "image": "javascript:alert(1)",
+    {"id": "hostile", "symbol": '"><img src=x onerror=alert(1)>\u202e' + "W" * 46,
+     "image": "javascript:alert(1)",
      "name": SCRIPT, "current_price": 1e-18, "market_cap": int("9" * 46), "ath": 1e25,
      "total_supply": int("7" * 300), "roi": {"currency": "\u202e" + "W" * 90 + "🪙"}},
     {"id": "<b>bold</b>"},

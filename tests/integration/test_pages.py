@@ -186,6 +186,7 @@ def test_coin_of_a_hostile_api_is_text(site):
         html = site.daemon.open(path)
         assert "hacked" in html or "&lt;b&gt;bold" in html
         assert not re.search(r"<script[^>]*>document|<img|<b>|href=\"javascript", html)
+        assert "\u202e" not in html, "it would turn what is around it"
 
 
 def test_hostile_arguments_are_text(site):

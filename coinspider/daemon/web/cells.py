@@ -20,7 +20,7 @@ from coinspider.daemon.web.coin_columns import (
     TIME,
     CoinColumn,
 )
-from coinspider.text import exact, readable, short, short_price
+from coinspider.text import exact, readable, short, short_price, visible
 
 _FEW = 18  # digits
 _AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
@@ -41,7 +41,8 @@ def cell(column: CoinColumn, value: Any) -> Markup:
 
 
 def text(value: Any) -> Markup:
-    return escape(readable(value))
+    """Nothing in it changes the direction of what is around it."""
+    return escape(visible(readable(value)))
 
 
 def number(value: Any) -> Markup:

@@ -15,7 +15,7 @@ RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 _HOURLY_CANDLES = 7  # days; over a longer time, candles are daily
 _CANDLES_MAX = 400
 _MERGED = timedelta(hours=4)  # per week, as on exchanges
-_SHORT = "Its price has not changed twice in this time, as far as the history goes."
+_SHORT = "its price has not changed twice in this time, as far as the history goes."
 
 
 def coin_chart(

@@ -78,7 +78,7 @@ _ALL = [
     CoinColumn("atl_change_percentage", "Since all-time low", CHANGE),
     CoinColumn("atl_date", "All-time low on", TIME),
     CoinColumn("first_crawled_at", "First crawled", TIME),
-    CoinColumn("delisted_at", "Delisted", TIME),
+    CoinColumn("delisted_at", "Delisted", TIME, width=TABLET),
     CoinColumn("image", "Logo", TEXT),
     CoinColumn("extra", "Other fields", TEXT),
 ]

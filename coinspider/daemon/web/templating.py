@@ -12,7 +12,7 @@ from scrapy.utils.project import get_project_settings
 
 from coinspider.daemon.gate.headers import policy, source_of
 from coinspider.daemon.web.cells import age, all_digits, amount, cell, change, due, time, until
-from coinspider.text import exact, readable, readable_seconds
+from coinspider.text import exact, readable, readable_seconds, visible
 
 VIEWS = {"": "Overview", "coins": "Coins", "crawls": "Crawls", "rejected": "Rejected",
          "jobs": "Jobs", "logs/": "Logs"}  # fmt: skip
@@ -51,7 +51,8 @@ environment = Environment(
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 environment.filters |= {
-    "readable": readable, "exact": exact, "hue": hue, "duration": readable_seconds,
+    "readable": readable, "exact": exact, "visible": visible, "hue": hue,
+    "duration": readable_seconds,
     "host": lambda address: urlsplit(address).hostname or address,
     "combine": lambda first, second: {**second, **first}, "age": age,
 }  # fmt: skip
