@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import UsageError
 
 from coinspider.commands import crawls, rejected
-from coinspider.export.listing_command import ListingCommand, Rows
+from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
 from coinspider.text import visible
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from coinspider.store.fetch import Listing
+    from coinspider.store.fetch import Listing, RowStream
     from coinspider.store.row_filter import RowFilter
 
 # The columns that stay longest as the terminal gets narrower.
@@ -77,11 +77,16 @@ class Command(ListingCommand):
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
         first = columns if opts.columns not in (None, "all") else FIRST
-        rows = Rows(lambda connection: _coins(connection, opts, columns), "coin", first)
+        for_people = self.output_format(opts) in FOR_PEOPLE
+        rows = Rows(
+            lambda connection: _coins(connection, opts, columns, for_people), "coin", first
+        )  # fmt: skip
         self.exitcode = self.show(opts, rows)
 
 
-def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str]) -> "Listing":
+def _coins(
+    connection: "Connection", opts: argparse.Namespace, columns: list[str], for_people: bool
+) -> "Listing | RowStream":
     from coinspider.items import FullCoin
     from coinspider.store import queries
     from coinspider.store.row_filter import RowFilter
@@ -90,8 +95,8 @@ def _coins(connection: "Connection", opts: argparse.Namespace, columns: list[str
         FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit,
         listed=opts.listed,
     )  # fmt: skip
-    listing = queries.list_rows(connection, chosen)
-    if not listing.rows and opts.limit != 0:
+    listing = (queries.list_rows if for_people else queries.stream_rows)(connection, chosen)
+    if listing.is_empty and opts.limit != 0:
         _explain(connection, chosen)
     return listing
 

@@ -27,14 +27,16 @@ _TYPES = {bool: BOOLEAN, int: INTEGER, Decimal: AMOUNT, datetime: TIME, str: TEX
 class ArrowColumn:
     """Learns from the values of a column which Arrow type holds all of them.
 
-    ``amounts`` is ``auto`` (a decimal of 38 digits, or else a double and its text), ``double``, or
-    ``text``.
+    A column without any has the type ``fallback``. ``amounts`` is ``auto`` (a decimal of 38 digits,
+    or else a double and its text), ``double``, or ``text``.
     """
 
     def __init__(
-        self, name: str, declared: ColumnType | None, amounts: str, others: Collection[str] = ()
-    ):
+        self, name: str, declared: ColumnType | None, amounts: str, others: Collection[str] = (),
+        fallback: ColumnType | None = None,
+    ):  # fmt: skip
         self.name, self.declared, self.amounts = name, declared, amounts
+        self.fallback = fallback or TEXT
         self.exact_name = name + EXACT_SUFFIX
         while self.exact_name in others:
             self.exact_name += "_"
@@ -66,6 +68,8 @@ class ArrowColumn:
         """``None`` means double; anything without its own type is text."""
         if self.declared:
             return self.declared
+        if not self.python_types:
+            return self.fallback
         if self.python_types <= {float, int} and float in self.python_types:
             return None
         found = {_TYPES.get(python_type, TEXT) for python_type in self.python_types}

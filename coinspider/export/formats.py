@@ -18,7 +18,8 @@ from coinspider.text import exact, without_formula
 if TYPE_CHECKING:
     from scrapy.exporters import BaseItemExporter
 
-    from coinspider.store.fetch import Listing
+    from coinspider.records.column_types import ColumnType
+    from coinspider.store.fetch import Listing, RowStream
 
 
 class Output(NamedTuple):
@@ -54,7 +55,7 @@ def write_chart(listing: "Listing", output: Output) -> None:
     _write_lines(chart_lines(points, output.style, listing.title))
 
 
-def write_csv(listing: "Listing", output: Output) -> None:
+def write_csv(listing: "Listing | RowStream", output: Output) -> None:
     """In UTF-8 whatever the locale, because programs read it."""
     _as_utf8()
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -63,25 +64,32 @@ def write_csv(listing: "Listing", output: Output) -> None:
         writer.writerow(_csv_cell(value, output.formulas_escaped) for value in row)
 
 
-def write_json_lines(listing: "Listing", _: Output) -> None:
+def write_json_lines(listing: "Listing | RowStream", _: Output) -> None:
     _as_utf8()
-    for row in listing.dicts():
+    for row in listing.each_dict():
         sys.stdout.write(f"{encode_row(row).decode()}\n")
 
 
-def write_xlsx(listing: "Listing", output: Output) -> None:
+def write_xlsx(listing: "Listing | RowStream", output: Output) -> None:
     from coinspider.export.xlsx import XlsxItemExporter
 
-    _write_file(listing, lambda file: XlsxItemExporter(file, sheet=f"{output.noun}s"))
+    _write_file(
+        listing, lambda file: XlsxItemExporter(file, sheet=f"{output.noun}s", known=_known(listing))
+    )
 
 
-def write_parquet(listing: "Listing", output: Output) -> None:
+def write_parquet(listing: "Listing | RowStream", output: Output) -> None:
     from coinspider.export.parquet import ParquetItemExporter
 
-    _write_file(listing, lambda file: ParquetItemExporter(file, amounts=output.parquet_amounts))
+    _write_file(
+        listing,
+        lambda file: ParquetItemExporter(
+            file, amounts=output.parquet_amounts, known=_known(listing)
+        ),
+    )
 
 
-WRITERS = {
+WRITERS: "dict[str, Callable[[Any, Output], None]]" = {
     "table": write_table,
     "list": write_list,
     "csv": write_csv,
@@ -90,6 +98,10 @@ WRITERS = {
     "parquet": write_parquet,
     "chart": write_chart,
 }
+
+
+def _known(listing: "Listing | RowStream") -> "dict[str, ColumnType | None]":
+    return {name: listing.types.get(name) for name in listing.columns}
 
 
 def _as_utf8() -> None:
@@ -106,12 +118,14 @@ def _csv_cell(value: Any, formulas_escaped: bool) -> str:
     return without_formula(text) if formulas_escaped and isinstance(value, str) else text
 
 
-def _write_file(listing: "Listing", make: Callable[[BytesIO], "BaseItemExporter"]) -> None:
+def _write_file(
+    listing: "Listing | RowStream", make: Callable[[BytesIO], "BaseItemExporter"]
+) -> None:
     if sys.stdout.isatty():
         raise ConfigurationError("a terminal can't show that: append > FILE to the command")
     exporter = make(file := BytesIO())
     exporter.start_exporting()
-    for row in listing.dicts():
+    for row in listing.each_dict():
         exporter.export_item(
             {name: exact(v) if isinstance(v, Raw) else v for name, v in row.items()}
         )

@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy.settings import BaseSettings
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from coinspider.export.formats import Output
-    from coinspider.store.fetch import Listing
+    from coinspider.store.fetch import Listing, RowStream
 
 CHART = "chart"
 # The formats for any listing; a chart needs times.
@@ -25,7 +26,7 @@ FOR_PEOPLE = ("table", "list", CHART)
 class Rows(NamedTuple):
     """What a command shows: how to read the rows, what one is called, which columns matter most."""
 
-    read: Callable[["Connection"], "Listing"]
+    read: Callable[["Connection"], "Listing | RowStream"]
     noun: str
     first: Sequence[str] = ()
     needed: int = 1
@@ -82,7 +83,6 @@ class ListingCommand(PlainCommand):
 
         assert self.settings
         with one_line_errors():
-            listing = _read(self.settings, opts, rows)
             style = terminal_style(opts.color, opts.exact)
             style = style._replace(first=rows.first, needed=rows.needed)
             output = Output(
@@ -90,21 +90,25 @@ class ListingCommand(PlainCommand):
                 self.settings.get("PARQUET_AMOUNTS", "auto"), rows.same,
             )  # fmt: skip
             name = self.output_format(opts)
-            if rows.empty and not listing.rows and opts.limit != 0:
-                sys.stderr.write(f"{rows.empty}\n")
-                if name in FOR_PEOPLE:
-                    return 0
-            return _write(listing, name, output)
+            # Written in the same transaction, because large listings are read meanwhile.
+            with _connection(self.settings, opts) as connection:
+                listing = rows.read(connection)
+                if rows.empty and listing.is_empty and opts.limit != 0:
+                    sys.stderr.write(f"{rows.empty}\n")
+                    if name in FOR_PEOPLE:
+                        return 0
+                return _write(listing, name, output)
 
 
-def _read(settings: BaseSettings, opts: argparse.Namespace, rows: Rows) -> "Listing":
+@contextmanager
+def _connection(settings: BaseSettings, opts: argparse.Namespace) -> "Iterator[Connection]":
     from coinspider.store.connect import database_settings, plain_errors, transaction
 
     with plain_errors(), transaction(database_settings(settings, opts.demo)) as connection:
-        return rows.read(connection)
+        yield connection
 
 
-def _write(listing: "Listing", name: str, output: "Output") -> int:
+def _write(listing: "Listing | RowStream", name: str, output: "Output") -> int:
     from coinspider.export.formats import WRITERS
 
     write = WRITERS[name]

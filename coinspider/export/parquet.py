@@ -12,6 +12,12 @@ from scrapy.exporters import BaseItemExporter
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.export.arrow_columns import ArrowColumn
+from coinspider.export.known_columns import (
+    NO_COLUMNS,
+    KnownColumns,
+    columns_without_rows,
+    known_columns,
+)
 from coinspider.export.packages import needed
 from coinspider.records.table_item import TableItem, columns
 
@@ -23,15 +29,19 @@ class ParquetItemExporter(BaseItemExporter):
     """Amounts as numbers, times as UTC timestamps, objects as JSON text.
 
     The type that holds all of a column's amounts is known only at the end; until then the values
-    are kept as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`.
+    are kept as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`; ``known`` are the
+    columns of a file without rows, and the types of columns without a value.
     """
 
-    def __init__(self, file: BytesIO, *, amounts: str = "auto", **kwargs: Any):
+    def __init__(
+        self, file: BytesIO, *, amounts: str = "auto", known: KnownColumns = NO_COLUMNS,
+        **kwargs: Any,
+    ):  # fmt: skip
         super().__init__(dont_fail=True, **kwargs)
         self.arrow = needed("pyarrow", "pyarrow", "a Parquet file")
         if amounts not in AMOUNTS:
             raise ConfigurationError(f"PARQUET_AMOUNTS={amounts}: one of {', '.join(AMOUNTS)}")
-        self.file, self.amounts = file, amounts
+        self.file, self.amounts, self.known = file, amounts, known
         self.columns: list[ArrowColumn] = []
         self.rows: list[list[str | None]] = []
         self.spool: Any = None
@@ -39,7 +49,7 @@ class ParquetItemExporter(BaseItemExporter):
     @classmethod
     def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
         amounts = crawler.settings.get("PARQUET_AMOUNTS", "auto")
-        return cls(file, **{"amounts": amounts} | kwargs)
+        return cls(file, **{"amounts": amounts, "known": known_columns(crawler)} | kwargs)
 
     def export_item(self, item: Any) -> None:
         fields = dict(self.get_serialized_fields(item, include_empty=True))
@@ -58,10 +68,10 @@ class ParquetItemExporter(BaseItemExporter):
     def finish_exporting(self) -> None:
         from pyarrow import parquet
 
+        if not self.columns:
+            self._begin(None, columns_without_rows(self.known, self.fields_to_export))
         fields = [field for column in self.columns for field in column.fields(self.arrow)]
         with parquet.ParquetWriter(self.file, self.arrow.schema(fields)) as writer:
-            if not self.columns:
-                return
             self._spool_rows()
             self.spool.close()
             self.spooled.seek(0)
@@ -73,7 +83,10 @@ class ParquetItemExporter(BaseItemExporter):
         declared = {}
         if isinstance(item, TableItem):
             declared = {column.name: column.type for column in columns(type(item))}
-        self.columns = [ArrowColumn(n, declared.get(n), self.amounts, names) for n in names]
+        self.columns = [
+            ArrowColumn(name, declared.get(name), self.amounts, names, self.known.get(name))
+            for name in names
+        ]
         self.texts = self.arrow.schema([(name, self.arrow.string()) for name in names])
         self.spooled = TemporaryFile()  # noqa: SIM115 (closed with the feed)
         self.spool = self.arrow.ipc.new_stream(self.spooled, self.texts)

@@ -4,10 +4,17 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
+from scrapy.crawler import Crawler
 from scrapy.exporters import BaseItemExporter
 
+from coinspider.export.known_columns import (
+    NO_COLUMNS,
+    KnownColumns,
+    columns_without_rows,
+    known_columns,
+)
 from coinspider.export.packages import needed
 from coinspider.export.spreadsheet import as_cell, number_format, printable
 from coinspider.records.table_item import TableItem
@@ -31,11 +38,15 @@ class XlsxItemExporter(BaseItemExporter):
     """A sheet with a frozen header, a filter, widths and number formats; times are UTC.
 
     A number that Excel would round becomes text with all its digits, on yellow; text is never a
-    formula. Rows beyond Excel's maximum go to another sheet.
+    formula. Rows beyond Excel's maximum go to another sheet. ``known`` are the columns of a file
+    without rows.
     """
 
-    def __init__(self, file: BytesIO, *, sheet: str = "", **kwargs: Any):
+    def __init__(
+        self, file: BytesIO, *, sheet: str = "", known: KnownColumns = NO_COLUMNS, **kwargs: Any
+    ):
         super().__init__(dont_fail=True, **kwargs)
+        self.known = known
         self.file, self.title = file, sheet
         self.book = needed("openpyxl", "openpyxl", "a file for Excel").Workbook(write_only=True)
         self.names: list[str] = []
@@ -44,6 +55,10 @@ class XlsxItemExporter(BaseItemExporter):
         self.sheet: Any = None
         self.row_count = 0
         self.cells: dict[tuple[str, str], Any] = {}
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
+        return cls(file, **{"known": known_columns(crawler)} | kwargs)
 
     def export_item(self, item: Any) -> None:
         fields = dict(self.get_serialized_fields(item, include_empty=True))
@@ -63,6 +78,7 @@ class XlsxItemExporter(BaseItemExporter):
         return value
 
     def finish_exporting(self) -> None:
+        self.names = self.names or columns_without_rows(self.known, self.fields_to_export)
         if self.sheet is None:
             self._begin()
         self._end_sheet()

@@ -1,23 +1,51 @@
 """Fetches the rows of a query for people and programs: with all digits, or one line why not."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 from msgspec import Raw
-from psycopg import Connection, errors, sql
+from psycopg import Column, Connection, ServerCursor, errors, sql
 from psycopg.types.json import set_json_loads
 
 from coinspider.crawl.program import program
 from coinspider.errors import NothingCrawledError
-from coinspider.store.unloadable import fetch_all
+from coinspider.records.column_types import (
+    AMOUNT,
+    BOOLEAN,
+    INTEGER,
+    JSON,
+    TEXT,
+    TIME,
+    ColumnType,
+)
+from coinspider.store.unloadable import AnyTimeLoader, fetch_all
+
+# As psycopg calls them.
+_TYPES = {
+    "bool": BOOLEAN, "int2": INTEGER, "int4": INTEGER, "int8": INTEGER, "numeric": AMOUNT,
+    "timestamptz": TIME, "text": TEXT, "jsonb": JSON,
+}  # fmt: skip
+_BATCH = 2000  # rows
+# Otherwise PostgreSQL plans for a reader who wants only the first rows.
+_ALL_ROWS = "SET LOCAL cursor_tuple_fraction = 1"
 
 
 class Listing(NamedTuple):
-    """Rows and the names of their columns; ``title`` is what they are about, if that is known."""
+    """Rows and the names of their columns; ``title`` is what they are about, if that is known.
+
+    ``types`` has the types of columns of the database, for formats that need one even if no row has
+    a value.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     title: str = ""
+    types: Mapping[str, ColumnType] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows
 
     def without(self, names: Collection[str]) -> Self:
         """The listing without these columns."""
@@ -28,7 +56,25 @@ class Listing(NamedTuple):
         return self._replace(columns=[self.columns[number] for number in kept], rows=rows)
 
     def dicts(self) -> list[dict[str, Any]]:
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        return list(self.each_dict())
+
+    def each_dict(self) -> Iterator[dict[str, Any]]:
+        return _each_dict(self)
+
+
+class RowStream(NamedTuple):
+    """As a :class:`Listing`, but the rows are read from the database when they are asked for.
+
+    They can be read once, in the same transaction.
+    """
+
+    columns: Sequence[str]
+    rows: Iterator[Sequence[Any]]
+    is_empty: bool
+    types: Mapping[str, ColumnType] = {}
+
+    def each_dict(self) -> Iterator[dict[str, Any]]:
+        return _each_dict(self)
 
 
 def fetch_listing(
@@ -37,8 +83,48 @@ def fetch_listing(
     """Raises :exc:`NothingCrawledError` if there are no such tables or columns yet."""
     # As text, because decoded numbers would lose digits.
     set_json_loads(Raw, connection)
+    with _missing_tables():
+        description, rows = fetch_all(connection, query, values)
+    return Listing([c.name for c in description], rows, types=_types(connection, description))
+
+
+def stream_listing(
+    connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
+) -> RowStream:
+    """As :func:`fetch_listing`, for so many rows that they would take too much memory."""
+    set_json_loads(Raw, connection)
+    # When a value can't be loaded, earlier rows have been written already.
+    connection.adapters.register_loader("timestamptz", AnyTimeLoader)
+    connection.execute(_ALL_ROWS)
+    cursor = connection.cursor("coinspider_listing")
+    with _missing_tables():
+        cursor.execute(query, values)
+    description, first = cursor.description or (), cursor.fetchmany(_BATCH)
+    if not first:
+        cursor.close()
+    return RowStream(
+        [column.name for column in description], _read(cursor, first), not first,
+        _types(connection, description),
+    )  # fmt: skip
+
+
+def _read(cursor: ServerCursor, batch: list[Any]) -> Iterator[Any]:
+    while batch:
+        yield from batch
+        batch = cursor.fetchmany(_BATCH)
+    cursor.close()
+
+
+def nothing_crawled() -> NothingCrawledError:
+    return NothingCrawledError(
+        f"nothing was crawled into this database yet: {program()} crawl coins"
+    )
+
+
+@contextmanager
+def _missing_tables() -> Iterator[None]:
     try:
-        return Listing(*fetch_all(connection, query, values))
+        yield
     except errors.UndefinedTable:
         raise nothing_crawled() from None
     except errors.UndefinedColumn:
@@ -48,7 +134,11 @@ def fetch_listing(
         ) from None
 
 
-def nothing_crawled() -> NothingCrawledError:
-    return NothingCrawledError(
-        f"nothing was crawled into this database yet: {program()} crawl coins"
-    )
+def _types(connection: Connection, description: Sequence[Column]) -> dict[str, ColumnType]:
+    known = connection.adapters.types
+    infos = {column.name: known.get(column.type_code) for column in description}
+    return {name: _TYPES[info.name] for name, info in infos.items() if info and info.name in _TYPES}
+
+
+def _each_dict(listing: Listing | RowStream) -> Iterator[dict[str, Any]]:
+    return (dict(zip(listing.columns, row, strict=True)) for row in listing.rows)

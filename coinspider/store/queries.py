@@ -8,7 +8,7 @@ from psycopg import Connection, sql
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
-from coinspider.store.fetch import Listing, fetch_listing
+from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
 from coinspider.store.listing_order import (
     IDS,
     ROW_ID,
@@ -52,6 +52,18 @@ _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
 
 def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     """Raises :exc:`ConfigurationError` for an unknown column."""
+    return fetch_listing(connection, *_list_query(connection, chosen))
+
+
+def stream_rows(connection: Connection, chosen: RowFilter) -> RowStream:
+    """As :func:`list_rows`, however many rows there are."""
+    return stream_listing(connection, *_list_query(connection, chosen))
+
+
+def _list_query(
+    connection: Connection, chosen: RowFilter
+) -> tuple[sql.Composed, dict[str, Any]]:  # fmt: skip
+    """The statement and its values."""
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
     _check_columns(chosen, sort, *chosen.columns, *wanted)
@@ -59,9 +71,8 @@ def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
     if chosen.limit is not None and is_whole(chosen) and (size := order_size(connection, chosen)):
         slices = size.slices(chosen.offset, chosen.limit, chosen.sort.startswith("-"))
         query = sql.SQL(_ORDERED_PAGE).format(**parts | order_parts(chosen))
-        return fetch_listing(connection, query, order_values(chosen) | slices._asdict())
-    query = sql.SQL(_PAGE if _is_paged(chosen) else _ROWS).format(**parts)
-    return fetch_listing(connection, query, chosen.values)
+        return query, order_values(chosen) | slices._asdict()
+    return sql.SQL(_PAGE if _is_paged(chosen) else _ROWS).format(**parts), chosen.values
 
 
 def _is_paged(chosen: RowFilter) -> bool:

@@ -1,10 +1,10 @@
 """Values that PostgreSQL has but Python doesn't, read as PostgreSQL's text for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import Column, Connection, sql
 from psycopg.abc import Buffer
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -21,8 +21,8 @@ class AnyTimeLoader(TimestamptzLoader):
 
 def fetch_all(
     connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, Any]
-) -> tuple[list[str], list[Any]]:
-    """The column names and the rows, whatever they contain."""
+) -> tuple[Sequence[Column], list[Any]]:
+    """The columns and the rows, whatever they contain."""
     cursor = connection.execute(query, values)
     try:
         rows = cursor.fetchall()
@@ -31,4 +31,4 @@ def fetch_all(
         connection.adapters.register_loader("timestamptz", AnyTimeLoader)
         cursor = connection.execute(query, values)
         rows = cursor.fetchall()
-    return [column.name for column in cursor.description or ()], rows
+    return cursor.description or (), rows

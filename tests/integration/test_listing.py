@@ -11,11 +11,13 @@ from psycopg import AsyncConnection
 
 from coinspider.daemon.web.coin_columns import CHANGES
 from coinspider.items import FullCoin
+from coinspider.records.column_types import JSON, TEXT, TIME
+from coinspider.store import fetch
 from coinspider.store.crawl_queries import first_complete_crawl
 from coinspider.store.listing import TABLE, listing_version, make_listing
 from coinspider.store.listing_order import ORDER_TABLE
 from coinspider.store.migration import migrate
-from coinspider.store.queries import count_rows, list_rows
+from coinspider.store.queries import count_rows, list_rows, stream_rows
 from coinspider.store.row_filter import LISTED, Condition, RowFilter
 from tests.helpers.changes import NOW, History
 
@@ -123,6 +125,19 @@ def test_new_coins_are_those_after_the_first_whole_crawl(connection):
     assert first_complete_crawl(connection, "usd") == NOW - timedelta(days=5, hours=1)
     recent = [Condition("first_crawled_at", "NEW", NOW - timedelta(days=2))]
     assert ids(connection, wanted._replace(conditions=recent)) == ["usd-1", "usd-2"]
+
+
+def test_rows_are_read_while_they_are_written_and_are_the_same(connection, monkeypatch):
+    monkeypatch.setattr(fetch, "_BATCH", 7)
+    connection.execute("UPDATE full_coin SET last_updated = 'infinity' WHERE coin_id = 'usd-50'")
+    chosen = usd(sort="coin_id", limit=None)._replace(columns=["coin_id", "last_updated", "extra"])
+    stream = stream_rows(connection, chosen)
+    first = next(stream.rows)
+    assert connection.execute("SELECT count(*) FROM pg_cursors").fetchall() == [(1,)]
+    assert [first, *stream.rows] == list_rows(connection, chosen).rows
+    assert stream.types == {"coin_id": TEXT, "last_updated": TIME, "extra": JSON}
+    assert not stream.is_empty
+    assert stream_rows(connection, chosen._replace(search="none")).is_empty
 
 
 def test_version_changes_when_a_crawl_ends(connection):

@@ -124,6 +124,20 @@ def test_sums_are_numbers(read, setting):
     assert float(frame["ath"].mean()) == 0.375
 
 
+KNOWN = {column.name: column.type for column in columns(FullCoin)}
+
+
+@pytest.mark.parametrize("rows", [[], [dict.fromkeys(NAMES)]], ids=["no rows", "no values"])
+def test_file_without_values_has_the_same_types_as_others(rows, tmp_path):
+    file = export(*rows, known=KNOWN)
+    schema = parquet.read_table(file).schema
+    assert schema == parquet.read_table(export(coin())).schema
+    path = tmp_path / "coins.parquet"
+    path.write_bytes(file.getvalue())
+    assert len(pandas.read_parquet(path)) == len(polars.read_parquet(path)) == len(rows)
+    assert duckdb.sql(f"SELECT sum(ath) FROM '{path}'").fetchall() == [(None,)]  # noqa: S608
+
+
 def test_empty_feed_is_a_valid_file():
     assert parquet.read_table(export()).num_rows == 0
 
@@ -156,13 +170,19 @@ def test_crawl_writes_several_feeds_at_once(scrapy, api, tmp_path):
 
 def test_stored_rows_are_written_as_parquet(scrapy, api, tmp_path):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
-    for command in (["coins", "--columns", "all"], ["crawls"]):
-        path = tmp_path / f"{command[0]}.parquet"
+    all_columns = ["coins", "--columns", "all"]
+    for name, command in (
+        ("coins", all_columns), ("none", [*all_columns, "--listed", "delisted"]),
+        ("crawls", ["crawls"]),
+    ):  # fmt: skip
+        path = tmp_path / f"{name}.parquet"
         with path.open("wb") as out:
             subprocess.run([*SCRAPY, *command, "--format", "parquet", "-n", "all"], cwd=PROJECT,
                            stdout=out, check=True,
                            env=os.environ | CLEAN | scrapy.environment)  # fmt: skip
     check_all_rows(tmp_path / "coins.parquet")
+    names = parquet.read_schema(tmp_path / "coins.parquet").names
+    assert parquet.read_schema(tmp_path / "none.parquet").names == names
     [crawl] = polars.read_parquet(tmp_path / "crawls.parquet").to_dicts()
     assert (crawl["records"], crawl["outcome"]) == (300, "complete")
     assert isinstance(crawl["seconds"], float)

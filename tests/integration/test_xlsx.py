@@ -107,6 +107,13 @@ def test_times_are_dates_and_texts_never_formulas():
     assert row["ath"].value is None
 
 
+def test_feed_without_items_has_the_columns_that_are_known():
+    book = openpyxl.load_workbook(export(XlsxItemExporter, known={"a": None, "b": None}))
+    assert list(book.active.values) == [("a", "b")]
+    chosen = export(XlsxItemExporter, known={"a": None}, fields_to_export={"a": "Name"})
+    assert list(openpyxl.load_workbook(chosen).active.values) == [("Name",)]
+
+
 def test_feed_without_items_is_a_valid_file():
     assert openpyxl.load_workbook(export(XlsxItemExporter)).sheetnames == ["rows", "notes"]
 
