@@ -1,6 +1,7 @@
 """Scrapy's feeds, except that an incomplete feed fails the crawl."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,8 @@ PACKAGES = {
 }
 # Two of them in one file are not valid.
 NOT_APPENDABLE = ("json", "xlsx", "parquet")
+# As Scrapy looks for it in a feed's name.
+_BATCH = r"%\(batch_time\)s|%\(batch_id\)"
 
 
 class FeedExporter(ScrapyFeedExporter):
@@ -54,6 +57,8 @@ class FeedExporter(ScrapyFeedExporter):
 
     def open_spider(self, spider: Spider) -> None:
         super().open_spider(spider)
+        for slot in self.slots:
+            self._watch(slot)
         self._each(lambda slot: slot.start_exporting() if slot.store_empty else None)
 
     def item_scraped(self, item: Any, spider: Spider) -> None:
@@ -62,8 +67,6 @@ class FeedExporter(ScrapyFeedExporter):
     async def close_spider(self, spider: Spider) -> None:
         # Only after that does each close or store its file.
         self._each(FeedSlot.finish_exporting)
-        for slot in self.slots:
-            self._tell_of_storage(slot)
         await super().close_spider(spider)
 
     def _each(self, do: Callable[[FeedSlot], None]) -> None:
@@ -76,21 +79,34 @@ class FeedExporter(ScrapyFeedExporter):
             except Exception as error:
                 self._fail(slot, error)
             else:
+                for following in self.slots:
+                    if following is not slot:  # the next batch; Scrapy closes this one in a task
+                        self._watch(following)
                 working += self.slots
         self.slots = working
 
-    def _tell_of_storage(self, slot: FeedSlot) -> None:
-        """Name the feed that can't be stored; Scrapy only counts it."""
-        store = slot.storage.store
+    def _watch(self, slot: FeedSlot) -> None:
+        """Name the feed, or the batch, that can't be finished or stored; Scrapy only counts it."""
+        finish, store = slot.finish_exporting, slot.storage.store
+        problems: list[Exception] = []
+
+        def finish_or_keep() -> None:
+            try:
+                finish()
+            except Exception as error:
+                problems.append(error)
 
         async def store_or_tell(file: IO[bytes]) -> None:
             try:
+                for problem in problems:
+                    raise problem
                 await ensure_awaitable(store(file))
             except Exception as error:
                 self._fail(slot, error)
                 raise
 
-        # The storage's class must not change: Scrapy names a stat after it.
+        # The classes must not change: Scrapy names a stat after the storage's.
+        slot.finish_exporting = finish_or_keep  # type: ignore[method-assign]
         slot.storage.store = store_or_tell  # type: ignore[assignment, method-assign]
 
     def _fail(self, slot: FeedSlot, error: Exception) -> None:
@@ -109,7 +125,11 @@ def _what_there_is(crawler: Crawler) -> str:
     settings = crawler.settings
     formats = ", ".join(without_none_values(settings.getwithbase("FEED_EXPORTERS")))
     schemes = ", ".join(filter(None, without_none_values(settings.getwithbase("FEED_STORAGES"))))
-    feeds = ", ".join(without_password(str(uri)) for uri in settings.getdict("FEEDS"))
+    uris = list(map(str, settings.getdict("FEEDS")))
+    feeds = ", ".join(map(without_password, uris))
+    in_batches = settings.getint("FEED_EXPORT_BATCH_ITEM_COUNT")
+    if in_batches and not all(re.search(_BATCH, uri) for uri in uris):
+        return f"batches need %(batch_id)d or %(batch_time)s in the name of each feed: {feeds}"
     return (
         f"no feed can go to {feeds}: there are the formats {formats}, and files or the schemes"
         f" {schemes}, of which some need a package (see the log)"

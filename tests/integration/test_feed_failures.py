@@ -32,6 +32,31 @@ def test_full_disk_fails_the_crawl_and_leaves_the_other_feed_whole(crawl, tmp_pa
     json.loads(good.read_text())
 
 
+@needs_full_disk
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [("/dev/full", "No space left on device"), ("file/coins.csv", "Not a directory")],
+    ids=["that is closed", "that is opened"],
+)
+def test_batch_that_fails_is_named(crawl, tmp_path, second, reason):
+    """The first one is whole; of the second the disk is full, or the folder is none."""
+    (tmp_path / "file").touch()
+    (tmp_path / "2").symlink_to(tmp_path / second)
+    done = crawl(
+        "-o", f"{tmp_path}/%(batch_id)d:csv", "-s", "FEED_EXPORT_BATCH_ITEM_COUNT=250",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"the feed {tmp_path}/2 could not be written: {reason}" in last_line(done)
+    assert len((tmp_path / "1").read_text().splitlines()) == 251
+    assert "never retrieved" not in done.stderr
+
+
+def test_batches_need_names_of_their_own(crawl, tmp_path):
+    done = crawl("-o", tmp_path / "coins.csv", "-s", "FEED_EXPORT_BATCH_ITEM_COUNT=250")
+    assert done.returncode == 2
+    assert "batches need %(batch_id)d or %(batch_time)s in the name" in last_line(done)
+
+
 def test_feed_that_can_not_be_opened_stops_the_crawl_in_one_line(crawl, tmp_path):
     (tmp_path / "file").write_text("")
     done = crawl("-O", tmp_path / "file/coins.csv", "-O", tmp_path / "other.json")
