@@ -60,7 +60,7 @@ def test_one_alert_tells_that_crawls_fail_and_one_that_they_are_well(start, endp
     authorization, body = endpoint.alerts[0]
     assert authorization == "Bearer t0ken"
     assert (body["schedule"], body["title"]) == ("often", "often: crawls fail")
-    assert body["message"].startswith("the last run failed: the crawl failed: page ")
+    assert body["message"].startswith("the last run failed: page ")
     assert body["job"].startswith("often.")
     endpoint.api_status = 200
     wait_until(lambda: len(endpoint.alerts) > 1)
@@ -106,7 +106,7 @@ def test_job_that_never_began_is_an_alert(start, endpoint):
     wait_until(lambda: endpoint.alerts)
     [(_, body)] = endpoint.alerts
     assert body["urgent"] is True
-    assert body["text"].startswith("often: crawls fail: the last run misconfigured: ")
+    assert body["text"].startswith("often: crawls fail: the last run could not begin: ")
     assert "COINGECKO_PLAN must be one of" in body["text"]
 
 

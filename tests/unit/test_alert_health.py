@@ -32,6 +32,7 @@ def runs(*outcomes, success=None):
         (runs("failed", "complete", success=4), Limits(), "failed"),
         (runs("died", "complete", success=4), Limits(), "failed"),
         (runs("misconfigured", success=4), Limits(), "failed"),
+        (runs("exhausted", "complete", success=4), Limits(), "failed"),
         (runs("failed", "complete", success=4), Limits(failures=2), "ok"),
         (runs("failed", "failed", "complete", success=7), Limits(failures=2), "failed"),
         (runs("failed", success=4), Limits(failures=0), "ok"),
@@ -59,7 +60,7 @@ def test_scrapyd_that_was_down_has_one_period_to_renew_the_data():
 def test_message_says_since_when_and_why():
     found = health(EVERY, runs("failed", success=30), Limits(), NOW, NOW - timedelta(hours=1))
     assert found.message == (
-        "no complete crawl since 2026-03-04 11:30 UTC, though every 3m is when it runs;"
+        "no complete crawl since 2026-03-04 11:30 UTC, though its schedule is every 3m;"
         " the last run failed: why"
     )
 

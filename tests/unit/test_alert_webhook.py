@@ -1,6 +1,7 @@
 """What is sent to ``ALERT_URL``, and what is rejected when scrapyd starts."""
 
 import json
+import re
 
 import pytest
 from scrapy.settings import Settings
@@ -8,8 +9,10 @@ from scrapy.settings import Settings
 from coinspider.daemon.alerts.service import alert_service
 from coinspider.daemon.alerts.webhook import FIELDS, Webhook
 from coinspider.errors import ConfigurationError
+from tests.helpers.processes import PROJECT
 from tests.helpers.receiver import start_receiver
 
+ALERTS = (PROJECT / "docs/alerts.md").read_text()
 URL = "http://127.0.0.1:1/hook"
 SETTINGS = {"ALERT_URL": URL, "ALERT_FAILURES": "1", "ALERT_PERIODS": "3", "ALERT_INTERVAL": "15"}
 
@@ -76,3 +79,27 @@ def test_error_names_the_status_of_a_refusal(receiver):
 def test_error_for_a_silent_address_does_not_show_its_secret():
     problem = Webhook("http://me:hush@127.0.0.1:1/t0psecret?key=t0p").send({})
     assert problem == "ConnectionError"
+
+
+EXAMPLES = re.findall(r"\[(\w+)\]\(\S+\):\n\n```text\n(.*?)```", ALERTS, re.DOTALL)
+NEEDED = {
+    # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+    "Slack": {"text"},
+    # https://docs.ntfy.sh/publish/#publish-as-json
+    "ntfy": {"topic", "title", "message"},
+}
+
+
+@pytest.mark.parametrize(("service", "lines"), EXAMPLES)
+def test_example_in_the_docs_is_what_its_service_takes(receiver, service, lines):
+    given = dict(line.split("=", 1) for line in lines.split("\n") if line)
+    given["ALERT_URL"] = receiver.url
+    fields = dict.fromkeys(FIELDS, "<x>")
+    authorization, sent = send(receiver, fields, **given)
+    assert sent.keys() == NEEDED[service]
+    assert "{" not in str(list(sent.values()))
+    assert authorization == (f"Bearer {token}" if (token := given.get("ALERT_TOKEN")) else None)
+
+
+def test_there_is_an_example_for_each_service():
+    assert dict(EXAMPLES).keys() == NEEDED.keys()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.daemon.web.crawl_messages import told, told_figures
+from coinspider.daemon.crawl_messages import told, told_figures
 from coinspider.daemon.web.remedies import remedy
 
 DONE = "20 pages, 5000 records, 0 new, 4000 changed, 1000 unchanged, 0 rejected"

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from coinspider.daemon.alerts.schedule_runs import ScheduleRuns
+from coinspider.daemon.alerts.schedule_runs import Run, ScheduleRuns
+from coinspider.daemon.crawl_messages import told
 from coinspider.daemon.schedules.schedule import Schedule
 
 OK, FAILED, STALE = "ok", "failed", "stale"
 MISSED_MAX = 1000
+_SAID = {"exhausted": "had no calls left", "misconfigured": "could not begin"}
 
 
 class Limits(NamedTuple):
@@ -29,15 +31,20 @@ def health(
 ) -> Health:
     """``watched_since`` is when the schedule began to run here, or was resumed."""
     last = runs.runs[0] if runs.runs else None
-    reason = f"the last run {last.outcome}: {last.message}" if last and runs.failures else ""
+    reason = _reason(last) if last and runs.failures else ""
     success = runs.last_success
     if limits.periods and _is_stale(schedule, success, limits.periods, now, watched_since):
         age = f"since {success:%Y-%m-%d %H:%M} UTC" if success else "yet"
-        parts = [f"no complete crawl {age}, though {schedule.when} is when it runs", reason]
+        parts = [f"no complete crawl {age}, though its schedule is {schedule.when}", reason]
         return Health(STALE, "; ".join(filter(None, parts)))
     if limits.failures and runs.failures >= limits.failures:
         return Health(FAILED, reason)
     return Health(OK, f"complete: {last.message}" if last and not runs.failures else "")
+
+
+def _reason(last: Run) -> str:
+    said = _SAID.get(last.outcome, last.outcome)
+    return f"the last run {said}: {told(last.message) or 'see its log'}"
 
 
 def missed_runs(schedule: Schedule, last_success: datetime, now: datetime) -> int:

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from coinspider.daemon.crawl_messages import BAD
 from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.schedule import Schedule
 
 # Of the others, one that was skipped or interrupted says neither that crawls work nor that not.
-COUNTED = ("complete", "failed", "died", "misconfigured")
+COUNTED = ("complete", *BAD)
 LOOKED_AT = 20  # runs of a schedule
 _JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"
 _RUNS = """

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from coinspider.daemon.crawl_messages import BAD
 from coinspider.daemon.failed_jobs import FailedJob
-from coinspider.daemon.web.crawl_messages import BAD
 
 Crawl = dict[str, Any]
 

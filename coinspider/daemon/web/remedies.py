@@ -2,7 +2,7 @@
 
 import re
 
-from coinspider.daemon.web.crawl_messages import told
+from coinspider.daemon.crawl_messages import told
 
 _AWAY = "The API could not be reached, or has a fault of its own: the next run tries again."
 _URL = re.compile(r"\bhttps?://\S+")
