@@ -39,8 +39,7 @@ class Home(DatabaseView):
         failed = service_named("launcher", self.root.app).failed_jobs.newest(_FAILED_JOBS)
         return render(
             "error.html", section=self.section, status=error.status, message=str(error),
-            failed_jobs=failed, remedy=remedy("database") if error.status == 503 else "",
-            database=describe(database_url()),
+            failed_jobs=failed,
         )  # fmt: skip
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from coinspider.daemon.database import database_url
 from coinspider.daemon.gate.sessions import form_token
 from coinspider.daemon.page_connections import page_connection
 from coinspider.daemon.threads import page_workers
@@ -19,6 +20,7 @@ from coinspider.errors import (
     NothingCrawledError,
     ViewError,
 )
+from coinspider.store.database_url import describe
 
 __all__ = ["Arguments", "Body", "DatabaseView", "link", "number", "render"]
 
@@ -135,5 +137,8 @@ def _view_error(error: Exception) -> ViewError:
         case ConfigurationError() | psycopg.DataError():
             return ViewError(400, str(error))
         case DatabaseUnreachableError() | psycopg.Error():
-            return ViewError(503, f"The database can't be asked: {type(error).__name__}")
+            return ViewError(
+            503, f"The database can't be asked ({type(error).__name__}): it is"
+            f" {describe(database_url())}. Is PostgreSQL running, and is DATABASE_URL right?",
+        )  # fmt: skip
     raise error
