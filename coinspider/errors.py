@@ -9,7 +9,7 @@
     ├── DatabaseError               the crawl's work in the database can't go on
     │   ├── DatabaseUnreachableError    no connection could be opened
     │   ├── DatabaseGoneError           it was away for longer than the crawl waits
-    │   ├── LockLostError               another crawl of the same list took over
+    │   ├── LeaseLostError              another crawl of the same list took over
     │   └── CrawlRowError               the crawl's own row is gone
     ├── PageError                   a page's body is not what was asked for (also a ValueError)
     ├── CoercionError               a record can't become an item (also a ValueError)
@@ -56,7 +56,7 @@ class DatabaseGoneError(DatabaseError):
     """The database was away for too long; the message has its last error."""
 
 
-class LockLostError(DatabaseError):
+class LeaseLostError(DatabaseError):
     """Another crawl of the same list took over while the database was away."""
 
 

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.target import CrawlTarget
-from coinspider.errors import CrawlRowError, LockLostError
+from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
 
 
@@ -109,14 +109,14 @@ async def update_crawl(
 async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
     """What has been written.
 
-    Raises :exc:`LockLostError` if the row was closed, :exc:`CrawlRowError` if it is gone.
+    Raises :exc:`LeaseLostError` if the row was closed, :exc:`CrawlRowError` if it is gone.
     """
     row = await (await connection.execute(_TOTALS, [crawl_id])).fetchone()
     if row is None:
         raise CrawlRowError("the crawl's row was deleted while it ran")
     *totals, is_open = row
     if not is_open:
-        raise LockLostError(
+        raise LeaseLostError(
             "another crawl of the same list took over: this one gave no sign of life for too long"
         )
     return Totals(*totals)

@@ -112,7 +112,7 @@ class CrawlLease:
         """Continue the lease on this connection, which may be a new one after an outage.
 
         The old session may still be alive in the server, for example after a network failure.
-        Raises :exc:`~coinspider.errors.LockLostError` where another crawl took over.
+        Raises :exc:`~coinspider.errors.LeaseLostError` where another crawl took over.
         """
         if self.backend:
             await connection.execute(_END_SESSION, self.backend)
@@ -130,7 +130,7 @@ class CrawlLease:
     async def check(self, connection: CrawlConnection) -> None:
         """For use in a transaction: until it ends, nobody else can take over.
 
-        Raises :exc:`~coinspider.errors.LockLostError`.
+        Raises :exc:`~coinspider.errors.LeaseLostError`.
         """
         held = await connection.execute(_HELD, [self.crawl_id])
         if not held.rowcount:

@@ -13,7 +13,7 @@ from coinspider.errors import (
     CrawlRowError,
     DatabaseGoneError,
     DatabaseUnreachableError,
-    LockLostError,
+    LeaseLostError,
 )
 from coinspider.store.connect import CrawlConnection, one_line
 from coinspider.store.patience import Patience
@@ -25,7 +25,7 @@ T = TypeVar("T")
 # at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGES = ("08", "40", "53", "55P03", "57", "58")
 _LONGEST_PAUSE = 5.0  # seconds
-SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LockLostError, CrawlRowError)
+SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LeaseLostError, CrawlRowError)
 """What ends a crawl's work in the database, each with a message of one plain line."""
 
 

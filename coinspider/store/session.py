@@ -15,7 +15,7 @@ from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import (
     ConfigurationError,
     DatabaseUnreachableError,
-    LockLostError,
+    LeaseLostError,
 )
 from coinspider.records.table_item import TableItem
 from coinspider.store.connect import CrawlConnection, connect, one_line, place
@@ -149,13 +149,13 @@ class CrawlSession:
         self._end_tasks()
         outcome = outcome_of(self.crawler)
         # A row that was closed as ``died`` stays closed.
-        if not isinstance(self.connection.ended_by, LockLostError):
+        if not isinstance(self.connection.ended_by, LeaseLostError):
             try:
                 await self.run(lambda connection: self._end(connection, outcome))
                 self.patience.seconds = HISTORY_TIMEOUT
                 await self.tables.keep_history(self.connection)
-            except LockLostError as error:
-                note_failure(self.crawler, "lock_lost", str(error))
+            except LeaseLostError as error:
+                note_failure(self.crawler, "lease_lost", str(error))
             except SESSION_ERRORS as error:
                 message = f"the crawl's row can't be closed: {one_line(error)}"
                 note_failure(self.crawler, "database_error", message)
@@ -241,9 +241,9 @@ class CrawlSession:
             await asyncio.sleep(self.log_interval)
             try:
                 await self.connection.run(self._give_sign_of_life)
-            except LockLostError as error:
+            except LeaseLostError as error:
                 self.connection.ended_by = error
-                fail_crawl(self.crawler, "lock_lost", str(error))
+                fail_crawl(self.crawler, "lease_lost", str(error))
                 return
             except SESSION_ERRORS as error:
                 # The next batch will have the same problem, and fail the crawl.

@@ -47,7 +47,7 @@ def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
             assert sign
             where: Where = "header" if name in HEADER_PARAMETERS else goes_in
             strategy = Cursor(sign.name, in_body(page, name), path_in, where)  # type: ignore[arg-type]
-            yield from suggest(page, strategy, f"{sign.name} has the next page's mark")
+            yield from suggest(page, strategy, f"{sign.name} has the next page's cursor")
 
 
 def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
