@@ -35,12 +35,13 @@ def _add(state: LimitState, holder: str, at: float) -> None:
 
 def forget(state: LimitState, now: float, period: float) -> None:
     """Drop what counts no more: also what a crawl that died has left open, a period later."""
-    is_sure = state.calls and state.run_passed >= state.calls
-    horizon = now - max(period, state.period, 0.0 if is_sure else _MINUTE)
+    horizon = now - max(period, state.period)
     for name, holder in list(state.holders.items()):
         counts = holder.open and holder.until > horizon
         if not counts and holder.active_until < now:
             del state.holders[name]
+    if state.source == "learned" and state.run_passed < state.calls:
+        horizon = min(horizon, now - _MINUTE)  # the period may be longer than is known yet
     state.ended = [ended for ended in state.ended if ended.at > horizon]
     if state.by_second and min(state.by_second) <= now - _MINUTE:
         state.by_second = {s: n for s, n in state.by_second.items() if s > now - _MINUTE}

@@ -39,7 +39,7 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     if not rate and now - state.answered_at > _IDLE_PERIODS * period:
         bucket.note_full(state, now)
     if rate:
-        return _take_token(state, me, now, at_once)
+        return _take_token(state, holder, now, at_once)
     return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
 
 
@@ -72,7 +72,7 @@ def _take_share(
         if _others_open(state, me, now):
             wait = min(wait, _GIVEN_BACK)
         return _wait(me, now, wait, why)
-    batch = min(asked.calls, max(1, calls // 10), allowed)
+    batch = min(asked.calls, _most(state, now, holder, calls), allowed)
     return _grant(state, me, now, asked._replace(calls=batch))
 
 
@@ -88,6 +88,11 @@ def leave(state: LimitState, holder: str) -> None:
     """Note that a crawl is over. What it has ended counts on; what it did not use never counts."""
     if me := state.holders.pop(holder, None):
         state.made -= me.open
+
+
+def _most(state: LimitState, now: float, holder: str, calls: int) -> int:
+    """How many calls are granted at a time, so that others need not wait for unused ones."""
+    return calls if _active(state, now) in ([], [holder]) else max(1, calls // 10)
 
 
 def _active(state: LimitState, now: float) -> list[str]:
@@ -117,7 +122,8 @@ def _next_free(state: LimitState, now: float, period: float, needed: int) -> flo
     return _POLL
 
 
-def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Grant:
+def _take_token(state: LimitState, holder: str, now: float, at_once: int) -> Grant:
+    me = state.holders[holder]
     gained = (now - state.tokens_at) * state.rate
     state.tokens, state.tokens_at = state.tokens + max(0.0, gained), now
     if state.tokens >= state.calls:
@@ -126,7 +132,8 @@ def _take_token(state: LimitState, me: Holder, now: float, at_once: int) -> Gran
     if state.tokens < 1 - 1e-6:
         why = f"{60 * state.rate:.3g} calls a minute are used up"
         return _wait(me, now, (1 - state.tokens) / state.rate, why)
-    count = min(me.wanted, max(1, int(state.tokens)), max(1, state.calls // 10))
+    most = _most(state, now, holder, state.calls)
+    count = min(me.wanted, max(1, int(state.tokens)), most)
     state.tokens -= count
     return _grant(state, me, now, Grant(count, at_once=at_once))
 
