@@ -65,6 +65,8 @@ clean:  ## remove .venv and what was built; the database and the logs stay
 	rm -rf $(VENV) build
 
 clean-data:  ## remove the embedded database, the logs and scrapyd's files, after a question
+	@pid=$$(head -n 1 .scrapy/postgresql/postmaster.pid 2> /dev/null) && ps -p $$pid > /dev/null \
+	&& { echo 'The embedded database is in use: end make serve and the crawls first.'; exit 1; } || true
 	@printf 'Remove .scrapy: the embedded database, the logs, the schedules'"'"' state? [y/N] '
 	@read answer && [ "$$answer" = y ] && rm -rf .scrapy || { echo 'Nothing is removed.'; false; }
 

@@ -9,7 +9,7 @@ from scrapy.exceptions import UsageError
 from scrapy.utils.project import get_project_settings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors
-from coinspider.text import visible
+from coinspider.text import counted, visible
 
 if TYPE_CHECKING:
     from coinspider.daemon.schedules.budget import Budget, PlannedRun
@@ -77,7 +77,7 @@ def _lines(currency: str) -> Iterator[str]:
     is_known, now = _check_currency(currency), datetime.now(UTC)
     schedules, schedule = _schedules(currency)
     known, budgets = read_credits(settings_of(schedule)), read_budgets(schedule, schedules, now)
-    yield f"{known.account}: {known.used:,} calls in this month"
+    yield f"{known.account}: {counted(known.used, 'call')} in this month"
     if not budgets:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
     else:
@@ -171,7 +171,8 @@ def _resume(account: str) -> str:
 def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
     calls = sum(run.part.calls for run in runs)
     yield ""
-    yield f"In the next day budget = auto makes {len(runs)} crawls with {calls:,} calls:"
+    made = f"{counted(len(runs), 'crawl')} with {counted(calls, 'call')}"
+    yield f"In the next day budget = auto makes {made}:"
     for run in runs[:SHOWN]:
         yield f"  {run.at:%H:%M}  {run.part}"
     if len(runs) > SHOWN:

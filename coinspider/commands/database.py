@@ -11,6 +11,7 @@ from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, reject_options
 from coinspider.errors import ConfigurationError
+from coinspider.text import counted
 
 if TYPE_CHECKING:
     from coinspider.store.database_settings import DatabaseSettings
@@ -103,4 +104,4 @@ def _move(database: "DatabaseSettings", target: str) -> None:
 def _tell(heading: str, tables: list[tuple[str, int]]) -> None:
     print(heading)
     for name, rows in tables:
-        print(f"  {name}: {rows} rows")
+        print(f"  {name}: {counted(rows, 'row')}")

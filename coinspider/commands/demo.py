@@ -130,7 +130,8 @@ def _sandbox(opts: argparse.Namespace) -> Iterator[str]:
     command = [*SCRAPY, "sandbox", "--port", "0"]
     command += [f"--coins={opts.coins}", f"--seed={opts.seed}"]
     command += [f"--tick={TICK}"] if opts.serve else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+    # In a group of its own Ctrl-C does not reach it, which would show a traceback.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as sandbox:
         assert sandbox.stdout
         try:
             yield sandbox.stdout.readline().strip()

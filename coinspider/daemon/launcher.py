@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from coinspider._compat import use_process_class
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs, JobWatch, job_arguments
-from coinspider.text import without_password
+from coinspider.text import counted, without_password
 
 log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
@@ -71,7 +71,7 @@ class GracefulLauncher(Launcher):
         processes = list(self.processes.values())
         if not processes:
             return None
-        log.info("Waiting for {number} crawls to end", number=len(processes))
+        log.info("Waiting for {crawls} to end", crawls=counted(len(processes), "crawl"))
         ended: Any = defer.DeferredList([_end_of(process) for process in processes])
         _signal(processes, "TERM")
         clock: Any = reactor

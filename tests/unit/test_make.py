@@ -1,5 +1,6 @@
 """What ``make`` removes, and what it prints."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -40,6 +41,14 @@ def test_clean_data_removes_nothing_without_a_y(make, answer):
 def test_clean_data_removes_the_data_after_a_y(make):
     done, left = make("clean-data", "y\n")
     assert (done.returncode, left) == (0, {".venv", "build"})
+
+
+def test_clean_data_leaves_a_database_that_is_in_use(make, tmp_path):
+    (tmp_path / ".scrapy/postgresql/postmaster.pid").write_text(f"{os.getpid()}\n")
+    done, left = make("clean-data", "y\n")
+    assert done.returncode != 0
+    assert "end make serve and the crawls first" in done.stdout
+    assert left == {".venv", ".scrapy", "build"}
 
 
 def test_help_lists_every_target(make):
