@@ -10,14 +10,18 @@ import pytest
 from psycopg import AsyncConnection
 
 from coinspider.daemon.web.coin_columns import CHANGES
+from coinspider.daemon.web.coin_query import coin_query
+from coinspider.daemon.web.coin_rows import add_sparklines, count, read_rows
 from coinspider.items import FullCoin
 from coinspider.records.column_types import JSON, TEXT, TIME
 from coinspider.store import fetch
+from coinspider.store.connect import connect, transaction
 from coinspider.store.crawl_queries import first_complete_crawl
+from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.listing import TABLE, listing_version, make_listing
 from coinspider.store.listing_order import ORDER_TABLE
-from coinspider.store.migration import migrate
-from coinspider.store.queries import count_rows, list_rows, stream_rows
+from coinspider.store.migration import make_schema, migrate
+from coinspider.store.queries import count_rows, list_rows, list_values, stream_rows
 from coinspider.store.row_filter import LISTED, Condition, RowFilter
 from tests.helpers.changes import NOW, History
 
@@ -144,6 +148,26 @@ def test_version_changes_when_a_crawl_ends(connection):
     before = listing_version(connection, FullCoin)
     connection.execute(CRAWL, [NOW, "complete"])
     assert listing_version(connection, FullCoin).ended_at == NOW != before.ended_at
+
+
+def test_missing_tables_leave_a_page_in_its_schema(database_url):
+    settings = DatabaseSettings(database_url, "apart", 5, 10.0, 5.0)
+
+    async def prepare():
+        async with await connect(settings) as connected:
+            await make_schema(connected, "apart")
+            await migrate(connected, FullCoin)
+            await connected.execute(COINS, {"now": NOW})
+
+    asyncio.run(prepare())
+    query = coin_query({"columns": "name,change_1h,last_7_days"})
+    query = query._replace(chosen=query.chosen._replace(listing=TABLE))  # which there is not
+    with transaction(settings) as connected:
+        assert count(connected, query) == 56
+        rows = read_rows(connected, query, ["name"])
+        add_sparklines(connected, query, rows)
+        assert (len(rows), rows[0]["change_1h"]) == (50, None)
+        assert list_values(connected, FullCoin, "vs_currency") == ["eur", "usd"]
 
 
 def test_listing_is_replaced_but_not_another_table_of_its_name(connection):
