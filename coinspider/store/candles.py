@@ -57,6 +57,7 @@ INSERT INTO {days} ({keys}, day, {values})
 SELECT {keys}, %(first)s, {first_value}, max(high), min(low), {last_values}
 FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
 """
+_FORGET = "DELETE FROM {} WHERE day >= %(first)s AND day < %(end)s"
 _OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
 _FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
 _LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
@@ -110,9 +111,11 @@ async def _roll_up_due(
 ) -> datetime:  # fmt: skip
     """Returns the time up to which changes are now rolled up."""
     due, deadline = midnight(now) - settings.lateness, monotonic() + _SECONDS_MAX
-    day = await _rolled_up_to(connection, item_class) or min(
-        await _first_day(connection, item_class), due
-    )
+    day = await _rolled_up_to(connection, item_class)
+    if day is None:
+        day = min(await _first_day(connection, item_class), due)
+    elif day > midnight(now) and await _go_back(connection, item_class, due):
+        day = due
     while day < due and monotonic() < deadline:
         if not await _roll_up(connection, item_class, day):
             break  # another crawl does it
@@ -125,6 +128,28 @@ async def _rolled_up_to(
 ) -> datetime | None:
     row = await (await connection.execute(_READ_STATE, [item_class.history_table])).fetchone()
     return row[0] if row else None
+
+
+async def _go_back(
+    connection: AsyncConnection, item_class: type[TableItem], due: datetime
+) -> bool:  # fmt: skip
+    """Roll up from ``due`` on, because the server's clock was ahead when it came to a later day.
+
+    Otherwise the changes until that day would never become candles. Candles of days whose changes
+    are still there are made again. Returns whether this crawl does it.
+    """
+    partitions = await list_partitions(connection, item_class.history_table or "")
+    async with connection.transaction():
+        row = await (await connection.execute(_LOCK)).fetchone()
+        if not (row and row[0]):
+            return False
+        for partition in partitions:
+            values = {"first": max(partition.first, due), "end": partition.end}
+            for table in (candle_table(item_class, "1h"), candle_table(item_class, "1d")):
+                await connection.execute(sql.SQL(_FORGET).format(table), values)
+        await connection.execute(_WRITE_STATE, [item_class.history_table, due])
+    logger.warning("The server's clock was ahead: changes since %s become candles", due.date())
+    return True
 
 
 async def _first_day(connection: AsyncConnection, item_class: type[TableItem]) -> datetime:

@@ -137,6 +137,21 @@ def test_late_change_is_in_its_candle(history, stored):
     assert texts(stored("1h")) == texts(candles_of([*early, late], "1h"))
 
 
+def test_clock_that_was_ahead_hides_no_later_change(history, stored, query):
+    changes = random_changes(100)
+    history.make(7).add(*changes)
+    history.roll_up(now=NOW + timedelta(days=30))
+    later = [("a", "usd", Decimal(n), None, None, NOW + timedelta(hours=20 * n)) for n in (1, 2, 3)]
+    history.make(0).add(*later)
+    expected = texts(candles_of([*changes, *later], "1h"))
+    history.roll_up(now=NOW + timedelta(hours=61))
+    assert query("SELECT rolled_up_to FROM candle_state") == [(datetime(2025, 6, 16, tzinfo=UTC),)]
+    assert texts(stored("1h")) == expected
+    history.roll_up(now=NOW + timedelta(days=6))
+    assert texts(stored("1h")) == expected
+    assert query("SELECT count(*) FROM coin_history") == [(0,)]
+
+
 def test_crawls_that_end_together_roll_up_once(history, stored):
     changes = random_changes(200)
     history.make(7).add(*changes)
