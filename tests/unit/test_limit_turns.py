@@ -211,3 +211,18 @@ def test_after_a_refusal_one_call_of_all_crawls_goes_first():
     # A crawl that died holds up no other one for longer than it may still begin the call.
     assert take(state, "three", START + 2, 1, told).calls == 0
     assert take(state, "three", START + 1 + GRANT_SECONDS, 1, told).calls == 1
+
+
+def test_limit_of_a_plan_is_tried_by_one_call_of_all_crawls():
+    state, told = LimitState(), ToldLimit(4, 60, firm=False)
+    assert take(state, "one", START, 10, told).calls == 4
+    assert take(state, "two", START, 10, told).calls == 0
+    for _ in range(4):
+        end(state, "one", START)
+    grant = take(state, "two", START, 10, told)
+    assert (grant.calls, grant.at_once) == (1, 1)
+    assert take(state, "one", START, 10, told).calls == 0
+    end(state, "two", START)
+    assert take(state, "two", START, 10, told).calls == 1
+    # They were not refused: there is another limit, or none.
+    assert take(state, "one", START, 10, told).calls == 10

@@ -31,11 +31,12 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     me.wanted, me.waits = wanted, False
     if me.open:  # a call that takes long may not have come to the API yet
         me.until = max(me.until, now)
-    at_once = _at_once(state, calls, told)
+    at_once = _at_once(state, calls, told, now)
     if closed := _closed(state, me, now, at_once):
         return closed
     if not calls:
-        return _grant(state, me, now, Grant(wanted, at_once=at_once))
+        most = _until_told(state, told, now) or wanted
+        return _grant(state, me, now, Grant(min(wanted, most), at_once=at_once))
     if not rate and now - state.answered_at > _IDLE_PERIODS * period:
         bucket.note_full(state, now)
     if rate:
@@ -49,7 +50,8 @@ def _closed(state: LimitState, me: Holder, now: float, at_once: int) -> Grant | 
         return Grant(0, exhausted=exhausted_words(state))
     if state.blocked_until > now:
         return _wait(me, now, state.blocked_until - now, state.why)
-    if state.source == "learned" and at_once <= _others_open(state, me, now):
+    is_shared = at_once == 1 or state.source == "learned"
+    if is_shared and at_once <= _others_open(state, me, now):
         return _wait(me, now, _POLL, "a call of another crawl shows whether more may go")
     return None
 
@@ -138,8 +140,18 @@ def _take_token(state: LimitState, holder: str, now: float, at_once: int) -> Gra
     return _grant(state, me, now, Grant(count, at_once=at_once))
 
 
-def _at_once(state: LimitState, calls: int, told: ToldLimit) -> int:
-    if state.is_careful():
+def _until_told(state: LimitState, told: ToldLimit, now: float) -> int:
+    """How many calls are left until an unsure limit is tried: one at a time there, 0 beyond it."""
+    if not told.calls:
+        return 0
+    left = told.calls - used(state, now - told.period)
+    if left <= 0 and (left < -told.calls // 10 or state.run_passed > 2 * told.calls):
+        return 0
+    return max(1, left)
+
+
+def _at_once(state: LimitState, calls: int, told: ToldLimit, now: float) -> int:
+    if state.is_careful() or (not calls and _until_told(state, told, now) == 1):
         return 1
     if state.source == "learned" and state.run_passed < calls:  # it may be a bucket
         return min(CAREFUL, 1 + int(state.age * (state.rate or calls / state.period)))
