@@ -82,6 +82,8 @@ def _lines(currency: str) -> Iterator[str]:
         yield "This plan counts no calls: budget = auto crawls all coins every three minutes."
     else:
         yield f"{known.left:,} calls are left until {budgets[0].month_end:%Y-%m-%d %H:%M} UTC"
+        if known.exhausted:
+            yield f"{known.exhausted} (scrapy budget --resume tries again)"
         yield from _plan_lines(list(plan(budgets, read_reads(currency, None), now, now + A_DAY)))
     yield ""
     yield from _cost_lines(read_costs(schedules, now))

@@ -45,8 +45,8 @@ FROM generate_series(1, 500) AS n
 """
 CRAWL = """
 INSERT INTO crawl (spider, arguments, url, vs_currency, lock_name, whole, started_at, ended_at,
-                   outcome, page_count, record_count)
-VALUES ('coins', '{}', 'u', 'usd', 'l', true, now() - %s, now(), %s, %s, 0)
+                   outcome, page_count, record_count, call_count)
+VALUES ('coins', '{}', 'u', 'usd', 'l', true, now() - %s, now(), %s, %s, 0, %s)
 """
 
 
@@ -110,23 +110,32 @@ def test_no_call_is_left_if_the_api_says_that_they_are_used_up(add):
 
 def test_coins_count_by_their_volume_and_by_how_often_they_change(add):
     add(COINS)
-    add(CRAWL, timedelta(0), "complete", 3)
+    add(CRAWL, timedelta(0), "complete", 3, 4)
     often, seldom = read_weights("usd")
     assert often + seldom == pytest.approx(1)
     assert 0.02 < seldom / often < 0.05
 
 
 @pytest.mark.parametrize(
-    ("outcome", "pages", "minutes"),
-    [("failed", 0, 2), ("failed", 40, 86), ("died", 40, 86), ("interrupted", 40, 0)],
-)
-def test_failed_whole_pass_waits_for_enough_calls(add, outcome, pages, minutes):
-    add(CRAWL, timedelta(seconds=1), outcome, pages)
+    ("outcome", "pages", "calls", "minutes"),
+    [
+        ("failed", 0, 0, 2), ("failed", 40, 0, 86), ("failed", 1, 40, 86), ("died", 40, 40, 86),
+        ("interrupted", 40, 40, 0),
+    ],
+)  # fmt: skip
+def test_failed_whole_pass_waits_for_enough_calls(add, outcome, pages, calls, minutes):
+    add(CRAWL, timedelta(seconds=1), outcome, pages, calls)
     now = datetime.now(UTC)
     budget = Budget(LEFT * 2, now + timedelta(days=30), [1 / 69] * 69)
     run = next_run(budget, read_reads("usd", None), now)
     assert run.part == budget.whole
     assert minutes <= (run.at - now) / timedelta(minutes=1) + 0.1 < minutes * 1.5 + 1.2
+
+
+@pytest.mark.parametrize(("pages", "calls", "saved_up"), [(2, 0, 2), (2, 2, 2), (0, 7, 7)])
+def test_retries_of_a_part_are_saved_up_too(add, pages, calls, saved_up):
+    add(CRAWL.replace("true", "false"), timedelta(seconds=1), "failed", pages, calls)
+    assert read_reads("usd", None).last_calls == saved_up
 
 
 TOLD = f"INSERT INTO api_usage (account, month, credits, told_left) SELECT %s, {MONTH}, 20000, 7"

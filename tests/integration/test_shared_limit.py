@@ -113,6 +113,9 @@ def test_used_up_credits_end_all_calls_until_the_month_ends(scrapy, sandbox, que
     assert len(api.calls()) == 6
     assert query("SELECT outcome FROM crawl") == [("exhausted",)] * 2
     assert query("SELECT count(*) FROM full_coin") == [(50,)]
+    plan = scrapy("budget", **environment).stdout
+    assert "\n0 calls are left until" in plan
+    assert "You've used up the monthly credits of your API key." in plan
     resumed = scrapy("budget", "--resume", **environment)
     assert resumed.stdout.endswith(": calls are made again\n"), resumed.stderr
     assert "CG-secret" not in resumed.stdout

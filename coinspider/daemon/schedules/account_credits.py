@@ -13,7 +13,7 @@ from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.store.ledger import USAGE, Usage
 
 _EXHAUSTED = """
-SELECT 1 FROM api_account
+SELECT state->>'exhausted_words' AS words FROM api_account
 WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now())
 """
 
@@ -25,6 +25,8 @@ class Credits(NamedTuple):
     monthly: int | None
     left: int | None
     used: int
+    exhausted: str = ""
+    """The API's message, if it says that none are left."""
 
 
 def settings_of(schedule: Schedule) -> Settings:
@@ -40,8 +42,9 @@ def read_credits(settings: BaseSettings) -> Credits:
     account = account_name(base_url, key)
     found = query(USAGE, [account])
     usage = (Usage(**found[0]) if found else Usage()).with_settings(monthly_credits(settings))
-    left = 0 if query(_EXHAUSTED, [account]) else usage.left()
-    return Credits(account, usage.credits, left, usage.calls)
+    if exhausted := query(_EXHAUSTED, [account]):
+        return Credits(account, usage.credits, 0, usage.calls, exhausted[0]["words"])
+    return Credits(account, usage.credits, usage.left(), usage.calls)
 
 
 def account_of(schedule: Schedule) -> str | None:

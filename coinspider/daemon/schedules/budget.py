@@ -101,10 +101,10 @@ class Budget(NamedTuple):
 
     def whole_every(self, now: datetime) -> timedelta:
         """The time between two whole passes; if it is short, all calls go into them."""
-        alone = self.time_for(self.whole.calls, now)
+        alone = time_for(self.whole.calls, self.rate(now))
         if alone <= FREQUENT:
             return alone
-        return max(WHOLE_EVERY, self._time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
+        return max(WHOLE_EVERY, time_for(self.whole.calls, self.rate(now) * _WHOLE_SHARE))
 
     def part_rate(self, now: datetime) -> float:
         """Calls per second for parts; 0 if there are only whole passes."""
@@ -113,20 +113,22 @@ class Budget(NamedTuple):
             return 0.0
         return max(0.0, self.rate(now) - self.whole.calls / every.total_seconds())
 
-    def time_for(self, calls: int, now: datetime) -> timedelta:
-        """The time in which this many calls accumulate, at least a minute."""
-        return max(LEAST, self._time_for(calls, self.rate(now)))
 
-    def _time_for(self, calls: int, rate: float) -> timedelta:
-        return timedelta(seconds=min(calls / rate, 1e9)) if rate > 0 else timedelta(days=10_000)
+def time_for(calls: int, rate: float) -> timedelta:
+    """The time in which this many calls accumulate at a rate per second, at least a minute."""
+    if rate <= 0:
+        return timedelta(days=10_000)
+    return max(LEAST, timedelta(seconds=min(calls / rate, 1e9)))
 
 
 def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
     """What to read next. After the month's end a new plan is needed."""
     due = now if reads.whole_at is None else reads.whole_at + budget.whole_every(now)
     if reads.failed_at:
-        # Its calls are saved up again, so that a part that fails at once is not retried at once.
-        due = max(due, reads.failed_at + budget.time_for(max(1, reads.failed_calls), now))
+        # Its calls are saved up again, beside those for parts, so that while all fails neither is
+        # retried at once.
+        rate = budget.rate(now) - (budget.part_rate(now) if reads.whole_at else 0.0)
+        due = max(due, reads.failed_at + time_for(max(1, reads.failed_calls), rate))
     whole = PlannedRun(max(now, due), budget.whole)
     part = _next_part(budget, reads, now) if reads.whole_at else None
     chosen = min((run for run in (whole, part) if run), key=lambda run: run.at)
@@ -139,8 +141,7 @@ def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None
     rate = budget.part_rate(now)
     if rate <= 0:
         return None
-    saved_up = timedelta(seconds=min(reads.last_calls / rate, 1e9))
-    at = max(now, (reads.last_at or now) + max(saved_up, LEAST))
+    at = max(now, (reads.last_at or now) + time_for(reads.last_calls, rate))
 
     ages = [
         (at - max(reads.whole_at or at, reads.page_at.get(page, _LONG_AGO))).total_seconds()

@@ -14,14 +14,15 @@ WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
     AND started_at > now() - interval '40 days'
 GROUP BY 1, 2
 """
-# For all crawls: those by hand and on other nodes spend the same calls.
+# For all crawls: those by hand and on other nodes spend the same calls. Retries cost calls, too; a
+# crawl of 0.1 counted none.
 _LAST = """
-SELECT started_at, page_count FROM crawl
+SELECT started_at, greatest(page_count, call_count) AS calls FROM crawl
 WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
 ORDER BY id DESC LIMIT 1
 """
 _FAILED = """
-SELECT started_at AS failed_at, page_count + coalesce(refused_count, 0) AS failed_calls FROM (
+SELECT started_at AS failed_at, greatest(page_count, call_count) AS failed_calls FROM (
     SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
         AND ended_at IS NOT NULL AND outcome <> 'skipped' ORDER BY id DESC LIMIT 1
 ) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
@@ -43,7 +44,7 @@ def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
     reads = Reads(whole_at, page_at, last_at, 1)
     for row in query(_LAST, [vs_currency]):
         begun = max(row["started_at"], last_at or row["started_at"])
-        reads = reads._replace(last_at=begun, last_calls=max(1, row["page_count"]))
+        reads = reads._replace(last_at=begun, last_calls=max(1, row["calls"]))
     for row in query(_FAILED, [vs_currency]):
         reads = reads._replace(**row)
     newest = next((row["at"] for row in query(_NEWEST, [vs_currency])), None)
