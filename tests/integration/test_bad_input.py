@@ -25,7 +25,10 @@ RECORDS = {
     b'{"id":"nul","symbol":"x","name":"N\\u0000L"}': "NUL",
     b'{"id":"bytes","symbol":"x","name":"\xff"}': "utf-8",
     b'{"id":"half","symbol":"x","name":"\\ud83d"}': "truncated",
-    b'{"id":"deep","symbol":"x","name":"y","roi":' + b"[" * 5000 + b"]" * 5000 + b"}": "recursion",
+    b'{"id":"deep","symbol":"x","name":"y","roi":'
+    + b"[" * 49_000
+    + b"]" * 49_000
+    + b"}": "recursion",
     b'["not", "an object"]': "expected object",
     b"[[1, 2], [3]]": "expected object",
     b'"text"': "expected object",
