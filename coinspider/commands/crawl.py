@@ -14,6 +14,7 @@ from scrapy.exceptions import UsageError
 from coinspider.crawl.command import reject_options, show_examples
 from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.log_file import check_log_settings, survive_full_disk
+from coinspider.crawl.program import program
 from coinspider.crawl.summary import summary
 from coinspider.errors import ConfigurationError
 
@@ -55,7 +56,9 @@ class Command(CrawlCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1:
-            raise UsageError("give the name of one spider: scrapy crawl coins", print_help=False)
+            raise UsageError(
+                f"give the name of one spider: {program()} crawl coins", print_help=False
+            )
         for outputs in (opts.output or [], opts.overwrite_output or []):
             outputs[:] = map(with_format, outputs)
         super().process_options(args, opts)

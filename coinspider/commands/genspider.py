@@ -8,8 +8,9 @@ from scrapy.commands.genspider import Command as GenspiderCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.program import program
 
-EXAMPLE = "scrapy genspider -t paginated things api.example"
+ARGUMENTS = "genspider -t paginated things api.example"
 TEMPLATES = Path(__file__).parent.parent / "templates/spiders"
 
 
@@ -17,14 +18,14 @@ class Command(GenspiderCommand):
     """Adds this project's templates to Scrapy's own."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, (EXAMPLE,))
+        show_examples(parser, (f"scrapy {ARGUMENTS}",))
         super().add_options(parser)
         self.parser = parser
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 2 and not (opts.list or opts.dump):
-            raise UsageError(f"give a name and a domain: {EXAMPLE}", print_help=False)
+            raise UsageError(f"give a name and a domain: {program()} {ARGUMENTS}", print_help=False)
         # Without a spider Scrapy says why, but exits with status 0.
         self.exitcode = 0 if opts.list or opts.dump else 1
         try:

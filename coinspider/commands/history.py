@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options
+from coinspider.crawl.program import program
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 from coinspider.text import visible
 
@@ -65,7 +66,7 @@ class Command(ListingCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if not args or args[0].startswith("-"):
             self.reject_arguments(args)
-            raise UsageError("name a coin: scrapy history bitcoin", print_help=False)
+            raise UsageError(f"name a coin: {program()} history bitcoin", print_help=False)
         reject_options(self.parser, args)
         if len(args) > 1:
             raise UsageError(f"name one coin, not {' '.join(args)}", print_help=False)

@@ -11,6 +11,7 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
 from coinspider.crawl.command import quiet_pipe, reject_options, show_examples
+from coinspider.crawl.program import program
 
 EXAMPLES = (
     "scrapy inspect https://api.example/things",
@@ -47,7 +48,9 @@ class Command(CrawlCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1 or not args[0].startswith(("http://", "https://")):
-            raise UsageError(f"give one URL: {EXAMPLES[0]}", print_help=False)
+            raise UsageError(
+                f"give one URL: {program()} inspect https://api.example/things", print_help=False
+            )
         if opts.output or opts.overwrite_output:
             raise UsageError(
                 "it writes no feed: -O goes to the command that it prints", print_help=False

@@ -9,6 +9,7 @@ from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
 from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.program import program
 from coinspider.errors import CoercionError
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Page, Record
@@ -27,7 +28,9 @@ class Command(ParseCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1:
-            raise UsageError(f"give one URL: {EXAMPLE}", print_help=False)
+            raise UsageError(
+                f"give one URL: {program()} parse --spider=coins URL", print_help=False
+            )
         super().process_options(args, opts)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.program import program
 from coinspider.errors import CoinspiderError
 
 
@@ -42,10 +43,11 @@ class PlainCommand(ScrapyCommand):
 
 
 def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:
-    """Add them to the help of a command."""
+    """Add them to the help of a command, as they can be typed here."""
+    here = [example.replace("scrapy ", f"{program()} ", 1) for example in examples]
     parser.formatter_class = HelpFormatter
     parser.description = textwrap.fill(parser.description or "", 78)
-    parser.add_argument_group("Examples", "\n".join(examples))
+    parser.add_argument_group("Examples", "\n".join(here))
 
 
 def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from scrapy import Request
 
+from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.command_line import command_arguments
@@ -84,7 +85,7 @@ class Inspection(PaginatedSpider):
 
     def _command(self) -> str:
         words = (f"-a {shlex.quote(argument)}" for argument in self._arguments())
-        return f"scrapy crawl next {' '.join(words)}"
+        return f"{program()} crawl next {' '.join(words)}"
 
     def _columns(self) -> list[tuple[str, ColumnType]]:
         assert self.item_class

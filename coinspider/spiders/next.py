@@ -72,7 +72,7 @@ class NextSpider(PaginatedSpider):
         given = {name: value for name, value in kwargs.items() if name != "_job"}
         arguments, strategy = _parted(given)
         if not arguments.url:
-            raise ConfigurationError("name the API: scrapy crawl next -a url=https://...")
+            raise ConfigurationError("name the API: -a url=https://...")
         check_port("url", arguments.url)
         parse_cut(arguments.records)
         spider = super().from_crawler(crawler, *args, **kwargs)

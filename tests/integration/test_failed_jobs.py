@@ -10,7 +10,7 @@ import pytest
 from coinspider.daemon.failed_jobs import FailedJobs, JobWatch
 from tests.helpers.processes import wait_until
 
-NO_URL = "name the API: scrapy crawl next -a url=https://..."
+NO_URL = "name the API: -a url=https://..."
 
 
 def finished(daemon, job):

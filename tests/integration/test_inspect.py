@@ -19,7 +19,7 @@ def test_printed_command_and_printed_spider_crawl_the_whole_list(scrapy, apis, q
     assert done.returncode == 0, done.stderr
     assert "records     issues: 10 on the first page" in done.stdout
     assert "key         id" in done.stdout
-    [command] = [line for line in done.stdout.splitlines() if line.startswith("scrapy crawl")]
+    [command] = [line for line in done.stdout.splitlines() if "scrapy crawl next" in line]
     assert "-a pagination=cursor -a path=nextPageToken" in command
     crawl = scrapy(*shlex.split(command)[1:])
     assert "25 new" in last_line(crawl)

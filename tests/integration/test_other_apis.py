@@ -63,7 +63,7 @@ def test_no_database_is_needed(scrapy, others, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name the API: scrapy crawl next -a url=https://..."),
+        ([], "name the API: -a url=https://..."),
         (["-a", "url=ftp://x/"], "wrong argument url=ftp://x/: allowed is http://... or https"),
         (
             ["-a", "url=http://x/", "-a", "pagination=magic"],
