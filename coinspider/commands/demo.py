@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds after which another third of the coins changes, while the pages are served
 DAYS = 30
-_LATEST = 24  # hours with a price every ten minutes; before that, one per hour
+# Minutes. Of the last day there is a price every ten minutes; of the last week one every quarter of
+# an hour for the coins of the first page; before that one an hour.
+_LATEST, _WEEK = 24 * 60, 7 * 24 * 60
+_FINE = 50  # coins
 _DAYS_A_CALL = 7
 _BEGUN = "SELECT EXISTS (SELECT FROM coin_candle_days)"
 _COPY = """
-COPY coin_history (coin_id, vs_currency, recorded_at, current_price, market_cap, total_volume)
+COPY coin_history (coin_id, vs_currency, last_updated, recorded_at, current_price, market_cap,
+                   total_volume)
 FROM STDIN
 """
 _NEXT = """
@@ -198,18 +202,22 @@ async def _fill(database_url: str, coins: "list[Coin]") -> None:
         for days in range(DAYS, 0, -_DAYS_A_CALL):
             await keep_partitions(connection, table, now=now - timedelta(days=days))
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for told in coins:
-                for moment in _moments(now):
-                    await copy.write_row(_change(told, moment))
+            for number, told in enumerate(coins):
+                turnover = told.turnover_at(now.timestamp())
+                for moment in _moments(now, is_fine=number < _FINE):
+                    await copy.write_row(_change(told, moment, turnover))
         await keep_history(connection, FullCoin, HistorySettings(True, 2), now)
 
 
-def _moments(now: datetime) -> list[datetime]:
-    hours = [now - timedelta(hours=n) for n in range(DAYS * 24, _LATEST, -1)]
-    return [*hours, *(now - timedelta(minutes=n) for n in range(_LATEST * 60, 5, -10))]
+def _moments(now: datetime, is_fine: bool) -> list[datetime]:
+    """The oldest first. Fine ones let each hour of the last week have a candle with a body."""
+    week = 15 if is_fine else 60
+    minutes = [*range(DAYS * 24 * 60, _WEEK, -60), *range(_WEEK, _LATEST, -week),
+               *range(_LATEST, 5, -10)]  # fmt: skip
+    return [now - timedelta(minutes=n) for n in minutes]
 
 
-def _change(told: "Coin", moment: datetime) -> tuple[object, ...]:
+def _change(told: "Coin", moment: datetime, turnover: float) -> tuple[object, ...]:
     price = told.price_at(moment.timestamp())
     cap = round(price * told.circulating)
-    return told.id, "usd", moment, f"{price:.7g}", cap, round(cap * told.turnover)
+    return told.id, "usd", moment, moment, f"{price:.7g}", cap, round(cap * turnover)

@@ -38,6 +38,10 @@ class Coin(NamedTuple):
         """In US dollars."""
         return self.price * walk(self.path, moment, self.volatility)
 
+    def turnover_at(self, moment: float) -> float:
+        """The volume of a day as a share of the market cap."""
+        return self.turnover * walk(-self.path, moment, 0.2)
+
     def cap_at(self, moment: float) -> float:
         return self.price_at(moment) * self.circulating
 
@@ -83,7 +87,7 @@ def plausible_coin(number: int, vs_currency: str, moment: float, rank: int, seed
         "image": f"https://coin-images.coingecko.com/coins/images/{number + 1}/large/coin.png",
         "current_price": _rounded(price), "market_cap": round(cap), "market_cap_rank": rank,
         "fully_diluted_valuation": round(price * (told.maximum or told.total)),
-        "total_volume": round(cap * told.turnover * walk(-told.path, moment, 0.2)),
+        "total_volume": round(cap * told.turnover_at(moment)),
         "high_24h": _rounded(high), "low_24h": _rounded(low),
         "price_change_24h": _rounded(change),
         "price_change_percentage_24h": round(change / before * 100, 5),
