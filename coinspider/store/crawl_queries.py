@@ -30,15 +30,18 @@ FROM crawl
 WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
     AND CASE coalesce(%(schedule)s, '')
         WHEN '' THEN true
-        WHEN %(no_schedule)s THEN job IS NULL OR job !~ %(job)s
-        ELSE starts_with(job, %(schedule)s)
-            AND substr(job, length(%(schedule)s) + 1) ~ ('^' || %(job)s)
+        WHEN %(no_schedule)s THEN id > (SELECT max(id) FROM crawl) - %(looked_at)s
+            AND (job IS NULL OR right(job, %(suffix)s) NOT LIKE %(job_time)s)
+        ELSE starts_with(job, %(schedule)s || '.')
+            AND length(job) = length(%(schedule)s) + %(suffix)s
     END
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
 """
 NO_SCHEDULE = "(none)"
-"""In place of a schedule's name: crawls that no schedule has begun."""
+"""In place of a schedule's name: crawls that no schedule has begun, among the newest."""
+_LOOKED_AT = 50_000
 # What follows the name of its schedule in a job's id: .20261124T140122.123
+_JOB_TIME = ".________T______.___"
 _JOB = r"\.\d{8}T\d{6}\.\d+$"
 _LATEST_RUNS = """
 SELECT id, schedule, started_at, outcome, seconds FROM (
@@ -75,8 +78,9 @@ def list_crawls(
 ) -> Listing:  # fmt: skip
     """The newest crawls first: all, or those with an outcome (or ``running``) or of a schedule."""
     values = {
-        "limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule, "job": _JOB,
-        "no_schedule": NO_SCHEDULE,
+        "limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule,
+        "no_schedule": NO_SCHEDULE, "looked_at": _LOOKED_AT, "suffix": len(_JOB_TIME),
+        "job_time": _JOB_TIME,
     }  # fmt: skip
     return fetch_listing(connection, sql.SQL(_CRAWLS), values)
 
