@@ -1,6 +1,7 @@
 """How old the coins in the database are, if they are read at certain times."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import exp
 from typing import NamedTuple
@@ -54,24 +55,24 @@ def freshness(
     are uniform in each of these times.
     """
     read_at = [start] * len(weights)
-    spans: list[tuple[float, float]] = []  # seconds, and the weight of the page
+    spans: dict[float, float] = defaultdict(float)  # seconds to a tenth, and the weight of pages
     calls = 0
     for run in [*runs, PlannedRun(end, Part(1, len(weights)))]:
         calls += run.part.calls
         for number in run.part.numbers():
             page = number - 1
-            spans.append(((run.at - read_at[page]) / timedelta(seconds=1), weights[page]))
+            spans[round((run.at - read_at[page]) / timedelta(seconds=1), 1)] += weights[page]
             read_at[page] = run.at
-    whole = sum(seconds * weight for seconds, weight in spans)
-    mean = sum(seconds**2 / 2 * weight for seconds, weight in spans) / whole
+    whole = sum(seconds * weight for seconds, weight in spans.items())
+    mean = sum(seconds**2 / 2 * weight for seconds, weight in spans.items()) / whole
     return Freshness(_median(spans, whole), mean, calls - len(weights))
 
 
-def _median(spans: Sequence[tuple[float, float]], whole: float) -> float:
+def _median(spans: Mapping[float, float], whole: float) -> float:
     """The median age over all moments."""
-    low, high = 0.0, max(seconds for seconds, _ in spans)
+    low, high = 0.0, max(spans)
     for _ in range(40):
         middle = (low + high) / 2
-        below = sum(min(seconds, middle) * weight for seconds, weight in spans)
+        below = sum(min(seconds, middle) * weight for seconds, weight in spans.items())
         low, high = (middle, high) if below < whole / 2 else (low, middle)
     return high
