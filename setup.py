@@ -1,6 +1,6 @@
-"""For ``scrapyd-client deploy``, which builds its egg by this file, and writes one without it.
+"""For ``scrapyd-client deploy``, which builds its egg with this file, or writes one itself.
 
-What setuptools leaves behind is removed. All else is in ``pyproject.toml``.
+What setuptools leaves behind is removed. Everything else is in ``pyproject.toml``.
 """
 
 import atexit
@@ -12,7 +12,7 @@ from setuptools import setup
 
 EGG_INFO = Path("coinspider.egg-info")
 
-if not EGG_INFO.exists():  # else it is of an installation
+if not EGG_INFO.exists():  # otherwise it belongs to an installation
     atexit.register(shutil.rmtree, EGG_INFO, ignore_errors=True)
 with TemporaryDirectory(prefix="coinspider-build-") as directory:
     setup(options={"build": {"build_base": directory}})

@@ -15,7 +15,7 @@ from benchmarks.loads import commands, measure, report
 from benchmarks.pages import FOLDER
 from coinspider.store.embedded_server import bundled_program
 
-# One INSERT and one commit per coin: at 200,000 coins a round of its loads takes eight minutes.
+# With one INSERT and one commit per coin, a round of 200,000 coins takes eight minutes.
 SLOW = "naive Scrapy"
 
 

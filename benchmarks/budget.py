@@ -1,6 +1,6 @@
-"""How fresh a month's calls keep the coins: ``budget = auto`` against whole crawls alone.
+"""How fresh a month's calls keep the coins: ``budget = auto`` compared with whole crawls only.
 
-Simulated for a month on a clock of its own; volume is taken as 1 by rank. Takes a minute or two.
+A month is simulated; the volume of a coin is 1 divided by its rank. Takes a minute or two.
 """
 
 from datetime import UTC, datetime

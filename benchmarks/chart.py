@@ -1,4 +1,4 @@
-"""The loads as a chart."""
+"""Draws the loads as a chart."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ mpl.use("Agg")
 
 
 def draw(benchmarks: list[Benchmark], path: Path) -> None:
-    """A PNG with a panel per number of coins: coins per second of each loader's loads."""
+    """A PNG with a panel for each number of coins: coins per second of each loader's loads."""
     from matplotlib import pyplot as plt
     from matplotlib.ticker import NullFormatter
 

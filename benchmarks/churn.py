@@ -1,16 +1,16 @@
-"""Whether the table ends with the API's coins, though these are listed and delisted meanwhile.
+"""Whether the table ends with the API's coins if coins are listed and delisted during the crawls.
 
-Crawls a sandbox that lists a coin and takes one out before a share of its calls, and compares the
-table after each crawl with what the sandbox says of its changes:
+Crawls a sandbox that adds a coin and removes one before a share of its calls, and compares the
+table after each crawl with the sandbox's record of its changes:
 
     python -m benchmarks.churn --crawls 50 --churn 0.29
 
-*wrong* are coins that are marked as delisted and were listed throughout the crawl; *missing* are
-those that were listed throughout it and have no row; *unmarked* are those that were gone before it
-began and are not marked. What changed during the crawl the next one has to tell.
+*wrong* are coins that are marked as delisted but were listed throughout the crawl; *missing* are
+those that were listed throughout it but have no row; *unmarked* are those that were gone before it
+began but are not marked. Coins that changed during a crawl are left to the next one.
 
 The first crawl is shown, but not counted: it knows no coins yet, so it can't look for one that was
-never on a page because its neighbour was taken out at that moment. The second one finds those.
+on no page because another coin was removed at that moment. The second crawl finds those.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def changes(api: Sandbox) -> list[tuple[int, str, bool]]:
 def listed_between(
     first: set[str], moves: list[tuple[int, str, bool]], start: int, end: int
 ) -> tuple[set[str], set[str]]:
-    """The coins that were there throughout these calls, and those that were there at any time."""
+    """The coins that were listed throughout these calls, and those that were listed at any time."""
     now = set(first)
     for call, id_, listed in moves:
         if call < start:
@@ -53,7 +53,7 @@ def listed_between(
 
 
 def compare(database_url: str, always: set[str], ever: set[str]) -> tuple[int, int, int]:
-    """How many coins are marked wrongly, missing, and not marked though gone."""
+    """How many coins are marked wrongly, missing, or gone but not marked."""
     with psycopg.connect(database_url) as connection:
         rows = dict(
             connection.execute("SELECT coin_id, delisted_at IS NOT NULL FROM full_coin").fetchall()

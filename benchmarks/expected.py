@@ -1,4 +1,4 @@
-"""The rows that a load should end with, from an independent reading of the pages."""
+"""The rows that a load should produce, from an independent reading of the pages."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ CREATE TABLE expected ({", ".join(f"{name} {sql_type(name)}" for name in FIELDS)
 
 
 def write_rows(pages: Path) -> Path:
-    """A file for ``COPY`` of the pages' coins, every number with the digits of its text."""
+    """Write a file for ``COPY`` with the pages' coins, each number with the digits of its text."""
     path = pages.with_suffix(".copy")
     if not path.exists():
         path.write_text("".join(_rows(pages)))
@@ -41,7 +41,7 @@ def load_expected(database_url: str, rows: Path) -> None:
 
 
 def inexact_rows(database_url: str, key: str) -> int:
-    """How many rows of ``full_coin`` are missing, too many or not what they should be."""
+    """How many rows of ``full_coin`` are missing, wrong, or too many."""
     differs = " OR ".join(
         f"stored.{name} IS DISTINCT FROM expected.{name}"
         if sql_type(name) != "numeric"

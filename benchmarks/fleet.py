@@ -1,9 +1,9 @@
 """A fleet of scrapyd nodes: ``python -m benchmarks.fleet --nodes 1 2 3 6 --sources 200``.
 
-Each source is a currency of the sandbox, with a list of 20 coins. With ``--chaos SECONDS`` a node
-is killed, and another one added, that often. Prints one table, also where ``--seconds`` are over;
-fails where a source is lost, still waits, or was read twice. Statements are counted where this
-machine has a PostgreSQL with pg_stat_statements, as Debian's is; else transactions are.
+Each source is a currency of the sandbox, with a list of 20 coins. With ``--chaos SECONDS``, a node
+is killed and another one added that often. Prints one table, also if ``--seconds`` have passed;
+fails if a source is lost, still waits, or was read twice. Statements are counted if this machine
+has a PostgreSQL with pg_stat_statements, such as Debian's; otherwise transactions are.
 """
 
 import argparse
@@ -51,11 +51,11 @@ WAITING = "SELECT count(*) FROM procrastinate_jobs"
 COUNTED = "pg_stat_statements"
 STATEMENTS = "SELECT sum(calls) FROM pg_stat_statements"
 TRANSACTIONS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-NODE_SECONDS = 120.0  # in which a node starts, or ends
+NODE_SECONDS = 120.0  # seconds for a node to start or to end
 
 
 class Node:
-    """A scrapyd in a folder of its own."""
+    """A scrapyd in a separate folder."""
 
     def __init__(self, stack: ExitStack, number: int, environment: dict[str, str]):
         with socket.socket() as free:
@@ -83,7 +83,7 @@ class Node:
             self.kill()
 
     def kill(self) -> None:
-        """As a machine that loses its power: its crawls end with it."""
+        """Kill it like a power cut: its crawls end with it."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         for process in (self.process, *children):
             with suppress(psutil.NoSuchProcess):
@@ -118,7 +118,7 @@ def wait_for(nodes: list[Node]) -> None:
 
 def start_database(stack: ExitStack) -> str:
     for version in sorted(VERSIONS, key=int, reverse=True):
-        with suppress(subprocess.CalledProcessError):  # it has no such extension
+        with suppress(subprocess.CalledProcessError):  # it does not have the extension
             return stack.enter_context(server_of_version(version, shared_preload_libraries=COUNTED))
     directory = Path(stack.enter_context(TemporaryDirectory(prefix="coinspider-")))
     database = start_embedded_server(directory / "postgresql")
@@ -165,7 +165,7 @@ def run(nodes: int, options: Any) -> dict[str, Any]:
 def work(
     connection: psycopg.Connection, running: list[Node], add: Callable[[int], Node], options: Any
 ) -> int:
-    """Wait until the queue is empty; kill and add nodes meanwhile. How many were killed."""
+    """Kill and add nodes until the queue is empty; return how many were killed."""
     dice, kills = random.Random(0), 0  # noqa: S311
     begun = told = time.monotonic()
     next_blow = begun + options.chaos
@@ -178,7 +178,7 @@ def work(
             print(f"{now - begun:.0f} s: {waiting} jobs to do, {kills} kills", file=sys.stderr)
             told = now
         if options.chaos and now > next_blow:
-            # The first stays: the jobs were sent to it.
+            # The first node stays, because the jobs were sent to it.
             running.pop(dice.randrange(1, len(running))).kill()
             running.append(add(options.first_number + kills))
             kills, next_blow = kills + 1, now + options.chaos

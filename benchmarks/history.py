@@ -1,7 +1,7 @@
-"""What a history takes on the disk: a day of crawls every three minutes, every coin changed.
+"""The disk space of a history: a day of crawls every three minutes in which every coin changes.
 
-That is the most there can be. The changes are made inside the database, of a tenth of the coins,
-and the bytes are told for all of them; indexes are counted in.
+This is the maximum. The changes are made inside the database, for a tenth of the coins; the figures
+are for all of them, including indexes.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from coinspider.store.migration import migrate
 
 COINS, SHARE = 17_000, 10
 CRAWLS_PER_DAY = 24 * 60 // 3
-RETENTION = 2  # days; with the day that is not over, and the one that is to be rolled up next
-# As many digits a price as are asked for; a walk, and noise.
+RETENTION = 2  # days, besides the current day and the one that is rolled up next
+# Prices with the requested number of digits: a random walk, and noise.
 _ADD = f"""
 INSERT INTO coin_history (coin_id, vs_currency, last_updated, current_price, market_cap,
                           total_volume, recorded_at)
@@ -43,7 +43,7 @@ _DAYS_SIZE = "SELECT pg_total_relation_size('coin_candle_days')"
 
 
 async def measure(url: str, digits: int) -> tuple[float, float, float, float]:
-    """Bytes of a day's changes, of its hours and of its candle; seconds to roll it up."""
+    """The bytes of a day's changes, hours and candle; the seconds to roll it up."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await migrate(connection, FullCoin, history=True)
         day = midnight(await server_time(connection)) - (RETENTION + 1) * DAY

@@ -1,6 +1,6 @@
-"""Crawls under a limiter of the sandbox, on a simulated clock; the tests use them, too.
+"""Crawls under one of the sandbox's limiters, on a simulated clock; the tests use them, too.
 
-The middleware is the real one, in the order in which Scrapy calls it, and it reads real headers.
+The middleware is the real one, called in Scrapy's order, and it reads real headers.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import LIMITS, Limit, retry_after
 
 PAGES, CALLS = 69, 30
-# What is told of the limit, as a share of it.
+# What the crawl is told about the limit, as a share of it.
 SHARES = {"nothing": 0, "half": 0.5, "double": 2}
 NOTHING = ToldLimit(0, 60, firm=False)
 LATENCY = (0.010, 0.020)  # seconds
-# An hour's limit makes a crawl wait for longer than it does by default.
+# A limit per hour makes a crawl wait longer than it would by default.
 PATIENT = {
     "RATELIMIT_PAGE_TIMEOUT": 0,
     "RATELIMIT_RETRY_AFTER_MAX": 86_400,
@@ -50,7 +50,7 @@ class Run(NamedTuple):
 
 @dataclass
 class Api:
-    """An API, and what the crawls that it sees one after the other know of its limit."""
+    """An API, and what is known of its limit to the crawls that it sees one after the other."""
 
     server: Limit
     told: ToldLimit = NOTHING
@@ -136,7 +136,7 @@ def _crawler(settings: Mapping[str, object]) -> Any:
 
 
 def api(kind: str, period: float, share: float, calls: int = CALLS, **options: Any) -> Api:
-    """One that limits calls, of which a share is told."""
+    """An API that limits calls; the crawl is told a share of its limit."""
     told = ToldLimit(round(calls * share), period if share else 60.0, firm=False)
     return Api(LIMITS[kind](calls, period), told, **options)
 

@@ -41,7 +41,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def install_dlt() -> None:
-    """Into an environment of its own: it has other requirements than this project."""
+    """Install dlt in a separate environment, because it has other requirements."""
     if not DLT_PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", DLT_PYTHON.parent.parent], check=True)
         pip = [DLT_PYTHON, "-m", "pip", "install", "--quiet", "dlt[postgres]>=1.5,<2"]
@@ -49,7 +49,7 @@ def install_dlt() -> None:
 
 
 class Benchmark:
-    """The runs of all loaders over so many coins, and what became of their rows."""
+    """The runs of all loaders over ``coins`` coins, and the rows that they produced."""
 
     def __init__(self, server_url: str, coins: int):
         self.server_url = server_url
@@ -73,7 +73,7 @@ class Benchmark:
                 "API_URL": server.url,
                 "DLT_FOLDER": str(FOLDER / "dlt-pipelines"),
                 "RUNTIME__DLTHUB_TELEMETRY": "false",
-                # Its own choice, orjson, fails on whole numbers past 2^63, which meme coins have.
+                # Its default, orjson, fails for integers beyond 2^63, which meme coins have.
                 "DLT_USE_JSON": "simplejson",
                 "PSQL": str(bundled_program("psql")),
                 "PAGES": str(self.coins // PER_PAGE),

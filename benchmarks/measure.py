@@ -1,8 +1,7 @@
-"""Run a command and write what it took, as JSON, to a file; imports next to nothing.
+"""Run a command and write its time and memory, as JSON, to a file; imports almost nothing.
 
-A process begins with the peak memory of the one that starts it, so that must be a small one:
-
-    python -S -E measure.py FILE COMMAND [ARGUMENT ...]
+A process begins with the peak memory of the one that starts it, so that one must be small: python
+-S -E measure.py FILE COMMAND [ARGUMENT ...]
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The pages that the loaders read: written once, so that making them costs no loader anything."""
+"""The pages that the loaders read, written in advance so that making them costs no loader time."""
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,7 +13,7 @@ PER_PAGE = 250
 def make_pages(coins: int, tick: int = 0) -> Path:
     """A folder of ``coins`` coins, ``PER_PAGE`` to a file; at each tick a third of them changes.
 
-    What is there from an earlier run is used again.
+    Files of an earlier run are used again.
     """
     folder = FOLDER / f"{coins}-{tick}"
     folder.mkdir(parents=True, exist_ok=True)

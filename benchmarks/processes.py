@@ -1,4 +1,4 @@
-"""The processes of a benchmark: the API, and what is measured against it."""
+"""The processes of a benchmark: the API, and the loaders."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def crawl_environment(api_url: str, database_url: str) -> dict[str, str]:
 
 
 def run(command: list[str], environment: dict[str, str]) -> Run:
-    """Run a command to its end; one that fails ends the benchmark."""
+    """Run a command to its end; if it fails, the benchmark ends."""
     figures, log_file = FOLDER / "figures.json", FOLDER / "log"
     measured = [sys.executable, "-S", "-E", MEASURE, figures, *command]
     with log_file.open("w") as log:

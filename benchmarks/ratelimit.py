@@ -1,11 +1,11 @@
-"""How near a crawl comes to the API's limit: time against the ideal, and refused calls.
+"""How near a crawl comes to the API's limit: time compared with the ideal, and refused calls.
 
 The sandbox allows 30 calls in 6 seconds; a crawl needs 69 (68 pages and the empty one). Sent as
-early as a fixed window lets them, these take two windows: that is the ideal. Beside it, in the
-same run, Scrapy's own settings, and what look-ahead is worth with 200 ms of latency and no limit.
+early as a fixed window allows, these take two windows: that is the ideal. The same run measures
+Scrapy's own settings, and the effect of look-ahead with 200 ms of latency and no limit.
 
-With a database, what the first crawl learns and the second one makes of it, and three crawls at
-once. Run by ``make bench``; takes about seven minutes.
+With a database, it measures what a first crawl learns and what a second one gains from it, and
+three crawls at once. ``make bench`` runs it; it takes about seven minutes.
 """
 
 import json
@@ -103,7 +103,7 @@ def look_ahead() -> None:
 
 
 def simulated() -> None:
-    """What is learned of 30 calls in a period, on a simulated clock: first, second crawl."""
+    """What two crawls in a row learn of 30 calls in a period, on a simulated clock."""
     print("\n| API's limit | Retry-After | period | nothing told | half | double |")
     print("| --- | --- | --- | --- | --- | --- |")
     for kind, says, period in product(LIMITS, ("seconds", "date", "none"), (1, 6, 60)):
@@ -123,7 +123,7 @@ def simulated_crawls(kind: str, period: float, share: float, says: str) -> str:
 
 
 def learned() -> None:
-    """The first and the second crawl with one database, nothing told but CoinGecko's public 10."""
+    """The first and the second crawl with one database, which know only CoinGecko's public 10."""
     print("\n| API's limit | period | first: time / ideal, refused | second |")
     print("| --- | --- | --- | --- |")
     for kind, period in product(LIMITS, (1, PERIOD)):
@@ -137,7 +137,7 @@ def learned() -> None:
 
 
 def shared() -> None:
-    """Three crawls at once of one limit, which is told right."""
+    """Three crawls at once under one limit, which they are told correctly."""
     calls = 3 * (PAGES + 1)
     ideal = (calls - 1) // CALLS * PERIOD
     with database() as url, sandbox("--calls", CALLS, "--period", PERIOD) as api:
@@ -156,7 +156,7 @@ def database() -> Iterator[str]:
 def crawls_together(
     api: str, database_url: str, limit: str, period: int, currencies: list[str]
 ) -> Run:
-    """What the API saw of crawls that began at once."""
+    """The calls of crawls that began together, as the API saw them."""
     before = len(calls_of(api))
     command = [*SCRAPY, "crawl", "coins", "-L", "CRITICAL", "-a", f"per_page={PER_PAGE}"]
     processes = [

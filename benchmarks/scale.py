@@ -1,8 +1,8 @@
 """How a crawl grows, and how long it takes to start.
 
-Speed and peak memory at 17,000, 100,000 and 1,000,000 coins, one page after the other; and the time
-from ``scrapy crawl coins`` to its first request, beside the whole of ``scrapy version`` and the
-time it takes to connect.
+Speed and peak memory at 17,000, 100,000 and 1,000,000 coins, one page after the other; and the
+time from ``scrapy crawl coins`` to its first request, compared with all of ``scrapy version`` and
+with the time to connect.
 """
 
 import argparse

@@ -44,7 +44,7 @@ def start_nodes(stack: ExitStack) -> list[Scrapyd]:
         folder = stack.enter_context(TemporaryDirectory(prefix="coinspider-"))
         configuration = CONFIGURATION.replace("[scrapyd]", FLEET.format(name), 1)
         node = Scrapyd(folder, configuration, **environment)
-        del node.environment["STATS_DUMP"]  # which the tests set for themselves
+        del node.environment["STATS_DUMP"]  # which the tests set themselves
         stack.callback(node.start().end)
         nodes.append(node)
     return nodes

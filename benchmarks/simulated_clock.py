@@ -1,4 +1,4 @@
-"""An event loop whose waits take no time: its clock goes forward instead."""
+"""An event loop whose waits take no time: its clock is moved forward instead."""
 
 import asyncio
 import selectors
@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-BEGAN = 1_800_000_000.4  # Unix time of the first moment
+BEGAN = 1_800_000_000.4  # Unix time at the start
 
 
 class _Selector(selectors.SelectSelector):
-    """Does not wait, but tells for how long it would have."""
+    """Does not wait, but says how long it would have waited."""
 
     def __init__(self, clock: "SimulatedClock"):
         super().__init__()
@@ -31,7 +31,7 @@ class SimulatedClock:
     now = 0.0
 
     def run(self, work: Coroutine[Any, Any, Any], *modules: ModuleType) -> None:
-        """Run to the end; these modules see the simulated time."""
+        """Run a coroutine to its end; these modules see the simulated time."""
         loop = asyncio.SelectorEventLoop(_Selector(self))
         loop.time = lambda: self.now  # type: ignore[method-assign]
         try:
@@ -50,7 +50,7 @@ class SimulatedClock:
             "monotonic": lambda: self.now,
             "time": self.time,
             "datetime": self._datetime(),
-            "STOP_INTERVAL": 1e9,  # a long wait in one step
+            "STOP_INTERVAL": 1e9,  # a long wait is one step
         }
         with ExitStack() as stack:
             for module in modules:

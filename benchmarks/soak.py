@@ -1,7 +1,7 @@
 """scrapyd for many short periods: ``python -m benchmarks.soak --runs 60 --every 2s --coins 2000``.
 
-Against a sandbox whose prices change all the time. Fails where two crawls overlap, one is not
-complete, scrapyd grows, or a row is not in the end what the sandbox says.
+It crawls a sandbox whose prices change all the time. Fails if two crawls overlap, one is not
+complete, scrapyd grows, or a row finally differs from what the sandbox says.
 """
 
 import argparse
@@ -34,7 +34,7 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname IS NOT NULL"
 
 
 class Size(NamedTuple):
-    """What scrapyd holds: memory in MB, open files; connections of the database."""
+    """What scrapyd holds: memory in MB, open files, and connections of the database."""
 
     memory: float
     files: int
@@ -73,7 +73,7 @@ def schedule() -> dict[str, Any]:
 
 
 def soak(scrapyd: psutil.Process, connection: psycopg.Connection, runs: int) -> list[Size]:
-    """Wait for so many runs, and measure after each."""
+    """Wait for ``runs`` runs, and measure after each."""
     sizes: list[Size] = []
     while len(sizes) < runs:
         done = connection.execute("SELECT count(*) FROM crawl WHERE outcome <> ''").fetchone()[0]
@@ -87,7 +87,7 @@ def soak(scrapyd: psutil.Process, connection: psycopg.Connection, runs: int) -> 
 
 
 def inexact_coins(api: str, connection: psycopg.Connection, coins: int) -> int:
-    """A last crawl between two changes, and how many prices it has wrong."""
+    """Make a last crawl between two changes, and return how many of its prices are wrong."""
     sent = ask(api, coins)
     while sent == (changed := ask(api, coins)):
         time.sleep(0.2)
@@ -113,11 +113,11 @@ def ask(api: str, coins: int) -> dict[str, str | None]:
 
 
 def report(sizes: list[Size], connection: psycopg.Connection, inexact: int) -> list[str]:
-    """Print the figures, and give what is wrong."""
+    """Print the figures, and return what is wrong."""
     crawls = connection.execute(CRAWLS).fetchall()
     overlaps = sum(second[0] < first[1] for first, second in pairwise(crawls))
     outcomes = {outcome for _, _, outcome in crawls}
-    # The first tenth of the runs loads what there is to load.
+    # During the first tenth of the runs everything is loaded.
     early, late = sizes[len(sizes) // 10], sizes[-1]
     print(f"runs {len(crawls)}, skipped {schedule()['skipped']}, overlapping {overlaps}")
     print(f"outcomes {outcomes}, coins not as the sandbox has them {inexact}")

@@ -22,7 +22,7 @@ class Setting(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Settings that stand together, and the comment above them."""
+    """Settings that belong together, and the comment above them."""
 
     comment: str
     settings: list[Setting]

@@ -1,5 +1,6 @@
-"""The pictures of the docs, of the demo's pages: ``scrapy demo --serve``, then
-``python -m docs.screenshots http://127.0.0.1:6800``.
+"""Takes the screenshots of the docs from the demo's pages.
+
+Run ``scrapy demo --serve``, then ``python -m docs.screenshots http://127.0.0.1:6800``.
 """
 
 import sys

@@ -1,1 +1,1 @@
-"""What coinspider is measured against; each reads ``API_URL`` and ``DATABASE_URL``."""
+"""What coinspider is compared with; each loader reads ``API_URL`` and ``DATABASE_URL``."""

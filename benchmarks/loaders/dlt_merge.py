@@ -1,4 +1,4 @@
-"""dlt with a ``merge`` load, as its documentation shows it; runs in an environment of its own."""
+"""dlt with a ``merge`` load, as its documentation shows; it runs in a separate environment."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What one writes in half an hour: httpx, ``parse_float=Decimal``, ``executemany``."""
+"""A script of half an hour's work: httpx, ``parse_float=Decimal``, ``executemany``."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Plain Python at its best: msgspec types, one upsert a page, nothing of a framework."""
+"""Plain Python at its best: msgspec types, one upsert per page, no framework."""
 
 import http.client
 import os

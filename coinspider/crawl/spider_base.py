@@ -172,7 +172,7 @@ class PaginatedSpider(KeyLookup):
         return None
 
     def first_cut(self) -> Cut | None:
-        """Where the records of the first page are; ``None`` if that is to be found out."""
+        """Where the records of the first page are; ``None`` if the crawl has to find out."""
         return parse_cut(self.records)
 
     def page_request(self, page: PageRequest, **options: Any) -> Request:

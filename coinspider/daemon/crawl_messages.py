@@ -3,7 +3,7 @@
 import re
 
 BAD = ("failed", "died", "exhausted", "misconfigured")
-"""The outcomes about which something is to be done."""
+"""The outcomes that need action."""
 
 # 68 pages, 17000 records, 3 new, ..., 0 rejected: as crawl/exit_status.py writes them
 _FIGURES = re.compile(r"\d+ pages?, \d+ records?(?:, \d+ [a-z]+)*")

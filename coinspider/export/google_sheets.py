@@ -76,7 +76,7 @@ class GoogleSheetsFeedStorage:
         self.credentials = crawler.settings.get("GOOGLE_SHEETS_CREDENTIALS")
         if not self.credentials or not Path(self.credentials).is_file():
             raise ConfigurationError(
-                "GOOGLE_SHEETS_CREDENTIALS is to be the path of a service account's key, in JSON"
+                "GOOGLE_SHEETS_CREDENTIALS must be the path of a service account's key, in JSON"
             )
         self.crawler, self.uri = crawler, uri
         self.api = crawler.settings.get("GOOGLE_SHEETS_URL") or API

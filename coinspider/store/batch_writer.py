@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # The last two are raised by a user's trigger, and by a view's WITH CHECK OPTION.
 _ROW_AT_FAULT = ("22", "23", "54", "P0001", "44")
 _NAMED_PAGES = 5
-# A row that the table did not take is sent again: another crawl may have written it meanwhile.
+# A row that the table did not take is sent again: another crawl may just have written it.
 _SENDINGS_MAX = 3
 _NOT_TAKEN = "the table {} did not take the row, for a trigger of its own"
 # What a batch adds to its crawl's row, and the stats that mirror it.

@@ -62,7 +62,7 @@ _OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
 _FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
 _LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
 _INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (recorded_at)"
-# Not from the partition itself, which another crawl may drop meanwhile.
+# Not from the partition itself, which another crawl may drop at any moment.
 _OLDEST = "SELECT min(recorded_at) FROM {} WHERE {}"
 _COLUMNS = """
 SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute

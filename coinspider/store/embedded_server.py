@@ -121,7 +121,7 @@ def _add_user() -> None:
         ) from None
     command = [useradd, "-s", "/bin/bash", SERVER_USER]
     made = subprocess.run(command, check=False, capture_output=True)  # noqa: S603
-    # Another process may have made it meanwhile.
+    # Another process may have made it in the meantime.
     if made.returncode != _USER_EXISTS:
         made.check_returncode()
 

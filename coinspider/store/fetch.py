@@ -91,7 +91,7 @@ def fetch_listing(
 def stream_listing(
     connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
 ) -> RowStream:
-    """As :func:`fetch_listing`, for so many rows that they would take too much memory."""
+    """As :func:`fetch_listing`, for results that would not fit into memory."""
     set_json_loads(Raw, connection)
     # When a value can't be loaded, earlier rows have been written already.
     connection.adapters.register_loader("timestamptz", AnyTimeLoader)

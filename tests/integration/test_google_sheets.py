@@ -101,8 +101,8 @@ def test_refusal_of_the_api_fails_the_crawl_in_its_last_line(crawl, sandbox, goo
     [
         (f"gsheets://{KEY}", {}, "does not name a sheet: gsheets://ID/SHEET"),
         (f"{SHEET}:csv", {}, "is gsheets"),
-        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": "/nowhere"}, "GOOGLE_SHEETS_CREDENTIALS is to be"),
-        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": ""}, "GOOGLE_SHEETS_CREDENTIALS is to be"),
+        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": "/nowhere"}, "GOOGLE_SHEETS_CREDENTIALS must be"),
+        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": ""}, "GOOGLE_SHEETS_CREDENTIALS must be"),
     ],
 )  # fmt: skip
 def test_wrong_address_or_key_stops_the_start(crawl, sandbox, feed, given, line):

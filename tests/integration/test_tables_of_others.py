@@ -105,7 +105,7 @@ def test_rules_and_triggers_that_swallow_rows_are_found(run, query, table, state
         " EXECUTE FUNCTION touch()",
         "ALTER TABLE full_coin ADD CHECK (coin_id <> 'coinspider probe')",
     ],
-    ids=["wider", "wider of an item", "column of one's own", "other key", "trigger", "check"],
+    ids=["wider", "wider of an item", "column of a user", "other key", "trigger", "check"],
 )
 def test_harmless_changes_of_a_user_are_accepted(run, query, scrapy, sandbox, statement):
     run()

@@ -55,7 +55,7 @@ def read_independently(text: str | bytes) -> dict[str, Any]:
 def as_read(item: FullCoin) -> dict[str, Any]:
     extra = json.loads(bytes(item.extra), parse_float=Decimal, parse_int=Decimal)
     fields = msgspec.structs.asdict(item)
-    assert fields.pop("roi") is UNSET, "it has no column, so it is to be in extra alone"
+    assert fields.pop("roi") is UNSET, "it has no column, so it belongs only into extra"
     return fields | {"extra": extra}
 
 

@@ -163,7 +163,7 @@ def test_limit_that_rises_is_found():
 
 
 @pytest.mark.parametrize("kind", list(LIMITS))
-def test_limit_that_falls_is_learned_anew(kind):
+def test_limit_that_falls_is_learned_again(kind):
     found = api(kind, 60, 0)
     found.crawl()
     found.pause(600)

@@ -20,7 +20,7 @@ REQUIREMENTS = [
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda each: each.name)
 def test_requirement_is_locked_within_its_bounds(requirement):
     version = LOCKED[canonicalize_name(requirement.name)]
-    assert requirement.specifier.contains(version), "make lock writes it anew"
+    assert requirement.specifier.contains(version), "make lock writes it again"
 
 
 def test_each_package_has_its_hashes():

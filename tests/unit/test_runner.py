@@ -27,13 +27,13 @@ def test_spiders_of_an_egg_are_listed_in_one_bare_process(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["runner", "list"])
     monkeypatch.setattr(os, "environ", {"SCRAPY_PROJECT": "spy", "DATABASE_URL": "s3cret"})
 
-    def begin_anew(_, __, environment):
-        assert begun == [], "it begins anew for ever"
-        begun.append("anew")
+    def start_again(_, __, environment):
+        assert begun == [], "it starts again for ever"
+        begun.append("again")
         os.environ = environment  # noqa: B003
         runner.run()
 
-    monkeypatch.setattr(os, "execve", begin_anew)
+    monkeypatch.setattr(os, "execve", start_again)
     runner.run()
-    assert begun[:2] == ["anew", "list"]
+    assert begun[:2] == ["again", "list"]
     assert "DATABASE_URL" not in os.environ

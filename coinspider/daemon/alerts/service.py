@@ -97,7 +97,7 @@ class AlertService(Service):
                 self.states.change(name, told[name], OK)
 
     def _idle(self) -> set[str]:
-        """Schedules that are paused: what was told of them is over, and nothing is to be told."""
+        """Paused schedules: their alerts are over, and no new ones are sent."""
         return schedule_service(self.app).schedules.keys() - self.watched.keys()
 
     def _database_is_away(self, error: Exception) -> None:
