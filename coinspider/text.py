@@ -105,6 +105,19 @@ def short_price(value: Decimal) -> str:
     return f"{rounded:f}" if rounded.adjusted() > -5 else readable_number(rounded)
 
 
+def per_cent(value: Decimal | None) -> str:
+    """With a sign and only the digits that matter: ``+2.41 %``, ``-0.03 %``, ``+1,204 %``."""
+    if value is None:
+        return ""
+    if not value.is_finite():
+        return str(value)
+    places = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
+    if value.adjusted() >= 12:
+        return f"{'+' if value > 0 else ''}{short(value)} %"
+    rounded = round(value, places)
+    return f"{rounded:+,.{places}f} %" if rounded else f"{abs(rounded):.{places}f} %"
+
+
 def exact(value: Any) -> str:
     """All digits of a number, a time to the microsecond; anything else as in :func:`readable`."""
     if isinstance(value, Decimal):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coinspider.export.layout import GAP, ColumnSize, fit
 from coinspider.export.terminal import TableStyle
-from coinspider.text import exact, readable, short
+from coinspider.text import exact, per_cent, readable, short
 
 if TYPE_CHECKING:
     from coinspider.store.fetch import Listing
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Text is never folded to less than the first; without a terminal's width, it is at the second.
 TEXT_LEAST, TEXT_MOST = 12, 100  # cells
 NOTE_LEAST = 20  # cells
+CHANGE_COLORS = {"+": "green", "-": "red"}
 OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
 
 
@@ -91,7 +92,7 @@ def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) 
     found = []
     for number, name in enumerate(listing.columns):
         values = [row[number] for row in listing.rows]
-        texts = [_sign(name, value) + _text(cell(value), value, style) for value in values]
+        texts = [_text(name, value, cell, style) for value in values]
         found.append(_Column(name, values, texts))
     return found
 
@@ -120,23 +121,21 @@ def _is_change(name: str, value: Any) -> bool:
     return "change_" in name and _is_number(value) and bool(value)
 
 
-def _sign(name: str, value: Any) -> str:
-    return "+" if _is_change(name, value) and value > 0 else ""
-
-
-def _text(text: str, value: Any, style: TableStyle) -> str:
+def _text(name: str, value: Any, cell: Callable[[Any], str], style: TableStyle) -> str:
     """A cell's text; if the encoding has no subscript digits, a small number is 1.23e-10."""
+    if "percentage" in name and isinstance(value, Decimal) and not style.all_digits:
+        return per_cent(value)
+    sign = "+" if _is_change(name, value) and value > 0 else ""
+    text = cell(value)
     if _is_number(value) and not style.can_show(text):
-        return f"{value:.6g}"
-    return style.shown(text)
+        return f"{sign}{value:.6g}"
+    return sign + style.shown(text)
 
 
-def _color(name: str, value: Any) -> str:
+def _color(name: str, value: Any, text: str) -> str:
     if name == "outcome":
         return OUTCOME_COLORS.get(value, "yellow")
-    if _is_change(name, value):
-        return "green" if value > 0 else "red"
-    return ""
+    return CHANGE_COLORS.get(text[:1], "") if _is_change(name, value) else ""
 
 
 def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -> list[str]:
@@ -156,7 +155,8 @@ def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -
         )  # fmt: skip
     for number in range(len(columns[0].values) if columns else 0):
         # As text, not markup: a coin's name may contain brackets.
-        table.add_row(*(Text(c.texts[number], _color(c.name, c.values[number])) for c in columns))
+        cells = [(c.name, c.values[number], c.texts[number]) for c in columns]
+        table.add_row(*(Text(text, _color(name, value, text)) for name, value, text in cells))
     # A console of the terminal's width would cut columns that are needed but don't fit.
     console = Console(
         width=sum(widths.values()) + GAP * len(widths) + 1, legacy_windows=False,

@@ -52,7 +52,7 @@ def test_table_is_no_wider_than_the_terminal_and_no_number_is_cut(width):
 def test_nothing_is_left_out_if_the_width_is_unknown():
     lines = table_lines(COINS, TableStyle(None))
     assert "No room" not in lines[-1]
-    assert {"108,725,617,283", "+0.5", "-1.2345", "1.00000e24", "0.0₉123457"} <= set(words(lines))
+    assert {"108,725,617,283", "+0.50", "-1.23", "1.00000e24", "0.0₉123457"} <= set(words(lines))
 
 
 def test_amounts_are_short_before_a_column_is_left_out():
@@ -95,8 +95,8 @@ def test_every_line_can_be_written_in_the_encoding(encoding):
 
 def test_only_changes_and_outcomes_have_a_color():
     lines = table_lines(COINS, TableStyle(None, color=True))
-    assert any("\x1b[31m-1.2345\x1b[0m" in line.replace(" ", "") for line in lines)
-    assert any("\x1b[32m+0.5\x1b[0m" in line.replace(" ", "") for line in lines)
+    assert any("\x1b[31m-1.23%\x1b[0m" in line.replace(" ", "") for line in lines)
+    assert any("\x1b[32m+0.50%\x1b[0m" in line.replace(" ", "") for line in lines)
     [failed] = [line for line in table_lines(CRAWLS, CRAWLS_STYLE._replace(color=True))
                 if "\x1b[31mfailed" in line]  # fmt: skip
     assert failed.count("\x1b[31m") == 1

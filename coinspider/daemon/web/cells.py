@@ -20,7 +20,7 @@ from coinspider.daemon.web.coin_columns import (
     TIME,
     CoinColumn,
 )
-from coinspider.text import exact, readable, short, short_price, visible
+from coinspider.text import exact, per_cent, readable, short, short_price, visible
 
 _FEW = 18  # digits
 _AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
@@ -115,19 +115,6 @@ def until(moment: str, now: datetime | None = None) -> str:
 def _rough(seconds: float) -> str:
     size, unit = next(each for each in _AGES if seconds >= each[0])
     return f"{seconds // (size or 1):.0f} {unit}"
-
-
-def per_cent(value: Decimal | None) -> str:
-    """With a sign and only the digits that matter: ``+2.41 %``, ``-0.03 %``, ``+1,204 %``."""
-    if value is None:
-        return ""
-    if not value.is_finite():
-        return str(value)
-    places = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
-    if value.adjusted() >= 12:
-        return f"{'+' if value > 0 else ''}{short(value)} %"
-    rounded = round(value, places)
-    return f"{rounded:+,.{places}f} %" if rounded else f"{abs(rounded):.{places}f} %"
 
 
 def direction(value: Decimal | None) -> str:
