@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from coinspider.daemon.web.coin_columns import SHOWN
+from coinspider.daemon.web.templating import render
 from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.browser import (
     CHROMIUM,
@@ -311,7 +312,7 @@ def test_page_refreshes_itself_and_keeps_its_place(visit, site):
     assert page.evaluate("window.same"), "it was not loaded again"
 
 
-def test_page_says_when_scrapyd_is_away_and_waits_for_the_first_data(visit):
+def test_page_says_when_scrapyd_is_away_and_goes_on_with_the_value_it_told(visit):
     page = visit(f"coin?id={CHARTED}&range=1d", java_script_enabled=True)
     page.locator("[data-chart]").focus()
     page.keyboard.press("Home")
@@ -323,6 +324,17 @@ def test_page_says_when_scrapyd_is_away_and_waits_for_the_first_data(visit):
     assert page.locator("figcaption output").inner_text() == told, "the value is still told"
     page.get_by_label("Compare with").press_sequentially("coin-0000008")
     expect(page.locator("datalist option")).to_have_attribute("value", "coin-0000008")
+
+
+def test_page_without_data_waits_for_the_first(browser, site):
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    body = render("error.html", section="coins", status=503, message="The database is away.")
+    page.route("**/coins", lambda route: route.fulfill(status=503, body=body), times=2)
+    page.goto("/coins")
+    assert page.get_by_role("alert").inner_text() == "The database is away."
+    expect(page.get_by_text("of 16,999 coins")).to_be_visible()
+    context.close()
 
 
 def test_crawls_are_charts_and_a_table_with_the_schedules(visit):

@@ -16,7 +16,7 @@
       dot.setAttribute("cy", `${y * 100}%`);
       chart.parentElement.querySelector("output").textContent = `${time}: ${value}`;
     };
-    chart.addEventListener("pointermove", (event) => {
+    for (const name of ["pointermove", "pointerdown"]) chart.addEventListener(name, (event) => {
       const box = chart.querySelector(".plot").getBoundingClientRect();
       const share = (event.clientX - box.left) / box.width;
       const all = marks();
@@ -120,7 +120,7 @@
 
   let seen = null, ahead = 0, since = null;
   const newest = async () => {
-    const answer = await fetch("crawls.json?limit=5");
+    const answer = await fetch("crawls.json?limit=3");
     if (!answer.ok) throw new Error(answer.status);
     ahead = Date.parse(answer.headers.get("Date")) - Date.now();
     const { crawls } = await answer.json();
@@ -143,7 +143,7 @@
   };
   const lost = document.body.appendChild(document.createElement("p"));
   lost.className = "lost";
-  lost.role = "status";
+  lost.setAttribute("role", "status");
   lost.hidden = true;
   const look = async () => {
     if (document.hidden) return;

@@ -1,0 +1,75 @@
+"""The HTML of the start page in states that are hard to bring about."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coinspider.daemon.web.overview import Progress, Verdict
+from coinspider.daemon.web.templating import render
+from coinspider.store.api_usage import ApiUsage
+
+NOW = datetime.now(UTC)
+MINUTE, MONTH_END = 60.0, datetime(2026, 4, 1, tzinfo=UTC)
+USAGE = ApiUsage(
+    account="api.example without key", calls_this_minute=12, calls_this_month=2500, told_calls=0,
+    told_period=MINUTE, learned_calls=0, learned_period=MINUTE, waiting_crawls=0, wait_reason="",
+    refused_wait=0.0, credits_left=None, credits_until=MONTH_END, credits_last_until=None,
+    exhausted="",
+)  # fmt: skip
+SCHEDULE = {
+    "name": "coins", "spider": "coins", "said": "every 3 minutes", "next_part": None,
+    "warning": None,
+    "next_time": (NOW + timedelta(days=2.5)).isoformat(timespec="seconds"), "active": None,
+    "last_job": None, "enabled": True, "paused": False,
+}  # fmt: skip
+CRAWL = {
+    "spider": "coins", "currency": "usd", "pages": 5, "records": 1250, "seconds": 10.0,
+    "job": "coins.1", "progress": None, "message": None,
+}  # fmt: skip
+FAILED = {"spider": "coins", "currency": None, "ended_at": NOW, "told": "a <b> of the API",
+          "outcome": "failed", "healed": False, "remedy": "Wait.", "log": None}  # fmt: skip
+
+
+def text_of(**values):
+    usual = {
+        "section": "", "running": [], "sources": [], "failures": [], "schedules": [], "coming": [],
+        "usage": [], "verdict": Verdict("good", "All is well."), "database": "coins on db:5432",
+        "today": "2026-03-04", "projects": ["coinspider"], "periods": {},
+    }  # fmt: skip
+    html = re.search("<main.*</main>", render("home.html", **usual | values), re.DOTALL)[0]
+    bars = re.sub(r'<progress max="(\d+)" value="(\d+)"[^>]*>', r"[\2/\1] ", html)
+    return " ".join(re.sub("<[^>]*>", " ", bars).split())
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "No crawl at the moment."),
+        ({"running": [CRAWL]}, "coins in usd 5 pages, 1,250 records in 10.0 s"),
+        ({"running": [CRAWL | {"progress": Progress(20, 30.0)}]},
+         "[5/20] 5 of 20 pages, 1,250 records in 10.0 s about 30.0 s to go"),
+        ({"schedules": [SCHEDULE | {"active": "pending", "last_job": "coins.2"}]},
+         "Running now coins is about to begin."),
+        ({"running": [CRAWL], "schedules": [SCHEDULE | {"active": "running",
+                                                        "last_job": "coins.1"}]},
+         "in 10.0 s Age of the data"),
+        ({"coming": [SCHEDULE]}, "in 2 d , at "),
+        ({"coming": [SCHEDULE | {"next_time": None, "paused": True}]}, "paused coins"),
+        ({"coming": [SCHEDULE | {"warning": "used up on the 9th"}]}, "used up on the 9th"),
+        ({"failures": [FAILED]}, "ago coins a &lt;b&gt; of the API Wait."),
+        ({"failures": [FAILED | {"healed": True}]}, "coins, well again since"),
+        ({"failures": [FAILED, FAILED | {"currency": "eur"}]}, "coins in eur a &lt;b&gt;"),
+        ({"usage": [USAGE]}, "12 calls in the last minute 2,500 calls this month"),
+        ({"usage": [USAGE._replace(told_calls=30)]}, "[12/30] 12 calls in the last minute; limit"),
+        ({"usage": [USAGE._replace(credits_left=7500)]},
+         "[2500/10000] 2,500 calls this month (25 % of 10,000), 7,500 credits left until"),
+        ({"usage": [USAGE._replace(credits_left=0, exhausted="All gone")]},
+         "0 credits left until 2026-04-01: All gone. No call goes out until then"),
+        ({"usage": [USAGE._replace(refused_wait=45.0, waiting_crawls=1, wait_reason="429")]},
+         "1 crawl waits: 429; the API refused a call, the next one goes out in 45.0 s"),
+        ({"usage": [USAGE] * 5}, "2 more: scrapy budget"),
+    ],
+)  # fmt: skip
+def test_state_is_told(values, text):
+    assert text in text_of(**values)
