@@ -23,7 +23,7 @@ from benchmarks.simulated_clock import SimulatedClock
 from coinspider.http import ratelimit, waiting
 from coinspider.http.limit import call_limit
 from coinspider.http.limit.state import Grant, LimitState, ToldLimit
-from coinspider.http.limit.turns import take
+from coinspider.http.limit.turns import leave, take
 from coinspider.sandbox.limit_headers import limit_headers
 from coinspider.sandbox.limits import LIMITS, Limit, retry_after
 
@@ -71,21 +71,26 @@ class Api:
     calls: list[tuple[float, bool]] = field(default_factory=list)
     """When each call came, and whether it passed."""
 
-    def crawl(self, pages: int = PAGES) -> Run:
+    def crawl(self, pages: int = PAGES, crawls: int = 1) -> Run:
+        """Several crawls begin at once, and read as many pages each."""
         began, made = self.clock.now, len(self.calls)
-        self.clock.run(self._pages(pages), ratelimit, waiting, call_limit)
+        self.clock.run(self._crawls(pages, crawls), ratelimit, waiting, call_limit)
         refused = sum(not passed for _, passed in self.calls[made:])
         return Run(self.clock.now - began, refused)
 
     def pause(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    async def _pages(self, pages: int) -> None:
+    async def _crawls(self, pages: int, crawls: int) -> None:
+        await asyncio.gather(*(self._pages(pages, f"crawl {n}") for n in range(crawls)))
+
+    async def _pages(self, pages: int, name: str) -> None:
         middleware = ratelimit.RateLimitMiddleware(_crawler(PATIENT | dict(self.settings)))
-        middleware.told, middleware.limit = self.told, _Batches(self.told)
-        middleware.limit.state = self.state
+        limit = _Shared(self.told, self.state, name)
+        middleware.told, middleware.limit = self.told, limit
         numbers = iter(range(1, pages + 1))
         await asyncio.gather(*(self._chain(middleware, numbers) for _ in range(self.ways)))
+        limit.leave()
 
     async def _chain(self, middleware: ratelimit.RateLimitMiddleware, numbers: Any) -> None:
         for number in numbers:
@@ -119,11 +124,29 @@ class Api:
         return headers
 
 
-class _Batches(call_limit.LocalLimit):
-    """Grants as many calls at a time as a limit in the database does."""
+class _Shared(call_limit.LocalLimit):
+    """Grants batches of calls, and is told of their ends later, as the one in the database does."""
+
+    def __init__(self, told: ToldLimit, state: LimitState, holder: str):
+        super().__init__(told)
+        self.state, self.holder = state, holder
+        self.changes: list[tuple[call_limit.Change, float]] = []
+
+    def note(self, change: call_limit.Change) -> None:
+        self.changes.append((change, self.clock()))
 
     async def take(self, wanted: int) -> Grant:
+        self._apply_changes()
         return take(self.state, self.holder, self.clock(), wanted, self.told)
+
+    def leave(self) -> None:
+        self._apply_changes()
+        leave(self.state, self.holder)
+
+    def _apply_changes(self) -> None:
+        for change, moment in self.changes:
+            change(self.state, moment)
+        self.changes.clear()
 
 
 def _crawler(settings: Mapping[str, object]) -> Any:

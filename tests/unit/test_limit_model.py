@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from benchmarks.limit_simulation import CALLS, NOTHING, SHARES, Api, api, ideal
+from benchmarks.limit_simulation import CALLS, NOTHING, PAGES, SHARES, Api, api, ideal
 from coinspider.http.limit import model
 from coinspider.http.limit.state import LimitState, ToldLimit
 from coinspider.sandbox.limit_headers import STYLES
@@ -188,3 +188,30 @@ def test_calls_under_way_at_a_refusal_teach_nothing():
     run = found.crawl()
     assert 2 <= run.refused <= 3
     assert (found.state.calls, found.state.period) == (CALLS, 60)
+
+
+@pytest.mark.parametrize("period", [6, 60])
+@pytest.mark.parametrize(
+    ("kind", "share", "refused"),
+    [
+        # Each crawl has calls under way when the first one is refused.
+        pytest.param("fixed-window", 0, 3, id="fixed window, nothing told"),
+        pytest.param("sliding-window", 0, 3, id="sliding window, nothing told"),
+        pytest.param("token-bucket", 0, 6, id="bucket, nothing told"),
+        # The plan is right: one call of one crawl finds that out.
+        pytest.param("fixed-window", 1, 1, id="fixed window, the plan's"),
+        pytest.param("sliding-window", 1, 1, id="sliding window, the plan's"),
+        pytest.param("token-bucket", 1, 3, id="bucket, the plan's"),
+    ],
+)
+def test_crawls_at_once_learn_one_limit(kind, share, refused, period):
+    found, crawls = api(kind, period, share), 3
+    best = ideal(LIMITS[kind](CALLS, period), PAGES * crawls, crawls)
+    first = found.crawl(crawls=crawls)
+    assert first.refused <= refused
+    assert first.seconds <= 1.1 * best
+    found.pause(2 * period)
+    second = found.crawl(crawls=crawls)
+    assert second.refused <= 1
+    assert second.seconds <= 1.1 * best
+    assert not found.state.holders

@@ -226,3 +226,13 @@ def test_limit_of_a_plan_is_tried_by_one_call_of_all_crawls():
     assert take(state, "two", START, 10, told).calls == 1
     # They were not refused: there is another limit, or none.
     assert take(state, "one", START, 10, told).calls == 10
+
+
+def test_raised_limit_is_tried_by_one_call_of_all_crawls():
+    state = LimitState(calls=33, proven_calls=30, source="learned", run_passed=100, in_a_row=0)
+    for _ in range(30):
+        end(state, "one", START)
+    assert take(state, "one", START, 1, ToldLimit()).calls == 1
+    assert take(state, "two", START, 1, ToldLimit()).calls == 0
+    end(state, "one", START)
+    assert take(state, "two", START, 1, ToldLimit()).calls == 1

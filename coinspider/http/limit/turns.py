@@ -1,6 +1,6 @@
 """Whose turn it is: how many calls a crawl may make now, or how long it has to wait."""
 
-from coinspider.http.limit import bucket
+from coinspider.http.limit import bucket, trials
 from coinspider.http.limit.counting import forget, used
 from coinspider.http.limit.month import exhausted_words
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
@@ -35,7 +35,7 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     if closed := _closed(state, me, now, at_once):
         return closed
     if not calls:
-        most = _until_told(state, told, now) or wanted
+        most = _until_trial(state, told, now) or wanted
         return _grant(state, me, now, Grant(min(wanted, most), at_once=at_once))
     if not rate and now - state.answered_at > _IDLE_PERIODS * period:
         bucket.note_full(state, now)
@@ -140,9 +140,15 @@ def _take_token(state: LimitState, holder: str, now: float, at_once: int) -> Gra
     return _grant(state, me, now, Grant(count, at_once=at_once))
 
 
-def _until_told(state: LimitState, told: ToldLimit, now: float) -> int:
-    """How many calls are left until an unsure limit is tried: one at a time there, 0 beyond it."""
-    if not told.calls:
+def _until_trial(state: LimitState, told: ToldLimit, now: float) -> int:
+    """How many calls are left until a limit is tried that may be wrong; one at a time from there.
+
+    0 if none is tried: the plan's one until something is learned, or what was learned before it was
+    raised.
+    """
+    if state.source == "learned" and trials.is_raised(state) and not state.rate:
+        return max(1, state.proven_calls - used(state, now - state.period))
+    if state.source or told.firm or not told.calls:
         return 0
     left = told.calls - used(state, now - told.period)
     if left <= 0 and (left < -told.calls // 10 or state.run_passed > 2 * told.calls):
@@ -151,7 +157,7 @@ def _until_told(state: LimitState, told: ToldLimit, now: float) -> int:
 
 
 def _at_once(state: LimitState, calls: int, told: ToldLimit, now: float) -> int:
-    if state.is_careful() or (not calls and _until_told(state, told, now) == 1):
+    if state.is_careful() or (_until_trial(state, told, now) == 1):
         return 1
     if state.source == "learned" and state.run_passed < calls:  # it may be a bucket
         return min(CAREFUL, 1 + int(state.age * (state.rate or calls / state.period)))
