@@ -17,7 +17,7 @@ JUST_BEGUN = "UPDATE crawl SET started_at = now() + interval '1 hour'"
 AUTO = CONFIGURATION + "[schedule:coins]\nspider = coins\nbudget = auto\n"
 
 
-def test_first_run_is_a_whole_pass_which_a_part_does_not_keep_out(scrapyd, scrapy, sandbox, query,
+def test_first_run_is_a_whole_pass_that_no_part_blocks(scrapyd, scrapy, sandbox, query,
                                                                   database_url):  # fmt: skip
     api = sandbox("--coins", 600, "--plan", "demo", "--key", "CG-secret")
     daemon = scrapyd(AUTO, COINGECKO_BASE_URL=api.url, DATABASE_URL=database_url, **KEY)

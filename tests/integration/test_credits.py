@@ -1,4 +1,4 @@
-"""Where the calls of a month end: at each call of a crawl, and by each of those who may say so."""
+"""Where the calls of a month end: at any call of a crawl, whoever says so."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whatever else happens with a key, real processes: none of its calls is refused."""
+"""Several crawls of one key, as real processes: whatever happens, none of its calls is refused."""
 
 from urllib.request import Request, urlopen
 

@@ -110,7 +110,7 @@ async def test_crawls_far_from_the_database_keep_the_limit_as_well(database_url)
 
 
 @run
-async def test_answer_that_was_lost_costs_no_call(database_url):
+async def test_lost_answer_costs_no_call(database_url):
     async with crawls(database_url, 1) as [limit]:
         limit.session.answers_are_lost = True
         for _ in range(3):

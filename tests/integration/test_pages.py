@@ -379,7 +379,7 @@ def test_log_is_a_page_for_people_and_a_file_for_programs(site):
 
 
 @pytest.mark.parametrize("path", ["nowhere", "a/b/c", "logs/none", "logs/coinspider/none.log"])
-def test_where_nothing_is_a_page_leads_home(site, path):
+def test_page_that_does_not_exist_leads_home(site, path):
     status, page = refusal(site.daemon, path, headers=HTML)
     assert status == 404
     assert "There is no such page." in page

@@ -193,7 +193,7 @@ def test_pagination_of_an_api_that_refuses_unknown_parameters_is_found():
 
 
 @pytest.mark.parametrize("count", [COUNT, 7])
-def test_api_that_refuses_every_parameter_is_said_to_and_nothing_is_believed(count):
+def test_api_that_refuses_every_parameter_gets_advice_and_is_not_believed(count):
     def answer(request: PageRequest) -> Any:
         return "error" if set(query(request)) - {"vs_currency"} else things(0, count)
 
@@ -204,7 +204,7 @@ def test_api_that_refuses_every_parameter_is_said_to_and_nothing_is_believed(cou
     )
 
 
-def test_api_that_refuses_some_parameters_only_gets_no_such_advice():
+def test_api_that_refuses_only_some_parameters_gets_no_such_advice():
     def answer(request: PageRequest) -> Any:
         told = query(request)
         return "error" if "offset" in told or len(told) > 3 else things(0, COUNT)

@@ -43,12 +43,12 @@ def test_change_may_have_its_sign_of_per_cent(text, number):
     ["x", "1,5", "1,00,000", "NaN", "Infinity", "1e", "e9", ".", "-", "%", "1e101", "1e999999",
      "1x", "1 2", "--1", "\u0661", "5%", "1" * 200, "1e9e9", "<b>", "1B%", "0x10"],
 )  # fmt: skip
-def test_what_is_not_a_number_is_told_with_an_example(text):
+def test_error_for_a_wrong_number_gives_an_example(text):
     with pytest.raises(ValueError, match="not a number, such as 1M"):
         amount(text, BOUNDS["cap_min"])
 
 
-def test_all_fields_that_can_not_be_read_are_told_at_once():
+def test_error_names_all_unreadable_fields_at_once():
     with pytest.raises(FieldsError) as caught:
         conditions({"cap_min": "x", "change_max": "5%", "new": "0", "rank_min": "1,5"})
     assert set(caught.value.problems) == {"cap_min", "new", "rank_min"}

@@ -68,7 +68,7 @@ def test_unknown_option_is_named(name):
         start()
 
 
-def test_template_that_is_not_there_gives_a_status(capsys):
+def test_missing_template_gives_a_status(capsys):
     parser, command = parser_of("genspider"), COMMANDS["genspider"]
     opts, args = parser.parse_known_args(["-t", "nope", "things", "api.example"])
     command.run(args, opts)

@@ -27,7 +27,7 @@ PAGE = "page http://database.example/disk/rejected?page=401 could not be had: "
         (None, "", False),
     ],
 )  # fmt: skip
-def test_message_is_told_apart_from_its_figures(message, text, figures):
+def test_message_is_separated_from_its_figures(message, text, figures):
     assert told(message) == text
     assert bool(told_figures(message)) == figures
     if DONE in (message or ""):

@@ -110,7 +110,7 @@ def test_headers_without_a_key_are_none() -> None:
 
 
 @pytest.mark.parametrize("port", ["65536", "abc", "-1"])
-def test_port_that_there_cannot_be_is_one_clear_line(port: str) -> None:
+def test_impossible_port_is_one_clear_line(port: str) -> None:
     with pytest.raises(ConfigurationError, match="the port in url is not a number from 0 to 65535"):
         account({"url": f"https://api.example:{port}/v1"})
 

@@ -51,7 +51,7 @@ def test_credits_of_other_apis(text, monthly):
 
 
 @pytest.mark.parametrize("text", ["-1", "1e4", "ten", "10,000"])
-def test_credits_that_are_no_number_are_an_error(text):
+def test_credits_that_are_not_a_number_are_an_error(text):
     with pytest.raises(ConfigurationError, match="not a number of calls a month"):
         credits_from_settings(Settings({"RATELIMIT_MONTHLY_CREDITS": text}))
 

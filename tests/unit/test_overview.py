@@ -93,6 +93,8 @@ def test_job_that_never_began_is_a_failure_until_a_later_crawl_is_complete(argum
     ids=["a quarter", "just begun", "the end", "longer than last time", "failed", "currency",
          "arguments"],
 )  # fmt: skip
-def test_progress_is_measured_by_the_last_complete_crawl_of_the_same(running, earlier, expected):
+def test_progress_is_measured_by_the_last_complete_crawl_of_the_same_list(
+    running, earlier, expected
+):
     before = crawl(3, "complete") | earlier
     assert progress(crawl(1, "running") | running, [before]) == expected

@@ -1,4 +1,4 @@
-"""Which failures a retry can cure, and what is told of the waits."""
+"""Which failures a retry can cure, and what the crawl says about its waits."""
 
 import pytest
 from scrapy.exceptions import (
@@ -30,7 +30,7 @@ class UndecodableError(Exception):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_times_that_asking_again_is_worthwhile(error, times):
+def test_number_of_worthwhile_retries(error, times):
     assert retry_times(error) == times
 
 
@@ -60,5 +60,5 @@ OTHERS = ["750 coins", "", "0 rejected", "9 s left"]
         (200, "page 3 of 68 · waiting 8 s for the limit · 750 coins · 0 rejected · 9 s left"),
     ],
 )
-def test_progress_leaves_out_what_does_not_fit_but_what_is_waited_for(width, line):
+def test_progress_leaves_out_parts_that_do_not_fit_except_the_wait(width, line):
     assert fitting(NEEDED, OTHERS, width) == line
