@@ -27,7 +27,7 @@ DONE = {
 }
 """What to say on the page that follows an action."""
 # The page's own query, to which the browser returns.
-_QUERY = re.compile(r"(?:\?[\w.%=&+-]*)?", re.ASCII)
+_QUERY = re.compile(r"\?[\w.%=&+-]+", re.ASCII)
 _MESSAGE_MAX = 40  # characters of what was sent
 
 
