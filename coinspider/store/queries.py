@@ -20,9 +20,10 @@ from coinspider.store.listing_order import (
 from coinspider.store.row_filter import RowFilter, constant_values, key_parts
 from coinspider.store.sql_names import identifiers
 
-_MATCHING = """
-FROM {looked_in} WHERE {constants} AND {listed} AND {conditions}
-    AND (%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})
+_SEARCHED = "(%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})"
+_MATCHING = f"""
+FROM {{looked_in}} WHERE {{constants}} AND {{listed}} AND {{conditions}}
+    AND {_SEARCHED}
 """
 _ROWS = f"""
 SELECT {{columns}} {_MATCHING}
@@ -45,6 +46,7 @@ SELECT {{columns}} FROM {{table}} AS stored JOIN (
 ORDER BY {{shown_sort}} {{direction}} NULLS LAST, {{key}} {{direction}}
 """  # noqa: S608
 _COUNT = f"SELECT count(*) {_MATCHING}"
+_COUNT_WITHOUT = "SELECT {counts} FROM {looked_in} WHERE {constants}"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
 _KEYS = "SELECT {key} FROM {table} WHERE {constants}"
 _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
@@ -102,6 +104,26 @@ def count_rows(connection: Connection, chosen: RowFilter) -> int:
     query = sql.SQL(_COUNT).format(**chosen.parts())
     [[count]] = fetch_listing(connection, query, chosen.values).rows
     return int(count)
+
+
+def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | int, int]:
+    """How many rows there would be without ``listed``, without ``search``, and without each
+    condition, by its number; all counted at once.
+    """
+    parts = chosen.parts()
+    filters: dict[str | int, sql.Composable] = {
+        "listed": parts["listed"], "search": sql.SQL(_SEARCHED).format(**parts),
+        **{n: each.sql(f"condition_{n}") for n, each in enumerate(chosen.conditions)},
+    }  # fmt: skip
+    counts = [
+        sql.SQL("count(*) FILTER (WHERE {})").format(
+            sql.SQL(" AND ").join(each for other, each in filters.items() if other != name)
+        )
+        for name in filters
+    ]
+    query = sql.SQL(_COUNT_WITHOUT).format(**parts | {"counts": sql.SQL(", ").join(counts)})
+    [row] = fetch_listing(connection, query, chosen.values).rows
+    return dict(zip(filters, map(int, row), strict=True))
 
 
 def find_row(

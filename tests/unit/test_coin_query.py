@@ -57,6 +57,10 @@ def test_error_names_all_unreadable_fields_at_once():
 
 def test_filter_is_left_out_of_a_query():
     query = coin_query({"rank_max": "9", "cap_min": "1B", "watch": "a,b", "watched": "1"})
+    assert query.conditions == ["rank_max", "cap_min", "watched"]
+    assert [each.column for each in query.chosen.conditions] == [
+        "market_cap_rank", "market_cap", "coin_id",
+    ]  # fmt: skip
     assert list(query.filters) == ["watched", "rank_max", "cap_min"]
     assert "rank_max" not in query.without("rank_max").filters
     assert query.without("rank_max").filters.keys() == {"watched", "cap_min"}

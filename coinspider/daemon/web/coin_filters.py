@@ -71,11 +71,16 @@ def amount(text: str, bound: Bound) -> Decimal:
     return value
 
 
+def filled_in(arguments: Mapping[str, str]) -> list[str]:
+    """The fields of :func:`conditions`, in their order."""
+    return [name for name in (*BOUNDS, "new") if arguments.get(name)]
+
+
 def conditions(arguments: Mapping[str, str]) -> list[Condition]:
     """Those of the fields that are filled in. Raises :exc:`FieldsError`, with all that is wrong."""
     found: list[Condition] = []
     problems: dict[str, str] = {}
-    for name in [name for name in (*BOUNDS, "new") if arguments.get(name)]:
+    for name in filled_in(arguments):
         read = BOUNDS[name].condition if name in BOUNDS else _new_since
         try:
             found.append(read(arguments[name]))

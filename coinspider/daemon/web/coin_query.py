@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from coinspider.daemon.web.coin_columns import COLUMNS, SHOWN, stored
-from coinspider.daemon.web.coin_filters import FILTERS, conditions
+from coinspider.daemon.web.coin_filters import FILTERS, conditions, filled_in
 from coinspider.daemon.web.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
@@ -42,6 +42,12 @@ class CoinQuery(NamedTuple):
         """The arguments that filter coins; without one, delisted coins are left out."""
         found = {name: self.arguments[name] for name in FILTERS if name in self.arguments}
         return {name: value for name, value in found.items() if (name, value) != _USUAL_STATUS}
+
+    @property
+    def conditions(self) -> list[str]:
+        """The arguments of the filter's conditions, in their order."""
+        watched = ["watched"] if self.arguments.get("watched") else []
+        return [*filled_in(self.arguments), *watched]
 
     def without(self, name: str) -> "CoinQuery":
         """The query without one of its filters."""

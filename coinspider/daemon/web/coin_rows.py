@@ -1,9 +1,9 @@
 """Finds the requested coins, in the listing or in the table, and adds their history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import Connection
 
@@ -23,10 +23,11 @@ from coinspider.store.earlier_prices import (
     sparklines,
 )
 from coinspider.store.listing import listed_columns
-from coinspider.store.queries import count_rows, list_rows
+from coinspider.store.queries import count_rows, count_rows_without, list_rows
 from coinspider.store.row_filter import RowFilter
 from coinspider.store.series import Point
 
+Answer = TypeVar("Answer")
 _counts: Memory[int] = Memory(5.0)  # seconds
 _LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}
 _MANY = 100  # lines, above which each has fewer points
@@ -54,18 +55,29 @@ def look_up(connected: Connection, query: CoinQuery) -> CoinQuery:
 def count(connected: Connection, query: CoinQuery) -> int:
     """Paging and sorting don't change it, and counting takes as long as a page."""
     counted = query.chosen._replace(columns=(), sort="", limit=None, offset=0, listing=None)
+    return _counts.get(
+        (database_url(), repr(counted)), lambda: _ask(connected, query.chosen, count_rows)
+    )  # fmt: skip
 
-    def find() -> int:
-        try:
-            with connected.transaction():
-                return count_rows(connected, query.chosen)
-        except NothingCrawledError:
-            if not query.chosen.listing:
-                raise
-            coin_listing.forget()  # somebody has dropped it
-            return count_rows(connected, query.chosen._replace(listing=None))
 
-    return _counts.get((database_url(), repr(counted)), find)
+def counts_without(connected: Connection, query: CoinQuery) -> dict[str, int]:
+    """How many coins there would be without each of the filters, and without the status."""
+    found = _ask(connected, query.chosen, count_rows_without)
+    counts = {name: found[n] for n, name in enumerate(query.conditions)}
+    return counts | {name: found[name] for name in ("search", "listed")}
+
+
+def _ask(
+    connected: Connection, chosen: RowFilter, question: Callable[[Connection, RowFilter], Answer]
+) -> Answer:  # fmt: skip
+    try:
+        with connected.transaction():
+            return question(connected, chosen)
+    except NothingCrawledError:
+        if not chosen.listing:
+            raise
+        coin_listing.forget()  # somebody has dropped it
+        return question(connected, chosen._replace(listing=None))
 
 
 def read_rows(

@@ -23,7 +23,13 @@ from coinspider.daemon.web.coin_lookup import (
     find_named_coin,
 )
 from coinspider.daemon.web.coin_query import CoinQuery, coin_query
-from coinspider.daemon.web.coin_rows import add_sparklines, count, look_up, read_rows
+from coinspider.daemon.web.coin_rows import (
+    add_sparklines,
+    count,
+    counts_without,
+    look_up,
+    read_rows,
+)
 from coinspider.daemon.web.memory import Memory
 from coinspider.daemon.web.other_fields import other_fields
 from coinspider.daemon.web.view import Arguments, DatabaseView, number, render
@@ -126,17 +132,15 @@ def _coins_page(
         new_since=first_complete_crawl(connected, query.currency)
         if "new" in query.filters else None,
         total=total, page=page, pages=pages, first=(page - 1) * limit + 1,
-        without={} if total else _counts_without(connected, query),
+        without={} if total else _without(connected, query),
     )  # fmt: skip
 
 
-def _counts_without(connected: Connection, query: CoinQuery) -> dict[str, tuple[int, CoinQuery]]:
-    """How many coins there would be without each of the filters."""
-    names = [*query.filters]
-    if query.chosen.listed == "listed" and names:
-        names.append("listed")
-    others = {name: look_up(connected, query.without(name)) for name in names}
-    return {name: (count(connected, other), other) for name, other in others.items()}
+def _without(connected: Connection, query: CoinQuery) -> dict[str, tuple[int, CoinQuery]]:
+    """The query without each of its filters, and how many coins there would be."""
+    counts = counts_without(connected, query)
+    usual = ["listed"] if query.chosen.listed == "listed" and query.filters else []
+    return {name: (counts[name], query.without(name)) for name in [*query.filters, *usual]}
 
 
 def _all_currencies(connected: Connection) -> list[str]:
