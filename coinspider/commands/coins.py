@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
 # As in the address of the page /coins.
 LISTED = ("listed", "delisted", "all")
+# Options that the subcommands don't have.
+OWN = ("search", "sort", "columns", "listed", "currency")
 # Subcommands, which are also commands, and were options in 0.1.
 OTHERS = {"crawls": crawls.Command(), "rejected": rejected.Command()}
 
@@ -67,6 +69,7 @@ class Command(ListingCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         for name, other in OTHERS.items():
             if getattr(opts, name) or args == [name]:
+                self._reject_own(name, opts)
                 self.exitcode = self.show(opts, other.rows(opts))
                 return
         if args and not args[0].startswith("-"):
@@ -82,6 +85,12 @@ class Command(ListingCommand):
             lambda connection: _coins(connection, opts, columns, for_people), "coin", first
         )  # fmt: skip
         self.exitcode = self.show(opts, rows)
+
+    def _reject_own(self, name: str, opts: argparse.Namespace) -> None:
+        """Raise :exc:`UsageError` for an option that only the coins have."""
+        for own in OWN:
+            if getattr(opts, own) != self.parser.get_default(own):
+                raise UsageError(f"{name} takes no --{own}", print_help=False)
 
 
 def _coins(

@@ -11,6 +11,10 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
+from coinspider.text import visible, without_password
+
+# As requests calls it, in a line with addresses of objects.
+_UNREACHABLE = "Max retries exceeded"
 
 
 class Command(ScrapyCommand):
@@ -68,15 +72,23 @@ def _target(name: str) -> tuple[str, dict[str, str]]:
 def _deploy(target: str, version: str) -> str | None:
     """Build the egg and upload it; what went wrong, if anything did."""
     command = [sys.executable, "-m", "scrapyd_client.deploy", target, "--version", version]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        return done.stdout.strip() or f"scrapyd-deploy ended with status {done.returncode}"
+        return done.stdout.strip() or _reason(done.stderr) or f"status {done.returncode}"
     if answer.get("status") != "ok":
         # Of a traceback the last line says what is wrong.
         return str(answer.get("message", answer)).strip().splitlines()[-1]
     return None if answer.get("spiders") else "scrapyd finds no spider in it"
+
+
+def _reason(log: str) -> str:
+    """The last line of what ``scrapyd-deploy`` logged."""
+    if _UNREACHABLE in log:
+        return "no scrapyd answers there"
+    lines = log.strip().splitlines()
+    return visible(without_password(lines[-1])) if lines else ""
 
 
 def _take_away(target: dict[str, str], version: str) -> None:

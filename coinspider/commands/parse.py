@@ -35,6 +35,11 @@ class Command(ParseCommand):
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
 
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().run(args, opts)
+        # Scrapy has logged that it knows no spider for the URL.
+        self.exitcode = 0 if self.spidercls else 2
+
     def run_callback(
         self, response: Response, callback: Any, cb_kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -1,5 +1,6 @@
 """Finds a row by what people call it: its key, or a text such as its symbol or name."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.queries import list_rows, list_values, similar_keys
 from coinspider.store.row_filter import RowFilter
+from coinspider.text import visible
 
 _NEAR_MAX = 5
 
@@ -61,7 +63,8 @@ def check_constants(connection: Connection, chosen: RowFilter) -> None:
         if value not in known:
             there = f"there are {', '.join(known)}" if known else "there are none at all"
             nouns = f"{chosen.item_class.noun}s"
+            how = f"{program()} crawl {nouns} -a {column}={shlex.quote(visible(value))}"
+            hint = f"; to have them: {how}" if value else ""
             raise NothingCrawledError(
-                f"no {nouns} in {value}: {there}; to have them:"
-                f" {program()} crawl {nouns} -a {column}={value}"
+                f"no {nouns} in {visible(value) or repr(value)}: {there}{hint}"
             )
