@@ -14,11 +14,13 @@ from coinspider.text import in_utc
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
 DIGITS_MAX = 15
 SIZE_MAX = 300  # powers of ten
-FIRST_YEAR = 1900
+FIRST_YEAR, LAST_TIME = 1900, datetime(9999, 12, 31, 23, 59, 59, 999_000)  # noqa: DTZ001 (UTC)
 CELL_MAX = 32_767  # characters
 DECIMALS_MAX = 20
 PERCENTAGE = '[Color10]+0.00"%";[Red]-0.00"%";0.00"%"'
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Excel reads _x0041_ as an A: https://learn.microsoft.com/openspecs/office_standards/ms-oi29500
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
 
 def as_cell(value: Any) -> Any:
@@ -37,7 +39,8 @@ def _integer_cell(value: int) -> int | str:
 
 def _time_cell(value: datetime) -> datetime | str:
     moment = in_utc(value)
-    return moment if moment and moment.year > FIRST_YEAR else value.isoformat()
+    is_date = moment and moment.year > FIRST_YEAR and moment <= LAST_TIME
+    return moment if moment and is_date else value.isoformat()
 
 
 _CELLS: dict[type, Callable[[Any], Any]] = {
@@ -50,7 +53,8 @@ _CELLS: dict[type, Callable[[Any], Any]] = {
 
 def printable(text: str) -> str:
     """A text that XML and Excel accept: without control characters, and cut to fit a cell."""
-    return shortened(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text), CELL_MAX)
+    visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return shortened(_ESCAPE.sub("_x005F_", visible), CELL_MAX)
 
 
 def shortened(text: str, most: int) -> str:

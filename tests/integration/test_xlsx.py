@@ -92,6 +92,31 @@ def test_text_too_long_for_a_cell_says_that_it_is_cut():
     assert value.endswith("... (cut: 40000 characters)")
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a\x00\x0b\ufffe\ud83d", r"a\x00\x0b\xfffe\xd83d"),
+        ("_x0041_ _x000D_", "_x005F_x0041_ _x005F_x000D_"),
+        ("snake_xcase_x12_", "snake_xcase_x12_"),
+        ("two\nlines\t", "two\nlines\t"),
+        ("=cmd|' /C calc'!A0", "=cmd|' /C calc'!A0"),
+    ],
+    ids=["not in XML", "would be read as other characters", "underscores", "spaces", "formula"],
+)
+def test_text_is_read_by_excel_as_it_is(text, written):
+    cell = cells(name=text)["name"]
+    assert (cell.value, cell.data_type) == (written, "s")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0001-01-01T00:00:00+00:00", "1899-12-31T00:00:00+00:00", "1900-02-28T00:00:00+00:00",
+     "9999-12-31T23:59:59.999999+00:00"],
+)  # fmt: skip
+def test_time_that_excel_does_not_have_is_text(text):
+    assert cells(last_updated=datetime.fromisoformat(text))["last_updated"].value == text
+
+
 def test_pandas_reads_the_sheet():
     frame = pandas.read_excel(export(XlsxItemExporter, coin(ath=Decimal("1.5")), coin()))
     assert (len(frame), frame["ath"].sum()) == (2, 1.5)
