@@ -32,6 +32,7 @@ ROWS_AT_ONCE = 2000
 TIMEOUT = 60  # seconds
 # If a minute's quota is used up: wait for 1, 2, 4, ... seconds, or as Retry-After says.
 RETRIES = 6
+_NEEDED = {"client_email", "private_key", "token_uri"}
 API = "https://sheets.googleapis.com"
 
 
@@ -73,11 +74,7 @@ class GoogleSheetsFeedStorage:
             raise ConfigurationError(f"{uri} does not name a sheet: gsheets://ID/SHEET")
         if feed_options.get("format") != FORMAT:
             raise ConfigurationError(f"the format of a feed to {uri} is {FORMAT}")
-        self.credentials = crawler.settings.get("GOOGLE_SHEETS_CREDENTIALS")
-        if not self.credentials or not Path(self.credentials).is_file():
-            raise ConfigurationError(
-                "GOOGLE_SHEETS_CREDENTIALS must be the path of a service account's key, in JSON"
-            )
+        self.credentials = _key_file(crawler.settings.get("GOOGLE_SHEETS_CREDENTIALS"))
         self.crawler, self.uri = crawler, uri
         self.api = crawler.settings.get("GOOGLE_SHEETS_URL") or API
         self.overwrite = bool(feed_options.get("overwrite"))
@@ -128,6 +125,30 @@ class GoogleSheetsFeedStorage:
             return book.worksheet(self.title)
         except gspread.WorksheetNotFound:
             return book.add_worksheet(self.title, rows=2, cols=1)
+
+
+def _key_file(path: str | None) -> str:
+    """The path, if it is that of a key. Raises :exc:`ConfigurationError`.
+
+    Otherwise the crawl would end before anybody notices.
+    """
+    what = "the path of a service account's key, in JSON"
+    if not path or not Path(path).is_file():
+        raise ConfigurationError(f"GOOGLE_SHEETS_CREDENTIALS must be {what}")
+    try:
+        account = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"GOOGLE_SHEETS_CREDENTIALS must be {what}, and {path} can't be read as one:"
+            f" {type(error).__name__}"
+        ) from None
+    missing = _NEEDED - account.keys() if isinstance(account, dict) else _NEEDED
+    if missing:
+        raise ConfigurationError(
+            f"GOOGLE_SHEETS_CREDENTIALS must be {what}, and {path} lacks"
+            f" {', '.join(sorted(missing))}"
+        )
+    return path
 
 
 def _write(sheet: Any, first: int, batch: list[list[Any]], rows: Iterator[list[Any]]) -> int:

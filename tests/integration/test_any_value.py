@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.helpers.google_sheets import KEY, start_google_sheets
 from tests.helpers.postgres import new_database
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, Scrapy, start_sandbox
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
@@ -74,17 +75,21 @@ def shown(server_url):
         body.write_text(f"[{','.join(texts)}]")
         api = start_sandbox(stack, "--body", body).url
         scrapy = Scrapy({"DATABASE_URL": url, "HISTORY_ENABLED": "1"})
-        feeds = [part for name in ("json", "csv", "jsonl", "xlsx", "parquet")
-                 for part in ("-O", f"{directory}/feed.{name}")]  # fmt: skip
+        google = stack.enter_context(start_google_sheets())
+        uris = [f"{directory}/feed.{name}" for name in ("json", "csv", "jsonl", "xlsx", "parquet")]
+        feeds = [part for uri in (*uris, f"gsheets://{KEY}/Any") for part in ("-O", uri)]
         done = scrapy("crawl", "coins", "-s", "REJECTED_SHARE_MAX=1", *feeds,
-                      COINGECKO_BASE_URL=api)  # fmt: skip
+                      COINGECKO_BASE_URL=api, GOOGLE_SHEETS_URL=google.url,
+                      GOOGLE_SHEETS_CREDENTIALS=str(google.write_key(Path(directory, "key"))),
+                      )  # fmt: skip
         assert done.returncode == 0, done.stderr
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(OTHERS)
             keys = [key for (key,) in connection.execute("SELECT coin_id FROM full_coin")]
         daemon = Scrapyd(directory, CONFIGURATION, DATABASE_URL=url)
         stack.callback(daemon.start().end)
-        yield SimpleNamespace(scrapy=scrapy, daemon=daemon, keys=keys, directory=directory)
+        yield SimpleNamespace(scrapy=scrapy, daemon=daemon, keys=keys, directory=directory,
+                              sheet=google.sheets["Any"])  # fmt: skip
 
 
 def test_some_are_stored_and_some_are_not(shown):
@@ -163,6 +168,13 @@ def test_file_of_all_rows_is_written(shown, form):
 def test_feeds_have_what_was_stored(shown):
     feed = json.loads(Path(shown.directory, "feed.json").read_text())
     assert {coin["coin_id"] for coin in feed} == set(shown.keys)
+    header, *rows = shown.sheet.rows
+    sheet = {row[header.index("coin_id")]: dict(zip(header, row, strict=True)) for row in rows}
+    assert sheet.keys() == set(shown.keys)
+    for coin in feed:
+        cell = sheet[coin["coin_id"]]
+        assert cell["name"] == coin["name"] or "(cut: " in cell["name"]
+        assert isinstance(cell["current_price"], str | int | float)
 
 
 def test_rejected_records_are_listed(shown):

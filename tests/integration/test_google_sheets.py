@@ -103,6 +103,9 @@ def test_refusal_of_the_api_fails_the_crawl_in_its_last_line(crawl, sandbox, goo
         (f"{SHEET}:csv", {}, "is gsheets"),
         (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": "/nowhere"}, "GOOGLE_SHEETS_CREDENTIALS must be"),
         (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": ""}, "GOOGLE_SHEETS_CREDENTIALS must be"),
+        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": "README.md"}, "README.md can't be read as one"),
+        (SHEET, {"GOOGLE_SHEETS_CREDENTIALS": "tests/data/coins_markets_eur_2025-03-04.json"},
+         "json lacks client_email, private_key, token_uri"),
     ],
 )  # fmt: skip
 def test_wrong_address_or_key_stops_the_start(crawl, sandbox, feed, given, line):
