@@ -19,7 +19,9 @@ class Case:
         self.calls: list[str] = []
 
     def answer(self, what: str, query: dict[str, list[str]]) -> tuple[int, str]:
-        self.calls.append("/key" if what == "key" else query.get("ids", query["page"])[0])
+        self.calls.append(
+            "/key" if what == "key" else query.get("ids", query.get("page", ["1"]))[0]
+        )
         if what == "key":
             return self.key
         if len(self.calls) > self.allowed:
@@ -33,7 +35,7 @@ def _coins(query: dict[str, list[str]]) -> list[dict[str, str]]:
         asked = set(query["ids"][0].split(","))
         chosen = [name for name in names if name in asked]
     else:
-        page = int(query["page"][0])
+        page = int(query.get("page", ["1"])[0])
         chosen = names[(page - 1) * PAGE : page * PAGE]
     return [{"id": name, "symbol": "s", "name": name} for name in chosen]
 

@@ -86,6 +86,9 @@ KINDS = {
         Case(key=(429, json.dumps(USED_UP))), {}, PRO, "exhausted", ["/key"],
     ),
 }  # fmt: skip
+# The spider next also looks at its URL itself.
+NEXT = ["1", "1", "2", "3", "4", "4"]
+ANY_API = [("any-limited", 2, NEXT[:2]), ("any-unlimited", 0, NEXT), ("any-unset", "", NEXT)]
 NOT_SAID = {
     "key-fails": (500, "oh"), "key-is-not-there": (404, "{}"), "key-is-html": (200, "<html>"),
     "key-has-no-number": (200, '{"current_remaining_monthly_calls": null}'),
@@ -123,6 +126,7 @@ def test_crawl_ends_where_the_calls_end_and_marks_nothing(database_url):
 def test_calls_end_for_every_kind_of_crawl_and_whatever_the_api_says(database_url, tmp_path):
     cases = {name: kind[0] for name, kind in KINDS.items()}
     cases |= {name: Case(key=answer) for name, answer in NOT_SAID.items()}
+    cases |= {name: Case() for name, _, _ in ANY_API}
     log = tmp_path / "log"
     with log.open("w") as file, running(cases, database_url, file) as crawls:
         for name, (case, arguments, settings, *expected) in KINDS.items():
@@ -131,6 +135,15 @@ def test_calls_end_for_every_kind_of_crawl_and_whatever_the_api_says(database_ur
         for name in NOT_SAID:
             outcome, message = crawls.crawl(name, **PRO)
             assert (outcome, cases[name].calls) == ("complete", ["/key", *CALLS]), (name, message)
+        for name, credits_set, calls in ANY_API:
+            address = {"url": f"{crawls.address}/{name}/list", "pagination": "page"}
+            outcome, message = crawls.crawl(
+                name, "next", {**address, "table": "any_list"}, API_TOKEN=f"T-{name}",
+                RATELIMIT_MONTHLY_CREDITS=credits_set,
+            )  # fmt: skip
+            assert (outcome, cases[name].calls) == (
+                "exhausted" if credits_set else "complete", calls
+            ), (name, message)  # fmt: skip
         again = cases["key-fails"]
         again.calls.clear()
         assert (crawls.crawl("key-fails", **PRO)[0], again.calls) == ("complete", CALLS)
