@@ -11,7 +11,8 @@ from psycopg import AsyncConnection
 
 from coinspider.daemon.web.coin_columns import CHANGES
 from coinspider.daemon.web.coin_query import coin_query
-from coinspider.daemon.web.coin_rows import add_sparklines, count, read_rows
+from coinspider.daemon.web.coin_rows import count, read_rows
+from coinspider.daemon.web.coin_sparklines import add_sparklines
 from coinspider.items import FullCoin
 from coinspider.records.column_types import JSON, TEXT, TIME
 from coinspider.store import fetch

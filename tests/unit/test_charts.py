@@ -15,7 +15,7 @@ from coinspider.daemon.web.charts import (
     merged_candles,
     sparkline,
 )
-from coinspider.daemon.web.coin_rows import row_sparkline
+from coinspider.daemon.web.coin_sparklines import row_sparkline
 from coinspider.daemon.web.scales import TimeScale, ValueScale
 from coinspider.store.series import Point
 
