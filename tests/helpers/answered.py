@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw
 
-from coinspider.http.pagination import AnsweredPage, LookAhead, PageRequest
+from coinspider.http.pagination import AnsweredPage, LookAhead, PageRequest, Step
 from coinspider.records.cutting import Cut, cut_records
 
 URL = "https://api.example/things?vs_currency=usd"
+LIST = PageRequest(URL)
 
 
 def answered(
@@ -35,3 +37,12 @@ def answered(
 
 def things(start: int, end: int) -> list[dict[str, int]]:
     return [{"id": number} for number in range(start, end)]
+
+
+def query(request: PageRequest) -> dict[str, str]:
+    """The parameters in a request's URL."""
+    return dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+
+
+def urls(step: Step) -> list[str]:
+    return [request.url for request in step.requests]
