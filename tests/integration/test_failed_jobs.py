@@ -44,7 +44,9 @@ def test_refused_argument_is_shown_everywhere(scrapyd, database_url, sandbox):
     [crawl] = daemon.get(f"crawls.json?job={job}")["crawls"]
     assert (crawl["outcome"], crawl["exit_status"], crawl["id"]) == ("misconfigured", 2, None)
     assert (crawl["message"], crawl["arguments"]) == (NO_URL, {"table": "thing"})
-    assert NO_URL in page(daemon)
+    shown = page(daemon)
+    assert NO_URL in shown
+    assert f'href="logs/coinspider/next/{job}.log"' in shown
     assert NO_URL in log_of(daemon, "next", job)
     assert metric(daemon, 'coinspider_failed_jobs{spider="next"}') == ["1.0"]
     assert metric(daemon, "coinspider_database_up") == ["1.0"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from coinspider.daemon.api.job_arguments import may_be_sent
 from coinspider.daemon.crawl_messages import BAD, told, told_figures
+from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.description import describe
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.web.charts import Bar, BarChart, bar_chart
@@ -91,6 +92,14 @@ def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
         if Path(root.logs_dir, path).exists():
             return project, f"logs/{path}"
     return _PROJECTS[0], None
+
+
+def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:
+    """Jobs that ended before they began to crawl, with log and remedy."""
+    rows = [job._asdict() | {"outcome": job.outcome} for job in jobs]
+    return [
+        row | {"log": _log(root, row)[1], "remedy": remedy(row["message"])} for row in rows
+    ]  # fmt: skip
 
 
 def add_repeats(crawls: Iterable[dict[str, Any]], sent: Mapping[int, Mapping[str, str]]) -> None:

@@ -10,7 +10,13 @@ from coinspider.daemon.schedules.budget_facts import read_plan
 from coinspider.daemon.schedules.jobs import service_named
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.web.actions import DONE, act, possible_actions
-from coinspider.daemon.web.crawl_rows import add_repeats, describe_schedules, run_charts, tell
+from coinspider.daemon.web.crawl_rows import (
+    add_repeats,
+    describe_schedules,
+    described_jobs,
+    run_charts,
+    tell,
+)
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, number, render
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.crawl_queries import (
@@ -67,7 +73,7 @@ class Crawls(DatabaseView):
         try:
             found = list_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
         except NothingCrawledError:
-            failed = failed_jobs.newest(FAILED_JOBS)
+            failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.root)
             return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}
         crawls = found[:LIMIT]
         tell(crawls, self.root, intervals)
@@ -75,7 +81,7 @@ class Crawls(DatabaseView):
         runs = list_latest_runs(connected, CHARTED).dicts()
         return {
             "crawls": crawls, "charts": run_charts(runs, intervals), "more": len(found) > LIMIT,
-            "failed_jobs": failed_jobs.without_row(FAILED_JOBS),
+            "failed_jobs": described_jobs(failed_jobs.without_row(FAILED_JOBS), self.root),
         }  # fmt: skip
 
     def render_POST(self, txrequest: Any) -> bytes:
