@@ -111,15 +111,28 @@ def simulated() -> None:
         print(f"| {kind} | {says} | {period} s | {' | '.join(cells)} |")
 
 
-def simulated_crawls(kind: str, period: float, share: float, says: str) -> str:
+def simulated_crawls(
+    kind: str, period: float, share: float, says: str = "seconds", crawls: int = 1
+) -> str:
     api = limit_simulation.api(kind, period, share, says=says)
-    best = limit_simulation.ideal(LIMITS["fixed-window"](CALLS, period))
+    window = LIMITS["fixed-window"](CALLS, period)
+    best = limit_simulation.ideal(window, limit_simulation.PAGES * crawls, crawls)
     cells = []
     for _ in range(2):
-        run = api.crawl()
+        run = api.crawl(crawls=crawls)
         cells.append(f"{run.seconds / best:.2f}, {run.refused}")
         api.pause(2 * period)
     return "; ".join(cells)
+
+
+def simulated_at_once() -> None:
+    """What three crawls at once learn together, and the next three, on a simulated clock."""
+    shares = {**SHARES, "the right one": 1}
+    print(f"\n| API's limit | period | {' | '.join(f'{name} told' for name in shares)} |")
+    print(f"| --- | --- |{' --- |' * len(shares)}")
+    for kind, period in product(LIMITS, (6, 60)):
+        cells = [simulated_crawls(kind, period, share, crawls=3) for share in shares.values()]
+        print(f"| {kind} | {period} s | {' | '.join(cells)} |")
 
 
 def learned() -> None:
@@ -137,13 +150,14 @@ def learned() -> None:
 
 
 def shared() -> None:
-    """Three crawls at once under one limit, which they are told correctly."""
+    """Three crawls at once under one limit, which they are told correctly, and have to learn."""
     calls = 3 * (PAGES + 1)
     ideal = (calls - 1) // CALLS * PERIOD
-    with database() as url, sandbox("--calls", CALLS, "--period", PERIOD) as api:
-        run = crawls_together(api, url, str(CALLS), PERIOD, ["usd", "eur", "btc"])
-    ratio = f"{run.seconds / ideal:.2f}"
-    print(f"\nThree crawls at once: {ratio} of the shared ideal, {run.refused} refused.")
+    for told in (str(CALLS), "auto"):
+        with database() as url, sandbox("--calls", CALLS, "--period", PERIOD) as api:
+            run = crawls_together(api, url, told, PERIOD, ["usd", "eur", "btc"])
+        ratio = f"{run.seconds / ideal:.2f}"
+        print(f"\nThree crawls at once, {told}: {ratio} of the ideal, {run.refused} refused.")
 
 
 @contextmanager
@@ -185,6 +199,7 @@ def calls_of(api: str) -> list[tuple[float, int]]:
 
 if __name__ == "__main__":
     simulated()
+    simulated_at_once()
     under_a_limit()
     learned()
     shared()
