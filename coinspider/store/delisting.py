@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, sql
 from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.records.keys import Key, key_columns
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.store.schema import sql_type
+from coinspider.store.item_tables import sql_type
 from coinspider.store.sql_names import identifiers
 
 _SEEN = "SELECT {seen} FROM json_array_elements(%(keys)s::json) AS key"

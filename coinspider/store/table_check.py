@@ -1,54 +1,16 @@
 """Whether a table of the right name is coinspider's, and can take what a crawl writes.
 
-These problems would otherwise fail row by row, or go unnoticed: a rule or a trigger can discard a
-row silently.
+These problems would otherwise fail row by row, or go unnoticed.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import LiteralString, NamedTuple
-
-import psycopg
-from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
-from coinspider.store.schema import Table
-from coinspider.store.sql_names import identifiers
+from coinspider.store.definition import Table
+from coinspider.store.found_table import FoundTable
 
 logger = logging.getLogger(__name__)
 
-# https://www.postgresql.org/docs/current/catalog-pg-class.html; of pg_trigger's bits 1 is for each
-# row, 2 before, 4 insert, 16 update.
-_TABLES = """
-SELECT name, relkind::text,
-       has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-           AND has_table_privilege(oid, 'UPDATE'),
-       EXISTS (
-           SELECT FROM pg_rewrite
-           WHERE ev_class = class.oid AND ev_type IN ('2', '3') AND ev_enabled <> 'D'
-       ),
-       row_security_active(oid) OR EXISTS (
-           SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal
-               AND tgenabled <> 'D' AND tgtype & 3 = 3 AND tgtype & 20 <> 0
-       ),
-       (SELECT coalesce(jsonb_agg(names), '[]') FROM (
-           SELECT (
-               SELECT jsonb_agg(attname) FROM pg_attribute
-               WHERE attrelid = indrelid AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])
-           ) AS names
-           FROM pg_index WHERE indrelid = class.oid AND indisunique AND indisvalid
-               AND indimmediate AND indpred IS NULL AND indexprs IS NULL
-       ) AS keys)
-FROM unnest(%s::text[]) AS wanted (name)
-    JOIN pg_class AS class ON oid = to_regclass(quote_ident(name))
-"""
-_COLUMNS = """
-SELECT name, attname, format_type(atttypid, atttypmod), attnotnull,
-       atthasdef OR attidentity <> '', attgenerated <> '' OR attidentity = 'a'
-FROM unnest(%s::text[]) AS wanted (name)
-    JOIN pg_attribute ON attrelid = to_regclass(quote_ident(name))
-WHERE attnum > 0 AND NOT attisdropped
-"""
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
     "f": "foreign table", "S": "sequence", "i": "index", "I": "index", "c": "type",
@@ -61,50 +23,6 @@ _WIDER = {
     "bigint": ("numeric",),
     "text": ("character varying",),
 }
-_SAMPLES: dict[str, LiteralString] = {
-    "text": "'coinspider probe'", "numeric": "0", "bigint": "0", "integer": "0",
-    "double precision": "0", "boolean": "false", "timestamp with time zone": "now()",
-    "jsonb": "'{}'", "text[]": "'{}'", "numeric[]": "'{}'", "smallint[]": "'{}'",
-}  # fmt: skip
-_PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
-_PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
-
-
-class FoundColumn(NamedTuple):
-    """A column as the database has it."""
-
-    name: str
-    type: str
-    not_null: bool
-    has_default: bool
-    is_generated: bool
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether each new row must give a value for it."""
-        return self.not_null and not self.has_default
-
-
-class FoundTable(NamedTuple):
-    """What the database has under a table's name."""
-
-    kind: str
-    may_write: bool
-    has_rules: bool
-    may_swallow: bool
-    unique_keys: list[list[str]]
-    columns: Mapping[str, FoundColumn]
-
-
-async def find_tables(connection: AsyncConnection, names: Iterable[str]) -> dict[str, FoundTable]:
-    """Those that are there, by their names."""
-    wanted = [list(names)]
-    columns: dict[str, dict[str, FoundColumn]] = {}
-    for table, *row in await (await connection.execute(_COLUMNS, wanted)).fetchall():
-        column = FoundColumn._make(row)
-        columns.setdefault(table, {})[column.name] = column
-    rows = await (await connection.execute(_TABLES, wanted)).fetchall()
-    return {name: FoundTable._make([*row, columns.get(name, {})]) for name, *row in rows}
 
 
 def newer_columns(table: Table, found: FoundTable, recorded: set[str]) -> list[str]:
@@ -199,42 +117,3 @@ def _check_columns(table: Table, found: FoundTable) -> None:
 def holds(found: str, needed: str) -> bool:
     """Whether a column of type ``found`` holds every value of ``needed`` unchanged."""
     return found == needed or found in _WIDER.get(needed, ())
-
-
-async def probe(connection: AsyncConnection, table: Table) -> None:
-    """Write a row, to see whether it is discarded, and roll back.
-
-    A row that fails with an error proves nothing: a user's constraint may have caused it.
-    """
-    needed = {
-        name: sql.SQL(_SAMPLES[column.type])
-        for name, column in table.columns.items()
-        if not column.is_identity and (name in table.primary_key or not column.nullable)
-    }
-    names = {
-        "table": sql.Identifier(table.name),
-        "key": identifiers(table.primary_key),
-        "columns": identifiers(needed),
-        "values": sql.SQL(", ").join(needed.values()),
-        "column": sql.Identifier(list(needed)[-1]),
-    }
-    try:
-        async with connection.transaction(force_rollback=True):
-            written = await connection.execute(sql.SQL(_PROBE).format(**names))
-            key = await written.fetchone()
-            if key:
-                update = sql.SQL(_PROBE_UPDATE).format(
-                    **names | {"values": sql.SQL(", ").join(map(sql.Literal, key))}
-                )
-                written = await connection.execute(update)
-    except errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"the table {table.name} refuses rows: {error.diag.message_primary}"
-        ) from None
-    except (psycopg.DataError, psycopg.IntegrityError, errors.RaiseException):
-        return
-    if not written.rowcount:
-        raise ConfigurationError(
-            f"a trigger or a policy of the table {table.name} swallows rows: let it return the row"
-            f" (RETURN NEW), or {KEEP_APART}"
-        )
