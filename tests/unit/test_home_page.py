@@ -34,7 +34,8 @@ FAILED = {"spider": "coins", "currency": None, "ended_at": NOW, "told": "a <b> o
 def text_of(**values):
     usual = {
         "section": "", "running": [], "sources": [], "failures": [], "schedules": [], "coming": [],
-        "usage": [], "verdict": Verdict("good", "All is well."), "database": "coins on db:5432",
+        "usage": [], "unused": 0, "verdict": Verdict("good", "All is well."),
+        "database": "coins on db:5432",
         "today": "2026-03-04", "projects": ["coinspider"], "periods": {},
     }  # fmt: skip
     html = re.search("<main.*</main>", render("home.html", **usual | values), re.DOTALL)[0]
@@ -68,7 +69,7 @@ def text_of(**values):
          "0 credits left until 2026-04-01: All gone. No call goes out until then"),
         ({"usage": [USAGE._replace(refused_wait=45.0, waiting_crawls=1, wait_reason="429")]},
          "1 crawl waits: 429; the API refused a call, the next one goes out in 45.0 s"),
-        ({"usage": [USAGE] * 5}, "2 more: scrapy budget"),
+        ({"usage": [USAGE], "unused": 4}, "4 more, not in use: scrapy budget"),
     ],
 )  # fmt: skip
 def test_state_is_told(values, text):

@@ -13,7 +13,7 @@ from coinspider.daemon.web.crawl_rows import describe_schedules, tell
 from coinspider.daemon.web.remedies import remedy
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError, ViewError
-from coinspider.store.api_usage import list_api_usage
+from coinspider.store.api_usage import ApiUsage, list_api_usage
 from coinspider.store.crawl_queries import list_crawls, read_crawl_arguments
 from coinspider.store.database_url import describe
 
@@ -52,6 +52,7 @@ class Home(DatabaseView):
             failed["remedy"] = remedy(failed["message"])
         sources = [source | {"late": _is_late(source)} for source in sources]
         usage = list_api_usage(connected)
+        used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
         return render(
             "home.html",
             **known, running=_running(connected, crawls), sources=sources, failures=failures,
@@ -60,9 +61,15 @@ class Home(DatabaseView):
                 is_late=any(source["late"] for source in sources),
                 exhausted=usage[0].exhausted if usage else "",
             ),
-            coming=_coming(known["schedules"]), database=describe(database_url()), usage=usage,
+            coming=_coming(known["schedules"]), database=describe(database_url()),
+            usage=used, unused=len(usage) - len(used),
             today=f"{datetime.now(UTC):%Y-%m-%d}",
         )  # fmt: skip
+
+
+def is_in_use(one: ApiUsage) -> bool:
+    """Whether more than the history of its calls is known; the last one used always counts."""
+    return bool(one.calls_this_minute or one.waiting_crawls or one.credits_left is not None)
 
 
 def _crawls(connected: Connection) -> list[dict[str, Any]]:
