@@ -17,14 +17,21 @@ from scrapy.settings import BaseSettings
 _PERMANENT = (DownloadCancelledError, IgnoreRequest, NotSupported, UnsupportedURLSchemeError)
 # A body that can't be decoded may come from one of several servers. What is likely to be cured by
 # time, such as a lost connection, is in RETRY_EXCEPTIONS.
-_BROKEN_BODY_RETRY_TIMES = 2
+BROKEN_BODY_RETRY_TIMES = 2
+# The packages by which Scrapy decodes a body; each has errors of its own.
+_DECODERS = ("backports", "brotli", "brotlicffi", "compression", "gzip", "zlib", "zstandard")
 
 
 def retry_times(error: BaseException | None) -> int:
     """How often it is worthwhile to ask again after an error that is not in
     ``RETRY_EXCEPTIONS``.
     """
-    return 0 if isinstance(error, _PERMANENT) else _BROKEN_BODY_RETRY_TIMES
+    return 0 if isinstance(error, _PERMANENT) else BROKEN_BODY_RETRY_TIMES
+
+
+def is_undecodable(error: BaseException | None) -> bool:
+    """Whether a body is not in the ``Content-Encoding`` that its header names."""
+    return type(error).__module__.partition(".")[0] in _DECODERS
 
 
 def explain_download(error: BaseException | None, settings: BaseSettings) -> str:
@@ -38,7 +45,10 @@ def explain_download(error: BaseException | None, settings: BaseSettings) -> str
         CannotResolveHostError: "no such host is known, or there is no network",
         DownloadConnectionRefusedError: "the connection was refused",
     }
-    return words.get(type(error)) or f"{type(error).__name__}: {_reason(error)}"
+    told = f"{type(error).__name__}: {_reason(error)}"
+    if is_undecodable(error):
+        return f"its body is not in the Content-Encoding of its header ({told})"
+    return words.get(type(error)) or told
 
 
 def _reason(error: BaseException | None) -> str:

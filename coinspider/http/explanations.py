@@ -43,7 +43,9 @@ def is_error_object(body: bytes) -> bool:
 
 def _is_text(body: bytes) -> bool:
     """Whether it is text, and not for example a compressed file without a header that says so."""
-    return b"\0" not in body[:1000] and body[:1000].count(b"\x1b") < 3 and body[:2] != b"\x1f\x8b"
+    start = body[:1000]
+    wrong = start.decode("utf-8", "replace").count("\ufffd")
+    return b"\0" not in start and start.count(b"\x1b") < 3 and 3 * wrong <= len(start)
 
 
 def _sentence(value: Any, depth: int = 4) -> str | None:

@@ -61,12 +61,17 @@ class BackoffRetryMiddleware(RetryMiddleware):
     def process_exception(  # type: ignore[override]
         self, request: Request, exception: Exception
     ) -> Request | Response | None:
+        # Only a page that fails needs it.
+        from coinspider.http import download_errors
+
+        if download_errors.is_undecodable(exception):  # that of gzip is an OSError
+            most = min(self.max_retry_times, download_errors.BROKEN_BODY_RETRY_TIMES)
+            request.meta["max_retry_times"] = most
         result = super().process_exception(request, exception)
         if isinstance(result, Request):
-            # Only a page that fails needs it.
-            from coinspider.http.download_errors import explain_download
-
-            result.meta[RETRY_REASON_META] = explain_download(exception, self.settings)
+            result.meta[RETRY_REASON_META] = download_errors.explain_download(
+                exception, self.settings
+            )
         return result
 
     def _tell(self, request: Request, wait: float, times: int) -> None:

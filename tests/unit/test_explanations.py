@@ -24,6 +24,11 @@ BODIES = [
     ("an HTML page without a title", b"<html><!-- a --><p>Back <b>soon</b></p>", "Back soon"),
     ("a CDN's text", b"error code: 1015", "error code: 1015"),
     ("nothing to quote", b"{}", "{}"),
+    (
+        "Latin-1",
+        "Zu viel f\xfcr heute".encode("latin-1"),
+        "Zu viel f\ufffdr heute",
+    ),
     ("nothing", b"", ""),
     ("deep", b"[" * 5000, "[" * 200),
 ]
@@ -34,8 +39,9 @@ def test_words(body, words):
     assert explain_body(body) == words
 
 
-def test_bytes_are_not_shown_as_words():
-    assert explain_body(gzip.compress(b"[]")).startswith("bytes that are not text (1f 8b 08")
+@pytest.mark.parametrize("body", [gzip.compress(b"[]"), b"\x9c\x80" * 50, b"\0\0"])
+def test_bytes_are_not_shown_as_words(body):
+    assert explain_body(body).startswith(f"bytes that are not text ({body[:8].hex(chr(32))}")
 
 
 @pytest.mark.parametrize(

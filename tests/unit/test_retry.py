@@ -1,6 +1,10 @@
 """Which failures a retry can cure, and what the crawl says about its waits."""
 
+import zlib
+from gzip import BadGzipFile
+
 import pytest
+from scrapy import Request, Spider
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadCancelledError,
@@ -10,9 +14,13 @@ from scrapy.exceptions import (
     UnsupportedURLSchemeError,
 )
 from scrapy.settings import Settings
+from scrapy.utils.test import get_crawler
 
 from coinspider.crawl.progress_bar import fitting
 from coinspider.http.download_errors import explain_download, retry_times
+from coinspider.http.retry import RETRY_REASON_META, BackoffRetryMiddleware
+
+NOT_ENCODED = "its body is not in the Content-Encoding of its header"
 
 
 class UndecodableError(Exception):
@@ -41,6 +49,11 @@ def test_number_of_worthwhile_retries(error, times):
         (DownloadConnectionRefusedError(), "the connection was refused"),
         (DownloadCancelledError(), "it is larger than DOWNLOAD_MAXSIZE=8 bytes"),
         (UndecodableError("decoder failed"), "UndecodableError: decoder failed"),
+        (
+            BadGzipFile("no"),
+            "its body is not in the Content-Encoding of its header (BadGzipFile: no)",
+        ),
+        (zlib.error("no"), "its body is not in the Content-Encoding of its header (error: no)"),
     ],
 )
 def test_words_for_an_error(error, words):
@@ -62,3 +75,21 @@ OTHERS = ["750 coins", "", "0 rejected", "9 s left"]
 )
 def test_progress_leaves_out_parts_that_do_not_fit_except_the_wait(width, line):
     assert fitting(NEEDED, OTHERS, width) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [(BadGzipFile("no"), 2), (OSError("the network is down"), 6)],
+    ids=["a body that can't be decoded", "another OSError"],
+)
+def test_retries_of_the_middleware(error, most):
+    """Both are OSErrors, of which Scrapy knows one kind only."""
+    crawler = get_crawler(settings_dict={"RETRY_TIMES": 6})
+    crawler.spider = Spider("any")
+    crawler.spider.crawler = crawler
+    middleware = BackoffRetryMiddleware.from_crawler(crawler)
+    request, times = Request("http://api.example"), 0
+    while retry := middleware.process_exception(request, error):
+        request, times = retry, times + 1
+        assert retry.meta[RETRY_REASON_META]
+    assert times == most
