@@ -4,10 +4,7 @@ import json
 
 import pytest
 
-from coinspider.http.pagination import (
-    Cursor,
-    PageRequest,
-)
+from coinspider.http.pagination import Cursor, PageRequest
 from tests.helpers.answered import URL, answered, query
 
 

@@ -2,10 +2,7 @@
 
 import pytest
 
-from coinspider.http.pagination import (
-    LinkHeader,
-    NextLink,
-)
+from coinspider.http.pagination import LinkHeader, NextLink
 from tests.helpers.answered import answered, urls
 
 

@@ -4,14 +4,7 @@ import json
 
 import pytest
 
-from coinspider.http.pagination import (
-    IN_SEQUENCE,
-    LookAhead,
-    Offset,
-    PageNumber,
-    PageRequest,
-    Step,
-)
+from coinspider.http.pagination import IN_SEQUENCE, LookAhead, Offset, PageNumber, PageRequest, Step
 from tests.helpers.answered import LIST, URL, answered, query, things
 
 
