@@ -178,7 +178,7 @@ class BatchWriter:
 
 
 def _fault_of_row(error: Exception) -> str | None:
-    """The reason to set a row aside; ``None`` if the row is not at fault."""
+    """The reason to reject a row; ``None`` if the row is not at fault."""
     if not isinstance(error, psycopg.Error):
         return f"a field can't be written as JSON: {error}"
     at_fault = (error.sqlstate or "").startswith(_ROW_AT_FAULT)
