@@ -89,8 +89,10 @@ class Api:
         limit = _Shared(self.told, self.state, name)
         middleware.told, middleware.limit = self.told, limit
         numbers = iter(range(1, pages + 1))
-        await asyncio.gather(*(self._chain(middleware, numbers) for _ in range(self.ways)))
-        limit.leave()
+        try:
+            await asyncio.gather(*(self._chain(middleware, numbers) for _ in range(self.ways)))
+        finally:
+            limit.leave()
 
     async def _chain(self, middleware: ratelimit.RateLimitMiddleware, numbers: Any) -> None:
         for number in numbers:
@@ -110,11 +112,12 @@ class Api:
         await asyncio.sleep(there)
         wait = self.server.refused_for(self.clock.now)
         self.calls.append((self.clock.now, not wait))
-        headers = self._headers(wait)
+        headers = self.headers_of(wait)
         await asyncio.sleep(latency - there)
         return Response(request.url, status=self.status if wait else 200, headers=headers)
 
-    def _headers(self, wait: float) -> dict[str, str]:
+    def headers_of(self, wait: float) -> dict[str, str]:
+        """Of a response, or of a refusal if there is a wait."""
         now = self.clock.time() + self.clock_ahead
         headers = limit_headers(self.headers, self.server.standing(self.clock.now), now)
         headers["Date"] = formatdate(now, usegmt=True)

@@ -55,8 +55,8 @@ from coinspider.http.limit.call_limit import CallLimit, LocalLimit, told_from_se
 from coinspider.http.limit.counting import end
 from coinspider.http.limit.headers import told_limit
 from coinspider.http.limit.month import exhaust
-from coinspider.http.limit.state import Grant, LimitState
-from coinspider.http.limit.turns import GRANT_SECONDS, give_back
+from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState
+from coinspider.http.limit.turns import give_back
 from coinspider.http.refusal import is_exhausted, is_refusal, refusal_words, retry_after
 from coinspider.http.waiting import wait_or_end
 
@@ -121,7 +121,7 @@ class RateLimitMiddleware:
         told = told_limit(response, datetime.now(UTC))
         if told:
             self.limit.note(lambda state, at: limit_model.told_by_headers(state, at, told))
-            if told.remaining == 0:
+            if told.remaining is not None and told.remaining < self.granted.calls:
                 self._give_back()
         if self.is_exhausted(response):
             raise self._exhausted(response)
@@ -200,11 +200,10 @@ class RateLimitMiddleware:
         why = f"refused with HTTP status {response.status}"
         if wait is not None:
             why += f", Retry-After {wait:.0f} s"
-            wait = min(wait, self.retry_after_max)
         if words := self._words(response):
             why += f": {words}"
         self._give_back()
-        longest = self.backoff_max if wait is None else wait + self.backoff_max
+        longest = self.backoff_max if wait is None else self.retry_after_max
 
         def refused(state: LimitState, at: float) -> None:
             limit_model.refused(state, at, limit_model.Refusal(age, wait, why, is_sure), self.told)

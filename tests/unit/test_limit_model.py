@@ -80,7 +80,7 @@ def test_limits_of_any_size_and_period_are_learned(kind, calls, period, pages):
     assert second.refused <= 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("calls", "period"), [(CALLS, 6), (CALLS, 60), (5, 3600), (100, 10)])
 @pytest.mark.parametrize("kind", WINDOWS)
 def test_size_and_period_of_a_window_are_found(kind, calls, period, seed):

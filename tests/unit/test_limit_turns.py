@@ -7,8 +7,8 @@ import pytest
 
 from coinspider.http.limit.counting import count_in_minute, end
 from coinspider.http.limit.month import exhaust, following_month
-from coinspider.http.limit.state import LimitState, ToldLimit
-from coinspider.http.limit.turns import GRANT_SECONDS, give_back, leave, take
+from coinspider.http.limit.state import GRANT_SECONDS, LimitState, ToldLimit
+from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.sandbox.limits import FixedWindow, SlidingWindow, TokenBucket
 
 START = 1_000.0

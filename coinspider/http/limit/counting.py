@@ -40,8 +40,9 @@ def forget(state: LimitState, now: float, period: float) -> None:
         counts = holder.open and holder.until > horizon
         if not counts and holder.active_until < now:
             del state.holders[name]
-    if state.source == "learned" and state.run_passed < state.calls:
-        horizon = min(horizon, now - _MINUTE)  # the period may be longer than is known yet
+    if state.source == "headers" or state.run_passed < state.calls:
+        # The period may be longer than is known yet, or headers tell of another one next.
+        horizon = min(horizon, now - _MINUTE)
     state.ended = [ended for ended in state.ended if ended.at > horizon]
     if state.by_second and min(state.by_second) <= now - _MINUTE:
         state.by_second = {s: n for s, n in state.by_second.items() if s > now - _MINUTE}

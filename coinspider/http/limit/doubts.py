@@ -7,7 +7,7 @@ from coinspider.http.limit.state import LimitState
 # A refusal is put down to something else once in this time.
 _DOUBT_SECONDS = 600.0
 # The longest period that is learned, with the rounding of Retry-After.
-_PERIOD_MAX = 3601.0  # seconds
+PERIOD_MAX = 3601.0  # seconds
 # A limit has proved right when this number of its periods' calls passed without a refusal.
 PROOF = 3
 # A window that gives back less than this share of its calls is none.
@@ -18,7 +18,7 @@ def is_of_another_limit(state: LimitState, wait: float | None) -> bool:
     """Whether a wait is longer than any that is learned, or than a limit that is well known."""
     if wait is None:
         return False
-    return wait > _PERIOD_MAX or (state.is_proved and wait > PROOF * state.period + 1)
+    return wait > PERIOD_MAX or (state.is_proved and wait > PROOF * state.period + 1)
 
 
 def doubt(state: LimitState, now: float) -> bool:

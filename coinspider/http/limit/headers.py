@@ -10,6 +10,7 @@ GitHub has it (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-fo
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -52,7 +53,7 @@ def told_limit(response: Response, now: datetime) -> HeaderLimit | None:
 
 def _urgency(limit: HeaderLimit) -> tuple[float, float]:
     remaining = float("inf") if limit.remaining is None else limit.remaining
-    return remaining, -(limit.reset or 0.0)
+    return remaining, -(limit.reset or limit.period or 0.0)
 
 
 def _structured(response: Response) -> list[HeaderLimit]:
@@ -162,7 +163,19 @@ def _seconds(text: str | None) -> float | None:
 
 def _until(text: str, now: datetime) -> float | None:
     number = _seconds(text)
-    if number is None or number < _EPOCH:
+    if number is None:
+        moment = _moment(text)
+    elif number < _EPOCH:
         return number
-    moment = number / 1000 if number >= _EPOCH_MILLISECONDS else number
-    return max(0.0, moment - now.timestamp())
+    else:
+        moment = number / 1000 if number >= _EPOCH_MILLISECONDS else number
+    return None if moment is None else max(0.0, moment - now.timestamp())
+
+
+def _moment(text: str) -> float | None:
+    """A date in the form of ISO 8601 or of HTTP, as a Unix time."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError):
+            moment = parse(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None

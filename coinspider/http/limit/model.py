@@ -73,7 +73,8 @@ def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) ->
 def told_by_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
     """Adopt what a response says; if no call remains, none goes before the reset."""
     if limit.remaining == 0 and limit.reset:
-        _block(state, now + limit.reset, "the API tells that no call is left")
+        wait = min(limit.reset, doubts.PERIOD_MAX)
+        _block(state, now + wait, "the API says that no call is left")
     period = limit.period
     if period is None and limit.calls and limit.remaining == limit.calls - 1:
         period = limit.reset  # of a window that begins with this call

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 NEVER = 1e12
+# How long a call may begin after it was granted. One of a crawl that died then counts for a period.
+GRANT_SECONDS = 2.0
 
 
 class ToldLimit(Struct, frozen=True):
@@ -98,6 +100,8 @@ class LimitState(Struct):
     """Whether refusals contradict what headers tell."""
     patience: float = 0.0
     probe_at: float = NEVER
+    seen_at: float = 0.0
+    """The latest time that was seen."""
     blocked_until: float = 0.0
     why: str = ""
     made: int = 0
@@ -119,6 +123,13 @@ class LimitState(Struct):
         if firm and (not self.calls or firm / told.period < known):
             return firm, told.period, 0.0
         return self.calls, self.period, self.rate
+
+    def windows_beside(self, told: ToldLimit) -> list[tuple[int, float]]:
+        """Calls and period of a window that holds as well as what ``limit_for`` returns."""
+        known = [(self.calls, self.period)] if self.calls and not self.rate else []
+        firm = [(told.calls, told.period)] if told.firm and told.calls else []
+        strictest = self.limit_for(told)[:2]
+        return [window for window in firm + known if window != strictest or self.rate]
 
     def others(self, holder: str) -> int:
         """How many crawls wait or call beside this one."""

@@ -1,12 +1,11 @@
 """Whose turn it is: how many calls a crawl may make now, or how long it has to wait."""
 
 from coinspider.http.limit import bucket, trials
+from coinspider.http.limit.clock import turn_back
 from coinspider.http.limit.counting import forget, used
 from coinspider.http.limit.month import exhausted_words
-from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
+from coinspider.http.limit.state import GRANT_SECONDS, Grant, Holder, LimitState, ToldLimit
 
-# How long a call may begin after it was granted. One of a crawl that died then counts for a period.
-GRANT_SECONDS = 2.0
 # For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
 _ACTIVE_SHARE = 1 / 3
 # While nothing is known of a limit, each call under way may be a refused one.
@@ -25,8 +24,11 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     if not state.source:
         state.period = told.period
     state.told = told
+    turn_back(state, now)
     calls, period, rate = state.limit_for(told)
-    forget(state, now, period)
+    forget(state, now, max([period, *(seconds for _, seconds in state.windows_beside(told))]))
+    if not rate and now - state.answered_at > _IDLE_PERIODS * period:
+        bucket.note_full(state, now)
     me = state.holders.setdefault(holder, Holder())
     me.wanted, me.waits = wanted, False
     if me.open:  # a call that takes long may not have come to the API yet
@@ -37,11 +39,20 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     if not calls:
         most = _until_trial(state, told, now) or wanted
         return _grant(state, me, now, Grant(min(wanted, most), at_once=at_once))
-    if not rate and now - state.answered_at > _IDLE_PERIODS * period:
-        bucket.note_full(state, now)
-    if rate:
-        return _take_token(state, holder, now, at_once)
-    return _take_share(state, holder, now, Grant(wanted, at_once=at_once), (calls, period))
+    return _take_some(state, holder, now, Grant(wanted, at_once=at_once), told)
+
+
+def _take_some(state: LimitState, holder: str, now: float, asked: Grant, told: ToldLimit) -> Grant:
+    """What each of the limits lets go that hold at once."""
+    for calls, period in state.windows_beside(told):
+        free = calls - used(state, now - period)
+        if free < 1:
+            wait = _next_free(state, now, period, 1 - free)
+            return _wait(state.holders[holder], now, wait, _used_up(calls, period))
+        asked = asked._replace(calls=min(asked.calls, free))
+    if state.rate:
+        return _take_token(state, holder, now, asked)
+    return _take_share(state, holder, now, asked, state.limit_for(told)[:2])
 
 
 def _closed(state: LimitState, me: Holder, now: float, at_once: int) -> Grant | None:
@@ -63,7 +74,7 @@ def _take_share(
     calls, period = window
     since, me = now - period, state.holders[holder]
     free = allowed = calls - used(state, since)
-    why = f"{calls} calls in {period:g} s are used up"
+    why = _used_up(calls, period)
     if others := [name for name in _active(state, now) if name != holder]:
         share = max(1, calls // (len(others) + 1))
         reserved = sum(_reserve(state, name, share, since) for name in others)
@@ -124,7 +135,7 @@ def _next_free(state: LimitState, now: float, period: float, needed: int) -> flo
     return _POLL
 
 
-def _take_token(state: LimitState, holder: str, now: float, at_once: int) -> Grant:
+def _take_token(state: LimitState, holder: str, now: float, asked: Grant) -> Grant:
     me = state.holders[holder]
     gained = (now - state.tokens_at) * state.rate
     state.tokens, state.tokens_at = state.tokens + max(0.0, gained), now
@@ -135,9 +146,9 @@ def _take_token(state: LimitState, holder: str, now: float, at_once: int) -> Gra
         why = f"{60 * state.rate:.3g} calls a minute are used up"
         return _wait(me, now, (1 - state.tokens) / state.rate, why)
     most = _most(state, now, holder, state.calls)
-    count = min(me.wanted, max(1, int(state.tokens)), most)
+    count = min(asked.calls, max(1, int(state.tokens)), most)
     state.tokens -= count
-    return _grant(state, me, now, Grant(count, at_once=at_once))
+    return _grant(state, me, now, asked._replace(calls=count))
 
 
 def _until_trial(state: LimitState, told: ToldLimit, now: float) -> int:
@@ -171,6 +182,10 @@ def _grant(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
     me.until = now + GRANT_SECONDS
     me.active_until = max(me.until, now + state.period * _ACTIVE_SHARE)
     return grant
+
+
+def _used_up(calls: int, period: float) -> str:
+    return f"{calls} calls in {period:g} s are used up"
 
 
 def _wait(me: Holder, now: float, wait: float, why: str) -> Grant:
