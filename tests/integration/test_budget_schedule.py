@@ -48,7 +48,7 @@ def test_plan_of_the_next_day_is_shown(scrapy, query, sandbox):
     assert max(map(len, done.stdout.splitlines())) < 80
     unknown = scrapy("budget", "--currency", "xyz", **environment)
     assert unknown.returncode == 2
-    assert ": error: no coins in xyz: there are usd; to have them: " in last_line(unknown)
+    assert ": no coins in xyz: there are usd; to have them: " in last_line(unknown)
     unlimited = scrapy("budget", COINGECKO_BASE_URL=api.url)
     assert "This plan counts no calls" in unlimited.stdout
 

@@ -1,13 +1,18 @@
 """Several crawls with one key: real processes share a limit and a month of credits."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
 from tests.helpers.processes import last_line
 
 PERIOD, CALLS = 6, 30
+UNTIL = """
+SELECT extract(day FROM to_timestamp((state->>'exhausted_until')::float8) AT TIME ZONE 'UTC') = 1
+FROM api_account
+"""
+# So that no month ends during the test.
+NOT_YET = "UPDATE api_account SET state = jsonb_set(state, '{exhausted_until}', '1e10')"
 KEY = {"COINGECKO_API_KEY": "CG-secret", "COINGECKO_PLAN": "demo"}
 LIMITED = ("--plan", "demo", "--key", "CG-secret", "--calls", CALLS, "--period", PERIOD)
 
@@ -106,10 +111,12 @@ def test_used_up_credits_end_all_calls_until_the_month_ends(scrapy, sandbox, que
     assert first.returncode == 4
     assert "You've used up the monthly credits of your API key." in last_line(first)
     assert len(api.calls()) == 6
+    assert query(UNTIL) == [(True,)]
+    query(NOT_YET)
     second = scrapy(*crawl(), "-a", "vs_currency=eur", **environment)
     assert second.returncode == 4
     assert "You've used up the monthly credits" in last_line(second)
-    assert f"no further call until {datetime.now(UTC).year}" in last_line(second)
+    assert "(no further call until 2286-11-20 17:46 UTC)" in last_line(second)
     assert len(api.calls()) == 6
     assert query("SELECT outcome FROM crawl") == [("exhausted",)] * 2
     assert query("SELECT count(*) FROM full_coin") == [(50,)]
