@@ -519,3 +519,8 @@ def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
     assert number(page) == 16_999
     page.get_by_role("link", name="Crawls").click()
     assert page.get_by_role("heading", name="Schedules").is_visible()
+    assert layout_problems(page) == []
+    page.get_by_role("button", name="Log out").click()
+    assert page.get_by_role("heading", name="Log in").is_visible()
+    page.goto("/crawls")
+    assert page.get_by_role("heading", name="Log in").is_visible()

@@ -75,3 +75,10 @@ def form_token(txrequest: Any) -> str:
         session = txrequest.form_session = token_urlsafe(32)
         set_session(txrequest, session)
     return str(txrequest.site.gate.sessions.token(session))
+
+
+def logout_token(txrequest: Any) -> str:
+    """The token of the form that ends the request's session; empty if it has none."""
+    gate, session = txrequest.site.gate, session_id(txrequest)
+    is_open = gate.credentials and gate.sessions.is_open(session)
+    return str(gate.sessions.token(session)) if is_open else ""

@@ -10,6 +10,7 @@ from scrapyd import website
 from twisted.web.static import formatFileSize
 
 from coinspider.daemon.gate.origins import wants_html
+from coinspider.daemon.gate.sessions import logout_token
 from coinspider.daemon.web.error_page import NotFound
 from coinspider.daemon.web.templating import render
 from coinspider.daemon.web.view import send_head
@@ -95,7 +96,8 @@ def _page(txrequest: Any, template: str, **values: Any) -> bytes:
     parts = [part.decode("utf-8", "replace") for part in txrequest.prepath if part]
     send_head(txrequest, 200)
     page = render(
-        template, section="logs/", parts=parts, root="../" * (len(txrequest.prepath) - 1), **values
-    ).encode()
+        template, section="logs/", parts=parts, root="../" * (len(txrequest.prepath) - 1),
+        logout=logout_token(txrequest), **values,
+    ).encode()  # fmt: skip
     txrequest.setHeader("Content-Length", str(len(page)))
     return page

@@ -58,7 +58,7 @@ environment.filters |= {
 }  # fmt: skip
 environment.globals |= {
     "navigation": VIEWS, "style": STYLE, "script": SCRIPT, "link": link, "token_field": token_field,
-    "logo_hosts": LOGO_HOSTS, "root": "", "section": None,
+    "logo_hosts": LOGO_HOSTS, "root": "", "section": None, "logout": "",
     "cell": cell, "amount": amount, "change": change, "time": time, "until": until, "due": due,
     "all_digits": all_digits,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.gate.sessions import form_token, logout_token
 from coinspider.daemon.page_connections import page_connection
 from coinspider.daemon.threads import page_workers
 from coinspider.daemon.web.templating import POLICY, Arguments, link, render
@@ -62,7 +62,7 @@ class DatabaseView(Resource):
         )  # fmt: skip
 
     def render_GET(self, txrequest: Any) -> int:
-        known = self.prepare() | {"section": self.section}
+        known = self.prepare() | {"section": self.section, "logout": logout_token(txrequest)}
         if self.has_forms:
             known["token"] = form_token(txrequest)
         arguments, below = _arguments(txrequest), txrequest.postpath

@@ -9,7 +9,7 @@ from scrapyd import Config, website
 from twisted.web.static import Data
 
 from coinspider.daemon.fleet.setup import uses_fleet
-from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.gate.sessions import form_token, logout_token
 from coinspider.daemon.web.actions import DONE, act
 from coinspider.daemon.web.error_page import NotFound
 from coinspider.daemon.web.home_view import Home
@@ -86,6 +86,7 @@ def _framed(
     send_head(txrequest, 200)
     framed = render(
         "scrapyd.html", section=section, title=title, table=Markup(table), done=done,  # noqa: S704
+        logout=logout_token(txrequest),
     ).encode()  # fmt: skip
     txrequest.setHeader("Content-Length", str(len(framed)))
     return framed
