@@ -5,39 +5,33 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import psycopg
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.failure import fail_crawl, note_failure, note_skip
+from coinspider.crawl.failure import fail_crawl, note_failure
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import (
-    ConfigurationError,
-    DatabaseUnreachableError,
     LeaseLostError,
 )
 from coinspider.records.table_item import TableItem
-from coinspider.store.connect import CrawlConnection, connect, one_line, place
+from coinspider.store.connect import CrawlConnection, connect, one_line
 from coinspider.store.crawl_row import (
     Batch,
     Totals,
-    begin_crawl,
     end_crawl,
     read_totals,
     update_crawl,
 )
 from coinspider.store.crawl_tables import HISTORY_TIMEOUT, CrawlTables
 from coinspider.store.database_settings import DatabaseSettings, seconds_setting
-from coinspider.store.earlier_crawls import read_earlier
 from coinspider.store.history import HistorySettings
-from coinspider.store.incremental_state import read_since, write_since
-from coinspider.store.lease import CrawlLease, Run
+from coinspider.store.incremental_state import write_since
+from coinspider.store.lease import CrawlLease
 from coinspider.store.lock_holder import lock_holder
-from coinspider.store.migration import make_schema, table_names
 from coinspider.store.patience import Patience
 from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection
-from coinspider.store.standby import crawled_elsewhere
+from coinspider.store.session_start import SessionStart
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,7 +77,10 @@ class CrawlSession:
         """
         self.tasks.append(asyncio.create_task(self._look_for_stop()))
         try:
-            connection, start = await self._connect_and_begin(target, prepare)
+            first = SessionStart(
+                self.crawler, self.database, self.patience, self.tables, self.lease_seconds
+            )
+            connection, self.lease, start = await first.begin(target, prepare)
         except BaseException:
             self._end_tasks()
             raise
@@ -93,31 +90,6 @@ class CrawlSession:
         self.tasks.append(asyncio.create_task(self._keep_current()))
         self.is_open = True
         return start
-
-    async def _connect_and_begin(
-        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
-    ) -> tuple[CrawlConnection, CrawlStart]:
-        try:
-            connection = await connect(self.database, self.patience)
-        except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
-        try:
-            start = await self._begin(connection, target, prepare)
-            if not isinstance(start, CrawlStart):
-                raise note_skip(self.crawler, start)
-        except ConfigurationError as error:
-            await connection.close()
-            raise note_failure(self.crawler, "database_unusable", str(error)) from None
-        except (psycopg.Error, TimeoutError) as error:
-            holder = await lock_holder(connection, error, table_names(target.item_class))
-            await connection.close()
-            message = f"the crawl can't be prepared in the database: {one_line(error)}"
-            message += f" ({holder})" if holder else ""
-            raise note_failure(self.crawler, "database_error", message) from None
-        except BaseException:
-            await connection.close()
-            raise
-        return connection, start
 
     async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
         """Do some work in a transaction in which the lease can't be lost.
@@ -172,56 +144,6 @@ class CrawlSession:
         since = crawl_state(self.crawler).next_since
         if since is not None and outcome.status == 0:
             await write_since(connection, self.lease.name, since)
-
-    async def _begin(
-        self,
-        connection: CrawlConnection,
-        target: CrawlTarget,
-        prepare: Callable[[CrawlConnection], Awaitable[None]],
-    ) -> CrawlStart | str:
-        """Take the lease; or say in one line why the crawl does not begin."""
-        async with connection.pinned():
-            await make_schema(connection, self.database.schema)
-            item_class = target.item_class
-            if item_class is None and target.table:
-                from coinspider.store.stored_item import stored_item_class  # only for next
-
-                item_class = await stored_item_class(connection, target.table)
-            await self.tables.migrate(connection, item_class)
-        async with connection.pinned():
-            self.lease = CrawlLease(target.lock_name, self.lease_seconds)
-            died = await self.lease.take(connection, target)
-            if not isinstance(died, list):
-                return await self._skip(connection, target, died)
-            self._tell_of(died)
-            if message := await crawled_elsewhere(connection, target):
-                stats = self.crawler.stats
-                await end_crawl(connection, self.lease.crawl_id, stats, "skipped", message)
-                return message
-            since = await read_since(connection, target.lock_name) if target.incremental else None
-            earlier = await read_earlier(connection, target.source, target.url, target.arguments)
-            await prepare(connection)
-        return CrawlStart(item_class, since, *earlier, place(self.database))
-
-    def _tell_of(self, died: list[Run]) -> None:
-        for run in died:
-            logger.warning(
-                "%s died: it began at %s and was last seen at %s",
-                run,
-                run.started_at.isoformat(timespec="seconds"),
-                run.updated_at.isoformat(timespec="seconds"),
-                extra={"spider": self.crawler.spider},
-            )
-
-    async def _skip(
-        self, connection: CrawlConnection, target: CrawlTarget, other: Run | None
-    ) -> str:
-        """End before the first request, but with a row, because each job has one."""
-        message = f"the same crawl is running already: {other or 'it has just begun'}"
-        async with connection.transaction():
-            crawl_id = await begin_crawl(connection, target)
-            await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
-        return message
 
     async def _reconnect(self) -> CrawlConnection:
         connection = await connect(self.database, self.patience)
