@@ -266,6 +266,15 @@ def test_empty_result_says_which_filter_excludes_everything(site):
     assert "1–1 of 1 coins" in site.daemon.open(f"coins{unescape(href)}")
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("watched=1", "The watch list is empty: the star beside a coin adds it."),
+     ("currency=xau&rank_max=9", "There are no coins in xau. There are some in: <a")],
+)  # fmt: skip
+def test_empty_result_of_another_reason_says_so(site, query, words):
+    assert words in site.daemon.open(f"coins?{query}")
+
+
 def test_page_past_the_end_shows_the_last(site):
     html = site.daemon.open("coins?page=99999")
     assert "Page 340 of 340" in html
