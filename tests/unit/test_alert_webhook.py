@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from scrapy.settings import Settings
@@ -74,6 +76,18 @@ def test_all_fields_are_sent_without_a_body_and_the_token_in_a_header(receiver):
 def test_error_names_the_status_of_a_refusal(receiver):
     receiver.refusals = 1
     assert Webhook(receiver.url).send({}) == "status 500"
+
+
+@pytest.mark.parametrize(("status", "problem"), [("200 OK", None), ("404 Gone", "status 404")])
+def test_answer_whose_body_never_ends_is_one(status, problem):
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/hook"
+        sent = pool.submit(Webhook(url).send, {"title": "coins"})
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(f"HTTP/1.1 {status}\r\n\r\nand so on".encode())
+            assert sent.result() == problem
 
 
 def test_error_for_a_silent_address_does_not_show_its_secret():

@@ -51,13 +51,16 @@ class Webhook(NamedTuple):
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         body = dict(fields) if self.body is None else _filled(self.body, fields)
         try:
-            answer = requests.post(
-                self.url, json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-            )
+            # The status says all; a body may be long, or never end.
+            with requests.post(
+                self.url, json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False,
+                stream=True,
+            ) as answer:  # fmt: skip
+                is_taken = answer.ok and not answer.is_redirect
+                return None if is_taken else f"status {answer.status_code}"
         except requests.RequestException as error:
             # Its own text has the whole address in it.
             return type(error).__name__
-        return None if answer.ok and not answer.is_redirect else f"status {answer.status_code}"
 
 
 def _body(text: str | None) -> Any:
