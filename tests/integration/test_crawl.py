@@ -3,9 +3,6 @@
 import csv
 import json
 import os
-import re
-import shlex
-import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -15,13 +12,11 @@ import pytest
 
 from coinspider.records.record import split_page
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
-from tests.helpers.processes import DATA, SCRAPY, last_line, wait_until
+from tests.helpers.processes import DATA, SCRAPY, last_line
 from tests.helpers.stored import digits, expected_row, stored_rows
 
-REAL = DATA / "coins_markets_eur_2025-03-04.json"
 COUNT = "SELECT count(*) FROM full_coin"
-# Long enough to be stopped before the end.
-SLOWLY = ("-s", "LOOKAHEAD_PAGES=1")
+REAL = DATA / "coins_markets_eur_2025-03-04.json"
 
 
 def test_real_records_are_stored_digit_for_digit(scrapy, sandbox, query):
@@ -84,50 +79,6 @@ def test_crawl_by_rank_loses_coins_and_a_whole_crawl_does_not(scrapy, sandbox, q
     assert query(COUNT) == [(2000,)]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["-a", "per_page=500"], "wrong argument per_page=500: allowed is 1 to 250"),
-        (["-a", "order=best"], "allowed is one of market_cap_desc, market_cap_asc"),
-        (["-a", "page=3"], "unknown argument page: allowed are vs_currency, per_page, order"),
-        (["-a", "pages=0"], "wrong argument pages=0: allowed is a number of pages from 1"),
-        (["-s", "COINGECKO_PLAN=gold"], "COINGECKO_PLAN must be one of public, demo, "),
-        (["-s", "POSTGRES_BATCH_SIZE=0"], "POSTGRES_BATCH_SIZE must be 1 or more"),
-    ],
-)
-def test_wrong_argument_or_setting_stops_the_start_with_one_line(scrapy, arguments, message):
-    done = scrapy("crawl", "coins", "-L", "WARNING", *arguments)
-    assert done.returncode == 2
-    [line] = done.stderr.strip().splitlines()
-    assert message in line
-
-
-def test_unreachable_database_fails_before_the_first_request(scrapy, sandbox):
-    api = sandbox("--coins", 10)
-    url = "postgresql://someone:topsecret@127.0.0.1:1/coins"
-    done = scrapy("crawl", "coins", "-L", "DEBUG", COINGECKO_BASE_URL=api.url, DATABASE_URL=url)
-    assert done.returncode == 1
-    assert "the database coins on 127.0.0.1:1 can't be reached" in last_line(done)
-    assert "topsecret" not in done.stderr
-    assert api.calls() == []
-
-
-def test_error_for_a_malformed_database_url_hides_the_password(scrapy):
-    done = scrapy("crawl", "coins", DATABASE_URL="postgres//someone:topsecret@host")
-    assert done.returncode != 0
-    assert "DATABASE_URL can't be read: it is neither a URL" in last_line(done)
-    assert "topsecret" not in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_unreachable_page_fails_the_crawl_by_name(scrapy, query):
-    done = scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.01",
-                  COINGECKO_BASE_URL="http://127.0.0.1:1/api/v3")  # fmt: skip
-    assert done.returncode == 1
-    assert "page http://127.0.0.1:1/api/v3/coins/markets?" in last_line(done)
-    assert query(COUNT) == [(0,)]
-
-
 @pytest.mark.parametrize("plan", ["demo", "pro"])
 def test_key_is_in_the_plans_header_and_nowhere_else(scrapy, sandbox, tmp_path, plan):
     api = sandbox("--coins", 10, "--plan", plan, "--key", "CG-topsecret")
@@ -138,14 +89,6 @@ def test_key_is_in_the_plans_header_and_nowhere_else(scrapy, sandbox, tmp_path, 
     done = scrapy("crawl", "coins", "-L", "DEBUG", "-O", feed, **environment)
     assert done.returncode == 0, done.stderr
     assert "topsecret" not in done.stderr + done.stdout + feed.read_text()
-
-
-def test_wrong_key_fails_with_the_apis_message(scrapy, sandbox):
-    api = sandbox("--coins", 10, "--plan", "demo", "--key", "CG-right")
-    done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, COINGECKO_API_KEY="CG-topsecret")
-    assert done.returncode == 1
-    assert "Incorrect API Key" in last_line(done)
-    assert "topsecret" not in done.stderr
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
@@ -182,36 +125,6 @@ def test_unwritable_feed_fails_the_crawl(scrapy, sandbox):
     assert "feed" in last_line(done)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
-def test_stop_stores_what_has_arrived(scrapy, sandbox, query, sign):
-    api = sandbox("--coins", 5000, "--latency", "0.3")
-    crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
-    wait_until(lambda: len(api.calls()) >= 4)
-    crawl.send_signal(sign)
-    _, err = crawl.communicate(timeout=120)
-    assert crawl.returncode == 130
-    assert "the crawl was interrupted" in err.strip().splitlines()[-1]
-    [[stored]] = query(COUNT)
-    assert stored >= 3 * 250
-    assert stored % 250 == 0
-    again = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
-    assert again.returncode == 0
-    assert query(COUNT) == [(5000,)]
-
-
-def test_kill_leaves_whole_batches_and_the_next_crawl_repairs_the_rest(scrapy, sandbox, query):
-    api = sandbox("--coins", 5000, "--latency", "0.3")
-    crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
-    wait_until(lambda: api.calls() and query(COUNT) > [(0,)])
-    crawl.kill()
-    crawl.communicate()
-    [[stored]] = query(COUNT)
-    assert 0 < stored < 5000
-    assert stored % 500 == 0
-    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url).returncode == 0
-    assert query(COUNT) == [(5000,)]
-
-
 def test_feed_and_database_are_written_together(scrapy, sandbox, query, tmp_path):
     api = sandbox("--coins", 10)
     feed = tmp_path / "coins.json"
@@ -246,17 +159,6 @@ def test_crawl_without_a_database_url_uses_an_embedded_server(empty_project, san
     assert not pid_file.exists()
 
 
-def test_embedded_server_of_a_killed_crawl_is_found_again(empty_project, sandbox):
-    api = sandbox("--coins", 5000, "--latency", "0.3")
-    crawl = empty_project.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=api.url)
-    wait_until(lambda: len(api.calls()) >= 4)
-    crawl.kill()
-    crawl.communicate()
-    done = empty_project("crawl", "coins", "-a", "pages=2", COINGECKO_BASE_URL=api.url)
-    assert done.returncode == 0, done.stderr
-    assert not (empty_project.directory / ".scrapy/postgresql/postmaster.pid").exists()
-
-
 def test_settings_may_be_in_a_dot_env_file(empty_project, sandbox):
     api = sandbox("--coins", 10)
     dot_env = f"COINGECKO_BASE_URL={api.url}\nPOSTGRES_ENABLED=0\n"
@@ -268,33 +170,3 @@ def test_settings_may_be_in_a_dot_env_file(empty_project, sandbox):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "10 records" in last_line(done)
-
-
-def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
-    for options, result in (
-        (["--coins", 300], "2 pages, 300 records, 300 new"),
-        (["--coins", 100, "--seed", 1], "1 page, 100 records, 0 new, 100 changed"),
-    ):
-        done = empty_project("demo", *options)
-        assert done.returncode == 0, done.stderr
-        assert result in done.stderr
-        assert "scrapy coins --demo" in done.stderr
-        assert "Aurel" in done.stdout
-    following = [
-        shlex.split(re.split("  +", line.strip())[0])
-        for line in done.stdout.partition("What to type next:")[2].strip().splitlines()
-    ]
-    assert {"coins", "demo", "psql"} < {command[1] for command in following}
-    for command in following:
-        assert Path(command[0]).name == "scrapy"
-        if command[1] in ("coins", "history"):
-            listed = empty_project(*command[1:], "--format", "csv")
-            assert listed.returncode == 0, listed.stderr
-            assert len(listed.stdout.splitlines()) > 1
-
-
-def test_demo_has_a_month_of_prices(empty_project):
-    assert empty_project("demo", "--coins", 3).returncode == 0
-    sql = "SELECT count(DISTINCT started_at) FROM coin_candle_1d WHERE coin_id = 'aurel'"
-    done = empty_project("psql", "--demo", "-c", sql)
-    assert re.search(r"\b3[01]\b", done.stdout), done.stdout + done.stderr
