@@ -140,7 +140,7 @@ def _cost_lines(costs: Sequence["Cost"]) -> Iterator[str]:
             text = f"{cost.schedule.name}: {cost.warning}"
         elif cost.calls is not None:
             text += f", {cost.calls:,} calls a month"
-        if cost.ages:
+        if cost.ages and not cost.warning:
             median, mean = cost.ages.median / 60, cost.ages.mean / 60
             text += f"; the age of a coin: median {median:.1f} minutes, mean {mean:.1f}"
         yield fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")

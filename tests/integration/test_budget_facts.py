@@ -13,6 +13,7 @@ from coinspider.daemon.schedules.budget import Budget, next_run
 from coinspider.daemon.schedules.budget_facts import (
     read_budgets,
     read_next_run,
+    read_warning,
 )
 from coinspider.daemon.schedules.forecast import read_forecasts
 from coinspider.daemon.schedules.page_weights import read_weights
@@ -97,6 +98,18 @@ def test_next_month_has_its_credits_again():
     )  # fmt: skip
     assert this.calls == (LEFT - RESERVE - 500) / 2
     assert following.calls == (LEFT - RESERVE - 1000) / 2
+
+
+@pytest.mark.usefixtures("add")
+def test_budget_that_is_too_small_for_a_pass_over_all_pages_is_told():
+    small = OWNED._replace(budget="50")
+    assert read_warning(small, [small], MID_MONTH) == (
+        "budget 50 gives it 50 calls a month, and a pass over all pages takes 71: it reads nothing"
+    )
+    greedy = OWNED._replace(budget="9900")
+    assert "budget auto gives it 0 calls a month" in read_warning(AUTO, [greedy], MID_MONTH)
+    for enough in (AUTO, OWNED, WRONG):
+        assert read_warning(enough, [AUTO, enough], MID_MONTH) is None
 
 
 def test_no_call_is_left_if_the_api_says_that_they_are_used_up(add):

@@ -43,6 +43,21 @@ def read_budgets(schedule: Schedule, running: Iterable[Schedule], now: datetime)
     return budgets
 
 
+def read_warning(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> str | None:
+    """One line about a budget that never suffices for a pass over all pages. For threads."""
+    try:
+        budgets = read_budgets(schedule, running, now)
+    except ConfigurationError:  # its jobs will report it
+        return None
+    if not budgets or budgets[-1].calls >= budgets[-1].whole.calls:
+        return None
+    calls, needed = max(0, int(budgets[-1].calls)), budgets[-1].whole.calls
+    return (
+        f"{schedule.when} gives it {calls:,} calls a month, and a pass over all pages takes"
+        f" {needed}: it reads nothing"
+    )
+
+
 def _spendable(left: int | None, monthly: int | None, kept: float) -> float | None:
     return None if left is None else left - kept * (monthly or left)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from coinspider.daemon.schedules.budget import Budget, Reads, plan
-from coinspider.daemon.schedules.budget_facts import read_budgets
+from coinspider.daemon.schedules.budget_facts import read_budgets, read_warning
 from coinspider.daemon.schedules.forecast import A_MONTH, read_forecasts, with_others
 from coinspider.daemon.schedules.freshness import Freshness, freshness, whole_passes
 from coinspider.daemon.schedules.schedule import Schedule
@@ -34,7 +34,7 @@ def read_costs(schedules: Sequence[Schedule], now: datetime) -> list[Cost]:
         elif schedule.budget and (budgets := read_budgets(schedule, active, now)):
             calls = budgets[-1].calls
             ages = simulate(budgets[-1]._replace(month_end=now + A_MONTH), now)
-            costs.append(Cost(schedule, int(calls), ages))
+            costs.append(Cost(schedule, int(calls), ages, read_warning(schedule, active, now)))
         else:
             costs.append(Cost(schedule, None, None))
     return costs

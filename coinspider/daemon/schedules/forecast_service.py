@@ -8,6 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.schedules.budget_facts import read_warning
 from coinspider.daemon.schedules.forecast import Forecast, forecasts, read_forecasts, with_others
 from coinspider.daemon.schedules.schedule import Schedule
 
@@ -17,7 +18,7 @@ LOOKED_UP_EVERY = timedelta(minutes=5)
 
 
 class Forecasts:
-    """Knows how many calls the schedules at fixed times need, and logs a warning once.
+    """Knows which schedules' calls do not suffice, and logs each warning once.
 
     ``running`` gives the active schedules. Until the database answers, only the settings are known.
     """
@@ -27,6 +28,7 @@ class Forecasts:
     ):
         self.schedules, self.running = schedules, running
         self.found = forecasts(schedules.values())
+        self.too_small: dict[str, str] = {}
         self.warned: set[str] = set()
         self.looking: Any = LoopingCall(self._look)
 
@@ -39,12 +41,17 @@ class Forecasts:
     def of(self, schedule: Schedule) -> Forecast | None:
         return with_others(self.found, schedule.name, self.running())
 
+    def warning(self, schedule: Schedule, now: datetime) -> str | None:
+        """One line about a schedule whose calls do not suffice."""
+        forecast = self.of(schedule)
+        return forecast.warning(now) if forecast else self.too_small.get(schedule.name)
+
     def _look(self) -> Any:
-        looking: Any = deferToThread(read_forecasts, [*self.schedules.values()])
+        looking: Any = deferToThread(_read, [*self.schedules.values()], self.running())
         return looking.addCallbacks(self._keep, self._failed).addCallback(self._warn)
 
-    def _keep(self, found: dict[str, Forecast]) -> None:
-        self.found = found
+    def _keep(self, found: tuple[dict[str, Forecast], dict[str, str]]) -> None:
+        self.found, self.too_small = found
 
     def _failed(self, failure: Any) -> None:
         """The schedules themselves say that there is no database."""
@@ -52,10 +59,17 @@ class Forecasts:
 
     def _warn(self, _: object) -> None:
         for schedule in self.running():
-            forecast = self.of(schedule)
-            text = forecast and forecast.warning(datetime.now(UTC))
+            text = self.warning(schedule, datetime.now(UTC))
             if not text:
                 self.warned.discard(schedule.name)
             elif schedule.name not in self.warned:
                 self.warned.add(schedule.name)
                 log.emit(LogLevel.warn, "Schedule {name}: {text}", name=schedule.name, text=text)
+
+
+def _read(
+    schedules: Sequence[Schedule], running: Sequence[Schedule]
+) -> tuple[dict[str, Forecast], dict[str, str]]:
+    now = datetime.now(UTC)
+    warnings = {one.name: read_warning(one, running, now) for one in running if one.budget}
+    return read_forecasts(schedules), {name: text for name, text in warnings.items() if text}

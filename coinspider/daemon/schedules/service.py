@@ -163,9 +163,8 @@ class ScheduleService(Service):
         return str(run.part) if run else None
 
     def warning(self, schedule: Schedule) -> str | None:
-        """One line about a schedule whose calls do not last until the month ends."""
-        found = self.forecasts.of(schedule)
-        return found.warning(self.now()) if found else None
+        """One line about a schedule whose calls do not suffice."""
+        return self.forecasts.warning(schedule, self.now())
 
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``."""
