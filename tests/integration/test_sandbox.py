@@ -23,6 +23,8 @@ from scrapy.settings import Settings
 
 from coinspider.commands.sandbox import Command
 from coinspider.sandbox.faults import Fault, Faults
+from coinspider.sandbox.limit_headers import STYLES
+from coinspider.sandbox.limits import LIMITS
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from tests import conftest
 from tests.helpers.processes import PROJECT, SCRAPY, wait_until
@@ -379,11 +381,16 @@ def run(*options):
     )  # fmt: skip
 
 
-def test_help_names_every_option():
+def test_help_names_every_option_and_explains_limits():
     done = run("--help")
     assert done.returncode == 0
-    for option in ("coins", "data", "tick", "calls", "retry-after", "faults", "port"):
-        assert f"  --{option} " in done.stdout
+    _, parser = command_and_parser()
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert not {option for option in options if f" {option}" not in done.stdout}
+    # A line may end after a hyphen.
+    told = " ".join(done.stdout.split()).replace("- ", "-")
+    explained = [*LIMITS, *STYLES, "RateLimit-Limit", "/key", "credits", "x-cg-pro-api-key"]
+    assert not [name for name in explained if name not in told]
     # Scrapy takes a line that ends with a colon for a heading.
     assert "(Default" not in done.stdout
 
