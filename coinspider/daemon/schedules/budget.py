@@ -34,7 +34,7 @@ class Part(NamedTuple):
     pages: int
     is_whole: bool = False
     end_calls: int = 1
-    """How many calls a whole pass makes besides: for the empty page after the last one, ..."""
+    """The calls of a whole pass for the end of the list: an empty page, and what is read again."""
 
     @property
     def calls(self) -> int:
@@ -77,7 +77,7 @@ class Reads(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """Calls to spend, evenly, until the month ends; the weight of each page of the ranking."""
+    """Calls to spend evenly until the month ends, and the weight of each page of the ranking."""
 
     calls: float
     month_end: datetime
@@ -158,7 +158,7 @@ def _next_part(budget: Budget, reads: Reads, now: datetime) -> PlannedRun | None
 def plan(
     budgets: Iterable[Budget], reads: Reads, now: datetime, until: datetime
 ) -> Iterator[PlannedRun]:
-    """All runs from now on, if each takes no time and nothing changes; a budget for each month."""
+    """All runs from now on, if each takes no time and nothing changes; one budget per month."""
     for budget in budgets:
         reads = yield from _plan_month(budget, reads, now, until)
         now = budget.month_end
