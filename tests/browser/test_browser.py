@@ -313,7 +313,7 @@ def test_page_refreshes_itself_and_keeps_its_place(visit, site):
 
 
 def test_page_says_when_scrapyd_is_away_and_goes_on_with_the_value_it_told(visit):
-    page = visit(f"coin?id={CHARTED}&range=1d", java_script_enabled=True)
+    page = visit(f"coin?id={CHARTED}&range=1d&compare=nobody", java_script_enabled=True)
     page.locator("[data-chart]").focus()
     page.keyboard.press("Home")
     told = page.locator("figcaption output").inner_text()
@@ -322,6 +322,7 @@ def test_page_says_when_scrapyd_is_away_and_goes_on_with_the_value_it_told(visit
     page.unroute("**/crawls.json*")
     expect(page.get_by_text("No answer since")).to_be_hidden()
     assert page.locator("figcaption output").inner_text() == told, "the value is still told"
+    page.get_by_label("Compare with").clear()
     page.get_by_label("Compare with").press_sequentially("coin-0000008")
     expect(page.locator("datalist option")).to_have_attribute("value", "coin-0000008")
 

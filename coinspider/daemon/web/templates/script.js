@@ -103,7 +103,8 @@
   };
   const refresh = async () => {
     const answer = await fetch(location.href);
-    if (!answer.ok) throw new Error(answer.status);
+    // A page with an argument that can't be read has the others' values.
+    if (answer.status >= 500) throw new Error(answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const live of lives()) {
       const fresh = page.querySelector(`[data-live="${live.dataset.live}"]`);
