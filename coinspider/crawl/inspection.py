@@ -12,6 +12,7 @@ from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.command_line import command_arguments
 from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME, ColumnType
+from coinspider.records.cutting import Cut
 from coinspider.records.record import Page
 from coinspider.records.table_item import columns
 
@@ -93,9 +94,6 @@ class Inspection(PaginatedSpider):
 
     def _spider(self) -> Iterator[str]:
         """A spider for a file of ``spiders/``."""
-        assert self.page
-        assert self.page.request.cut
-        keys = self.page.request.cut.keys
         strategy: Any = self.found
         table = str(self.table)
         title = "".join(word.capitalize() for word in table.split("_"))
@@ -106,23 +104,29 @@ class Inspection(PaginatedSpider):
         yield ""
         yield f"class {title}(TableItem, kw_only=True):"
         yield f'    table: ClassVar[str] = "{table}"'
-        for name, kind in self._columns():
-            if name in keys:
-                yield f"    {name}: {DECLARED_KEY[kind]}"
-            elif kind in DECLARED:
-                yield f"    {name}: {DECLARED[kind]} | None = None"
+        yield from self._fields()
         yield ""
         yield f"class {title}Spider(PaginatedSpider):"
         yield f'    name = "{table}"'
         yield f"    url = {self.url!r}"
         yield f"    item_class = {title}"
         yield f"    pagination = {made}"
-        yield f"    records = {self.page.request.cut.expression()!r}"
+        yield f"    records = {self._cut().expression()!r}"
 
-    def _imports(self, made: str) -> set[str]:
+    def _fields(self) -> Iterator[str]:
+        for name, kind in self._columns():
+            if name in self._cut().keys:
+                yield f"    {name}: {DECLARED_KEY[kind]}"
+            elif kind in DECLARED:
+                yield f"    {name}: {DECLARED[kind]} | None = None"
+
+    def _cut(self) -> Cut:
         assert self.page
         assert self.page.request.cut
-        keys = self.page.request.cut.keys
+        return self.page.request.cut
+
+    def _imports(self, made: str) -> set[str]:
+        keys = self._cut().keys
         kinds = {
             (DECLARED_KEY if name in keys else DECLARED).get(kind, "")
             for name, kind in self._columns()

@@ -26,33 +26,40 @@ def summary(crawler: Crawler) -> list[str]:
 
 
 def _lines(crawler: Crawler, spider: PaginatedSpider) -> Iterator[tuple[str, str]]:
-    figure, settings, stats = figures(crawler.stats), crawler.settings, crawler.stats
-    yield (
-        "records",
-        (f"{figure['record_count']:,}: {sum_in_words(figure, ',')}"),
-    )
+    yield from _of_records(crawler)
+    yield from _of_pages(crawler)
+    if table := spider.item_class.table if spider.item_class else spider.table:
+        yield "rows", _rows(crawler, table)
+    if feeds := crawler.settings.getdict("FEEDS"):
+        yield "feed", ", ".join(map(without_password, map(str, feeds)))
+
+
+def _of_records(crawler: Crawler) -> Iterator[tuple[str, str]]:
+    figure, state = figures(crawler.stats), crawl_state(crawler)
+    yield "records", f"{figure['record_count']:,}: {sum_in_words(figure, ',')}"
     if figure["set_aside_count"]:
-        reasons = "; ".join(crawl_state(crawler).set_aside_reasons)
+        reasons = "; ".join(state.set_aside_reasons)
         yield "set aside", f"{figure['set_aside_count']:,} fields: {reasons}"
     if figure["future_count"]:
         yield "future", f"{figure['future_count']:,} rows dated more than a day ahead"
     if figure["delisted_count"]:
         yield "delisted", f"{figure['delisted_count']:,}"
-    reasons = "; ".join(crawl_state(crawler).rejection_reasons)
+    reasons = "; ".join(state.rejection_reasons)
     yield "rejected", f"{figure['rejected_count']:,}" + (f": {reasons}" if reasons else "")
+
+
+def _of_pages(crawler: Crawler) -> Iterator[tuple[str, str]]:
+    figure, stats = figures(crawler.stats), crawler.stats
     seconds = stats.get_value("elapsed_time_seconds") or 0.0
     refused = counted(figure["refused_count"], "call")
     yield "pages", f"{figure['page_count']:,} in {readable_seconds(seconds)}, {refused} refused"
     others = sum(stats.get_value(stat, 0) for stat in (EMPTY_STAT, REREAD_STAT, LOOKUP_STAT))
     yield "limit", _limit(stats, figure["page_count"] + others, seconds)
-    if table := spider.item_class.table if spider.item_class else spider.table:
-        place = crawl_state(crawler).place
-        yield (
-            "rows",
-            f"{table} in {place.text}: {_looks(table, place.options)}" if place else NOT_STORED,
-        )
-    if feeds := settings.getdict("FEEDS"):
-        yield "feed", ", ".join(map(without_password, map(str, feeds)))
+
+
+def _rows(crawler: Crawler, table: str) -> str:
+    place = crawl_state(crawler).place
+    return f"{table} in {place.text}: {_looks(table, place.options)}" if place else NOT_STORED
 
 
 def _looks(table: str, options: str) -> str:
