@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from scrapy.exceptions import UsageError
 
+from coinspider.commands.budget import _resume as resume
 from coinspider.daemon import database
 from coinspider.daemon.schedules.account_credits import settings_of
 from coinspider.daemon.schedules.budget import Budget, next_run
@@ -208,3 +210,35 @@ def test_forecast_goes_by_what_a_crawl_took_and_by_the_credits_that_the_api_told
 def warning(schedule):
     [found] = read_forecasts([schedule]).values()
     return found.warning(MID_MONTH)
+
+
+USED = f"""
+INSERT INTO api_usage (account, month, calls, credits, told_left, told_calls, told_at)
+VALUES (%s, {MONTH}, 50, %s, %s, %s, now())
+"""  # noqa: S608
+HELD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb)"
+RESUMED = "{}: calls are made again"
+NOTHING = "{}: nothing to resume, its credits are not used up"
+
+
+@pytest.mark.parametrize(
+    ("exhausted", "usage", "lines"),
+    [
+        pytest.param(True, (100, None, None), [RESUMED, NOTHING], id="the API said so"),
+        pytest.param(False, (100, 0, 50), [RESUMED, NOTHING], id="/key said so"),
+        pytest.param(False, (100, 9, 41), [RESUMED, NOTHING], id="made since /key was asked"),
+        pytest.param(True, (100, 0, 50), [RESUMED, NOTHING], id="both said so"),
+        pytest.param(False, (100, 20, 50), [NOTHING], id="some are left"),
+        pytest.param(False, (None, None, None), [NOTHING], id="no limit"),
+        pytest.param(False, (50, None, None), ["by the count of 50 calls they are"], id="counted"),
+    ],
+)
+def test_resume_says_what_it_did(add, exhausted, usage, lines):
+    account = account_name(API, "CG-secret")
+    add(HELD, account, json.dumps({"exhausted_until": 1e10, "exhausted_words": "x"} if exhausted
+                                  else {}))  # fmt: skip
+    add(USED, account, *usage)
+    for line in lines:
+        assert line.format(account) in resume(account)
+    with pytest.raises(UsageError, match=f"no account nobody is known: there are {account}"):
+        resume("nobody")
