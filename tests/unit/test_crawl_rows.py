@@ -32,6 +32,11 @@ def test_times_of_a_schedule_are_in_words(when, words):
     assert when_in_words(when) == words
 
 
+def test_budget_says_what_it_does_where_no_calls_are_counted():
+    said = when_in_words("budget auto", timedelta(minutes=3))
+    assert said == "as often as the month's calls allow (every 3 min if unlimited)"
+
+
 @pytest.mark.parametrize(
     ("job", "schedule"),
     [

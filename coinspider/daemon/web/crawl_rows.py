@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,7 +18,6 @@ from coinspider.daemon.web.remedies import remedy
 from coinspider.store.crawl_queries import schedule_of
 from coinspider.text import counted, readable, readable_seconds
 
-_AUTO = "as often as the month's calls allow"
 _UNIT, _UNITS = re.compile(r"(?<=\d)[smhd]$"), {"s": "s", "m": "min", "h": "h", "d": "d"}
 # The names under which scrapyd has this project.
 _PROJECTS = ("coinspider", "default")
@@ -44,21 +43,27 @@ def describe_schedules(root: Any) -> dict[str, Any]:
     schedules = service.schedules
     periods = {name: schedule.period.total_seconds() for name, schedule in schedules.items()}
     return {
-        "schedules": [_described(describe(service, name)) for name in schedules],
+        "schedules": [
+            describe(service, name) | {"said": when_in_words(schedule.when, schedule.every)}
+            for name, schedule in schedules.items()
+        ],
         "periods": periods,
         "intervals": {name: periods[name] for name in periods if not schedules[name].budget},
     }
 
 
-def _described(schedule: dict[str, Any]) -> dict[str, Any]:
-    return schedule | {"said": when_in_words(schedule["when"])}
+def when_in_words(when: str, every: timedelta | None = None) -> str:
+    """A schedule's times as people say them: ``every 3 min`` for ``every 3m``.
 
-
-def when_in_words(when: str) -> str:
-    """A schedule's times as people say them: ``every 3 min`` for ``every 3m``."""
+    ``every`` is for an account whose calls are not counted.
+    """
     kind, _, rest = when.partition(" ")
     if kind == "budget":
-        return _AUTO if rest == "auto" else f"as often as {int(rest):,} calls a month allow"
+        calls = "the month's calls" if rest == "auto" else f"{int(rest):,} calls a month"
+        uncounted = (
+            f" (every {readable_seconds(every.total_seconds())} if unlimited)" if every else ""
+        )
+        return f"as often as {calls} allow{uncounted}"
     if kind == "cron":
         *fields, zone = rest.split(" ")
         return f"at {' '.join(fields)} (cron), {zone} time"
