@@ -10,6 +10,8 @@ from coinspider.http.limit.state import LimitState
 _LESS = 0.98
 # A rate that was measured from fewer calls is tried upward after this number of calls.
 ROUGH_CALLS = 10
+# Of a call that it may have gained between two refusals, besides those that passed.
+_PART = 0.25
 # Two bursts of which one took longer than the other by this factor tell rate and size.
 _LONGER = 1.1
 _ROUNDING = 0.25  # seconds, of two Retry-After
@@ -102,7 +104,7 @@ def _measured(state: LimitState, now: float, wait: float | None) -> float:
     """Calls per second since it was empty: from wait to wait, unless these are mostly rounding."""
     seconds = max(now - state.since_at, 0.001)
     # It may have gained part of a call besides.
-    if (rate := (state.since_passed + 0.5) / seconds) > 1:
+    if (rate := (state.since_passed + _PART) / seconds) > 1:
         return rate
     exact = seconds + (wait or 0.0) - state.since_wait + _ROUNDING
     return state.since_passed / exact if exact > 0 else rate
