@@ -126,7 +126,7 @@ def test_candles_are_up_or_down_with_body_and_wick():
     assert [candle.kind for candle in chart.candles] == ["up", "down", "up"]
     for candle in chart.candles:
         assert candle.high <= candle.y < candle.y + candle.height <= candle.low + 2
-    assert chart.marks[1][3] == "open 12, high 13, low 6, close 8"
+    assert chart.marks[1][2:] == ("2026-03-04 13:00 UTC", "open 12, high 13, low 6, close 8")
     assert candle_chart(rows[:1]) is None
 
 

@@ -15,11 +15,13 @@ from coinspider.daemon.web.coin_columns import (
     AMOUNT,
     CHANGE,
     NUMBER,
+    OTHER,
     PRICE,
     SPARKLINE,
     TIME,
     CoinColumn,
 )
+from coinspider.daemon.web.other_fields import other_fields
 from coinspider.text import exact, per_cent, readable, short, short_price, visible
 
 _FEW = 18  # digits
@@ -43,6 +45,10 @@ def cell(column: CoinColumn, value: Any) -> Markup:
 def text(value: Any) -> Markup:
     """Nothing in it changes the direction of what is around it."""
     return escape(visible(readable(value)))
+
+
+def other(value: Any) -> Markup:
+    return text("; ".join(f"{name}: {each}" for name, each in other_fields(value).items()))
 
 
 def number(value: Any) -> Markup:
@@ -125,5 +131,5 @@ def direction(value: Decimal | None) -> str:
 
 _CELLS: dict[str, Callable[[Any], Markup]] = {
     NUMBER: number, PRICE: price, AMOUNT: short_amount, CHANGE: change, TIME: time,
-    SPARKLINE: sparkline,
+    SPARKLINE: sparkline, OTHER: other,
 }  # fmt: skip

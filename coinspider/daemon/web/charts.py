@@ -168,8 +168,7 @@ def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Cha
     width = step / times.length * SIZE
     return Chart(
         [], [_candle(row, times, scale, width) for row in rows], scale.ticks(), times.ticks(),
-        [_mark(times, scale, row["started_at"] + step / 2, row["close"], _candle_text(row))
-         for row in rows],
+        [_candle_mark(times, scale, row, step) for row in rows],
         readable_number(min(row["low"] for row in rows)),
         readable_number(max(row["high"] for row in rows)), scale.is_log,
     )  # fmt: skip
@@ -214,7 +213,20 @@ def _mark(
     times: TimeScale, scale: ValueScale, time: datetime, value: Decimal, text: str
 ) -> tuple[float, float, str, str]:
     x, y = times.share(time), 1 - scale.share(value)
-    return round(x, 4), round(y, 4), f"{readable(time)[:-3]} UTC", text
+    return round(x, 4), round(y, 4), _moment(time), text
+
+
+def _candle_mark(
+    times: TimeScale, scale: ValueScale, row: Mapping[str, Any], step: timedelta
+) -> tuple[float, float, str, str]:
+    """In its middle, with the time at which it begins: its end may be still to come."""
+    middle, text = row["started_at"] + step / 2, _candle_text(row)
+    x, y, _, text = _mark(times, scale, middle, row["close"], text)
+    return x, y, _moment(row["started_at"]), text
+
+
+def _moment(time: datetime) -> str:
+    return f"{readable(time)[:-3]} UTC"
 
 
 def _changes(points: Sequence[Point]) -> list[Point]:

@@ -8,7 +8,7 @@ from coinspider.items import FullCoin
 from coinspider.records.table_item import columns, stored_columns
 
 NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"
-SPARKLINE = "sparkline"
+SPARKLINE, OTHER = "sparkline", "other"
 PHONE, TABLET, DESK = "phone", "wide", "desk"  # classes of the style sheet
 
 
@@ -80,7 +80,7 @@ _ALL = [
     CoinColumn("first_crawled_at", "First crawled", TIME),
     CoinColumn("delisted_at", "Delisted", TIME, width=TABLET),
     CoinColumn("image", "Logo", TEXT),
-    CoinColumn("extra", "Other fields", TEXT),
+    CoinColumn("extra", "Other fields", OTHER),
 ]
 _KNOWN = {column.name for column in _ALL}
 # A field of the item that has no name here.
