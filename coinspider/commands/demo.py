@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
-from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.crawl.command import INTERRUPTED, PlainCommand, one_line_errors
 from coinspider.crawl.program import program
 from coinspider.text import counted
 
@@ -79,7 +79,7 @@ class Command(PlainCommand):
             self.exitcode = _demo(opts, database_url)
         except KeyboardInterrupt:
             # The other processes have got the signal as well.
-            self.exitcode = 130
+            self.exitcode = INTERRUPTED
 
 
 def _demo(opts: argparse.Namespace, database_url: str) -> int:

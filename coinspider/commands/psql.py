@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import subprocess
 
 from coinspider.crawl.command import PlainCommand, one_line_errors
@@ -24,8 +25,8 @@ class Command(PlainCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("-c", dest="sql", metavar="SQL", help="run this and leave")
-        parser.add_argument("--url", action="store_true", help="print the database's URL and leave")
+        parser.add_argument("-c", dest="sql", metavar="SQL", help="run this and exit")
+        parser.add_argument("--url", action="store_true", help="print the database's URL and exit")
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -53,6 +54,9 @@ class Command(PlainCommand):
         command = [str(bundled_program("psql")), _without_password(url)]
         if opts.sql:
             command += ["-c", opts.sql]
+        # Ctrl-C is for psql alone, which cancels a statement and stays. A signal that is ignored,
+        # unlike one with a handler, would be ignored by psql as well.
+        signal.signal(signal.SIGINT, lambda *_: None)
         self.exitcode = subprocess.run(command, env=environment, check=False).returncode
 
 

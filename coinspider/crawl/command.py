@@ -13,6 +13,8 @@ from scrapy.exceptions import UsageError
 from coinspider.crawl.program import program
 from coinspider.errors import CoinspiderError
 
+INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
+
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, ScrapyHelpFormatter):
     """Scrapy's, except that each example stays on its line."""
@@ -79,10 +81,12 @@ def quiet_pipe() -> Iterator[None]:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn the project's own errors into one line and exit status 2."""
+    """Turn the project's own errors into one line and exit status 2, and Ctrl-C into 130."""
     try:
         with quiet_pipe():
             yield
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except CoinspiderError as error:
         # A UsageError would show the usage, too, which is seldom what is wrong.
         print(f"coinspider: {error}", file=sys.stderr)  # noqa: T201

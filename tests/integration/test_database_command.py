@@ -10,7 +10,7 @@ import pytest
 
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import new_database
-from tests.helpers.processes import last_line
+from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, last_line, wait_until
 
 TABLES = """
 SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -179,3 +179,21 @@ def test_missing_useradd_is_one_line_for_root(empty_project, command):
     assert done.returncode != 0
     assert "useradd, which would make the user pgserver for it, is not there" in last_line(done)
     assert "Traceback" not in done.stderr
+
+
+ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+
+
+def test_ctrl_c_cancels_the_statement_and_leaves_the_rest_to_psql(query, database_url):
+    """As a terminal does, which sends the signal to all of the group."""
+    with subprocess.Popen(
+        [*SCRAPY, "psql", "-c", "SELECT pg_sleep(600)"], cwd=PROJECT, start_new_session=True,
+        stderr=subprocess.PIPE, text=True,
+        env=os.environ | CLEAN | {"DATABASE_URL": database_url},
+    ) as process:  # fmt: skip
+        wait_until(lambda: bool(query(ASLEEP)))
+        os.killpg(process.pid, signal.SIGINT)
+        error = process.communicate(timeout=120)[1]
+    assert error.splitlines()[-1] == "ERROR:  canceling statement due to user request"
+    assert "Traceback" not in error
+    assert process.returncode == 1

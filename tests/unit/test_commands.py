@@ -103,6 +103,12 @@ def test_error_of_the_database_is_one_line_without_the_usage(error, line, capsys
     assert capsys.readouterr().err == f"coinspider: {line}\n"
 
 
+def test_ctrl_c_ends_a_command_without_a_traceback(capsys):
+    with pytest.raises(SystemExit, match="130"), one_line_errors():
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == ""
+
+
 def test_failed_dump_leaves_no_file_that_looks_like_one(tmp_path):
     file = tmp_path / "coins.dump"
     with pytest.raises(DatabaseError):
