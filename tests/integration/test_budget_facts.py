@@ -242,3 +242,24 @@ def test_resume_says_what_it_did(add, exhausted, usage, lines):
         assert line.format(account) in resume(account)
     with pytest.raises(UsageError, match=f"no account nobody is known: there are {account}"):
         resume("nobody")
+
+
+def test_schedule_of_another_api_is_forecast_from_its_crawls(add):
+    address = "https://other.example/list"
+    limited = {"RATELIMIT_MONTHLY_CREDITS": "1000", "API_TOKEN": "T"}
+    every = Schedule("other", "next", every=timedelta(hours=1), arguments={"url": address},
+                     settings=limited)  # fmt: skip
+    assert read_forecasts([every]) == {}
+    row = EARLIER_CRAWL.replace("'coins'", "'next'")
+    add(row, json.dumps({"url": address}), address, 0, "complete", 3, 5, 0)
+    assert warning(every) == (
+        "every 1h needs 3,720 calls a month, the plan has 1,000: used up on the 9th at 08:00 UTC"
+    )
+    for schedule in (
+        every._replace(settings={"API_TOKEN": "T"}),
+        every._replace(settings=limited | {"RATELIMIT_MONTHLY_CREDITS": "0"}),
+        every._replace(settings=limited | {"RATELIMIT_MONTHLY_CREDITS": "x"}),
+        every._replace(arguments={"url": address + "s"}),
+        every._replace(enabled=False),
+    ):
+        assert read_forecasts([schedule]) == {}

@@ -6,12 +6,18 @@ from typing import NamedTuple
 
 from coinspider.daemon.schedules.account_credits import read_credits, settings_of
 from coinspider.daemon.schedules.page_weights import USUAL_COINS
-from coinspider.daemon.schedules.run_calls import assumed_calls, read_usual_calls
+from coinspider.daemon.schedules.run_calls import (
+    assumed_calls,
+    read_list_calls,
+    read_usual_calls,
+)
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.account import account_name
+from coinspider.http.limit.credits import credits_from_settings
 from coinspider.http.limit.month import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
+from coinspider.spiders.coins import CoinsSpider
 
 A_MONTH = timedelta(days=31)
 _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
@@ -49,10 +55,10 @@ class Forecast(NamedTuple):
         if self.others:
             also = f", {self.needed + self.others:,} with the other schedules of this key"
         assumed = f" (assuming {USUAL_COINS:,} coins)" if self.is_assumed else ""
+        hint = ". budget = auto makes them last" if self.schedule.spider == CoinsSpider.name else ""
         return (
             f"{self.schedule.when} needs {self.needed:,} calls a month{also}, the plan has"
-            f" {self.credits:,}: used up on the {day} at {end:%H:%M} UTC."
-            f" budget = auto makes them last{assumed}"
+            f" {self.credits:,}: used up on the {day} at {end:%H:%M} UTC{hint}{assumed}"
         )
 
 
@@ -61,7 +67,7 @@ def forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
     alone.
     """
     found: dict[str, Forecast] = {}
-    for schedule in _at_fixed_times(schedules):
+    for schedule in _of_coins(schedules):
         try:
             settings = settings_of(schedule)
             key = settings.get("COINGECKO_API_KEY")
@@ -79,7 +85,7 @@ def read_forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
     """The same by what the database knows of earlier crawls and of the credits. For threads."""
     schedules = list(schedules)
     found = forecasts(schedules)
-    for schedule in _at_fixed_times(schedules):
+    for schedule in _of_coins(schedules):
         try:
             known = read_credits(settings_of(schedule))
             calls = read_usual_calls(settings_of(schedule), schedule.arguments)
@@ -90,7 +96,26 @@ def read_forecasts(schedules: Iterable[Schedule]) -> dict[str, Forecast]:
         if calls:
             needed = _a_month(schedule, calls)
             found[schedule.name] = Forecast(schedule, known.account, known.monthly, needed)
-    return found
+    others = filter(None, map(_read_other, schedules))
+    return found | {forecast.schedule.name: forecast for forecast in others}
+
+
+def _read_other(schedule: Schedule) -> Forecast | None:
+    """That of another API with monthly credits, once a crawl of it was complete."""
+    if schedule.spider == CoinsSpider.name or not _has_fixed_times(schedule):
+        return None
+    settings = settings_of(schedule)
+    try:
+        known = credits_from_settings(settings)
+    except ConfigurationError:
+        return None
+    if not known or not known.calls:
+        return None
+    if not (crawled := read_list_calls(schedule.spider, schedule.arguments)):
+        return None
+    url, calls = crawled
+    account = account_name(url, settings.get("API_TOKEN") or settings.get("API_USERNAME"))
+    return Forecast(schedule, account, known.calls, _a_month(schedule, calls))
 
 
 def with_others(
@@ -103,8 +128,12 @@ def with_others(
     return own._replace(others=sum(of.needed for of in others if of.account == own.account))
 
 
-def _at_fixed_times(schedules: Iterable[Schedule]) -> list[Schedule]:
-    return [one for one in schedules if one.spider == "coins" and one.enabled and not one.budget]
+def _of_coins(schedules: Iterable[Schedule]) -> list[Schedule]:
+    return [one for one in schedules if one.spider == CoinsSpider.name and _has_fixed_times(one)]
+
+
+def _has_fixed_times(schedule: Schedule) -> bool:
+    return schedule.enabled and not schedule.budget
 
 
 def _a_month(schedule: Schedule, calls: int) -> int:
