@@ -65,7 +65,7 @@ def text_of(**values):
         ({"usage": [USAGE._replace(told_calls=30)]}, "[12/30] 12 calls in the last minute; limit"),
         ({"usage": [USAGE._replace(credits_left=7500)]},
          "[2500/10000] 2,500 calls this month (25 % of 10,000), 7,500 credits left until"),
-        ({"usage": [USAGE._replace(credits_left=0, exhausted="All gone")]},
+        ({"usage": [USAGE._replace(credits_left=0, exhausted="All gone.")]},
          "0 credits left until 2026-04-01: All gone. No call goes out until then"),
         ({"usage": [USAGE._replace(refused_wait=45.0, waiting_crawls=1, wait_reason="429")]},
          "1 crawl waits: 429; the API refused a call, the next one goes out in 45.0 s"),
