@@ -133,7 +133,12 @@ def test_any_node_shows_and_ends_the_jobs_of_all(nodes, slow_api):
     assert here.cancel("coinspider", elsewhere) == "running"
     wait_until(lambda: elsewhere in finished(second))
     assert here.job_status("coinspider", elsewhere) == "finished"
-    assert "node1" in first.open(f"logs/coinspider/coins/{elsewhere}.log")
+    log = f"logs/coinspider/coins/{elsewhere}.log"
+    assert "node1" in first.open(log)
+    assert log in first.open("crawls")
+    page = first.open(log, headers={"Accept": "text/html"})
+    assert "at most, from node1:</p>" in page
+    assert 'href="../../../crawls"' in page
     assert set(jobs) - {elsewhere, waiting} <= running(first).keys() | finished(first)
     assert "coins" in there.list_spiders("coinspider")
     # Any node also knows why a job never began to crawl.

@@ -4,11 +4,13 @@ from typing import Any
 
 from scrapyd.website import File
 from twisted.internet.threads import deferToThread
-from twisted.web.resource import NoResource, Resource
+from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon import database
 from coinspider.daemon.fleet.runs import TAIL_BYTES, find_tail
+from coinspider.daemon.web.error_page import NotFound
+from coinspider.daemon.web.log_pages import log_page, wants_page
 
 _PARTS = 3  # project/spider/job.log
 
@@ -47,11 +49,14 @@ class LogTail(Resource):
     def _send(self, found: Any, txrequest: Any) -> None:
         if not txrequest.channel:  # the client has not waited for it
             return
-        if not isinstance(found, tuple):
-            txrequest.write(NoResource().render(txrequest))
-        else:
-            node, tail = found
-            text = f"The last {TAIL_BYTES} bytes at most, from {node}:\n\n{tail}"
-            txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
-            txrequest.write(text.encode())
+        txrequest.write(_answer(txrequest, *found) if isinstance(found, tuple) else
+                        NotFound().render(txrequest))  # fmt: skip
         txrequest.finish()
+
+
+def _answer(txrequest: Any, node: str, tail: str) -> bytes:
+    notice = f"The last {TAIL_BYTES} bytes at most, from {node}:"
+    if wants_page(txrequest):
+        return log_page(txrequest, tail, len(tail.encode()), notice)
+    txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
+    return f"{notice}\n\n{tail}".encode()

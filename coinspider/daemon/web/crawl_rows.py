@@ -96,7 +96,8 @@ def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
         path = f"{project}/{crawl['spider']}/{crawl['job']}.log"
         if Path(root.logs_dir, path).exists():
             return project, f"logs/{path}"
-    return _PROJECTS[0], None
+    elsewhere = f"logs/{_PROJECTS[0]}/{crawl['spider']}/{crawl['job']}.log"
+    return _PROJECTS[0], elsewhere if crawl["job"] and root.has_other_logs else None
 
 
 def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from scrapyd import website
 from twisted.web.static import formatFileSize
@@ -54,15 +54,22 @@ class LogPagesMixin:
 
     def render_GET(self, txrequest: Any) -> Any:
         files: Any = self
-        is_page = wants_html(txrequest) and b"raw" not in txrequest.args
-        if not (is_page and files.path.endswith(".log") and files.isfile()):
+        if not (wants_page(txrequest) and files.path.endswith(".log") and files.isfile()):
             return super().render_GET(txrequest)  # type: ignore[misc]
         size, tail = _tail(files.path)
-        lines = [(visible(line), _kind(line)) for line in tail.splitlines()]
-        return _page(
-            txrequest, "log.html", lines=lines, size=formatFileSize(size),
-            is_whole=size <= TAIL_BYTES,
-        )  # fmt: skip
+        whole = size <= TAIL_BYTES
+        return log_page(txrequest, tail, size, "" if whole else "These are its last lines.")
+
+
+def wants_page(txrequest: Any) -> bool:
+    """Whether a person asks, and not for the file itself."""
+    return wants_html(txrequest) and b"raw" not in txrequest.args
+
+
+def log_page(txrequest: Any, text: str, size: int, notice: str) -> bytes:
+    """A log, whose file has ``size`` bytes, or its end; the ``notice`` says so."""
+    lines = [(visible(line), _kind(line)) for line in text.splitlines()]
+    return _page(txrequest, "log.html", lines=lines, size=formatFileSize(size), notice=notice)
 
 
 def _entries(folder: str) -> list[Entry]:
@@ -93,10 +100,11 @@ def _kind(line: str) -> str:
 
 
 def _page(txrequest: Any, template: str, **values: Any) -> bytes:
-    parts = [part.decode("utf-8", "replace") for part in txrequest.prepath if part]
+    path = unquote(txrequest.path.decode("latin-1"))
     send_head(txrequest, 200)
     page = render(
-        template, section="logs/", parts=parts, root="../" * (len(txrequest.prepath) - 1),
+        template, section="logs/", parts=path.strip("/").split("/"),
+        root="../" * (txrequest.path.count(b"/") - 1),
         logout=logout_token(txrequest), **values,
     ).encode()  # fmt: skip
     txrequest.setHeader("Content-Length", str(len(page)))

@@ -31,6 +31,8 @@ class Webroot(website.Root):
 
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
+        # Of a fleet, each node also has the ends of the others' logs.
+        self.has_other_logs = uses_fleet(config)
         self.putChild(b"", Home(self))
         self.putChild(b"jobs", _jobs(config)(self))
         self.putChild(b"favicon.svg", Data(_ICON, "image/svg+xml"))
