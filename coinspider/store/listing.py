@@ -5,7 +5,7 @@ read from the table itself. An index can't do this: on a column that every crawl
 cost each crawl more than it saves a page. The copy may be dropped at any time, and is made again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from psycopg import Connection, errors, sql
 from coinspider.records.table_item import Column, TableItem, columns, primary_key
 from coinspider.store.earlier_prices import earlier_price
 from coinspider.store.fetch import nothing_crawled
-from coinspider.store.listing_order import ORDER_TABLE, ROW_ID, make_orders
+from coinspider.store.listing_order import ROW_ID, make_orders, order_table
 from coinspider.store.row_filter import SEARCHED
 from coinspider.store.sql_names import identifiers
 
 TABLE = "coinspider_listing"
+ORDER_TABLE = order_table(TABLE)
 _NEW = f"{TABLE}_new"
 NOTED = ("delisted_at", "first_crawled_at")
 # Two that are made at the same time would wait for each other.
@@ -88,11 +89,13 @@ def listing_version(connection: Connection, item_class: type[TableItem]) -> Vers
 
 
 def make_listing(
-    connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta]
-) -> bool:
+    connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta],
+    sorts: Collection[str] = (),
+) -> bool:  # fmt: skip
     """Make it in the place of the one there is; false where another does so at this moment.
 
-    ``ages`` are columns with the change of the price, in per cent, since so long ago.
+    ``ages`` are columns with the change of the price, in per cent, since so long ago. ``sorts``
+    are columns that only the table has, of which the copy has the order.
     """
     [locked] = connection.execute(_LOCK).fetchone() or [False]
     if not locked or not _is_ours(connection):
@@ -103,7 +106,7 @@ def make_listing(
     tables = {
         "new": sql.Identifier(_NEW),
         "old": sql.Identifier(TABLE),
-        "new_orders": sql.Identifier(f"{_NEW}_order"),
+        "new_orders": sql.Identifier(order_table(_NEW)),
         "old_orders": sql.Identifier(ORDER_TABLE),
         "order": order,
         "row_id": sql.Identifier(ROW_ID),
@@ -115,7 +118,7 @@ def make_listing(
     )  # fmt: skip
     connection.execute(make)
     connection.execute(sql.SQL(_INDEX).format(**tables))
-    make_orders(connection, item_class, _NEW, f"{_NEW}_order", sorted_by)
+    make_orders(connection, item_class, _NEW, sorted_by, sorts)
     connection.execute(sql.SQL(_COMMENT).format(mark=sql.Literal(_MARK), **tables))
     connection.execute(_PATIENCE)
     connection.execute(sql.SQL(_REPLACE).format(**tables))

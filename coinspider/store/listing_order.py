@@ -4,7 +4,7 @@ A page of them is a slice of it. Otherwise the last pages of 200,000 rows would 
 each reader, which takes longer than the rest of a page together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from psycopg import Connection, sql
@@ -14,7 +14,6 @@ from coinspider.store.fetch import fetch_listing
 from coinspider.store.row_filter import RowFilter, key_parts
 from coinspider.store.sql_names import identifiers
 
-ORDER_TABLE = "coinspider_listing_order"
 ROW_ID = "row_id"
 """The listing's column with the number of a row."""
 
@@ -32,7 +31,12 @@ SELECT {constants} {name}, count({column}), count(*) - count({column}),
        coalesce(array_agg({row_id} ORDER BY {column}, {key}) FILTER (WHERE {column} IS NOT NULL),
                 '{{}}'),
        coalesce(array_agg({row_id} ORDER BY {key}) FILTER (WHERE {column} IS NULL), '{{}}')
-FROM {listing} WHERE delisted_at IS NULL {group}
+FROM {rows} WHERE delisted_at IS NULL {group}
+"""
+# A column that only the table has.
+_STORED = """
+(SELECT {keys}, {row_id}, listed.delisted_at, stored.{column}
+ FROM {listing} AS listed JOIN {table} AS stored USING ({keys})) AS joined
 """
 _COUNTS = """
 SELECT value_count, null_count FROM {order} WHERE {constants} AND column_name = %(sort)s
@@ -71,14 +75,25 @@ def _slice(offset: int, limit: int, length: int, descending: bool) -> tuple[int,
     return (length - last + 1, length - first + 1) if descending else (first, last)
 
 
+def order_table(listing: str) -> str:
+    """The name of the table with its orders."""
+    return f"{listing}_order"
+
+
 def make_orders(
-    connection: Connection, item_class: type[TableItem], listing: str, order: str,
-    names: Sequence[str],
+    connection: Connection, item_class: type[TableItem], listing: str,
+    names: Sequence[str], stored: Collection[str] = (),
 ) -> None:  # fmt: skip
-    """Make the table of the orders by these columns, of the rows that are still listed."""
-    key, *constants = primary_key(item_class)
-    parts = {
-        "order": sql.Identifier(order),
+    """Make the table of the orders by these columns, of the rows that are still listed.
+
+    ``stored`` are columns that only the item's table has.
+    """
+    keys = primary_key(item_class)
+    key, *constants = keys
+    parts: dict[str, sql.Composable] = {
+        "keys": identifiers(keys),
+        "table": sql.Identifier(item_class.table),
+        "order": sql.Identifier(order_table(listing)),
         "listing": sql.Identifier(listing),
         "row_id": sql.Identifier(ROW_ID),
         "key": sql.Identifier(key),
@@ -88,9 +103,10 @@ def make_orders(
         else sql.SQL(""),
     }
     connection.execute(sql.SQL(_CREATE).format(**parts))
-    for name in names:
-        add = sql.SQL(_ADD).format(name=sql.Literal(name), column=sql.Identifier(name), **parts)
-        connection.execute(add)
+    for name in [*names, *stored]:
+        parts |= {"name": sql.Literal(name), "column": sql.Identifier(name)}
+        rows = sql.SQL(_STORED).format(**parts) if name in stored else parts["listing"]
+        connection.execute(sql.SQL(_ADD).format(rows=rows, **parts))
 
 
 def is_whole(chosen: RowFilter) -> bool:
@@ -110,7 +126,8 @@ def order_size(connection: Connection, chosen: RowFilter) -> OrderSize | None:
 
 def order_parts(chosen: RowFilter) -> dict[str, sql.Composable]:
     constants = key_parts(chosen.item_class, chosen.constants)["constants"]
-    return {"order": sql.Identifier(ORDER_TABLE), "constants": constants}
+    assert chosen.listing
+    return {"order": sql.Identifier(order_table(chosen.listing)), "constants": constants}
 
 
 def order_values(chosen: RowFilter) -> dict[str, object]:

@@ -99,8 +99,10 @@ def _list_parts(chosen: RowFilter, sort: str) -> dict[str, sql.Composable]:
 
 def count_rows(connection: Connection, chosen: RowFilter) -> int:
     """How many rows there are, regardless of the filter's limit and offset."""
-    if is_whole(chosen) and (size := order_size(connection, chosen)):
-        return sum(size)
+    if is_whole(chosen):
+        by_rank = chosen._replace(sort=chosen.item_class.shown[0])
+        if size := order_size(connection, by_rank):
+            return sum(size)
     query = sql.SQL(_COUNT).format(**chosen.parts())
     [[count]] = fetch_listing(connection, query, chosen.values).rows
     return int(count)

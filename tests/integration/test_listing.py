@@ -19,8 +19,7 @@ from coinspider.store import fetch
 from coinspider.store.connect import connect, transaction
 from coinspider.store.crawl_queries import first_complete_crawl
 from coinspider.store.database_settings import DatabaseSettings
-from coinspider.store.listing import TABLE, listing_version, make_listing
-from coinspider.store.listing_order import ORDER_TABLE
+from coinspider.store.listing import ORDER_TABLE, TABLE, listing_version, make_listing
 from coinspider.store.migration import make_schema, migrate
 from coinspider.store.queries import count_rows, list_rows, list_values, stream_rows
 from coinspider.store.row_filter import LISTED, Condition, RowFilter
@@ -84,9 +83,10 @@ def test_listing_finds_the_same_rows_in_the_same_order(connection):
         assert count_rows(connection, listing) == count_rows(connection, chosen), chosen
 
 
-@pytest.mark.parametrize("sort", ["current_price", "market_cap_rank", "name", "coin_id"])
+@pytest.mark.parametrize("sort", ["current_price", "market_cap_rank", "name", "coin_id", "image"])
 def test_pages_follow_each_other_in_both_directions(connection, sort):
-    assert make_listing(connection, FullCoin, CHANGES)
+    connection.execute("UPDATE full_coin SET image = symbol WHERE symbol < 'm'")
+    assert make_listing(connection, FullCoin, CHANGES, {"image"})
     for direction in ("", "-"):
         everything = usd(sort=f"{direction}{sort}", listed="listed", limit=None)
         chosen = everything._replace(limit=7, listing=TABLE)

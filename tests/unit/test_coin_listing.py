@@ -20,11 +20,11 @@ def world(monkeypatch):
     """The clock and the database's content; a thread's work is done at once."""
     found = SimpleNamespace(now=1000.0, version=FIRST, makes=0, seconds=0.1, error=None)
 
-    def make():
+    def make(sorts):
         found.makes += 1
         if found.error:
             raise found.error
-        return Made(found.version, found.now, found.seconds)
+        return Made(found.version, found.now, found.seconds, sorts)
 
     class Thread:
         def __init__(self, target, **_):
@@ -86,3 +86,12 @@ def test_listing_that_somebody_dropped_is_made_again(world):
     world.listing.current(None)
     world.listing.forget()
     assert [world.listing.current(None) for _ in range(2)] == [None, TABLE]
+
+
+def test_order_that_a_page_asks_for_is_in_the_next_listing(world):
+    world.listing.current(None)
+    assert [world.listing.has_order("ath"), world.listing.has_order("atl")] == [False, False]
+    assert world.listing.current(None) == TABLE
+    assert [world.listing.has_order("ath"), world.listing.has_order("atl")] == [True, True]
+    world.listing.current(None)
+    assert world.makes == 2

@@ -32,11 +32,15 @@ _PAUSE = 600.0  # seconds: after a failure, for example if the database is read-
 
 
 class Made(NamedTuple):
-    """The state a listing reflects, when it was made, and how many seconds that took."""
+    """The state a listing reflects, when it was made, and how many seconds that took.
+
+    ``sorts`` are the columns of which it has the order, but not the values.
+    """
 
     version: Version
     at: float
     seconds: float
+    sorts: frozenset[str] = frozenset()
 
     def suits(self, now: Version) -> bool:
         """Whether it may be used: rows may have been written since, but no crawl has ended.
@@ -59,16 +63,17 @@ class Made(NamedTuple):
 class CoinListing:
     """The listing of a database; for threads."""
 
-    def __init__(self, make: Callable[[], Made | None]):
+    def __init__(self, make: Callable[[frozenset[str]], Made | None]):
         self._make = make
         self._made: Made | None = None
+        self._sorts: frozenset[str] = frozenset()
         self._making = Lock()
         self._paused_until = 0.0
 
     def current(self, connected: Connection) -> str | None:
         """Its name, if it may be used; if it is out of date, it is made again."""
         now, made = listing_version(connected, FullCoin), self._made
-        if not made or made.is_old(now):
+        if not made or made.is_old(now) or not self._sorts <= made.sorts:
             Thread(target=self.renew, daemon=True, name="listing").start()
         return TABLE if made and made.suits(now) else None
 
@@ -86,7 +91,7 @@ class CoinListing:
             return
         try:
             if monotonic() >= self._paused_until and not (wait and self._made):
-                self._made = self._make() or self._made
+                self._made = self._make(self._sorts) or self._made
         except (Error, CoinspiderError) as error:
             self._paused_until = monotonic() + _PAUSE
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -94,19 +99,24 @@ class CoinListing:
         finally:
             self._making.release()
 
+    def has_order(self, column: str) -> bool:
+        """Whether it has the order by this column of the table; if not, the next one has."""
+        self._sorts |= {column}
+        return bool(self._made and column in self._made.sorts)
+
     def forget(self) -> None:
         """Note that somebody has dropped it."""
         self._made = None
 
 
-def make_in_database() -> Made | None:
+def make_in_database(sorts: frozenset[str]) -> Made | None:
     """In its own transaction; ``None`` if another node is making it."""
     begin = monotonic()
     with transaction(database()._replace(statement_timeout=_PATIENCE)) as connection:
         version = listing_version(connection, FullCoin)
-        if not version.written or not make_listing(connection, FullCoin, CHANGES):
+        if not version.written or not make_listing(connection, FullCoin, CHANGES, sorts):
             return None
-    return Made(version, begin, monotonic() - begin)
+    return Made(version, begin, monotonic() - begin, sorts)
 
 
 coin_listing = CoinListing(make_in_database)

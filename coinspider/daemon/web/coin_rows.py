@@ -7,20 +7,24 @@ from typing import Any, TypeVar
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.web.coin_columns import CHANGES
+from coinspider.daemon.web.coin_columns import CHANGES, STORED
 from coinspider.daemon.web.coin_listing import coin_listing
 from coinspider.daemon.web.coin_query import CoinQuery
 from coinspider.daemon.web.memory import Memory
 from coinspider.errors import NoHistoryError, NothingCrawledError, ViewError
 from coinspider.items import FullCoin
+from coinspider.records.table_item import primary_key
 from coinspider.store.earlier_prices import ChosenRows, earlier_prices
 from coinspider.store.listing import listed_columns
+from coinspider.store.listing_order import is_whole
 from coinspider.store.queries import count_rows, count_rows_without, list_rows
 from coinspider.store.row_filter import RowFilter
 
 Answer = TypeVar("Answer")
 _counts: Memory[int] = Memory(5.0)  # seconds
 _LISTED = {"coin_id", *listed_columns(FullCoin), *CHANGES}
+# Of these the listing can have the order, but it lacks the values.
+_ORDERED = {*STORED} - _LISTED - {*primary_key(FullCoin)}
 # A change is computed from this.
 _NEEDED = ("coin_id", "current_price")
 
@@ -91,9 +95,13 @@ def read_rows(
 
 def _listed(chosen: RowFilter) -> RowFilter:
     """Without the listing if the rows are sorted by a column that it lacks."""
-    if not chosen.listing or (
-        chosen.limit is not None and chosen.sort.removeprefix("-") not in _LISTED
-    ):
+    column = chosen.sort.removeprefix("-")
+    is_sorted = (
+        chosen.limit is None
+        or column in _LISTED
+        or (is_whole(chosen) and column in _ORDERED and coin_listing.has_order(column))
+    )
+    if not chosen.listing or not is_sorted:
         return chosen._replace(listing=None)
     return chosen._replace(listed_columns=tuple(CHANGES))
 
