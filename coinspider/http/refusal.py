@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit.headers import clock_of, told_limit
+from coinspider.http.limit.header_values import clock_of
+from coinspider.http.limit.headers import told_limit
 
 WORDS_MAX = 200  # characters
 # A refusal only if a header says so. The first is for clients that ignore many refusals:

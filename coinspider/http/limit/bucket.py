@@ -12,7 +12,7 @@ _LESS = 0.98
 ROUGH_CALLS = 10
 # Of a call that it may have gained between two refusals, besides those that passed.
 _PART = 0.25
-# Two bursts of which one took longer than the other by this factor tell rate and size.
+# Two bursts are compared if one took longer than the other by this factor.
 _LONGER = 1.1
 _ROUNDING = 0.25  # seconds, of two Retry-After
 
@@ -35,7 +35,10 @@ def become(state: LimitState, now: float, wait: float | None) -> None:
 
 
 def become_by_two_bursts(state: LimitState, now: float, wait: float | None) -> bool:
-    """The same, where a burst has refilled it each time; ``False`` if they tell nothing."""
+    """The same from two bursts that each began with a full bucket; ``False`` if that is impossible.
+
+    The longer burst has more calls by what the bucket gained in the time that it took longer.
+    """
     first, second = state.burst_end - state.burst_start, now - state.since_at
     more = state.since_passed - state.burst_passed
     if not state.since_full or more < 1 or second < _LONGER * first:
@@ -53,7 +56,7 @@ def explains(rate: float, wait: float | None) -> bool:
 
 
 def correct(state: LimitState, now: float, wait: float | None) -> None:
-    """Lower the rate, or the size where it was full a short time ago."""
+    """Lower the rate, or the size if the bucket was full a short time ago."""
     state.is_rough = False
     seconds = max(now - state.since_at, 0.001)
     if not state.since_full:
@@ -68,13 +71,13 @@ def correct(state: LimitState, now: float, wait: float | None) -> None:
 
 
 def wait_longer(state: LimitState, wait: float | None) -> None:
-    """Lower the rate if no call was free after the wait that it made seem enough."""
+    """Lower the rate: a call was refused after the wait that should have been enough."""
     if wait is None:
         state.rate *= 0.7
 
 
 def note_full(state: LimitState, now: float) -> None:
-    """It is full: what it gains from here is lost, and a rate that rises has risen enough."""
+    """Note that it is full, so that what it gains is lost; and stop raising a rough rate."""
     if state.is_rough and not state.since_full and state.answered_at > state.since_at:
         state.rate = max(state.since_passed / (state.answered_at - state.since_at), 0.001)
     state.is_rough = False
@@ -82,26 +85,30 @@ def note_full(state: LimitState, now: float) -> None:
 
 
 def go_on(state: LimitState, now: float, wait: float | None) -> None:
-    """Go on with this rate from when it is empty."""
+    """Keep the rate, and note that the bucket is empty."""
     state.is_rough = False
     measure_from(state, now, wait)
     _empty(state, now, wait)
 
 
 def measure_from(state: LimitState, now: float, wait: float | None) -> None:
-    """Measure from here: it is empty."""
+    """Measure the rate from now, when the bucket is empty."""
     state.since_at, state.since_wait = now, wait or 0.0
     state.since_passed, state.since_full = 0, False
 
 
 def _empty(state: LimitState, now: float, wait: float | None) -> None:
-    """There is no call in it, but one after the wait."""
+    """Note that there is no call in it now, and one after the wait."""
     state.tokens = 0.0 if wait is None else max(0.0, 1 - state.rate * wait)
     state.tokens_at = now
 
 
 def _measured(state: LimitState, now: float, wait: float | None) -> float:
-    """Calls per second since it was empty: from wait to wait, unless these are mostly rounding."""
+    """Calls per second since it was empty.
+
+    A slow one is measured from the end of one wait to that of the next. For a fast one, the
+    rounding of ``Retry-After`` would matter more.
+    """
     seconds = max(now - state.since_at, 0.001)
     # It may have gained part of a call besides.
     if (rate := (state.since_passed + _PART) / seconds) > 1:

@@ -34,7 +34,7 @@ def _add(state: LimitState, holder: str, at: float) -> None:
 
 
 def forget(state: LimitState, now: float, period: float) -> None:
-    """Drop what counts no more: also what a crawl that died has left open, a period later."""
+    """Drop what no longer counts, such as the open calls of a crawl that died a period ago."""
     horizon = now - max(period, state.period)
     for name, holder in list(state.holders.items()):
         counts = holder.open and holder.until > horizon

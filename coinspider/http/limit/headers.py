@@ -10,21 +10,22 @@ GitHub has it (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-fo
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from scrapy.http import Response
 
+from coinspider.http.limit.header_values import (
+    clock_of,
+    count_of,
+    seconds_of,
+    seconds_until,
+    text_of,
+)
+
 _PREFIXES = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
 _KONG = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86_400.0}
 _PAIR = r'(?i)([a-z]+)="?([\w.-]+)"?'
-# 2001 as a Unix time in seconds, and the same in milliseconds: no wait is that long.
-_EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
-
-# Seconds between two clocks that are right: Date has no fractions, and a response takes its time.
-_SAME_CLOCK = 3.0
 
 
 class HeaderLimit(NamedTuple):
@@ -58,7 +59,7 @@ def _urgency(limit: HeaderLimit) -> tuple[float, float]:
 
 def _structured(response: Response) -> list[HeaderLimit]:
     """``"name";r=29;t=31`` with the policy ``"name";q=30;w=60``; or ``limit=30, remaining=29``."""
-    field, policy = _text(response, "RateLimit"), _text(response, "RateLimit-Policy")
+    field, policy = text_of(response, "RateLimit"), text_of(response, "RateLimit-Policy")
     policies = {_name(item): _parameters(item) for item in policy.split(",")}
     # A quota may count things other than requests, such as bytes.
     others = {name for name, told in policies.items() if told.get("qu", "requests") != "requests"}
@@ -82,27 +83,27 @@ def _parameters(item: str) -> dict[str, str]:
 
 def _limit(values: dict[str, str]) -> HeaderLimit:
     return HeaderLimit(
-        _count(values.get("q") or values.get("limit")),
-        _count(values.get("r") or values.get("remaining")),
-        _seconds(values.get("t") or values.get("reset")),
-        _seconds(values.get("w")),
+        count_of(values.get("q") or values.get("limit")),
+        count_of(values.get("r") or values.get("remaining")),
+        seconds_of(values.get("t") or values.get("reset")),
+        seconds_of(values.get("w")),
     )
 
 
 def _separate(response: Response, now: datetime) -> list[HeaderLimit]:
     """A header for each value: of one limit, or of several with their windows in seconds."""
-    policy = _by_window(_text(response, "RateLimit-Policy"))
+    policy = _by_window(text_of(response, "RateLimit-Policy"))
     return [limit for prefix in _PREFIXES for limit in _prefixed(response, prefix, policy, now)]
 
 
 def _prefixed(
     response: Response, prefix: str, policy: Mapping[float | None, int], now: datetime
 ) -> Iterator[HeaderLimit]:
-    calls = _by_window(_text(response, f"{prefix}-Limit"))
-    remaining = _by_window(_text(response, f"{prefix}-Remaining"))
-    reset = _seconds(_text(response, f"{prefix}-Reset-After"))
+    calls = _by_window(text_of(response, f"{prefix}-Limit"))
+    remaining = _by_window(text_of(response, f"{prefix}-Remaining"))
+    reset = seconds_of(text_of(response, f"{prefix}-Reset-After"))
     if reset is None:
-        reset = _until(_text(response, f"{prefix}-Reset"), now)
+        reset = seconds_until(text_of(response, f"{prefix}-Reset"), now)
     if calls or remaining:
         only = calls.get(None)
         period = _window_of(only, {**policy, **calls})
@@ -110,8 +111,8 @@ def _prefixed(
     for window in filter(None, remaining):
         yield HeaderLimit(calls.get(window), remaining[window], None, window)
     for name, seconds in _KONG.items():
-        if (of_name := _count(_text(response, f"{prefix}-Limit-{name}"))) is not None:
-            left = _count(_text(response, f"{prefix}-Remaining-{name}"))
+        if (of_name := count_of(text_of(response, f"{prefix}-Limit-{name}"))) is not None:
+            left = count_of(text_of(response, f"{prefix}-Remaining-{name}"))
             yield HeaderLimit(of_name, left, None, seconds)
 
 
@@ -120,8 +121,8 @@ def _by_window(text: str) -> dict[float | None, int]:
     found: dict[float | None, int] = {}
     for item in text.split(","):
         parameters = _parameters(item)
-        if (count := _count(item.partition(";")[0])) is not None:
-            found.setdefault(_seconds(parameters.get("w") or parameters.get("window")), count)
+        if (count := count_of(item.partition(";")[0])) is not None:
+            found.setdefault(seconds_of(parameters.get("w") or parameters.get("window")), count)
     return found
 
 
@@ -130,52 +131,3 @@ def _window_of(calls: int | None, windows: Mapping[float | None, int]) -> float 
     known = [window for window in windows if window]
     same = [window for window in known if windows[window] == calls]
     return same[0] if same else known[0] if len(known) == 1 else None
-
-
-def _text(response: Response, header: str) -> str:
-    return b", ".join(response.headers.getlist(header)).decode("latin-1").strip()
-
-
-def clock_of(response: Response, now: datetime) -> datetime:
-    """What the server's clock says, to which its times refer.
-
-    This machine's is more exact, unless ``Date`` shows that they differ.
-    """
-    try:
-        date = parsedate_to_datetime(_text(response, "Date"))
-    except ValueError:
-        return now
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return now if abs((date - now).total_seconds()) < _SAME_CLOCK else date
-
-
-def _count(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdecimal() and len(text) < 16 else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _until(text: str, now: datetime) -> float | None:
-    number = _seconds(text)
-    if number is None:
-        moment = _moment(text)
-    elif number < _EPOCH:
-        return number
-    else:
-        moment = number / 1000 if number >= _EPOCH_MILLISECONDS else number
-    return None if moment is None else max(0.0, moment - now.timestamp())
-
-
-def _moment(text: str) -> float | None:
-    """A date in the form of ISO 8601 or of HTTP, as a Unix time."""
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        with suppress(ValueError):
-            moment = parse(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return None

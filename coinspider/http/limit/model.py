@@ -3,21 +3,22 @@
 The model: a limiter is a window of ``calls`` in ``period`` seconds (fixed or sliding), or a bucket
 that refills call by call at a ``rate``.
 
-1. The first refusal tells the size: what had passed. With ``Retry-After`` it tells the period too:
-   from the first of these calls to the end of the wait. Without, the configured period is believed
-   if the size is about what is configured, and else 1, 6, 60, 360 and 3600 seconds are tried.
-2. A refusal of the first call after a wait tells that the wait, and so the period, was too short.
-3. A refusal after a few calls, where a window would have let all of them pass, tells of a bucket:
+1. The first refusal gives the size: what had passed. With ``Retry-After`` it gives the period, too:
+   from the first of these calls to the end of the wait. Without it, the configured period is used
+   if the size is about the configured one; otherwise 1, 6, 60, 360 and 3600 seconds are tried.
+2. If the first call after a wait is refused, the wait, and so the period, was too short.
+3. If a call is refused after a few that a window would have let pass, the limiter is a bucket:
    its rate is what has passed per second since it was empty.
-4. A refusal that the known limit does not explain is put down to somebody else's calls once, and
-   taken seriously if it comes again. So is the first 503, which may be a fault.
-5. Any other refusal corrects the size and the period as the first one gave them.
+4. The first refusal that the known limit does not explain is taken for the effect of somebody
+   else's calls; the next one within ten minutes is not. In the same way the first 503 is taken for
+   a fault.
+5. Any other refusal corrects the size and the period.
 6. After a time without refusals the limit is raised by a tenth, to find one that has risen. If this
    is refused, it is what it was before, and the next attempt waits twice as long, up to a day.
-7. What the API tells in headers is believed instead, and nothing is tried, unless calls are refused
-   twice of which the headers say that they are allowed.
-8. A wait of more than an hour is that of another limit, such as a day's. It is waited for, but
-   changes nothing that is known. So is a wait that is long for a limit that has proved right.
+7. A limit in the API's headers is used as it is, and nothing is tried, unless calls that it allows
+   are refused twice.
+8. A wait of more than an hour, or one too long for a limit that has proved right, is that of
+   another limit, such as a day's. It is waited for, and changes nothing that is known.
 
 Functions of a :class:`~coinspider.http.limit.state.LimitState`; no input or output.
 """
@@ -124,7 +125,7 @@ def _learn_of_window(state: LimitState, now: float, wait: float | None, told: To
 
 
 def _wait_longer(state: LimitState, now: float, wait: float | None) -> None:
-    """No call has passed since the last wait, or ever, which tells nothing of the size."""
+    """Lengthen the wait if no call has passed after the last one; the size is kept."""
     if state.source != "learned" or state.in_a_row == 1:
         return
     if state.rate:
@@ -144,7 +145,7 @@ def _free_at(state: LimitState, now: float, wait: float | None) -> float:
 
 
 def _least_wait(state: LimitState) -> float:
-    """Something, that grows with refusals in a row, whatever the server tells."""
+    """A short wait that doubles with each refusal in a row, whatever the server says."""
     return min(state.period, 0.1) * 2.0 ** min(state.in_a_row - 1, 12)
 
 

@@ -59,51 +59,65 @@ class Grant(NamedTuple):
 
 
 class LimitState(Struct):
-    """All that is known of the limit of one API and key; ``calls`` is 0 where that is nothing."""
+    """All that is known of the limit of one API and key."""
 
     calls: int = 0
+    """How many calls are allowed in a period, or are in a full bucket; 0 if that is unknown."""
     period: float = 60.0
     rate: float = 0.0
-    """Calls per second, where the limiter gives them back one by one: ``calls`` is the burst."""
+    """How many calls per second a bucket gains; 0 for a window."""
     tokens: float = 0.0
+    """How many calls are left in the bucket at ``tokens_at``."""
     tokens_at: float = 0.0
     source: str = ""
-    """How it is known: ``learned`` from refusals, or told by ``headers``."""
+    """``learned`` from refusals, told by ``headers``, or empty."""
+
+    in_a_row: int = 0
+    """How many calls were refused, one after the other, since the last one that passed."""
     refused_at: float = 0.0
     run_start: float = 0.0
+    """When the first call passed after ``refused_at``."""
     run_passed: int = 0
-    """How many calls have passed since the last refusal, and when the first of them began."""
+    """How many calls have passed since then."""
     burst_start: float = 0.0
+    """When the first of the calls passed from which the size was learned."""
     burst_end: float = 0.0
+    """When the call after the last of them was refused."""
     burst_passed: int = 0
-    """When the calls began that met a limit at first, and when one of them was refused."""
+    age: float = 0.0
+    """How long the last call took, in seconds."""
+    answered_at: float = 0.0
+
     since_at: float = 0.0
+    """From when a bucket's rate is measured."""
+    since_wait: float = 0.0
+    """The ``Retry-After`` of that time, after which it had one call again."""
+    since_full: bool = False
+    """Whether the bucket was full then, rather than empty."""
     since_passed: int = 0
-    """How many calls have passed since a bucket had one call; the rate is measured from there."""
+    """How many calls have passed since then."""
     is_rough: bool = False
     """Whether the rate was measured from a few calls only."""
-    since_wait: float = 0.0
-    since_full: bool = False
-    """Whether it was full then, or how long the wait was that was told then."""
-    age: float = 0.0
-    answered_at: float = 0.0
-    """How long the last call took, in seconds, and when it was answered."""
-    in_a_row: int = 0
-    proven_calls: int = 0
-    proven_rate: float = 0.0
-    """What was known before the limit was raised for a trial."""
+
     is_proved: bool = False
-    """Whether several periods' calls have passed without a refusal."""
-    doubted_at: float = 0.0
-    """When a refusal was last put down to something else."""
-    distrusts_headers: bool = False
-    """Whether refusals contradict what headers tell."""
+    """Whether the calls of several periods have passed without a refusal."""
+    proven_calls: int = 0
+    """``calls`` before the limit was raised for a trial."""
+    proven_rate: float = 0.0
     patience: float = 0.0
+    """Seconds until the next trial."""
     probe_at: float = NEVER
-    seen_at: float = 0.0
-    """The latest time that was seen."""
+    doubted_at: float = 0.0
+    """When a refusal was last explained by something other than the limit."""
+    distrusts_headers: bool = False
+    """Whether refusals contradict the headers."""
+
     blocked_until: float = 0.0
+    """No call goes before that time."""
     why: str = ""
+    """Why none goes."""
+    seen_at: float = 0.0
+    """The clock when it was last read."""
     made: int = 0
     """How many calls were granted, without those that were given back."""
     told: ToldLimit = ToldLimit()

@@ -9,6 +9,7 @@ _PATIENCE_PERIODS = 10
 
 
 def be_patient(state: LimitState, now: float) -> None:
+    """Set when the limit is raised next, after a refusal."""
     state.proven_calls, state.proven_rate = state.calls, state.rate
     if state.source != "learned":
         return
@@ -21,6 +22,7 @@ def be_patient(state: LimitState, now: float) -> None:
 
 
 def probe(state: LimitState, now: float) -> None:
+    """Raise the limit, which has been kept for long enough without a refusal."""
     state.proven_calls, state.proven_rate = state.calls, state.rate
     state.rate *= 1.1
     if state.is_rough:

@@ -8,7 +8,7 @@ from coinspider.http.limit.state import LimitState, ToldLimit
 
 # Seconds. Such a window may begin by the clock, and then in the middle of what was measured.
 _BY_THE_CLOCK = (60.0, 300.0, 900.0, 3600.0)
-# The periods that are tried, in seconds, where nothing tells one.
+# The periods that are tried, in seconds, if neither the API nor the settings give one.
 _RUNGS = (1.0, 6.0, 60.0, 360.0, 3600.0)
 # How many times more or fewer calls than configured still make the configured period likely.
 _LIKELY = 2
@@ -48,7 +48,7 @@ def lower(state: LimitState, now: float, wait: float | None) -> None:
 
 
 def wait_longer(state: LimitState, now: float, wait: float | None) -> None:
-    """Lengthen the period, after which a refusal has shown that none is over."""
+    """Lengthen the period: a call after the wait was refused."""
     if wait is not None:
         longest = now - state.burst_start + wait
         found = _usual_periods(longest, wait) or [longest]  # the rounded one was too short
@@ -59,23 +59,23 @@ def wait_longer(state: LimitState, now: float, wait: float | None) -> None:
 
 
 def began_at(state: LimitState, now: float, wait: float | None) -> float:
-    """When the window began at the latest in which a call was refused."""
+    """The latest moment at which the window can have begun in which a call was refused."""
     if wait is None:
         return now - state.period
     return now + max(0.0, wait - 1) - state.period  # rounded up to a second
 
 
 def free_at(state: LimitState) -> float:
-    """When a call is free, where the API does not say.
+    """When the next call may pass, if the API does not say.
 
-    A sliding window may count the refused calls, too, and so move on by a call for each of them.
+    A sliding window may count refused calls as well. Then it takes a call longer for each of them.
     """
     calls = (state.burst_end - state.burst_start) / max(1, state.calls)
     return state.burst_start + state.period + state.in_a_row * calls + state.age
 
 
 def rung(number: int) -> float:
-    """How long to wait after that number of refusals in a row, where nothing is known."""
+    """How long to wait after that number of refusals in a row, if nothing is known."""
     return _RUNGS[min(number, len(_RUNGS)) - 1]
 
 
