@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, reject_options
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, DatabaseError
 from coinspider.text import counted
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ def _restore(database: "DatabaseSettings", file: str) -> None:
     if not Path(file).is_file():
         raise ConfigurationError(f"there is no file {file}")
     url = str(database.url)
-    restore(url, Path(file), database.schema)
+    try:
+        restore(url, Path(file), database.schema)
+    except DatabaseError as error:
+        raise DatabaseError(f"{file} is not restored: {error}") from None
     _tell(f"Restored into {describe(url)}:", count_rows(url, database.schema))
 
 

@@ -58,8 +58,14 @@ class Webhook(NamedTuple):
             ) as answer:  # fmt: skip
                 is_taken = answer.ok and not answer.is_redirect
                 return None if is_taken else f"status {answer.status_code}"
+        # Their own texts have the whole address in them.
+        except requests.Timeout:
+            return f"no answer within {TIMEOUT} seconds"
+        except requests.exceptions.SSLError:
+            return "its certificate is not trusted"
+        except requests.ConnectionError:
+            return "no connection"
         except requests.RequestException as error:
-            # Its own text has the whole address in it.
             return type(error).__name__
 
 
