@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 from uuid import uuid4
@@ -13,6 +14,7 @@ from coinspider.http.limit.credits import within_credits
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
 from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
+from coinspider.store.connect import one_line
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.session import CrawlSession
 
@@ -24,8 +26,8 @@ class SharedLimit:
     """A :class:`~coinspider.http.limit.call_limit.CallLimit` in a row of ``api_account``.
 
     Calls are granted in batches, about as many as the crawl makes in a second, so that a wide limit
-    costs a crawl no more than one transaction a second. If the database is gone for good, the crawl
-    goes on with what was known last, until it fails for that reason.
+    costs a crawl no more than one transaction a second. The crawl waits for a database that is
+    away. If it is there but can't be asked, the crawl goes on with what was known last.
     """
 
     def __init__(
@@ -47,21 +49,35 @@ class SharedLimit:
         self.alone: CallLimit | None = None
 
     def note(self, change: Change) -> None:
+        self.changes.append((change, monotonic()))
         if self.alone:
             self.alone.note(change)
-        else:
-            self.changes.append((change, monotonic()))
 
     async def take(self, wanted: int) -> Grant:
         def take_some(state: LimitState, now: float) -> None:
             self.granted = take(state, self.holder, now, wanted, self.told)
 
+        if error := await self._change(take_some):
+            return await self._take_alone(wanted, error)
+        if self.alone:
+            logger.info("Calls are shared with other crawls of this key again")
+            self.alone = None
+        return self._within_credits(self.granted)
+
+    async def _take_alone(self, wanted: int, error: Exception) -> Grant:
         if not self.alone:
-            if await self._change(take_some):
-                return self._within_credits(self.granted)
-            self._go_on_alone()
-        assert self.alone
-        return await self.alone.take(wanted)
+            reason = one_line(error)
+            logger.warning("Calls are not shared with other crawls of this key: %s", reason)
+            self.alone = self._go_on_alone()
+        grant = await self.alone.take(wanted)
+        if grant.calls:
+            self.changes.append((partial(self._add, grant.calls), monotonic()))
+        return grant
+
+    def _add(self, calls: int, state: LimitState, _now: float) -> None:
+        """Count calls that were granted without the database."""
+        state.holders.setdefault(self.holder, Holder()).open += calls
+        state.made += calls
 
     def _within_credits(self, grant: Grant) -> Grant:
         """Another crawl may have made the calls that were left when this one began."""
@@ -76,11 +92,10 @@ class SharedLimit:
 
     async def leave(self) -> None:
         """Note that this crawl needs no more calls."""
-        if not self.alone:
-            await self._change(lambda state, _now: leave(state, self.holder))
+        await self._change(lambda state, _now: leave(state, self.holder))
 
-    async def _change(self, last: Change) -> bool:
-        """Apply what has happened, and one thing more; ``False`` if the database is gone."""
+    async def _change(self, last: Change) -> Exception | None:
+        """Apply what has happened and one thing more, or return why that is not possible."""
         self.number += 1
         happened = self.changes.copy()
         try:
@@ -88,10 +103,9 @@ class SharedLimit:
                 lambda connection: self._apply(connection, happened, last)
             )
         except SESSION_ERRORS as error:
-            logger.debug("The shared limit can't be asked: %s", error)
-            return False
+            return error
         del self.changes[: len(happened)]
-        return True
+        return None
 
     async def _apply(
         self, connection: AsyncConnection, happened: list[tuple[Change, float]], last: Change
@@ -115,12 +129,9 @@ class SharedLimit:
             state.holders[self.holder].changes = self.number
         return state, await replace_account(connection, self.account, state, state.made - made)
 
-    def _go_on_alone(self) -> None:
-        logger.warning("Calls are no longer shared with other crawls of this key")
+    def _go_on_alone(self) -> LocalLimit:
         alone = LocalLimit(self.told, lambda: monotonic() + self.clock_ahead)
         alone.state, alone.holder = self.state, self.holder
-        if self.calls_max is not None:
-            alone.calls_max = self.state.made + self.calls_max - self.calls
         for change, moment in self.changes:
             change(alone.state, moment + self.clock_ahead)
-        self.alone = alone
+        return alone

@@ -148,6 +148,26 @@ async def test_crawl_whose_database_is_gone_goes_on_counting_by_the_same_clock(d
         assert 0 < grant.wait <= PERIOD
 
 
+@run
+async def test_calls_without_the_database_are_counted_when_it_can_be_asked(database_url):
+    async with crawls(database_url, 2) as [limit, other]:
+
+        async def call_once():
+            assert (await limit.take(1)).calls == 1
+            limit.note(lambda state, at: end(state, limit.holder, at))
+
+        await call_once()
+        await limit.session.connection.close()
+        await call_once()
+        await call_once()
+        limit.session.connection = other.session.connection
+        await call_once()
+        assert limit.alone is None
+        assert limit.calls == limit.state.made == 4
+        assert sum(ended.count for ended in limit.state.ended) == 3
+        assert limit.state.holders[limit.holder].open == 1
+
+
 async def granted(limit, number):
     """How many of some calls may go before the month's are used up."""
     made, exhausted = 0, ""
