@@ -103,4 +103,4 @@ def _take_away(target: dict[str, str], version: str) -> None:
     except (requests.RequestException, ErrorResponse, MalformedResponse):
         # It never arrived there.
         return
-    print(f"Version {version} is taken away again", file=sys.stderr)
+    print(f"Version {version} is removed again", file=sys.stderr)

@@ -70,12 +70,12 @@ def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None
 
 @contextmanager
 def quiet_pipe() -> Iterator[None]:
-    """End quietly if whoever reads the output has had enough, as ``head``."""
+    """End quietly if a reader such as ``head`` closes the pipe before the output ends."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more at its end.
+        # Python would complain again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -30,7 +30,7 @@ class Workers:
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= WAITING_MAX:
-                raise ViewError(503, "Too many pages are asked for at once: try again.")
+                raise ViewError(503, "Too many pages are requested at once: try again.")
             waiting = self._waiting[key] = []
             work = deferToThreadPool(_loop, self._pool, function, *args)
             work.addBoth(self._pass_on, key)

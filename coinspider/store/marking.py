@@ -113,8 +113,8 @@ class Marking:
         delisting.seen.add(spared)
         if state.lookup_ignored:
             logger.warning(
-                "Asked for certain coins, the API answers others: of the %d that did not come, %d"
-                " are not known to be gone, and not marked as delisted", total, len(spared),
+                "The API answers requests for certain coins with others: of the %d that did not"
+                " come, %d are not known to be gone, and not marked as delisted", total, len(spared),
             )  # fmt: skip
         return total == len(missed)
 

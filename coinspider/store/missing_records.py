@@ -107,8 +107,8 @@ class MissingRecords:
         self.marking.is_wanted = False
         if count:
             logger.info(
-                "%d known coins did not come; none is marked as delisted, for"
-                " DELISTING_CHECK_CALLS_MAX=0 lets none be looked for",
+                "%d known coins did not come; none is marked as delisted, because"
+                " DELISTING_CHECK_CALLS_MAX=0 allows no search for them",
                 count,
             )
 

@@ -109,8 +109,8 @@ def _check_columns(table: Table, found: FoundTable) -> None:
         own = found.columns[name]
         if own.is_needed:
             raise ConfigurationError(
-                f"the table {table.name} has a column {name} of your own that no row may go"
-                " without: give it a DEFAULT, or DROP NOT NULL"
+                f"the table {table.name} has a column {name} of your own that may not be null:"
+                " give it a DEFAULT, or DROP NOT NULL"
             )
 
 

@@ -55,7 +55,7 @@ def run(database_url):
         (
             "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb,"
             " owner int NOT NULL, PRIMARY KEY (coin_id, vs_currency))",
-            "full_coin has a column owner of your own that no row may go without",
+            "full_coin has a column owner of your own that may not be null",
         ),
         (
             "CREATE TABLE full_coin (coin_id text, vs_currency text, extra jsonb,"

@@ -37,7 +37,7 @@ class Gate:
             return
         self.origins.check(txrequest)
         if txrequest.postpath != [LOGIN] and not self.is_logged_in(txrequest):
-            raise RequestDeniedError(401, "a name and a password are asked for")
+            raise RequestDeniedError(401, "a name and a password are required")
         self._check_token(txrequest)
 
     def is_logged_in(self, txrequest: Any) -> bool:
