@@ -114,7 +114,8 @@ class Marking:
         if state.lookup_ignored:
             logger.warning(
                 "The API answers requests for certain coins with others: of the %d that did not"
-                " come, %d are not known to be gone, and not marked as delisted", total, len(spared),
+                " come, %d are not known to be gone, and not marked as delisted",
+                total, len(spared),
             )  # fmt: skip
         return total == len(missed)
 
