@@ -69,7 +69,7 @@ def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt 
 def _doubt_of_key(log: PageLog) -> Doubt | None:
     if not log.changed:
         return None
-    reason = f"{log.changed} of {log.record_count} records came under the key of another one"
+    reason = f"{log.changed} of {log.record_count} records have the key of another record"
     return Doubt(f"{reason}: the key does not identify them, name one with -a key=FIELD,FIELD")
 
 

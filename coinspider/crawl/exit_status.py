@@ -113,7 +113,7 @@ def _shortage(crawler: Crawler) -> str | None:
     found = get(FOUND_STAT, 0)
     if found <= get(RECORD_STAT, 0) * share_max:
         return None
-    return f"the list did not come whole: {counted(found, 'record')} came only by their keys"
+    return f"the list is incomplete: {counted(found, 'record')} came only when requested by key"
 
 
 def _difference(crawler: Crawler) -> str | None:

@@ -73,7 +73,7 @@ class ListEnd(PageFailures):
             self.crawler.engine.crawl(again)
             raise DontCloseSpider
         if found and found.fails:
-            message = f"the list did not come whole: {found.reason}"
+            message = f"the list is incomplete: {found.reason}"
             note_failure(self.crawler, "end_in_doubt", message)
         else:
             state.end_reached = True

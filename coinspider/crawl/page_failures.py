@@ -150,5 +150,5 @@ class PageFailures(Spider):
     def page_failure(self, request: Request, reason: str) -> Exception:
         url = request.url
         short = url if len(url) <= _URL_SHOWN else f"{url[:_URL_SHOWN]}..."
-        message = self.without_secrets(f"page {short} could not be had: {reason}")
+        message = self.without_secrets(f"page {short} could not be fetched: {reason}")
         return note_failure(self.crawler, "page_failed", message)

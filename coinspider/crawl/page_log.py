@@ -114,7 +114,7 @@ class PageLog(Struct):
         """The evidence that all records came, if as many did as the pages announced."""
         if not self.least_total or self.record_count < self.least_total:
             return None
-        return f"{self.total_name} says {self.least_total} records, and they came"
+        return f"{self.total_name} says {self.least_total} records, and as many came"
 
     def hole(self) -> int | None:
         """The number of a page without records before the last one that has some."""

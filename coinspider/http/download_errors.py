@@ -38,7 +38,7 @@ def explain_download(error: BaseException | None, settings: BaseSettings) -> str
     """An error of Scrapy's downloader in words; some have no message, or only a repr."""
     seconds, size = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
     words: dict[type, str] = {
-        DownloadTimeoutError: f"it did not come whole within DOWNLOAD_TIMEOUT={seconds:g} seconds",
+        DownloadTimeoutError: f"it was not complete within DOWNLOAD_TIMEOUT={seconds:g} seconds",
         DownloadCancelledError: f"it is larger than DOWNLOAD_MAXSIZE={size} bytes",
         ResponseDataLossError: "the connection ended before the page was whole",
         DownloadFailedError: f"no answer came: {_reason(error)}",

@@ -156,7 +156,7 @@ def test_page_that_can_not_be_read_fails_the_crawl_by_name(scrapy, sandbox, tmp_
     api = sandbox("--body", first, "--body", second, "--encoding", "gzip")
     done = scrapy("crawl", "coins", *RETRY_ONCE, COINGECKO_BASE_URL=api.url)
     assert done.returncode == 1
-    assert "&page=2 could not be had" in last_line(done)
+    assert "&page=2 could not be fetched" in last_line(done)
     assert why in last_line(done)
     assert "1 new, 0 changed" in last_line(done)
     memory = int(re.search(r"'memusage/max': (\d+)", done.stderr)[1])

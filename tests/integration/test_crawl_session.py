@@ -98,7 +98,7 @@ def test_interrupted_and_failed_crawls_say_so_in_their_rows(running, scrapy, que
         ("interrupted", True),
         ("failed", True),
     ]
-    assert "could not be had" in rows[1][1]
+    assert "could not be fetched" in rows[1][1]
 
 
 def test_only_complete_crawls_record_how_many_pages_there_are(scrapy, sandbox, query):

@@ -54,7 +54,7 @@ def answer_reset(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
-TOO_LONG = "it did not come whole within DOWNLOAD_TIMEOUT=0.5 seconds"
+TOO_LONG = "it was not complete within DOWNLOAD_TIMEOUT=0.5 seconds"
 TOO_LARGE = "it is larger than DOWNLOAD_MAXSIZE=100000 bytes"
 ANSWERS = {
     "silent": (answer_silent, TOO_LONG),

@@ -84,7 +84,7 @@ def test_long_wait_ends_at_once_with_the_rows_stored(scrapy, sandbox, query, how
     _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == (130 if how == "signal" else 1)
     assert query(COUNT) == [(500,)]
-    assert "could not be had" not in err
+    assert "could not be fetched" not in err
 
 
 def test_refusals_have_a_separate_retry_limit(scrapy, sandbox, query):
@@ -111,7 +111,7 @@ def test_body_that_is_not_a_page_is_retried_and_then_fails_the_crawl(scrapy, san
     done = scrapy("crawl", "coins", "-s", "RETRY_BACKOFF=0.2", "-s", "RETRY_TIMES=2",
                   COINGECKO_BASE_URL=api.url)  # fmt: skip
     assert done.returncode == 1
-    assert "page=1 could not be had: it is not JSON but says: maintenance" in last_line(done)
+    assert "page=1 could not be fetched: it is not JSON but says: maintenance" in last_line(done)
     times = [moment for moment, _ in api.calls()]
     gaps = [later - sooner for sooner, later in pairwise(times)]
     assert len(gaps) == 2

@@ -110,7 +110,7 @@ def test_token_in_the_query_does_not_show_in_a_failure(scrapy):
                   "-s", "RETRY_TIMES=1", "-s", "RETRY_BACKOFF=0.01",
                   API_TOKEN="t0p secret", API_TOKEN_PARAMETER="token")  # fmt: skip
     assert done.returncode == 1
-    assert "page http://127.0.0.1:1/drf could not be had" in last_line(done)
+    assert "page http://127.0.0.1:1/drf could not be fetched" in last_line(done)
     assert "t0p" not in done.stderr
 
 

@@ -6,7 +6,7 @@ from coinspider.daemon.crawl_messages import told, told_figures
 from coinspider.daemon.web.remedies import remedy
 
 DONE = "20 pages, 5000 records, 0 new, 4000 changed, 1000 unchanged, 0 rejected"
-PAGE = "page http://database.example/disk/rejected?page=401 could not be had: "
+PAGE = "page http://database.example/disk/rejected?page=401 could not be fetched: "
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_message_is_separated_from_its_figures(message, text, figures):
         (f"{PAGE}HTTP status 503, the database is away", "could not be reached"),
         (f"{PAGE}HTTP status 404", "arguments"),
         (f"{PAGE}no answer came: Connection refused", "API could not be reached"),
-        (f"{PAGE}it did not come whole within DOWNLOAD_TIMEOUT=60 seconds", "raise DOWNLOAD_TIME"),
+        (f"{PAGE}it was not complete within DOWNLOAD_TIMEOUT=60 seconds", "raise DOWNLOAD_TIME"),
         (f"{PAGE}its certificate is not valid", "DOWNLOAD_CA_FILE"),
         ("page 1 was refused: 401, this is a Demo key on the Pro host", "COINGECKO_API_KEY"),
         ("the database me on h:5432 can't be reached: connection refused", "DATABASE_URL"),
@@ -60,7 +60,7 @@ def test_message_is_separated_from_its_figures(message, text, figures):
         ("more than REJECTED_SHARE_MAX=0.1 of the records were rejected, see the log",
          "rejected records"),
         ("the list does not end within PAGINATION_PAGES_MAX=100 pages", "raise PAGINATION"),
-        ("the list did not come whole: page 3 was empty", "next run tries again"),
+        ("the list is incomplete: page 3 was empty", "next run tries again"),
         ("a link leads from http://a to http://b, which PAGINATION_HOSTS_ALLOWED does not name",
          "name it in PAGINATION_HOSTS_ALLOWED"),
         ("the feed s3://b/c could not be written: denied", "address of the feed"),

@@ -134,4 +134,4 @@ def test_key_that_the_api_repeats_is_not_shown(
     shown = "The key *** makes too many calls"
     assert limiter.limit.state.why == f"refused with HTTP status 429: {shown}"
     one.page_failure(Request(response.url), one.explain(response))
-    assert str(crawl_state(one.crawler).failure).endswith(f"could not be had: {shown}")
+    assert str(crawl_state(one.crawler).failure).endswith(f"could not be fetched: {shown}")

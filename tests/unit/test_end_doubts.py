@@ -129,7 +129,7 @@ def test_ambiguous_key_is_noticed_within_and_across_pages():
     assert not log.has_two_of_a_key(page.records, [3])
     log.note(page, [3])
     log.ends[4] = end("page 4 is empty")
-    assert "1 of 21 records came under the key of another one" in reason(log)
+    assert "1 of 21 records have the key of another record" in reason(log)
     twice = answered([{"id": 3, "exchange": "x"}, {"id": 3, "exchange": "y"}])
     assert log.has_two_of_a_key(twice.records, [3, 3])
     same = answered([{"id": 3}, {"id": 3}])

@@ -28,7 +28,7 @@ COINS = Listing(
 CRAWLS = Listing(
     ["id", "spider", "started_at", "seconds", "outcome", "records", "message"],
     [[7, "coins", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 61.25, "failed", 17000,
-      "the crawl failed: page 3 could not be had: status 503 (2 pages, 500 records, 0 rejected)"]],
+      "the crawl failed: page 3 could not be fetched: status 503 (2 pages, 500 records)"]],
 )  # fmt: skip
 CRAWLS_STYLE = TableStyle(first=("id", "outcome", "message"), needed=3)
 

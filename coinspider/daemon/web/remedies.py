@@ -38,8 +38,8 @@ _REMEDIES = [
     (r"PAGINATION_HOSTS_ALLOWED", "If you trust the host, name it in {}."),
     (r"PAGINATION_PAGES_MAX", "If the list is this long, raise {}."),
     (r"-a key=", "Run it again with that argument."),
-    (r"list (goes on|did not come whole)|did not reach the last page|leads back|lost on their way"
-     r"|only by their keys",
+    (r"list (may go on|is incomplete)|did not reach the last page|leads back|lost on their way"
+     r"|only when requested by key",
      "The API left something out: the next run tries again."),
     (r"COINGECKO_(API_KEY|PLAN)", "Check COINGECKO_API_KEY and COINGECKO_PLAN in .env."),
 ]  # fmt: skip
