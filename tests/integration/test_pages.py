@@ -319,6 +319,8 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
     [workbook] = [load_workbook(BytesIO(site.daemon.read(f"coins.xlsx?{query}")))]
     cells = list(workbook.active.iter_rows(values_only=True))
     assert [row[0] for row in cells[1:]] == [row["coin_id"] for row in page]
+    book = load_workbook(BytesIO(site.daemon.read("coins.xlsx?search=nobody&columns=name")))
+    assert list(book["coins"].values) == [("coin_id", "name")]
     # A page that would be too long, and what it offers to download, end with the same row.
     assert "coins.csv?limit=250" in site.daemon.open("coins?limit=1000")
 

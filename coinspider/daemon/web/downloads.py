@@ -11,8 +11,9 @@ from coinspider.daemon.web.coin_columns import COLUMNS, SORTABLE, SPARKLINE, STO
 from coinspider.daemon.web.coin_query import CoinQuery, coin_query
 from coinspider.daemon.web.coin_rows import count, look_up, read_rows
 from coinspider.daemon.web.view import Arguments, Body, DatabaseView
-from coinspider.errors import ViewError
+from coinspider.errors import ConfigurationError, ViewError
 from coinspider.exact_json import encode, encode_row
+from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.store.fetch import Listing
 from coinspider.store.series import list_candles, list_changes
@@ -68,14 +69,13 @@ class CoinsXlsx(DatabaseView):
     file_name = "coins.xlsx"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
+        listing, file = listing_of_view(connected, arguments), BytesIO()
         try:
-            from coinspider.export.xlsx import XlsxItemExporter
-        except ImportError:
-            raise ViewError(501, "for a workbook scrapyd needs: pip install openpyxl") from None
-        file = BytesIO()
-        exporter = XlsxItemExporter(file)
+            exporter = XlsxItemExporter(file, sheet="coins", known=dict.fromkeys(listing.columns))
+        except ConfigurationError as error:  # openpyxl is not installed
+            raise ViewError(501, str(error)) from None
         exporter.start_exporting()
-        for row in listing_of_view(connected, arguments).dicts():
+        for row in listing.each_dict():
             exporter.export_item(row)
         exporter.finish_exporting()
         return file.getvalue()
