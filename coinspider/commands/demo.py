@@ -74,6 +74,8 @@ class Command(PlainCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)
         with one_line_errors():
+            if opts.serve:
+                _check_port()
             database_url = _demo_database()
         try:
             self.exitcode = _demo(opts, database_url)
@@ -104,6 +106,15 @@ def _show() -> int:
     status = subprocess.run(command, check=False).returncode
     print(_NEXT.format(scrapy=program(), address=_address()))
     return status
+
+
+def _check_port() -> None:
+    """Before the crawl, which takes some seconds. Raises :exc:`ConfigurationError`."""
+    from scrapyd import Config
+
+    from coinspider.daemon.start_check import check_port
+
+    check_port(Config())
 
 
 def _address() -> str:

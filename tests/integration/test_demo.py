@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import socket
 from pathlib import Path
+
+from tests.helpers.processes import last_line
 
 
 def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
@@ -26,6 +29,14 @@ def test_demo_shows_the_top_ten_and_what_to_type_next(empty_project):
             listed = empty_project(*command[1:], "--format", "csv")
             assert listed.returncode == 0, listed.stderr
             assert len(listed.stdout.splitlines()) > 1
+
+
+def test_demo_that_can_not_serve_says_so_before_it_crawls(empty_project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = empty_project("demo", "--serve", SCRAPYD_HTTP_PORT=str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"it can't listen on 127.0.0.1:{port}" in last_line(done)
 
 
 def test_demo_has_a_month_of_prices(empty_project):
