@@ -20,7 +20,7 @@ def check_project(config: Config, project: str) -> None:
     """Raise :exc:`ConfigurationError` for a project that scrapyd does not have."""
     known = get_project_list(config)
     if project not in known:
-        raise ConfigurationError(f"project {project} is not there: there are {', '.join(known)}")
+        raise ConfigurationError(f"there is no project {project}: there are {', '.join(known)}")
 
 
 def check_spider(project: str, spider: str) -> None:
@@ -39,7 +39,7 @@ def check_spider_arguments(project: str, spider: str, given: Mapping[str, str]) 
     if declaration:
         parse_arguments(declaration, dict(given))
     elif replaced := [name for name in given if hasattr(spider_class, name)]:
-        raise ConfigurationError(f"argument {', '.join(replaced)} is no argument of {spider}")
+        raise ConfigurationError(f"the spider {spider} has no argument {', '.join(replaced)}")
 
 
 @cache

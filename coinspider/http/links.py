@@ -58,7 +58,7 @@ def check_link(
     raise ForbiddenLinkError(
         f"a link leads from {home_parts.scheme}://{home_parts.netloc} to"
         f" {parts.scheme}://{parts.hostname or ''}, which PAGINATION_HOSTS_ALLOWED does not name;"
-        " PAGINATION_REWRITE_ENABLED=1 asks the first host in its place"
+        " PAGINATION_REWRITE_ENABLED=1 requests the same from the first host"
     )
 
 

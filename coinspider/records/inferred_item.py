@@ -62,7 +62,7 @@ def _key_advice(texts: Sequence[Raw]) -> str:
     for pair in combinations(names[:PAIRED_MAX], 2):
         values = [tuple(map(record.get, pair)) for record in records]
         if not any(None in value for value in values) and len(set(map(str, values))) == len(values):
-            return f"name it with -a key=NAME, or several, as -a key={','.join(pair)}"
+            return f"name it with -a key=NAME, or several, such as -a key={','.join(pair)}"
     return "name it with -a key=NAME, or several with commas"
 
 

@@ -134,7 +134,7 @@ def test_schedule_is_paused_resumed_and_run(scrapyd, sandbox, database_url):
         ({"setting": "FEEDS={}"}, "setting FEEDS may not"),
         ({"setting": "LOG_LEVEL"}, "setting LOG_LEVEL may not"),
         ({"spider": "next", "url": "http://evil/"}, "argument url may not be given by HTTP"),
-        ({"spider": "assets", "records": "x"}, "records is no argument of assets"),
+        ({"spider": "assets", "records": "x"}, "the spider assets has no argument records"),
         ({"jobid": "../../x"}, "jobid is of letters"),
         ({"spider": "none"}, "spider 'none' not found"),
     ],

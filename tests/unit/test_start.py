@@ -52,7 +52,7 @@ SCHEDULES = {
     "argument.pges = 2": "unknown argument pges: allowed are vs_currency",
     "argument.per_page = 999": "wrong argument per_page=999: allowed is 1 to 250",
     "argument.order = 50%": "wrong argument order=50%: allowed is one of",
-    "project = nope": "project nope is not there: there are coinspider",
+    "project = nope": "there is no project nope: there are coinspider",
     "every = 0s": "every = 0s: a number from 1",
     "cron = * * * *": "give either every",
     "evry = 3m": "unknown evry: allowed are spider",
@@ -82,7 +82,7 @@ def test_disabled_schedule_is_checked_too():
 
 def test_argument_of_a_spider_without_declaration_that_replaces_a_part_of_it():
     line = reason(CONFIGURATION + section("spider = assets", "argument.records = x"))
-    assert line.endswith("argument records is no argument of assets")
+    assert line.endswith("the spider assets has no argument records")
 
 
 @pytest.mark.parametrize("option", ["dbs_dir", "eggs_dir", "logs_dir"])

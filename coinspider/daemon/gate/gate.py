@@ -31,7 +31,8 @@ class Gate:
     def check(self, txrequest: Any) -> None:
         if not self.hosts.allows(txrequest):
             raise RequestDeniedError(
-                400, "Host is no name of this scrapyd: hosts_allowed in scrapyd.conf lists them"
+                400,
+                "this scrapyd does not answer to that Host: hosts_allowed in scrapyd.conf adds it",
             )
         if self._is_preflight(txrequest):
             return

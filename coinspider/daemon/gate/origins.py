@@ -25,7 +25,7 @@ class Origins:
         if self.named_origin(txrequest) or not self._is_foreign(txrequest):
             return
         if not _is_followed_link(txrequest):
-            raise RequestDeniedError(403, "a page of another site may not ask for this")
+            raise RequestDeniedError(403, "a page of another site may not request this")
 
     def named_origin(self, txrequest: Any) -> str | None:
         origin = header(txrequest, "Origin")

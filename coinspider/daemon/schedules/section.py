@@ -96,7 +96,7 @@ def _check_times(own: Mapping[str, str]) -> None:
 def _every(text: str) -> timedelta:
     match = _EVERY.fullmatch(text)
     if not match or not int(match[1]):
-        raise ValueError(f"every = {text}: a number from 1 with s, m, h or d, as 3m")
+        raise ValueError(f"every = {text}: a number from 1 with s, m, h or d, such as 3m")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -108,7 +108,7 @@ def _budget(text: str) -> str:
 
 def _cron(text: str) -> str:
     if len(text.split()) != 5:
-        raise ValueError(f"cron = {text}: five fields, as */3 * * * *")
+        raise ValueError(f"cron = {text}: five fields, such as */3 * * * *")
     try:
         next(CronSim(text, datetime.now(UTC)))
     except CronSimError as error:

@@ -21,7 +21,7 @@ _OF_PAGES = [
 _REMEDIES = [
     (r"no space|disk full|could not extend", "Make room on the disk of PostgreSQL."),
     (r"DELISTED_SHARE_MAX|DELISTING_CHECK_CALLS_MAX",
-     "If so many coins are really gone, raise {} for one crawl."),
+     "If this many coins are really gone, raise {} for one crawl."),
     (r"rejected",
      "The API sends records that are not as expected: the rejected records say what is wrong."),
     (r"database|postgres|connection to server|the crawl's row",
