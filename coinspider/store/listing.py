@@ -22,7 +22,7 @@ TABLE = "coinspider_listing"
 ORDER_TABLE = order_table(TABLE)
 _NEW = f"{TABLE}_new"
 NOTED = ("delisted_at", "first_crawled_at")
-# Two that are made at the same time would wait for each other.
+# Otherwise two processes that make it at the same time would wait for each other.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider listing'))"
 _PLANS = "SET LOCAL work_mem = '64MB'"
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
@@ -92,10 +92,11 @@ def make_listing(
     connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta],
     sorts: Collection[str] = (),
 ) -> bool:  # fmt: skip
-    """Make it in the place of the one there is; false where another does so at this moment.
+    """Make the copy, which replaces an earlier one.
 
-    ``ages`` are columns with the change of the price, in per cent, since so long ago. ``sorts``
-    are columns that only the table has, of which the copy has the order.
+    Returns false if another process is making it, or if somebody else has a table of its name.
+    ``ages`` are columns with the change of the price in per cent, each with the time over which it
+    is measured. ``sorts`` are further columns of the table, by which the copy can be sorted.
     """
     [locked] = connection.execute(_LOCK).fetchone() or [False]
     if not locked or not _is_ours(connection):

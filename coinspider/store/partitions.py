@@ -39,7 +39,7 @@ class Partition(NamedTuple):
 
 
 async def list_partitions(connection: AsyncConnection, table: str) -> list[Partition]:
-    """In order of time, whoever made them."""
+    """All partitions in order of time, including those that users made."""
     rows = await (await connection.execute(_PARTITIONS, [table])).fetchall()
     return [Partition(*row) for row in rows]
 
