@@ -485,6 +485,7 @@ def test_buttons_pause_resume_run_cancel_and_run_again(scrapyd, database_url, sa
     assert daemon.get("listjobs.json?project=coinspider")["pending"] == []
     for fields, reason in (
         ({"action": "run", "schedule": "gone"}, "schedule 'gone' not found"),
+        ({"action": "cancel", "job": "gone"}, "That job has ended already."),
         ({"action": "<b>", "back": "?a=1"}, "There is no action <b>"),
         ({"action": "again", "spider": "gone", "jobid": "x"}, "spider 'gone' not found"),
     ):

@@ -45,7 +45,9 @@ def act(root: Any, txrequest: Any, page: str) -> bytes:
         return _problem(txrequest, f"There is no action {name[:_MESSAGE_MAX]}.", page + query)
     try:
         if name != "again" or not _is_repeated(root, txrequest):
-            root.children[ENDPOINTS[name]].render_POST(txrequest)
+            answer = root.children[ENDPOINTS[name]].render_POST(txrequest)
+            if not answer.get("prevstate", True):
+                return _problem(txrequest, "That job has ended already.", page + query)
     except error.Error as problem:
         message = (problem.message or b"").decode("utf-8", "replace")
         return _problem(txrequest, message, page + query)
