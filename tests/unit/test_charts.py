@@ -7,15 +7,10 @@ from itertools import pairwise
 import pytest
 
 from coinspider.daemon.web.cells import direction
-from coinspider.daemon.web.charts import (
-    Bar,
-    bar_chart,
-    candle_chart,
-    line_chart,
-    merged_candles,
-    sparkline,
-)
+from coinspider.daemon.web.charts import Bar, bar_chart, sparkline
+from coinspider.daemon.web.coin_chart import merged_candles
 from coinspider.daemon.web.coin_sparklines import row_sparkline
+from coinspider.daemon.web.price_charts import candle_chart, line_chart
 from coinspider.daemon.web.scales import TimeScale, ValueScale
 from coinspider.store.series import Point
 

@@ -1,20 +1,13 @@
-"""Computes the marks of a chart, which the templates draw as SVG.
+"""Computes the marks of bars and of sparklines, which the templates draw as SVG."""
 
-Positions are in a plot of 1000 by 1000 units, which the browser stretches; texts are outside it.
-"""
-
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from coinspider.daemon.web.scales import Tick, TimeScale, ValueScale
 from coinspider.store.series import Point
-from coinspider.text import readable, readable_number
 
-SIZE = 1000
-_GAP = 0.2  # of the space for a bar
+SIZE = 1000  # units of a plot, which the browser stretches
+GAP = 0.2  # of the space for a bar
 _PLACES = 20  # at least, so that a few bars do not look like blocks
 _SPARK_WIDTH, _SPARK_HEIGHT = 100, 30
 _ROOM = 0.07  # above and below
@@ -50,38 +43,6 @@ class BarChart(NamedTuple):
     period: float | None
 
 
-class Candle(NamedTuple):
-    """A candle's position: its body from ``y`` on, its wick from ``high`` to ``low``."""
-
-    x: float
-    width: float
-    y: float
-    height: float
-    high: float
-    low: float
-    kind: str
-
-
-class Line(NamedTuple):
-    """A line as the ``points`` of a polyline."""
-
-    name: str
-    points: str
-
-
-class Chart(NamedTuple):
-    """Lines or candles over time. ``marks`` are for a pointer: share of the width, texts."""
-
-    lines: Sequence[Line]
-    candles: Sequence[Candle]
-    values: Sequence[Tick]
-    times: Sequence[Tick]
-    marks: Sequence[tuple[float, float, str, str]]
-    low: str
-    high: str
-    is_log: bool
-
-
 def bar_chart(bars: Sequence[Bar], period: float | None = None) -> BarChart | None:
     """Bars from left to right; none without values.
 
@@ -104,7 +65,7 @@ def _bar(bar: Bar, left: float, place: float, top: float) -> DrawnBar:
     # At least a line, to be visible.
     height = max(10.0, min(bar.value / top, 1.0) * SIZE)
     return DrawnBar(
-        round(left + place * _GAP / 2, 1), round(SIZE - height, 1), round(place * (1 - _GAP), 1),
+        round(left + place * GAP / 2, 1), round(SIZE - height, 1), round(place * (1 - GAP), 1),
         round(height, 1), bar.label, bar.kind, bar.value > top,
     )  # fmt: skip
 
@@ -133,117 +94,3 @@ def sparkline(points: Sequence[Point]) -> Sparkline | None:
     )
     first, last = (point.value.scaleb(-size) for point in (points[0], points[-1]))
     return Sparkline(drawn, (last / first - 1) * 100 if first else None)
-
-
-def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:
-    """A line for each name, with its points in order of time.
-
-    None if the first has fewer than two points. Several series are shown as changes in per cent.
-    """
-    [first, *others] = series.values()
-    if len(first) < 2:
-        return None
-    times = TimeScale(first[0].time, first[-1].time)
-    is_compared = bool(others)
-    shown = {name: _changes(points) if is_compared else points for name, points in series.items()}
-    scale = ValueScale.of([p.value for points in shown.values() for p in points], is_log)
-    [main, *_] = shown.values()
-    texts = [f"{p.value:+.2f} %" if is_compared else readable_number(p.value) for p in main]
-    return Chart(
-        [Line(name, _polyline(points, times, scale)) for name, points in shown.items()],
-        [], scale.ticks(), times.ticks(),
-        [_mark(times, scale, p.time, p.value, text) for p, text in zip(main, texts, strict=True)],
-        min(texts, key=lambda text: main[texts.index(text)].value),
-        max(texts, key=lambda text: main[texts.index(text)].value), scale.is_log,
-    )  # fmt: skip
-
-
-def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Chart | None:
-    """Candles from rows with their columns; none for fewer than two."""
-    if len(rows) < 2:
-        return None
-    step = min(later["started_at"] - sooner["started_at"] for sooner, later in pairwise(rows))
-    times = TimeScale(rows[0]["started_at"], rows[-1]["started_at"] + step)
-    scale = ValueScale.of([row[name] for row in rows for name in ("low", "high")], is_log)
-    width = step / times.length * SIZE
-    return Chart(
-        [], [_candle(row, times, scale, width) for row in rows], scale.ticks(), times.ticks(),
-        [_candle_mark(times, scale, row, step) for row in rows],
-        readable_number(min(row["low"] for row in rows)),
-        readable_number(max(row["high"] for row in rows)), scale.is_log,
-    )  # fmt: skip
-
-
-def merged_candles(
-    rows: Sequence[Mapping[str, Any]], step: timedelta
-) -> list[Mapping[str, Any]]:  # fmt: skip
-    """Candles of a longer period, combined from those that begin in it."""
-    found: list[Mapping[str, Any]] = []
-    for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
-        within = list(group)
-        found.append(dict(within[-1]) | {
-            "started_at": begin, "open": within[0]["open"],
-            "high": max(row["high"] for row in within), "low": min(row["low"] for row in within),
-        })  # fmt: skip
-    return found
-
-
-def _begin(moment: datetime, step: timedelta) -> datetime:
-    return moment - (moment - datetime(2000, 1, 1, tzinfo=UTC)) % step
-
-
-def _candle(
-    row: Mapping[str, Any], times: TimeScale, scale: ValueScale, width: float
-) -> Candle:  # fmt: skip
-    first, last = _y(scale, row["open"]), _y(scale, row["close"])
-    return Candle(
-        round(times.share(row["started_at"]) * SIZE + width * _GAP / 2, 2),
-        round(width * (1 - _GAP), 2), min(first, last), round(max(abs(first - last), 2.0), 2),
-        _y(scale, row["high"]), _y(scale, row["low"]),
-        "up" if row["close"] >= row["open"] else "down",
-    )  # fmt: skip
-
-
-def _candle_text(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {readable_number(row[name])}" for name in
-                     ("open", "high", "low", "close"))  # fmt: skip
-
-
-def _mark(
-    times: TimeScale, scale: ValueScale, time: datetime, value: Decimal, text: str
-) -> tuple[float, float, str, str]:
-    x, y = times.share(time), 1 - scale.share(value)
-    return round(x, 4), round(y, 4), _moment(time), text
-
-
-def _candle_mark(
-    times: TimeScale, scale: ValueScale, row: Mapping[str, Any], step: timedelta
-) -> tuple[float, float, str, str]:
-    """In its middle, with the time at which it begins: its end may be still to come."""
-    middle, text = row["started_at"] + step / 2, _candle_text(row)
-    x, y, _, text = _mark(times, scale, middle, row["close"], text)
-    return x, y, _moment(row["started_at"]), text
-
-
-def _moment(time: datetime) -> str:
-    return f"{readable(time)[:-3]} UTC"
-
-
-def _changes(points: Sequence[Point]) -> list[Point]:
-    """Changes in per cent since the first value."""
-    base = next((point.value for point in points if point.value), None)
-    return [Point(p.time, (p.value / base - 1) * 100) for p in points] if base else []
-
-
-def _polyline(
-    points: Sequence[Point], times: TimeScale, scale: ValueScale, width: int = SIZE,
-    height: int = SIZE,
-) -> str:  # fmt: skip
-    return " ".join(
-        f"{times.share(point.time) * width:.1f},{(1 - scale.share(point.value)) * height:.1f}"
-        for point in points
-    )
-
-
-def _y(scale: ValueScale, value: Decimal) -> float:
-    return round((1 - scale.share(value)) * SIZE, 2)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from psycopg import Connection
 
-from coinspider.daemon.web.charts import Chart, candle_chart, line_chart, merged_candles
+from coinspider.daemon.web.price_charts import Chart, candle_chart, line_chart
 from coinspider.errors import NoHistoryError
 from coinspider.items import FullCoin
 from coinspider.store.series import Point, Span, list_candles, price_points
@@ -47,6 +48,24 @@ def _candles(
     since = datetime.now(UTC) - timedelta(days=days) if days else None
     rows = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
     return merged_candles(rows, _MERGED)[-_CANDLES_MAX:] if days == 7 else rows[-_CANDLES_MAX:]
+
+
+def merged_candles(
+    rows: Sequence[Mapping[str, Any]], step: timedelta
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Candles of a longer period, combined from those that begin in it."""
+    found: list[Mapping[str, Any]] = []
+    for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
+        within = list(group)
+        found.append(dict(within[-1]) | {
+            "started_at": begin, "open": within[0]["open"],
+            "high": max(row["high"] for row in within), "low": min(row["low"] for row in within),
+        })  # fmt: skip
+    return found
+
+
+def _begin(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - datetime(2000, 1, 1, tzinfo=UTC)) % step
 
 
 def _series(
