@@ -40,7 +40,7 @@ class Progress:
         self.crawler = crawler
         self.started = monotonic()
         self.bar: Any = None
-        self.has_bar = False
+        self.has_bar, self.dot = False, " · "
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -57,6 +57,7 @@ class Progress:
 
         console = Console(stderr=True)
         self.has_bar = console.width >= BAR_LEAST
+        self.dot = dot_in(console.encoding)
         text = TextColumn("{task.description}", markup=False)
         parts = [BarColumn(bar_width=BAR_WIDTH), text] if self.has_bar else [text]
         self.bar = Bar(*parts, console=console, auto_refresh=False, transient=True)
@@ -100,7 +101,7 @@ class Progress:
             f"{60 * done / seconds:.0f} pages/min",
         ]
         bar = BAR_WIDTH + 1 if self.has_bar else 0
-        return fitting(needed, others, self.bar.console.width - bar)
+        return fitting(needed, others, self.bar.console.width - bar, self.dot)
 
     @property
     def noun(self) -> str:
@@ -131,14 +132,23 @@ class Progress:
         return ""
 
 
-def fitting(needed: Sequence[str], others: Sequence[str], width: int) -> str:
+def fitting(needed: Sequence[str], others: Sequence[str], width: int, dot: str = " · ") -> str:
     """One line: what is needed, and of the others, in order of priority, those that fit."""
-    line = " · ".join(filter(None, needed))
+    line = dot.join(filter(None, needed))
     for part in filter(None, others):
-        if len(line) + len(part) + len(" · ") > width:
+        if len(line) + len(dot) + len(part) > width:
             break
-        line = f"{line} · {part}"
+        line = f"{line}{dot}{part}"
     return line
+
+
+def dot_in(encoding: str) -> str:
+    """What parts the figures; an escape sequence in its place would make the line too long."""
+    try:
+        "·".encode(encoding)
+    except UnicodeEncodeError:
+        return " | "
+    return " · "
 
 
 def _streams() -> dict[logging.StreamHandler[Any], Any]:

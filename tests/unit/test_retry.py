@@ -16,7 +16,7 @@ from scrapy.exceptions import (
 from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
-from coinspider.crawl.progress_bar import fitting
+from coinspider.crawl.progress_bar import dot_in, fitting
 from coinspider.http.download_errors import explain_download, retry_times
 from coinspider.http.retry import RETRY_REASON_META, BackoffRetryMiddleware
 
@@ -62,6 +62,13 @@ def test_words_for_an_error(error, words):
 
 NEEDED = ["page 3 of 68", "waiting 8 s for the limit"]
 OTHERS = ["750 coins", "", "0 rejected", "9 s left"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_progress_has_no_character_that_the_terminal_lacks(encoding):
+    line = fitting(NEEDED, OTHERS, 80, dot_in(encoding))
+    assert line.encode(encoding)
+    assert line.replace("|", "·") == fitting(NEEDED, OTHERS, 80)
 
 
 @pytest.mark.parametrize(
