@@ -57,7 +57,8 @@ def explains(rate: float, wait: float | None) -> bool:
 
 def correct(state: LimitState, now: float, wait: float | None) -> None:
     """Lower the rate, or the size if the bucket was full a short time ago."""
-    state.is_rough = False
+    # Another trial costs another refusal, and is worth it only if the rate may be far off.
+    state.is_rough = not state.since_full and state.since_passed < ROUGH_CALLS // 2
     seconds = max(now - state.since_at, 0.001)
     if not state.since_full:
         state.rate = min(state.rate * _LESS, _measured(state, now, wait))
