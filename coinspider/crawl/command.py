@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,9 @@ def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> N
     """Add them to the help of a command, as they can be typed here."""
     here = [example.replace("scrapy ", f"{program()} ", 1) for example in examples]
     parser.formatter_class = HelpFormatter
-    parser.description = textwrap.fill(parser.description or "", 78)
+    # As wide as argparse makes all else.
+    width = shutil.get_terminal_size().columns - 2
+    parser.description = textwrap.fill(parser.description or "", width)
     parser.add_argument_group("Examples", "\n".join(here))
 
 
