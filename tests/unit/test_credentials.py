@@ -1,6 +1,7 @@
 """The headers that carry an API's credentials."""
 
 from base64 import b64decode
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -134,4 +135,5 @@ def test_key_that_the_api_repeats_is_not_shown(
     shown = "The key *** makes too many calls"
     assert limiter.limit.state.why == f"refused with HTTP status 429: {shown}"
     one.page_failure(Request(response.url), one.explain(response))
-    assert str(crawl_state(one.crawler).failure).endswith(f"could not be fetched: {shown}")
+    with closing(crawl_state(one.crawler).seen):
+        assert str(crawl_state(one.crawler).failure).endswith(f"could not be fetched: {shown}")
