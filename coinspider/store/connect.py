@@ -46,12 +46,12 @@ def one_line(error: Exception) -> str:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn PostgreSQL's errors into :exc:`DatabaseUnreachableError`, for commands that read."""
+    """Turn PostgreSQL's errors into :exc:`DatabaseUnreachableError`, for commands."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseUnreachableError(
-            f"{one_line(error)}: GRANT SELECT on it to the user of DATABASE_URL"
+            f"{one_line(error)}: GRANT the right to the user of DATABASE_URL"
         ) from None
     except psycopg.Error as error:
         raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None

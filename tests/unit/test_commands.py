@@ -88,7 +88,7 @@ def test_demo_needs_a_coin(coins, capsys):
     [
         (
             psycopg.errors.InsufficientPrivilege("permission denied for table crawl"),
-            "permission denied for table crawl: GRANT SELECT on it to the user of DATABASE_URL",
+            "permission denied for table crawl: GRANT the right to the user of DATABASE_URL",
         ),
         (
             psycopg.OperationalError("server closed\nthe connection"),
