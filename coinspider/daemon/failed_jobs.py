@@ -6,6 +6,7 @@ are shown, because the database may be away when the job ends.
 """
 
 import json
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,6 +18,9 @@ from typing import Any, NamedTuple
 from coinspider.daemon.database import query
 
 KEPT = 1000
+# scrapyd ends, or someone cancels the job, before Scrapy handles the signal.
+_STOPPED, _INTERRUPTED = (signal.SIGINT, signal.SIGTERM), 130
+_OUTCOMES: dict[int | None, str] = {2: "misconfigured", 3: "skipped", _INTERRUPTED: "interrupted"}
 REASON_MAX = 500  # characters
 _STDERR_MAX = 20_000  # bytes
 _CREATE = """
@@ -46,7 +50,7 @@ class FailedJob(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        return "misconfigured" if self.exit_status == 2 else "failed"
+        return _OUTCOMES.get(self.exit_status, "failed")
 
     @property
     def seconds(self) -> float:
@@ -143,9 +147,11 @@ class JobWatch:
         finally:
             self.pass_end_on(status)
 
-    def _failed_job(self, code: int | None, signal: int | None) -> FailedJob:
+    def _failed_job(self, code: int | None, number: int | None) -> FailedJob:
         process = self.process
-        reason = last_words(self.stderr) if signal is None else f"signal {signal} ended its process"
+        reason = last_words(self.stderr) if number is None else f"signal {number} ended its process"
+        if number in _STOPPED:
+            code, reason = _INTERRUPTED, "it was told to stop before it began to crawl"
         return FailedJob(
             process.job, process.spider, self.arguments, self.started_at, datetime.now(UTC), code,
             reason,

@@ -99,6 +99,7 @@ class Process(SimpleNamespace):
         (1, None, [b"Traceback ...\nImportError: no y\n"], "ImportError: no y"),
         (1, None, [], "it said nothing: see its log"),
         (None, 9, [b"anything\n"], "signal 9 ended its process"),
+        (None, 15, [], "it was told to stop before it began to crawl"),
         (1, None, [b"\xff" * 50_000 + b"\nlast"], "last"),
         (1, None, [b"x" * 50_000], "x" * 500),
     ],
@@ -113,7 +114,8 @@ def test_end_of_a_process_is_recorded_and_passed_on(tmp_path, code, signal, stde
     process.processEnded(status)
     assert process.heard == [*stderr, status]
     [job] = jobs.newest()
-    assert (job.message, job.exit_status, job.arguments) == (message, code, {"pages": "2"})
+    status = 130 if signal == 15 else code
+    assert (job.message, job.exit_status, job.arguments) == (message, status, {"pages": "2"})
     assert job.ended_at >= job.started_at
 
 

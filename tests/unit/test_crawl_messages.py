@@ -78,6 +78,8 @@ def test_advice_is_about_the_reason_and_not_about_the_figures(reason, advice):
     [
         ("no calls are left for this crawl: the month's calls are used up", "Wait"),
         ("its process ended silently", "end of its log"),
+        ("signal 9 ended its process", "lack of memory"),
+        ("it was told to stop before it began to crawl", "next run"),
         (None, "Its log says more"),
     ],
 )

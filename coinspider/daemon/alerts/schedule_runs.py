@@ -72,15 +72,10 @@ def _read(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
     runs += [
         Run(job.outcome, job.message, job.ended_at, job.job)
         for job in without_row
-        if _failed(job) and re.fullmatch(re.escape(name) + _JOB_TIME, job.job)
+        if job.outcome in BAD and re.fullmatch(re.escape(name) + _JOB_TIME, job.job)
     ]
     runs.sort(key=lambda run: run.ended_at, reverse=True)
     return ScheduleRuns(tuple(runs), _last_success(rows))
-
-
-def _failed(job: FailedJob) -> bool:
-    """Not skipped, and not interrupted."""
-    return job.exit_status not in (0, 3, 130)
 
 
 def _last_success(rows: list[dict[str, Any]]) -> datetime | None:

@@ -6,6 +6,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from coinspider.daemon.crawl_messages import BAD
 from coinspider.daemon.failed_jobs import FailedJob
 
 DATABASE_UP = "coinspider_database_up"
@@ -18,7 +19,9 @@ class FailedJobCollector(Collector):
     """``failed`` has the newest first."""
 
     def __init__(self, failed: Iterable[FailedJob], database_up: bool):
-        self.failed, self.database_up = list(failed), database_up
+        # Not those that were told to stop, or that another crawl made needless.
+        self.failed = [job for job in failed if job.outcome in BAD]
+        self.database_up = database_up
 
     def collect(self) -> Iterable[Family]:
         yield GaugeMetricFamily(DATABASE_UP, "Whether the database can be asked", self.database_up)

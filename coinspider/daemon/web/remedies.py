@@ -30,8 +30,11 @@ _REMEDIES = [
     (r"calls? are left|no calls|credits|used up",
      "Wait until the month's calls are renewed, let the schedule run less often, or take a larger"
      " plan."),
+    (r"signal \d+ ended its process",
+     "Something killed its process, perhaps for lack of memory: see the log of the machine."),
     (r"its process ended",
      "The machine was restarted, or the process was killed: see the end of its log."),
+    (r"told to stop", "The next run does its work."),
     (r"running already", "The run before takes longer than the time between two runs."),
     (r"took over", "The process or its database stood still for a while: the other crawl went on."),
     (r"the feed", "Check the address of the feed, and whether it may be written to."),
