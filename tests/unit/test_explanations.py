@@ -39,7 +39,7 @@ def test_words(body, words):
     assert explain_body(body) == words
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"[]"), b"\x9c\x80" * 50, b"\0\0"])
+@pytest.mark.parametrize("body", [gzip.compress(b"[]", mtime=0), b"\x9c\x80" * 50, b"\0\0"])
 def test_bytes_are_not_shown_as_words(body):
     assert explain_body(body).startswith(f"bytes that are not text ({body[:8].hex(chr(32))}")
 
