@@ -4,18 +4,19 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
-from coinspider.crawl.command import INTERRUPTED, PlainCommand, one_line_errors
+from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, one_line_errors
 from coinspider.crawl.program import program
 from coinspider.text import counted
 
@@ -73,6 +74,8 @@ class Command(PlainCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)
+        # Unlike Ctrl-C, it is sent to this process alone, which then has to end the others.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
         with one_line_errors():
             if opts.serve:
                 _check_port()
@@ -93,8 +96,7 @@ def _demo(opts: argparse.Namespace, database_url: str) -> int:
         print("scrapy crawl coins", flush=True)
         command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
         command += ["-s", "=".join(_UNCHECKED)]
-        status = subprocess.run(command, env=environment, check=False).returncode
-        if status:
+        if status := _run(command, env=environment):
             return status
         fill_history(database_url, opts.coins, opts.seed)
         return _serve(environment) if opts.serve else _show()
@@ -103,7 +105,7 @@ def _demo(opts: argparse.Namespace, database_url: str) -> int:
 def _show() -> int:
     print("\nThe top ten, read back from PostgreSQL:\n", flush=True)
     command = [*SCRAPY, "coins", "--demo", "--limit", "10", "--format", "table"]
-    status = subprocess.run(command, check=False).returncode
+    status = _run(command)
     print(_NEXT.format(scrapy=program(), address=_address()))
     return status
 
@@ -178,11 +180,24 @@ def _serve(environment: dict[str, str]) -> int:
     Path(folder, LOCAL_FILE).write_text(_LOCAL_OPTIONS.format(*_UNCHECKED))
     paths = [str(project), *filter(None, [environment.get("PYTHONPATH")])]
     environment = environment | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "coinspider.daemon"]
     try:
-        return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+        return _run([sys.executable, "-m", "coinspider.daemon"], cwd=folder, env=environment)
     except KeyboardInterrupt:
         return 0
+
+
+def _run(command: list[str], **options: Any) -> int:
+    """The status of a command. It is given the time to end in order, whatever ends the demo."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the command has got the signal as well
+            process.wait()
+            raise
+        except SystemExit:
+            process.terminate()
+            process.wait()
+            raise
 
 
 def fill_history(database_url: str, coins: int, seed: int = 0) -> None:

@@ -15,6 +15,7 @@ from coinspider.crawl.program import program
 from coinspider.errors import CoinspiderError
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
+TERMINATED = 143  # after SIGTERM
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, ScrapyHelpFormatter):

@@ -2,9 +2,14 @@
 
 import re
 import shlex
+import shutil
+import signal
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from tests.helpers.forked import PROJECT
+from tests.helpers.ports import free_port
 from tests.helpers.processes import last_line
 
 
@@ -44,3 +49,16 @@ def test_demo_has_a_month_of_prices(empty_project):
     sql = "SELECT count(DISTINCT started_at) FROM coin_candle_1d WHERE coin_id = 'aurel'"
     done = empty_project("psql", "--demo", "-c", sql)
     assert re.search(r"\b3[01]\b", done.stdout), done.stdout + done.stderr
+
+
+def test_demo_that_is_told_to_stop_ends_its_sandbox_and_scrapyd(empty_project):
+    shutil.copy(PROJECT / "scrapyd.conf", empty_project.directory)
+    port = free_port()
+    with empty_project.start("demo", "--coins=3", "--serve", SCRAPYD_HTTP_PORT=str(port)) as demo:
+        sandbox = urlsplit(demo.stdout.readline().split()[-1]).port
+        assert any("http://127.0.0.1" in line for line in demo.stdout)  # scrapyd's last line
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait() == 143
+    for ended in (sandbox, port):
+        with socket.socket() as tried:
+            assert tried.connect_ex(("127.0.0.1", ended))
