@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import psycopg
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -71,8 +71,14 @@ class DatabaseView(Resource):
             answer = page_workers().run(asked, self._answer, below, arguments, known)
         except ViewError as error:
             answer = succeed((error.status, self.answer_error(error)))
-        answer.addBoth(self._send, txrequest)
+        self.respond(answer, txrequest)
         return NOT_DONE_YET
+
+    def respond(self, answer: Deferred[Any], txrequest: Any) -> None:
+        """Send what the thread gives, or a page that says why there is nothing."""
+        answer.addBoth(self._send, txrequest)
+        # If that page can't be made either, the client must not wait for ever.
+        answer.addErrback(txrequest.processingFailed)
 
     def _answer(
         self, below: list[bytes], arguments: Arguments, known: dict[str, Any]

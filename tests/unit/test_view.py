@@ -1,0 +1,30 @@
+"""What a page of the database sends."""
+
+from twisted.internet.defer import fail, succeed
+from twisted.web.test.requesthelper import DummyRequest
+
+from coinspider.daemon.web.view import DatabaseView
+
+
+class BrokenView(DatabaseView):
+    def answer_error(self, error):
+        raise LookupError("the template is gone")
+
+
+def ask(answer):
+    request = DummyRequest([b""])
+    request.channel = object()
+    request.failed = []
+    request.processingFailed = request.failed.append
+    BrokenView(root=None).respond(answer, request)
+    return request
+
+
+def test_page_is_sent():
+    request = ask(succeed((200, "a page")))
+    assert (b"".join(request.written), request.failed) == (b"a page", [])
+
+
+def test_request_ends_even_if_the_error_page_can_not_be_made():
+    request = ask(fail(ValueError("no page")))
+    assert [failure.type for failure in request.failed] == [LookupError]
