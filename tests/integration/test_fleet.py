@@ -158,7 +158,7 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
     [crawl] = [child for child in first.children() if "crawl" in child.cmdline()]
     crawl.suspend()
     first.process.terminate()
-    wait_until(lambda: "Waiting for 1 crawls to end" in first.log.read_text())
+    wait_until(lambda: "Waiting for 1 crawl to end" in first.log.read_text())
     # While a node waits for its crawls to end, no other node runs them.
     beats = "SELECT last_heartbeat FROM procrastinate_workers ORDER BY id"
     [[before], _] = query(beats)
