@@ -33,7 +33,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--coins", type=number(int, 0), default=17_000, metavar="N",
         help="how many made-up coins (default: %(default)s)")  # fmt: skip
-    add("--seed", type=number(int, 0), default=0, metavar="N",
+    add("--seed", type=int, default=0, metavar="N",
         help="makes other prices, and spoils other responses (default: 0)")  # fmt: skip
     add("--odd", action="store_true",
         help="coins with awkward values instead of plausible ones")  # fmt: skip

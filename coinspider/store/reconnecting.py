@@ -125,7 +125,7 @@ class ReconnectingConnection:
             reason = await self.explain(self.connection, error)
         if self.outage_count == 1:
             logger.warning(
-                "The database is away; the crawl waits for it up to %g s: %s%s",
+                "The database is away; the crawl waits up to %g s for it: %s%s",
                 self.timeout,
                 one_line(error),
                 f" ({reason})" if reason else "",

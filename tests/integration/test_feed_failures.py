@@ -99,7 +99,7 @@ def test_formats_that_can_grow_are_appended_to(crawl, tmp_path, name):
 def test_missing_package_is_named_before_the_first_request(crawl, tmp_path, name, package):
     (tmp_path / f"{package}.py").write_text("raise ImportError")
     key = tmp_path / "key.json"
-    key.write_text("{}")
+    key.write_text(json.dumps(dict.fromkeys(["client_email", "private_key", "token_uri"])))
     feed = "gsheets://ID/coins" if name == "gsheets" else tmp_path / f"feed.{name}"
     done = crawl("-O", feed, GOOGLE_SHEETS_CREDENTIALS=str(key), PYTHONPATH=str(tmp_path))
     assert done.returncode == 2

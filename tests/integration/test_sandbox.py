@@ -438,7 +438,7 @@ def command_and_parser():
         ("--faults", "nan", "nan is not a number from 0 to 1"),
         ("--calls", "9" * 40, f"{'9' * 40} is more than 10,000,000"),
         ("--coins", "10000001", "10000001 is more than 10,000,000"),
-        ("--seed", "x", "x is not a whole number from 0"),
+        ("--seed", "x", "invalid int value: 'x'"),
         ("--limit-headers", "github", "invalid choice: 'github'"),
         ("--retry-after", "minutes", "invalid choice: 'minutes'"),
         ("--credits", "-1", "-1 is not a whole number from 0"),
@@ -463,7 +463,9 @@ def test_error_for_a_wrong_value_says_what_is_allowed(monkeypatch, capsys, optio
     ("options", "message"),
     [
         pytest.param(["--key", "x"], "--key needs --plan demo or --plan pro", id="no plan"),
-        pytest.param(["--call5", "3"], "no option --call5: there are --calls", id="unknown option"),
+        pytest.param(
+            ["--call5", "3"], r"no option --call5: did you mean --calls\?", id="unknown option"
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

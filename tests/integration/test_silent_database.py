@@ -46,7 +46,7 @@ def wait_for_line(crawl, text):
 def test_lock_of_another_session_is_named_and_waited_for(start, holder, query):
     crawl = start()
     holder.execute("LOCK TABLE full_coin IN EXCLUSIVE MODE")
-    line = wait_for_line(crawl, "waited for up to 60 s")
+    line = wait_for_line(crawl, "the crawl waits up to 60 s for it")
     pid = holder.info.backend_pid
     assert f"the table full_coin is locked by the server's process {pid}: report of" in line
     # It is alive, although no batch is written.
