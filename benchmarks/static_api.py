@@ -1,11 +1,15 @@
 """An API that costs next to nothing: it sends files as pages, and ``[]`` past the last one.
 
+Like CoinGecko, it says in the header ``total`` how many coins there are. Without that, coinspider
+asks for the empty page once more, a second later.
+
     python -m benchmarks.static_api FOLDER
 
 prints its base URL and, in seconds of the monotonic clock, when the first request came; it serves
 until it is killed.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -16,6 +20,8 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from benchmarks.pages import PER_PAGE
+
 reactor: Any = _reactor
 
 
@@ -25,6 +31,8 @@ class Pages(Resource):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder
+        last = max(int(page.name) for page in folder.iterdir())
+        self.total = (last - 1) * PER_PAGE + len(json.loads((folder / str(last)).read_bytes()))
         self.asked = False
 
     def render_GET(self, request: Request) -> bytes:
@@ -33,6 +41,7 @@ class Pages(Resource):
             print(time.monotonic(), flush=True)
         page = self.folder / request.args[b"page"][0].decode()
         request.setHeader("Content-Type", "application/json; charset=utf-8")
+        request.setHeader("total", str(self.total))
         return page.read_bytes() if page.exists() else b"[]"
 
 
