@@ -235,3 +235,21 @@ def test_configuration_in_the_docs_parses(text):
         except (configparser.Error, yaml.YAMLError, ValueError) as problem:
             problems.append(problem)
     assert len(problems) < len(parsers), problems
+
+
+def test_no_file_names_the_host_of_a_package_registry():
+    """A mirror may be what a machine has: pip and npm know where to look."""
+    hosts = [f"{name}.{end}" for name, end in (
+        ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "com"), ("npmjs", "org"),
+        ("deb.debian", "org"),
+    )]  # fmt: skip
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    texts = {
+        name: (PROJECT / name).read_bytes()
+        for name in filter(None, listed.split("\0"))
+        if (PROJECT / name).is_file()
+    }
+    assert texts
+    assert [name for name, text in texts.items() if any(h.encode() in text for h in hosts)] == []

@@ -94,8 +94,8 @@ HEADER_CURSORS = (
           "https://learn.microsoft.com/en-us/rest/api/azure/devops/graph/users/list"),
     Known(("nextrange",), ("Range",), "https://devcenter.heroku.com/articles/platform-api-reference#ranges"),
     Known(("xnextpage",), ("page",), "https://docs.gitlab.com/api/rest/#pagination"),
-    Known(("xpaginationnextcursor", "xnextcursor"), ("cursor",),
-          "https://www.npmjs.com/package/@lokalise/node-api"),
+    Known(("xpaginationnextcursor",), ("cursor",), "https://github.com/lokalise/node-lokalise-api"),
+    Known(("xnextcursor",), ("cursor",), "https://developer.servicem8.com/docs/pagination"),
     Known(("cbafter",), ("after",), "https://docs.cdp.coinbase.com/exchange/rest-api/pagination"),
 )  # fmt: skip
 
