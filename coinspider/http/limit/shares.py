@@ -5,7 +5,6 @@ from coinspider.http.limit.state import GRANT_SECONDS, Grant, Holder, LimitState
 
 # For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
 _ACTIVE_SHARE = 1 / 3
-# seconds
 # Another crawl may give back a call that was granted a moment ago. (Longer waits are logged.)
 _GIVEN_BACK = 0.9  # seconds
 POLL = 0.05  # seconds
