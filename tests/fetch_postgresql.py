@@ -26,7 +26,10 @@ def fetch(major: str, version: str) -> None:
     )  # fmt: skip
     archive = DIRECTORY / packed.stdout.split()[-1]
     with tarfile.open(archive) as content:
-        content.extractall(target, filter="data")
+        # Python 3.11.0 to 3.11.3, such as Debian's, has no filters.
+        # https://docs.python.org/3.11/library/tarfile.html#supporting-older-python-versions
+        content.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        content.extractall(target)  # noqa: S202
     archive.unlink()
     root = target / "package"
     # npm's archives contain no symbolic links.
