@@ -97,10 +97,7 @@ class DatabaseView(Resource):
             return
         if isinstance(result, Failure):
             log.failure("A page can't be made", failure=result)
-            result = (
-                500,
-                self.answer_error(ViewError(500, "The page can't be made: see scrapyd's log.")),
-            )
+            result = 500, self.answer_error(ViewError(500, BROKEN))
         status, body = result
         is_page = self.file_name is None or status != 200
         send_head(txrequest, status, HTML if is_page and self.file_name else self.content_type)
