@@ -25,7 +25,7 @@ FROM account
 _ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
 _REPLACE = f"""
 WITH replaced AS (
-    UPDATE api_account SET state = %(state)s::jsonb, version = version + 1, updated_at = now()
+    UPDATE api_account SET state = %(state)s::jsonb, updated_at = now()
     WHERE name = %(name)s RETURNING name
 )
 INSERT INTO api_usage (account, month, calls)

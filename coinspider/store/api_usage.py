@@ -19,9 +19,8 @@ FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.n
     AND month = {MONTH}
 ORDER BY account.updated_at DESC
 """  # noqa: S608
-# A crawl that has read the old state reads it again.
 _ALLOW = """
-UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words', version = version + 1
+UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words'
 WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
 """
 # So that the next crawl asks how many are left.

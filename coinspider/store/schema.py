@@ -20,7 +20,6 @@ API_ACCOUNT = Table(
     {
         "name": NEEDED_TEXT,
         "state": SqlColumn("jsonb", nullable=False),
-        "version": COUNT,
         "updated_at": NOW,
     },
     ["name"],
