@@ -17,8 +17,7 @@ from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce, prepare
-from coinspider.records.record import Record
-from coinspider.records.rejected_record import RejectedRecord, rejected_record, storable
+from coinspider.records.record import Record, RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
 from coinspider.stats import RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT
 from coinspider.store.batch_writer import BatchWriter

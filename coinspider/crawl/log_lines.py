@@ -14,8 +14,7 @@ from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
 from coinspider.crawl.page_failures import PageFailures
-from coinspider.records.record import Record
-from coinspider.records.rejected_record import storable
+from coinspider.records.record import Record, storable
 from coinspider.text import visible, without_password
 
 logger = logging.getLogger(__name__)

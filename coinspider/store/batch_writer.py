@@ -11,7 +11,7 @@ from coinspider.crawl.failure import fail_crawl
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
-from coinspider.records.rejected_record import RejectedRecord, rejected_record
+from coinspider.records.record import RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import (
     FUTURE_STAT,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import AsyncConnection
 
-from coinspider.records.rejected_record import RejectedRecord
+from coinspider.records.record import RejectedRecord
 from coinspider.store.crawl_row import DONE, HELD, IF_HELD, NOTE, Batch, Totals, fetch_totals
 
 _INSERT = f"""

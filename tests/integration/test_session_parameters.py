@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.records.column_types import Amount, Time
-from coinspider.records.rejected_record import RejectedRecord
+from coinspider.records.record import RejectedRecord
 from coinspider.records.table_item import Key, TableItem
 from coinspider.store.connect import connect, transaction
 from coinspider.store.crawl_row import Batch
