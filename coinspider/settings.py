@@ -10,7 +10,7 @@ from dotenv import load_dotenv
 from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
-from coinspider.secret_files import secret, warn_of_open_file
+from coinspider.secrets import secret, warn_of_open_file
 
 # An egg in scrapyd has neither file.
 if _scrapy_cfg := closest_scrapy_cfg():
@@ -220,6 +220,6 @@ del EXTENSIONS_BASE["scrapy.extensions.remote_control.RemoteControl"]
 del EXTENSIONS_BASE["scrapy.extensions.telnet.TelnetConsole"]
 # Ours reports incomplete feeds.
 del EXTENSIONS_BASE["scrapy.extensions.feedexport.FeedExporter"]
-EXTENSIONS_BASE["coinspider.export.feed_exporter.FeedExporter"] = 0
+EXTENSIONS_BASE["coinspider.export.feeds.FeedExporter"] = 0
 DOWNLOADER_MIDDLEWARES_BASE = dict(default_settings.DOWNLOADER_MIDDLEWARES_BASE)
 del DOWNLOADER_MIDDLEWARES_BASE["scrapy.downloadermiddlewares.cookies.CookiesMiddleware"]

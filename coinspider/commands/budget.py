@@ -46,14 +46,19 @@ class Command(PlainCommand):
         group = parser.add_argument_group("Budget")
         super().add_options(parser)
         group.add_argument(
-            "--currency", default="usd", type=str.lower,
+            "--currency",
+            default="usd",
+            type=str.lower,
             help="of the coins whose plan is shown (default: %(default)s)",
-        )  # fmt: skip
+        )
         group.add_argument(
-            "--resume", metavar="ACCOUNT", nargs="?", const="",
+            "--resume",
+            metavar="ACCOUNT",
+            nargs="?",
+            const="",
             help="make calls again although the API has said that the month's credits are used up;"
             " of the key in the settings, or of an account as the pages name it",
-        )  # fmt: skip
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from coinspider.store.connect import plain_errors

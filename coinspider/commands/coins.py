@@ -51,12 +51,19 @@ class Command(ListingCommand):
             metavar="TEXT",
             help="coins with this text in their symbol or name, or with this id",
         )
-        add("--sort", default="market_cap_rank", metavar="COLUMN",
-            help="the column to sort by; --sort=-COLUMN for the largest first")  # fmt: skip
+        add(
+            "--sort",
+            default="market_cap_rank",
+            metavar="COLUMN",
+            help="the column to sort by; --sort=-COLUMN for the largest first",
+        )
         add("--columns", metavar="A,B,...", help="other columns, or all")
-        add("--listed", choices=LISTED, default="listed",
-            help="only coins that the API still lists, only others, or all"
-                 " (default: %(default)s)")  # fmt: skip
+        add(
+            "--listed",
+            choices=LISTED,
+            default="listed",
+            help="only coins that the API still lists, only others, or all (default: %(default)s)",
+        )
         add(
             "--currency",
             default="usd",
@@ -81,9 +88,7 @@ class Command(ListingCommand):
         columns = _columns(opts.columns, opts.listed)
         first = columns if opts.columns not in (None, "all") else FIRST
         for_people = self.output_format(opts) in FOR_PEOPLE
-        rows = Rows(
-            lambda connection: _coins(connection, opts, columns, for_people), "coin", first
-        )  # fmt: skip
+        rows = Rows(lambda connection: _coins(connection, opts, columns, for_people), "coin", first)
         self.exitcode = self.show(opts, rows)
 
     def _reject_own(self, name: str, opts: argparse.Namespace) -> None:
@@ -101,9 +106,14 @@ def _coins(
     from coinspider.store.row_filter import RowFilter
 
     chosen = RowFilter(
-        FullCoin, {"vs_currency": opts.currency}, columns, opts.sort, opts.search, opts.limit,
+        FullCoin,
+        {"vs_currency": opts.currency},
+        columns,
+        opts.sort,
+        opts.search,
+        opts.limit,
         listed=opts.listed,
-    )  # fmt: skip
+    )
     listing = (queries.list_rows if for_people else queries.stream_rows)(connection, chosen)
     if listing.is_empty and opts.limit != 0:
         _explain(connection, chosen)
@@ -124,8 +134,10 @@ def _explain(connection: "Connection", chosen: "RowFilter") -> None:
     else:
         near = queries.similar_keys(connection, chosen)
         hint = f": did you mean {', '.join(near)}?" if near else ""
-    print(visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
-          file=sys.stderr)  # fmt: skip
+    print(
+        visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
+        file=sys.stderr,
+    )
 
 
 def _columns(text: str | None, listed: str) -> list[str]:

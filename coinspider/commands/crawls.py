@@ -23,6 +23,8 @@ class Command(ListingCommand):
 
         return Rows(
             lambda connection: crawl_queries.list_crawls(connection, opts.limit),
-            "crawl", first=("id", "outcome", "message", "started_at", "spider"), needed=3,
+            "crawl",
+            first=("id", "outcome", "message", "started_at", "spider"),
+            needed=3,
             empty=f"there is no crawl yet: {program()} crawl coins",
-        )  # fmt: skip
+        )

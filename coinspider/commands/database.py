@@ -48,8 +48,11 @@ class Command(PlainCommand):
         from coinspider.store.connect import database_settings
 
         actions: dict[tuple[str, int], Callable[..., None]] = {
-            ("url", 1): _show, ("dump", 2): _dump, ("restore", 2): _restore, ("move", 2): _move
-        }  # fmt: skip
+            ("url", 1): _show,
+            ("dump", 2): _dump,
+            ("restore", 2): _restore,
+            ("move", 2): _move,
+        }
         reject_options(self.parser, args)
         action = actions.get((args[0], len(args))) if args else None
         if action is None:

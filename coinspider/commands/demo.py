@@ -67,8 +67,13 @@ class Command(PlainCommand):
 
         super().add_options(parser)
         add = parser.add_argument
-        add("--coins", type=number(int, 1), default=17_000, metavar="N",
-            help="how many made-up coins (default: %(default)s)")  # fmt: skip
+        add(
+            "--coins",
+            type=number(int, 1),
+            default=17_000,
+            metavar="N",
+            help="how many made-up coins (default: %(default)s)",
+        )
         add("--seed", type=int, default=0, metavar="N", help="a number for other prices")
         add("--serve", action="store_true", help="scrapyd with the pages of the demo, until Ctrl-C")
 
@@ -238,8 +243,11 @@ async def _fill(database_url: str, coins: "list[Coin]") -> None:
 def _moments(now: datetime, is_fine: bool) -> list[datetime]:
     """The oldest first. Fine ones let each hour of the last week have a candle with a body."""
     week = 15 if is_fine else 60
-    minutes = [*range(DAYS * 24 * 60, _WEEK, -60), *range(_WEEK, _LATEST, -week),
-               *range(_LATEST, 5, -10)]  # fmt: skip
+    minutes = [
+        *range(DAYS * 24 * 60, _WEEK, -60),
+        *range(_WEEK, _LATEST, -week),
+        *range(_LATEST, 5, -10),
+    ]
     return [now - timedelta(minutes=n) for n in minutes]
 
 

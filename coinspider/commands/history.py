@@ -51,16 +51,24 @@ class Command(ListingCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         begin = self.group.add_mutually_exclusive_group()
-        begin.add_argument("--days", type=_days, metavar="N",
-            help=f"the last N days, or all (default: {DAYS})")  # fmt: skip
-        begin.add_argument("--since", type=_time, metavar="TIME",
+        begin.add_argument(
+            "--days", type=_days, metavar="N", help=f"the last N days, or all (default: {DAYS})"
+        )
+        begin.add_argument(
+            "--since",
+            type=_time,
+            metavar="TIME",
             help="from this time, such as 2026-01-31 or 2026-01-31T14:30+02:00; UTC unless it has"
-                 " an offset")  # fmt: skip
+            " an offset",
+        )
         add = self.group.add_argument
         add("--until", type=_time, metavar="TIME", help="to before this time")
-        add("--resolution", choices=("1h", "1d", CHANGES),
+        add(
+            "--resolution",
+            choices=("1h", "1d", CHANGES),
             help="candles of an hour or of a day, or each change"
-                 f" (default: 1h up to {DAYS_OF_HOURS} days, else 1d)")  # fmt: skip
+            f" (default: 1h up to {DAYS_OF_HOURS} days, else 1d)",
+        )
         add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -72,11 +80,12 @@ class Command(ListingCommand):
             raise UsageError(f"name one coin, not {' '.join(args)}", print_help=False)
         may_refine = not opts.resolution and self.output_format(opts) == CHART
         rows = Rows(
-            lambda connection: _history(connection, args[0], opts, may_refine), "candle",
+            lambda connection: _history(connection, args[0], opts, may_refine),
+            "candle",
             first=("started_at", "recorded_at", "close", "current_price"),
             empty=f"nothing is kept of {args[0]} in that time: --days all shows what there is",
             same=("coin_id", "vs_currency"),
-        )  # fmt: skip
+        )
         self.exitcode = self.show(opts, rows)
 
 
@@ -109,8 +118,13 @@ def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, A
     found = find_named_row(connection, FullCoin, text, {"vs_currency": currency})
     if found.others:
         others = ", ".join(found.others[:OTHERS_MAX])
-        print(visible(f"{found.row['coin_id']} is the largest coin with the {found.by} {text};"
-                      f" others are {others}"), file=sys.stderr)  # fmt: skip
+        print(
+            visible(
+                f"{found.row['coin_id']} is the largest coin with the {found.by} {text};"
+                f" others are {others}"
+            ),
+            file=sys.stderr,
+        )
     return found.row
 
 

@@ -22,6 +22,8 @@ class Command(ListingCommand):
 
         return Rows(
             lambda connection: crawl_queries.list_rejected_records(connection, opts.limit),
-            "record", first=("id", "reason", "text"), needed=2,
+            "record",
+            first=("id", "reason", "text"),
+            needed=2,
             empty="no record is kept as rejected",
-        )  # fmt: skip
+        )

@@ -27,7 +27,7 @@ from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
 from coinspider.daemon.start_check import check_folders, check_port, check_values
 from coinspider.daemon.web.announcement import Announcement
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.secret_files import forget, secret
+from coinspider.secrets import forget, secret
 
 _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from coinspider.export.terminal import TableStyle
+from coinspider.export.table import TableStyle
 from coinspider.text import readable, short
 
 HEIGHT = 12  # lines
@@ -26,8 +26,11 @@ def chart_lines(
     if len(points) < 2:
         return heading
     least, most = min(value for _, value in points), max(value for _, value in points)
-    labels = [label if style.can_show(label) else f"{value:.6g}"
-              for value in (most, least) for label in [short(value)]]  # fmt: skip
+    labels = [
+        label if style.can_show(label) else f"{value:.6g}"
+        for value in (most, least)
+        for label in [short(value)]
+    ]
     indent = max(map(len, labels))
     values = _columns(points, max((style.width or WIDTH) - indent - 1, LEAST))
     blocks = BLOCKS if style.can_show(BLOCKS) else HASHES
@@ -39,9 +42,7 @@ def chart_lines(
     return [*heading, *lines, f"{'':<{indent}} {first}{'':<{space}}{last}"]
 
 
-def _heading(
-    points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str
-) -> str:  # fmt: skip
+def _heading(points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str) -> str:
     if not points:
         return style.shown(f"{title}: no price in this time")
     (_, first), (moment, last) = points[0], points[-1]

@@ -11,8 +11,7 @@ from msgspec import Raw
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
 from coinspider.export.chart import chart_lines
-from coinspider.export.table import list_lines, table_lines
-from coinspider.export.terminal import TableStyle
+from coinspider.export.table import TableStyle, list_lines, table_lines
 from coinspider.text import exact, without_formula
 
 if TYPE_CHECKING:
@@ -49,9 +48,10 @@ def write_chart(listing: "Listing", output: Output) -> None:
     price = "close" if "close" in listing.columns else "current_price"
     time = "started_at" if "started_at" in listing.columns else "recorded_at"
     points = [
-        (row[time], row[price]) for row in listing.dicts()
+        (row[time], row[price])
+        for row in listing.dicts()
         if row[price] is not None and row[price].is_finite()
-    ]  # fmt: skip
+    ]
     _write_lines(chart_lines(points, output.style, listing.title))
 
 

@@ -50,10 +50,19 @@ class ListingCommand(PlainCommand):
         super().add_options(parser)
         add = self.group.add_argument
         shown = "all" if self.limit is None else self.limit
-        add("-n", "--limit", type=_limit, default=self.limit, metavar="N",
-            help=f"how many rows, or all (default: {shown})")  # fmt: skip
-        add("--format", choices=self.formats,
-            help=f"(default: {self.terminal_format} on a terminal, csv elsewhere)")  # fmt: skip
+        add(
+            "-n",
+            "--limit",
+            type=_limit,
+            default=self.limit,
+            metavar="N",
+            help=f"how many rows, or all (default: {shown})",
+        )
+        add(
+            "--format",
+            choices=self.formats,
+            help=f"(default: {self.terminal_format} on a terminal, csv elsewhere)",
+        )
         add("--exact", action="store_true", help="all digits, even in a table")
         add(
             "--no-color",
@@ -79,16 +88,19 @@ class ListingCommand(PlainCommand):
         """Write the rows to standard output; return the exit status."""
         # Scrapy imports all commands, whichever is to run.
         from coinspider.export.formats import Output
-        from coinspider.export.terminal import terminal_style
+        from coinspider.export.table import terminal_style
 
         assert self.settings
         with one_line_errors():
             style = terminal_style(opts.color, opts.exact)
             style = style._replace(first=rows.first, needed=rows.needed)
             output = Output(
-                style, rows.noun, self.settings.getbool("CSV_FORMULAS_ESCAPED", True),
-                self.settings.get("PARQUET_AMOUNTS", "auto"), rows.same,
-            )  # fmt: skip
+                style,
+                rows.noun,
+                self.settings.getbool("CSV_FORMULAS_ESCAPED", True),
+                self.settings.get("PARQUET_AMOUNTS", "auto"),
+                rows.same,
+            )
             name = self.output_format(opts)
             # Written in the same transaction, because large listings are read meanwhile.
             with _connection(self.settings, opts) as connection:

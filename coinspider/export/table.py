@@ -1,23 +1,97 @@
 """Rows as a table that fits the terminal."""
 
+import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coinspider.export.layout import GAP, ColumnSize, fit
-from coinspider.export.terminal import TableStyle
-from coinspider.text import exact, per_cent, readable, short
+from coinspider.text import exact, per_cent, readable, short, visible
 
 if TYPE_CHECKING:
     from coinspider.store.fetch import Listing
 
+GAP = 2  # cells between two columns
 # Text is never folded to less than the first; without a terminal's width, it is at the second.
 TEXT_LEAST, TEXT_MOST = 12, 100  # cells
 NOTE_LEAST = 20  # cells
 CHANGE_COLORS = {"+": "green", "-": "red"}
 OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
+
+
+class TableStyle(NamedTuple):
+    """How to write a table: its width in cells (``None`` for any), and what it may use."""
+
+    width: int | None = None
+    color: bool = False
+    encoding: str = "utf-8"
+    all_digits: bool = False
+    first: Sequence[str] = ()
+    """The most important columns, in order of priority."""
+    needed: int = 1
+    """How many of these are never left out."""
+
+    def can_show(self, text: str) -> bool:
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def shown(self, text: str) -> str:
+        """A text from outside as one line that the terminal can show."""
+        text = visible(text)
+        if self.can_show(text):
+            return text
+        return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+
+def terminal_style(color: bool | None, all_digits: bool = False) -> TableStyle:
+    """The style for standard output; ``color=None`` means whatever the terminal can show.
+
+    https://no-color.org
+    """
+    is_terminal = sys.stdout.isatty()
+    if color is None:
+        color = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    known = is_terminal or os.environ.get("COLUMNS", "").isdecimal()
+    width = shutil.get_terminal_size().columns if known else None
+    return TableStyle(width, color, sys.stdout.encoding or "ascii", all_digits)
+
+
+class ColumnSize(NamedTuple):
+    """How many terminal cells a column needs at least, and takes if there is room."""
+
+    name: str
+    least: int
+    natural: int
+
+
+def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
+    """The widths of the columns that fit into ``width`` cells, by name, in order of priority.
+
+    The first ``needed`` columns are included even if they don't fit. If a later one doesn't fit,
+    all after it are left out as well. No column is narrower than its least width; remaining room
+    goes to those that can use it, in order.
+    """
+    if width is None:
+        return {column.name: column.natural for column in columns}
+    chosen: list[ColumnSize] = []
+    room = width + GAP
+    for number, column in enumerate(columns):
+        if number >= needed and column.least + GAP > room:
+            break
+        chosen.append(column)
+        room -= column.least + GAP
+    widths = {column.name: column.least for column in chosen}
+    for column in chosen:
+        more = min(max(room, 0), column.natural - column.least)
+        widths[column.name] += more
+        room -= more
+    return widths
 
 
 class _Column(NamedTuple):
@@ -146,22 +220,29 @@ def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -
 
     table = Table(
         box=box.SIMPLE_HEAD if style.can_show("─") else box.ASCII,
-        header_style="bold", show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0),
-    )  # fmt: skip
+        header_style="bold",
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+    )
     for column in columns:
         table.add_column(
-            column.name.replace("_", "\n"), width=widths[column.name], overflow="fold",
+            column.name.replace("_", "\n"),
+            width=widths[column.name],
+            overflow="fold",
             justify="right" if column.is_number else "left",
-        )  # fmt: skip
+        )
     for number in range(len(columns[0].values) if columns else 0):
         # As text, not markup: a coin's name may contain brackets.
         cells = [(c.name, c.values[number], c.texts[number]) for c in columns]
         table.add_row(*(Text(text, _color(name, value, text)) for name, value, text in cells))
     # A console of the terminal's width would cut columns that are needed but don't fit.
     console = Console(
-        width=sum(widths.values()) + GAP * len(widths) + 1, legacy_windows=False,
-        color_system="standard" if style.color else None, force_terminal=style.color,
-    )  # fmt: skip
+        width=sum(widths.values()) + GAP * len(widths) + 1,
+        legacy_windows=False,
+        color_system="standard" if style.color else None,
+        force_terminal=style.color,
+    )
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]

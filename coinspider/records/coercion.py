@@ -28,33 +28,11 @@ from coinspider.records.table_item import NULL, TableItem, columns, fields_witho
 DIGITS_MAX = 1000
 _NUL = rb"(?<!\\)(?:\\\\)*\\u0000"
 _adjusted = Decimal.adjusted
-
-
-def check_text(text: bytes) -> None:
-    """Raise :exc:`CoercionError` for bytes that are not UTF-8, and for a NUL character."""
-    # The plain searches first: they are cheap, and hardly ever find anything.
-    if not text.isascii():
-        try:
-            text.decode()
-        except UnicodeDecodeError as error:
-            raise CoercionError(str(error)) from None
-    if b"\\" in text and b"\\u0000" in text and re.search(_NUL, text):
-        raise CoercionError("a NUL character, which PostgreSQL can't store")
-
-
-def is_too_long(size: int, amounts: list[Decimal], digits_max: int) -> bool:
-    """Whether an amount in a text of this size has too many digits, or too large an exponent.
-
-    A few characters, such as 1e131000, become 131,001 digits wherever they are shown.
-    """
-    if max(map(abs, set(map(_adjusted, amounts))), default=0) > digits_max:
-        return True
-    # The text of a number is at least as long as its digits, and much faster to get.
-    return digits_max < size and any(
-        len(amount.as_tuple().digits) > digits_max
-        for amount in amounts
-        if len(str(amount)) > digits_max
-    )
+_NUMBER = rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1'
+_NOT_FINITE = rb"-?(?:NaN|Infinity)"
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.encode
+_is_finite = Decimal.is_finite
 
 
 class Field(NamedTuple):
@@ -144,11 +122,77 @@ def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda item: (get(item),) if get else ()
 
 
-_NUMBER = rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)\1'
-_NOT_FINITE = rb"-?(?:NaN|Infinity)"
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_encode = msgspec.json.encode
-_is_finite = Decimal.is_finite
+def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX) -> TableItem:
+    """Make a record's item; amounts keep every digit of their text.
+
+    An amount has at most ``digits_max`` digits, and at most that many before and after the point.
+
+    Raises :exc:`CoercionError` if a value does not fit its field, and for what PostgreSQL
+    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field``, a value that
+    does not fit costs only its field, if that may be null: its text is then in ``extra`` and in
+    ``set_aside``.
+    """
+    made, record.made = record.made, None
+    if made and made.text is record.text and made.source is record.source:
+        item = made.item
+    else:
+        item = _coerce_alone(record, by_field, digits_max)
+    if record.repeated:
+        item.__dict__["repeated"] = True
+    return item
+
+
+def prepare(records: Sequence[Record], digits_max: int = DIGITS_MAX) -> None:
+    """Make the items of a page's records at once, for :func:`coerce` to use.
+
+    This takes two thirds of the time. If one record is not as declared, all of them are left to
+    ``coerce``, which says which one it is, and why.
+    """
+    source, texts = records[0].source, [record.text for record in records]
+    shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
+    views: Iterable[memoryview] = map(memoryview, texts)
+    longest = max(map(len, views))
+    items = _decode_plain(b"[" + b",".join(texts) + b"]", longest, shape)
+    if len(items) != len(records):
+        return
+    _attribute(items, source)
+    for record, text, item in zip(records, texts, items, strict=True):
+        record.made = Made(text, source, item)
+
+
+def _attribute(items: Sequence[TableItem], source: Source) -> None:
+    """Set what is not in the record itself."""
+    for name, value in source.constants.items():
+        for item in items:
+            setattr(item, name, value)
+    for item in items:
+        item.__dict__["source"] = source
+
+
+def _decode_plain(text: bytes, longest: int, shape: ItemShape) -> list[TableItem]:
+    """The items of a list of records; none if any of them needs a closer look."""
+    if len(text) > RECORD_SIZE_MAX:
+        return []
+    try:
+        check_text(text)
+        items = shape.decode_list(text)
+    except (CoercionError, msgspec.DecodeError, RecursionError):
+        return []
+    if any(map(ne, map(shape.unsent, items), repeat(shape.defaults))):
+        return []
+    amounts = list(filter(None, chain.from_iterable(map(shape.amounts, items))))
+    if not all(map(_is_finite, amounts)) or is_too_long(longest, amounts, shape.digits_max):
+        return []
+    shape.finish(items)
+    return items
+
+
+def _coerce_alone(record: Record, by_field: bool, digits_max: int) -> TableItem:
+    source, text = record.source, bytes(record.text)
+    shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
+    item = decode_alone(text, shape, by_field)
+    _attribute([item], source)
+    return item
 
 
 def decode_alone(text: bytes, shape: ItemShape, by_field: bool) -> TableItem:
@@ -161,6 +205,33 @@ def decode_alone(text: bytes, shape: ItemShape, by_field: bool) -> TableItem:
         if not by_field:
             raise
         return _decode_each(text, shape, error)
+
+
+def check_text(text: bytes) -> None:
+    """Raise :exc:`CoercionError` for bytes that are not UTF-8, and for a NUL character."""
+    # The plain searches first: they are cheap, and hardly ever find anything.
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise CoercionError(str(error)) from None
+    if b"\\" in text and b"\\u0000" in text and re.search(_NUL, text):
+        raise CoercionError("a NUL character, which PostgreSQL can't store")
+
+
+def is_too_long(size: int, amounts: list[Decimal], digits_max: int) -> bool:
+    """Whether an amount in a text of this size has too many digits, or too large an exponent.
+
+    A few characters, such as 1e131000, become 131,001 digits wherever they are shown.
+    """
+    if max(map(abs, set(map(_adjusted, amounts))), default=0) > digits_max:
+        return True
+    # The text of a number is at least as long as its digits, and much faster to get.
+    return digits_max < size and any(
+        len(amount.as_tuple().digits) > digits_max
+        for amount in amounts
+        if len(str(amount)) > digits_max
+    )
 
 
 def _decode_all(text: bytes, shape: ItemShape) -> TableItem:
@@ -289,76 +360,3 @@ def _fault(key: str, text: bytes, shape: ItemShape) -> str | None:
 def _as_json(text: bytes, is_number: bool) -> Raw:
     """Numbers that JSON or PostgreSQL doesn't have, as strings."""
     return Raw(_encode(text.decode()) if is_number or re.fullmatch(_NOT_FINITE, text) else text)
-
-
-def coerce(record: Record, by_field: bool = False, digits_max: int = DIGITS_MAX) -> TableItem:
-    """Make a record's item; amounts keep every digit of their text.
-
-    An amount has at most ``digits_max`` digits, and at most that many before and after the point.
-
-    Raises :exc:`CoercionError` if a value does not fit its field, and for what PostgreSQL
-    can't hold: a NUL character, bytes that are not UTF-8, ``NaN``. With ``by_field``, a value that
-    does not fit costs only its field, if that may be null: its text is then in ``extra`` and in
-    ``set_aside``.
-    """
-    made, record.made = record.made, None
-    if made and made.text is record.text and made.source is record.source:
-        item = made.item
-    else:
-        item = _coerce_alone(record, by_field, digits_max)
-    if record.repeated:
-        item.__dict__["repeated"] = True
-    return item
-
-
-def prepare(records: Sequence[Record], digits_max: int = DIGITS_MAX) -> None:
-    """Make the items of a page's records at once, for :func:`coerce` to use.
-
-    This takes two thirds of the time. If one record is not as declared, all of them are left to
-    ``coerce``, which says which one it is, and why.
-    """
-    source, texts = records[0].source, [record.text for record in records]
-    shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
-    views: Iterable[memoryview] = map(memoryview, texts)
-    longest = max(map(len, views))
-    items = _decode_plain(b"[" + b",".join(texts) + b"]", longest, shape)
-    if len(items) != len(records):
-        return
-    _attribute(items, source)
-    for record, text, item in zip(records, texts, items, strict=True):
-        record.made = Made(text, source, item)
-
-
-def _attribute(items: Sequence[TableItem], source: Source) -> None:
-    """Set what is not in the record itself."""
-    for name, value in source.constants.items():
-        for item in items:
-            setattr(item, name, value)
-    for item in items:
-        item.__dict__["source"] = source
-
-
-def _decode_plain(text: bytes, longest: int, shape: ItemShape) -> list[TableItem]:
-    """The items of a list of records; none if any of them needs a closer look."""
-    if len(text) > RECORD_SIZE_MAX:
-        return []
-    try:
-        check_text(text)
-        items = shape.decode_list(text)
-    except (CoercionError, msgspec.DecodeError, RecursionError):
-        return []
-    if any(map(ne, map(shape.unsent, items), repeat(shape.defaults))):
-        return []
-    amounts = list(filter(None, chain.from_iterable(map(shape.amounts, items))))
-    if not all(map(_is_finite, amounts)) or is_too_long(longest, amounts, shape.digits_max):
-        return []
-    shape.finish(items)
-    return items
-
-
-def _coerce_alone(record: Record, by_field: bool, digits_max: int) -> TableItem:
-    source, text = record.source, bytes(record.text)
-    shape = item_shape(source.item_class, frozenset(source.constants), digits_max)
-    item = decode_alone(text, shape, by_field)
-    _attribute([item], source)
-    return item

@@ -16,15 +16,47 @@ _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
 # that identify a record. The likeliest first.
 LISTS = (
-    "results", "data", "items", "records", "value", "hits", "result", "rows", "entries", "list",
-    "objects", "elements", "content", "features", "docs", "edges", "nodes", "children",
-)  # fmt: skip
+    "results",
+    "data",
+    "items",
+    "records",
+    "value",
+    "hits",
+    "result",
+    "rows",
+    "entries",
+    "list",
+    "objects",
+    "elements",
+    "content",
+    "features",
+    "docs",
+    "edges",
+    "nodes",
+    "children",
+)
 NO_LISTS = ("error", "errors", "warnings", "links", "meta_data")
 WRAPPERS = ("node", "data", "_source", "attributes", "resource", "item")
 KEYS = (
-    "id", "_id", "Id", "ID", "uuid", "objectID", "OBJECTID", "guid", "identifier", "key", "slug",
-    "code", "symbol", "ticker", "address", "hash", "name", "c1",
-)  # fmt: skip
+    "id",
+    "_id",
+    "Id",
+    "ID",
+    "uuid",
+    "objectID",
+    "OBJECTID",
+    "guid",
+    "identifier",
+    "key",
+    "slug",
+    "code",
+    "symbol",
+    "ticker",
+    "address",
+    "hash",
+    "name",
+    "c1",
+)
 
 
 def find_cut(body: bytes) -> Cut:

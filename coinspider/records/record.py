@@ -21,6 +21,7 @@ _STRUCTURE = rb'(?s)"(?:[^"\\]|\\.)*"|[\[\]{},"]'
 _CLOSING = {b"[": b"]", b"{": b"}"}
 # A closing bracket without an opening one, or a string without an end.
 _BROKEN = (b"]", b"}", b'"')
+TEXT_MAX = 100_000  # bytes
 
 
 class Source(Struct, frozen=True):
@@ -131,9 +132,6 @@ def _outer_cuts(body: bytes) -> Iterator[int]:
 
 def _beginning(body: bytes) -> str:
     return repr(body[:80].decode("utf-8", "replace")) if body else "nothing: the body is empty"
-
-
-TEXT_MAX = 100_000  # bytes
 
 
 class RejectedRecord(NamedTuple):

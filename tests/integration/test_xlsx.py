@@ -10,8 +10,7 @@ import pandas
 import pytest
 from msgspec import Raw
 
-from coinspider.export.spreadsheet import PERCENTAGE
-from coinspider.export.xlsx import MARK, XlsxItemExporter
+from coinspider.export.xlsx import MARK, PERCENTAGE, XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
 from tests.helpers.exports import coin, export

@@ -12,13 +12,13 @@ from tests.helpers.processes import PROJECT
 
 # Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
-    "errors", "secret_files", "text", "exact_json", "_compat", "records", "http", "stats",
+    "errors", "secrets", "text", "exact_json", "_compat", "records", "http", "stats",
     "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon", "commands",
 ]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "text", "exact_json"},
-    "settings": {"secret_files"},
+    "settings": {"secrets"},
 }
 IMPORTERS_OF_SANDBOX = {"commands", "sandbox"}
 PACKAGE = PROJECT / "coinspider"

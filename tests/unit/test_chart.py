@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coinspider.export.chart import HEIGHT, chart_lines
-from coinspider.export.terminal import TableStyle
+from coinspider.export.table import TableStyle
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,8 +14,7 @@ from pyarrow import parquet
 
 from coinspider.export.feeds import ExactCsvItemExporter, ExactJsonItemExporter
 from coinspider.export.parquet import ParquetItemExporter
-from coinspider.export.spreadsheet import printable
-from coinspider.export.xlsx import MARK, XlsxItemExporter
+from coinspider.export.xlsx import MARK, XlsxItemExporter, printable
 from coinspider.items import FullCoin
 from tests.helpers.exports import export
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.secret_files import warn_of_open_file
+from coinspider.secrets import warn_of_open_file
 
 
 @pytest.mark.parametrize(

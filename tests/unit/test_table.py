@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from coinspider.export.layout import GAP, ColumnSize, fit
-from coinspider.export.table import list_lines, table_lines
-from coinspider.export.terminal import TableStyle
+from coinspider.export.table import GAP, ColumnSize, TableStyle, fit, list_lines, table_lines
 from coinspider.store.fetch import Listing
 from coinspider.text import exact, readable, short
 

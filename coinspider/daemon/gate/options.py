@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from scrapyd import Config
 
-from coinspider.secret_files import secret
+from coinspider.secrets import secret
 
 BODY_MAX = 256 * 1024  # bytes
 EGG_MAX = 64 * 1024 * 1024  # bytes

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from coinspider.secret_files import forget, secret
+from coinspider.secrets import forget, secret
 
 
 @pytest.mark.parametrize(
