@@ -14,6 +14,10 @@ ADD = """
 INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price)
 SELECT %s, 'usd', now() - make_interval(mins => 10 * n), 100 - n FROM generate_series(1, 90) AS n
 """
+YESTERDAYS = """
+UPDATE coin_history SET recorded_at = %s - make_interval(mins => 10 * current_price::int)
+WHERE coin_id = %s AND current_price < 100
+"""
 COIN = coin_id(7)
 
 
@@ -79,9 +83,16 @@ def test_coin_is_found_by_any_of_its_names_or_the_error_names_coins(crawled, que
         assert line in said or "--day" in arguments
 
 
-def test_chart_of_few_candles_is_drawn_from_changes(crawled):
+def test_chart_of_few_candles_is_drawn_from_changes(crawled, query):
+    """At any time of day: all changes are yesterday's."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    query(YESTERDAYS, today, COIN)
+    yesterday = ("--since", f"{today - timedelta(days=1):%Y-%m-%d}", "--until", f"{today:%Y-%m-%d}")
+
     def chart(coin, *options):
         return crawled("history", coin, "--format", "chart", *options, COLUMNS="60").stdout
 
     assert "; a chart needs a second price" in chart(coin_id(8), "--resolution", "1d")
-    assert len(chart(COIN).splitlines()) > len(chart(COIN, "--resolution", "1d").splitlines())
+    few = chart(COIN, *yesterday, "--resolution", "1d")
+    assert "; a chart needs a second price" in few
+    assert len(chart(COIN, *yesterday).splitlines()) > len(few.splitlines())
