@@ -55,6 +55,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_signals() -> None:
+    """Let what tests start die of any signal, whatever nohup, cron or a shell makes it ignore.
+
+    A handler does it, because a new program inherits only what is ignored.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """An embedded server, or the one in ``TEST_DATABASE_URL`` (``.../postgres?``)."""

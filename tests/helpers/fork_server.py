@@ -29,6 +29,7 @@ def fork() -> list[str] | None:
         while True:
             message, files, _, _ = socket.recv_fds(server, 1 << 20, 3)
             if not message:
+                os.killpg(0, signal.SIGTERM)  # and what a test that was ended has left behind
                 return None
             if os.fork() == 0:
                 server.detach()

@@ -111,4 +111,7 @@ def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.helpers.fork_server"]
     with its:
-        return ours, subprocess.Popen(command, cwd=PROJECT, stdin=its)
+        return ours, subprocess.Popen(
+            # A terminal that closes is none of its business: the tests may go on, under nohup.
+            command, cwd=PROJECT, stdin=its, start_new_session=True,
+        )  # fmt: skip

@@ -43,8 +43,6 @@ class Scrapyd:
                 [sys.executable, "-m", self.module],
                 cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
-                # A shell ignores Ctrl-C for what it runs in the background.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )  # fmt: skip
         wait_until(self.answers)
         return self
