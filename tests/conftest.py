@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from coinspider.store.embedded_server import start_embedded_server
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+from tests.helpers.needs import need
+from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.postgres import new_database, postmaster, server_directory
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
@@ -53,6 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for part in (others, unit)
         for item in part[len(part) * number // workers : len(part) * (number + 1) // workers]
     ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose machine lacks something, before anything is started for it."""
+    for marker in item.iter_markers("needs"):
+        need(*marker.args)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say for what how many tests were skipped."""
+    skipped = terminalreporter.getreports("skipped")
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,11 +117,9 @@ def crawl_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str
     """The URL of that database, once direct and once through PgBouncer."""
     if request.param == "direct":
         yield database_url
-    elif PGBOUNCER:
+    else:
         with pgbouncer(database_url) as pooled:
             yield pooled
-    else:
-        pytest.skip("no PgBouncer")
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ from tempfile import TemporaryDirectory
 import pytest
 import requests
 
-from tests.helpers.browser import CHROMIUM, OPTIONS, chromium
+from tests.helpers.browser import OPTIONS, chromium
 from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"
-)
+pytestmark = pytest.mark.needs("chromium")
 UPLOADS = CONFIGURATION.replace("egg_upload        = no", "egg_upload = yes")
 ME = ("me", "s3cret")
 # The foreign page has a form, and scripts that send requests.

@@ -12,7 +12,6 @@ from coinspider.daemon.web.coin_columns import SHOWN
 from coinspider.daemon.web.templating import render
 from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.browser import (
-    CHROMIUM,
     PATIENCE,
     bare_machine,
     chromium,
@@ -21,9 +20,7 @@ from tests.helpers.browser import (
 )
 from tests.helpers.site import CHARTED, SCRIPT
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"
-)
+pytestmark = pytest.mark.needs("chromium")
 PAGES = {
     "overview": "",
     "coins": "coins?limit=10",

@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+from tests.helpers.needs import program
+
 # As root it has no sandbox; and it is not to look for anything outside.
 OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE = 120_000  # milliseconds, for a machine that is busy with other tests
 LAYOUT = Path(__file__).with_name("layout.js").read_text()
 WIDTHS = (375, 768, 1280, 1920)
@@ -34,7 +40,10 @@ def chromium() -> Iterator[Any]:
 
 def launch(chromium: Any, **environment: str) -> Any:
     return chromium.launch(
-        executable_path=CHROMIUM, args=OPTIONS, timeout=PATIENCE, env=os.environ | environment
+        executable_path=program("chromium"),
+        args=OPTIONS,
+        timeout=PATIENCE,
+        env=os.environ | environment,
     )
 
 

@@ -1,7 +1,6 @@
 """A second machine on this one: a network namespace behind a cable that can be cut."""
 
 import os
-import shutil
 import subprocess
 from contextlib import ExitStack
 from typing import Self
@@ -10,10 +9,7 @@ import pytest
 
 from tests.helpers.processes import PROJECT
 
-NEEDS_NAMESPACES = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("ip"),
-    reason="only root, with iproute2, may make networks",
-)
+NEEDS_NAMESPACES = pytest.mark.needs("root", "ip")
 # For documentation only: https://www.rfc-editor.org/rfc/rfc5737
 _NETWORK = "198.51.100"
 _NOBODY = "02:00:00:00:00:01"

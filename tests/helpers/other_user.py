@@ -1,6 +1,5 @@
 """Programs run as an ordinary user, or with separate mounts; these tests need root."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,8 @@ import pytest
 from tests.helpers.processes import PROJECT
 
 USER = "coinspider-test"
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and change users")
+# What :func:`with_mounts` and :func:`make_user` use.
+NEEDS_ROOT = pytest.mark.needs("root", "unshare", "useradd", "setpriv")
 AS_USER = f"setpriv --reuid {USER} --regid {USER} --clear-groups --no-new-privs"
 
 

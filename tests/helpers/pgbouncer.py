@@ -1,7 +1,6 @@
 """PgBouncer between a crawl and its database, as managed PostgreSQL services have it."""
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +10,10 @@ from tempfile import TemporaryDirectory
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.helpers.needs import program
 from tests.helpers.ports import free_port
 from tests.helpers.processes import wait_until
 
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 CONFIGURATION = """
 [databases]
 * = host={host} port={port} pool_size={pool_size}
@@ -32,21 +31,25 @@ logfile = {directory}/log
 @contextmanager
 def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
     """Start a pooler that lends a session per transaction; yield the URL through it."""
+    executable = program("pgbouncer")
     parts = conninfo_to_dict(database_url)
     listen_port = free_port()
     with TemporaryDirectory(prefix="coinspider-") as directory:
         path = Path(directory, "pgbouncer.ini")
         user = f"user={parts['user']}" + (f" password={p}" if (p := parts.get("password")) else "")
         text = CONFIGURATION.format(
-            host=parts["host"], port=parts.get("port", 5432), pool_size=pool_size,
-            listen_port=listen_port, directory=directory,
-        ).replace("pool_size=", f"{user} pool_size=")  # fmt: skip
+            host=parts["host"],
+            port=parts.get("port", 5432),
+            pool_size=pool_size,
+            listen_port=listen_port,
+            directory=directory,
+        ).replace("pool_size=", f"{user} pool_size=")
         path.write_text(text)
         for own in (path.parent, path):
             own.chmod(0o777)
         # It refuses to run as root; the embedded server's user can reach its socket.
         with subprocess.Popen(
-            [PGBOUNCER, "-q", path],
+            [executable, "-q", path],
             user=_own_user(Path(parts["host"])),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

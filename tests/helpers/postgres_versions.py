@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.helpers.processes import PROJECT
+from tests.helpers.forked import PROJECT
 
 # Debian's, and those from tests/fetch_postgresql.py.
 _PLACES = (
-    Path("/usr/lib/postgresql").glob("*/bin"),
+    Path(os.environ.get("TEST_POSTGRESQL", "/usr/lib/postgresql")).glob("*/bin"),
     (PROJECT / "build/postgresql").glob("*/package/native/bin"),
 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests.helpers.forked import PROJECT, Forked
+from tests.helpers.needs import program
 
 DATA = PROJECT / "tests/data"
 SCRAPY = [sys.executable, "-m", "scrapy"]
@@ -96,6 +97,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 def last_line(process: subprocess.CompletedProcess[str]) -> str:
     return process.stderr.strip().splitlines()[-1]
+
+
+def project_files() -> list[str]:
+    """The files that git knows and that are still there, relative to the project."""
+    listed = subprocess.run(
+        [program("git"), "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    return [name for name in listed if (PROJECT / name).is_file()]
 
 
 def seen(url: str) -> list[dict[str, str | None]]:

@@ -126,7 +126,7 @@ def test_it_ends_quietly_if_the_reader_closes_the_pipe(scrapy, sandbox):
         assert process.returncode == 0
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.needs("/dev/full")
 def test_full_disk_is_one_line(scrapy, sandbox):
     scrapy("crawl", "coins", COINGECKO_BASE_URL=sandbox("--coins", 10).url)
     for name in ("table", "csv", "xlsx", "parquet"):

@@ -13,7 +13,7 @@ from tests.helpers.processes import CLEAN, Scrapy, start_sandbox, wait_until
 
 pytestmark = [
     NEEDS_NAMESPACES,
-    pytest.mark.skipif(not VERSIONS, reason="no PostgreSQL that listens on a network"),
+    pytest.mark.needs("another PostgreSQL"),  # one that listens on a network,
 ]
 SETTINGS = ["-s", "POSTGRES_LEASE_TIMEOUT=3", "-s", "POSTGRES_STATEMENT_TIMEOUT=1",
             "-s", "LOOKAHEAD_PAGES=1"]  # fmt: skip

@@ -164,14 +164,14 @@ def as_root_of_cron(project, command, more=""):
     )  # fmt: skip
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="it needs root")
+@pytest.mark.needs("root", "unshare")
 def test_root_with_the_path_of_cron_gets_its_server(empty_project):
     done = as_root_of_cron(empty_project, "psql -c 'SELECT 7 * 6'")
     assert done.returncode == 0, done.stderr
     assert "42" in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="it needs root")
+@pytest.mark.needs("root", "unshare")
 @pytest.mark.parametrize("command", ["demo --coins 20", "psql --url", "crawl coins", "coins"])
 def test_missing_useradd_is_one_line_for_root(empty_project, command):
     done = as_root_of_cron(

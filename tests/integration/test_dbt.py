@@ -9,9 +9,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.helpers.changes import NOW, History
+from tests.helpers.needs import DBT
 from tests.helpers.processes import PROJECT
 
-PYTHON = PROJECT / "build/dbt/bin/python"
 # One process, because importing dbt takes most of a run's time; it builds for each line it reads.
 BUILD = """
 import sys
@@ -46,7 +46,7 @@ def environment(database_url, folder):
     }
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="no dbt: run make dbt")
+@pytest.mark.needs("dbt (make dbt)")
 def test_star_schema_is_built_and_then_brought_up_to_date(database_url, query, tmp_path):
     def change(coin, price, hours):
         return (coin, "usd", Decimal(price), None, None, NOW - timedelta(hours=hours))
@@ -55,7 +55,7 @@ def test_star_schema_is_built_and_then_brought_up_to_date(database_url, query, t
     history.add(change("a", "1e-18", 24 * 5), change("a", 2, 24), change("b", "1e24", 24))
     query(COINS)
     with subprocess.Popen(
-        [PYTHON, "-c", BUILD], env=environment(database_url, tmp_path), text=True,
+        [DBT, "-c", BUILD], env=environment(database_url, tmp_path), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as dbt:  # fmt: skip
 

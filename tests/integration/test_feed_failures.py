@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.processes import last_line
 
 NO_DATABASE = {"POSTGRES_ENABLED": "0"}
-needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+needs_full_disk = pytest.mark.needs("/dev/full")
 
 
 @pytest.fixture

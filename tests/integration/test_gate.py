@@ -14,7 +14,7 @@ import requests
 
 from coinspider.daemon.gate.passwords import hashed
 from tests.helpers.eggs import egg
-from tests.helpers.processes import PROJECT
+from tests.helpers.processes import PROJECT, project_files
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 ME = ("me", "s3cret")
@@ -169,14 +169,6 @@ def test_clients_of_scrapyd_work_as_documented(daemon):
     client = ScrapydClient(daemon.url, *ME)
     assert "coinspider" in client.projects()
     assert "coins" in client.spiders("coinspider")
-    curl = shutil.which("curl")
-    if curl:
-        done = subprocess.run(
-            [curl, "-sS", "-u", ":".join(ME), f"{daemon.url}/cancel.json", "-d",
-             "project=coinspider", "-d", "job=none"],
-            capture_output=True, text=True, check=True, timeout=120,
-        )  # fmt: skip
-        assert json.loads(done.stdout)["prevstate"] is None
     # As scrapydweb does it: one session for the pages and the calls.
     session = requests.Session()
     session.auth = ME
@@ -184,6 +176,19 @@ def test_clients_of_scrapyd_work_as_documented(daemon):
     answer = session.post(f"{daemon.url}/cancel.json", timeout=120,
                           data={"project": "coinspider", "job": "none"})  # fmt: skip
     assert answer.json()["status"] == "ok"
+
+
+@pytest.mark.needs("curl")
+def test_curl_works_as_documented(daemon):
+    data = ["-d", "project=coinspider", "-d", "job=none"]
+    done = subprocess.run(
+        ["curl", "-sS", "-u", ":".join(ME), f"{daemon.url}/cancel.json", *data],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert json.loads(done.stdout)["prevstate"] is None
 
 
 def test_allowed_origin_may_read_and_send(scrapyd, server_url):
@@ -212,10 +217,7 @@ def test_accepting_eggs_without_a_password_stops_the_start(tmp_path, password):
 
 
 def test_egg_of_the_project_is_deployed_by_make_deploy(daemon, tmp_path):
-    files = subprocess.run(
-        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    for file in files:
+    for file in project_files():
         if file.startswith("coinspider/") or "/" not in file:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / file, tmp_path / file)

@@ -1,6 +1,5 @@
 """``/metrics``, as Prometheus reads them."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -132,7 +131,7 @@ def test_schedule_has_what_an_alert_needs(add):
     }  # fmt: skip
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
+@pytest.mark.needs("promtool")
 def test_promtool_finds_no_problem(add, tmp_path):
     add("a", outcome=None)
     failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")

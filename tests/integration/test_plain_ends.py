@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.needs import need
 from tests.helpers.other_user import AS_USER, NEEDS_ROOT, make_user, opened, own, with_mounts
 from tests.helpers.processes import CLEAN, PROJECT, last_line
 
@@ -44,8 +45,7 @@ def test_full_disk_of_the_log_does_not_end_the_crawl(empty_project, sandbox, mom
         "POSTGRES_ENABLED": "0", "COINGECKO_BASE_URL": sandbox("--coins", 600).url,
     }  # fmt: skip
     if moment == "later":
-        if os.geteuid() != 0:
-            pytest.skip("only root may mount")
+        need("root", "unshare")
         command = with_mounts(
             'mount -t tmpfs -o size=4k none "$DISK"; exec "$@"',
             sys.executable, "-m", "scrapy", *arguments, "-s", f"LOG_FILE={tmp_path}/log",

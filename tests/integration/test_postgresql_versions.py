@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connect import connect
 from coinspider.store.database_settings import DatabaseSettings
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+from tests.helpers.needs import need
+from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.ports import free_port
 from tests.helpers.postgres_versions import VERSIONS, control, server_of_version
 from tests.helpers.processes import Scrapy, last_line, wait_until
@@ -26,8 +27,9 @@ FROM crawl ORDER BY id
 """
 
 
-@pytest.fixture(scope="module", params=sorted(VERSIONS))
+@pytest.fixture(scope="module", params=sorted(VERSIONS) or ["none"])
 def url_of_version(request):
+    need("another PostgreSQL")
     with server_of_version(request.param) as url:
         yield url
 
@@ -94,7 +96,7 @@ def attempt(url):
     return asyncio.run(open_and_close())
 
 
-@pytest.mark.skipif("15" not in VERSIONS, reason="no PostgreSQL with TLS")
+@pytest.mark.needs("PostgreSQL 15")  # others have no TLS
 @pytest.mark.parametrize("url_of_version", ["15"], indirect=True)
 def test_sslmode_and_a_replica(url_of_version, tmp_path):
     authority = Authority(tmp_path)
@@ -126,7 +128,7 @@ def _other_ca(directory):
     return Authority(other).file
 
 
-@pytest.mark.skipif(not (PGBOUNCER and VERSIONS), reason="no PgBouncer")
+@pytest.mark.needs("pgbouncer", "another PostgreSQL")
 def test_oldest_version_behind_pgbouncer(sandbox):
     """The other tests use the newest one."""
     with server_of_version(min(VERSIONS)) as url, pgbouncer(url) as pooled:

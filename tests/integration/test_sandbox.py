@@ -358,9 +358,8 @@ def test_latency_delays_calls_and_those_that_give_up_are_logged(start):
     assert [status for _, status in api.calls()] == [200, 200]
 
 
+@pytest.mark.needs("IPv6")
 def test_address_in_ipv6_is_one_that_a_crawl_can_use(start):
-    if not socket.has_ipv6:
-        pytest.skip("no IPv6")
     api = start("--coins", 1, "--host", "::1")
     assert api.url.startswith("http://[::1]:")
     assert get(api).status == 200

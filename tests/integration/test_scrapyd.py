@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from tests.helpers.processes import CLEAN, PROJECT, wait_until
+from tests.helpers.processes import CLEAN, PROJECT, project_files, wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, SHIPPED, Scrapyd
 
 PLAIN = "[scrapyd]\npoll_interval = 0.2\n"
@@ -203,10 +203,7 @@ def test_unsafe_or_ambiguous_configuration_does_not_start(
 @pytest.fixture
 def clone(tmp_path):
     """The project as git has it, to deploy from."""
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for file in filter(None, files):
+    for file in project_files():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, tmp_path / file)
     return tmp_path

@@ -3,7 +3,6 @@
 import configparser
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,9 +27,8 @@ from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 UNIT = PROJECT / "deploy/coinspider.service"
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_systemd_accepts_the_unit(tmp_path):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd is not installed")
     here = UNIT.read_text().replace("/opt/coinspider/.venv/bin/python", sys.executable)
     (tmp_path / "coinspider.service").write_text(here)
     done = subprocess.run(

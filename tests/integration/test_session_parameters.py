@@ -19,7 +19,7 @@ from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
 from coinspider.store.rejected_records import insert_rejected
 from coinspider.store.upsert import upsert
-from tests.helpers.pgbouncer import PGBOUNCER, pgbouncer
+from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.processes import last_line
 
 BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
@@ -135,7 +135,7 @@ def test_role_and_database_and_environment_at_once(database_url, set_defaults, m
     check(settings(database_url))
 
 
-@pytest.mark.skipif(not PGBOUNCER, reason="no PgBouncer")
+@pytest.mark.needs("pgbouncer")
 @pytest.mark.parametrize("schema", [None, "Mine"])
 @pytest.mark.parametrize("defaults", ["nothing", "DateStyle", "TimeZone", "strings", "arrays"])
 def test_behind_a_pooler_other_clients_keep_their_parameters(

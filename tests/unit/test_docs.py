@@ -20,7 +20,8 @@ from coinspider import settings
 from coinspider.daemon.api.metrics import metric_names
 from coinspider.daemon.schedules.section import OPTIONS
 from docs import hooks
-from tests.helpers.processes import PROJECT
+from tests.helpers.needs import program
+from tests.helpers.processes import PROJECT, project_files
 
 PAGES = sorted((PROJECT / "docs").glob("*.md"))
 DOCUMENTS = [*PAGES, *PROJECT.glob("*.md")]
@@ -195,7 +196,8 @@ def words(name):
 
 @pytest.mark.parametrize("text", list(blocks("sh", "bash", "console")))
 def test_block_for_a_shell_parses(text):
-    done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
+    command = [program("bash"), "-n"]
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
     assert not done.stderr
 
 
@@ -243,13 +245,6 @@ def test_no_file_names_the_host_of_a_package_registry():
         ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "com"), ("npmjs", "org"),
         ("deb.debian", "org"),
     )]  # fmt: skip
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout
-    texts = {
-        name: (PROJECT / name).read_bytes()
-        for name in filter(None, listed.split("\0"))
-        if (PROJECT / name).is_file()
-    }
+    texts = {name: (PROJECT / name).read_bytes() for name in project_files()}
     assert texts
     assert [name for name, text in texts.items() if any(h.encode() in text for h in hosts)] == []

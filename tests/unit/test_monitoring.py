@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -15,7 +14,7 @@ RULES = PROJECT / "deploy/prometheus-alerts.yml"
 DASHBOARD = json.loads((PROJECT / "deploy/grafana-dashboard.json").read_text())
 # Labels that Prometheus itself adds to each series.
 PROMETHEUS_LABELS = {"instance", "job"}
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool")
+needs_promtool = pytest.mark.needs("promtool")
 
 
 def rules():
