@@ -5,8 +5,15 @@ A month is simulated; the volume of a coin is 1 divided by its rank. Takes a min
 
 from datetime import UTC, datetime
 
-from coinspider.daemon.schedules.budget import Budget, Part, Reads, plan
-from coinspider.daemon.schedules.freshness import freshness, volume_by_rank, whole_passes
+from coinspider.daemon.schedules.budget import (
+    Budget,
+    Part,
+    Reads,
+    freshness,
+    plan,
+    volume_by_rank,
+    whole_passes,
+)
 from coinspider.sources.coingecko import PLANS
 
 COINS, RESERVE = 17_250, 0.02

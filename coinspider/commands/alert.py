@@ -16,8 +16,7 @@ class Command(PlainCommand):
         return "Send a test alert to ALERT_URL"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from coinspider.daemon.alerts.alert import Alert
-        from coinspider.daemon.alerts.webhook import Webhook
+        from coinspider.daemon.alerts.watch import Alert, Webhook
 
         self.reject_arguments(args)
         assert self.settings

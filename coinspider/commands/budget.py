@@ -12,9 +12,8 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.text import counted, visible
 
 if TYPE_CHECKING:
-    from coinspider.daemon.schedules.budget import Budget, PlannedRun
-    from coinspider.daemon.schedules.costs import Cost
-    from coinspider.daemon.schedules.freshness import Freshness
+    from coinspider.daemon.schedules.budget import Budget, Freshness, PlannedRun
+    from coinspider.daemon.schedules.forecast import Cost
     from coinspider.daemon.schedules.schedule import Schedule
 
 SHOWN = 12  # runs
@@ -73,11 +72,14 @@ class Command(PlainCommand):
 
 
 def _lines(currency: str) -> Iterator[str]:
-    from coinspider.daemon.schedules.account_credits import read_credits, settings_of
     from coinspider.daemon.schedules.budget import plan
-    from coinspider.daemon.schedules.budget_facts import read_budgets
-    from coinspider.daemon.schedules.costs import read_costs
-    from coinspider.daemon.schedules.reads import read_reads
+    from coinspider.daemon.schedules.budget_facts import (
+        read_budgets,
+        read_credits,
+        read_reads,
+        settings_of,
+    )
+    from coinspider.daemon.schedules.forecast import read_costs
 
     is_known, now = _check_currency(currency), datetime.now(UTC)
     schedules, schedule = _schedules(currency)
@@ -124,8 +126,7 @@ def _check_currency(currency: str) -> bool:
 def _schedules(currency: str) -> tuple[list["Schedule"], "Schedule"]:
     """The schedules of ``scrapyd.conf``, and that with a budget for this currency, or one such."""
     from coinspider.daemon.configuration import local_configuration, sections
-    from coinspider.daemon.schedules.schedule import AUTO, Schedule
-    from coinspider.daemon.schedules.section import read_schedules
+    from coinspider.daemon.schedules.schedule import AUTO, Schedule, read_schedules
 
     found = read_schedules(sections(local_configuration()))
     for one in found:
@@ -155,7 +156,7 @@ def _cost_lines(costs: Sequence["Cost"]) -> Iterator[str]:
 
 def _resume(account: str) -> str:
     from coinspider.daemon.database import connection
-    from coinspider.daemon.schedules.account_credits import read_credits
+    from coinspider.daemon.schedules.budget_facts import read_credits
     from coinspider.store.api_usage import list_api_usage, resume
 
     account = account or read_credits(get_project_settings()).account
@@ -188,10 +189,9 @@ def _plan_lines(runs: Sequence["PlannedRun"]) -> Iterator[str]:
 
 def _table(budget: "Budget | None") -> Iterator[str]:
     """The age of a coin, weighted by volume, for each plan that has credits."""
-    from coinspider.daemon.schedules.budget import Budget
-    from coinspider.daemon.schedules.costs import simulate, simulate_whole
-    from coinspider.daemon.schedules.freshness import volume_by_rank
-    from coinspider.daemon.schedules.page_weights import USUAL_COINS
+    from coinspider.daemon.schedules.budget import Budget, volume_by_rank
+    from coinspider.daemon.schedules.budget_facts import USUAL_COINS
+    from coinspider.daemon.schedules.forecast import simulate, simulate_whole
     from coinspider.sources.coingecko import PLANS
 
     start = datetime.now(UTC)

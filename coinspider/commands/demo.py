@@ -119,7 +119,7 @@ def _check_port() -> None:
     """Before the crawl, which takes some seconds. Raises :exc:`ConfigurationError`."""
     from scrapyd import Config
 
-    from coinspider.daemon.start_check import check_port
+    from coinspider.daemon.configuration import check_port
 
     check_port(Config())
 

@@ -12,19 +12,23 @@ from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 
 from coinspider._compat import scrapyd_application
-from coinspider.daemon.alerts.service import ALERT_SECRETS, alert_service
-from coinspider.daemon.configuration import add_local_file, sections
+from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
+from coinspider.daemon.configuration import (
+    add_local_file,
+    check_folders,
+    check_port,
+    check_values,
+    sections,
+)
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.options import GateOptions
 from coinspider.daemon.gate.site import GateSite
 from coinspider.daemon.gate.uploads import turn_uploads_off
-from coinspider.daemon.schedules.check import check_schedules
-from coinspider.daemon.schedules.section import read_schedules
+from coinspider.daemon.schedules.schedule import check_schedules, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
-from coinspider.daemon.start_check import check_folders, check_port, check_values
 from coinspider.daemon.web.announcement import Announcement
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secrets import forget, secret

@@ -1,6 +1,10 @@
-"""scrapyd's configuration: ``scrapyd.conf``, and beside it a file for the user's own options."""
+"""scrapyd's configuration: ``scrapyd.conf``, the user's own file beside it, and checks of both."""
 
 import configparser
+import os
+import socket
+import tempfile
+from pathlib import Path
 
 from scrapyd import Config
 
@@ -28,3 +32,73 @@ def add_local_file(config: Config) -> None:
 def sections(config: Config) -> dict[str, dict[str, str]]:
     """The options of each section as written: a percent sign needs no escaping."""
     return {name: dict(config.cp.items(name, raw=True)) for name in config.cp.sections()}
+
+
+_FOLDERS = ("dbs_dir", "eggs_dir", "logs_dir")
+_NUMBERS = (
+    "poll_interval",
+    "stop_timeout",
+    "jobs_to_keep",
+    "finished_to_keep",
+    "max_proc",
+    "max_proc_per_cpu",
+    "body_max",
+    "egg_max",
+)
+_SWITCHES = ("egg_upload", "debug")
+
+
+def check_values(config: Config) -> None:
+    """Raise :exc:`ConfigurationError` for a number that is none, or less than 0, and for a switch
+    that is neither on nor off.
+    """
+    for option in _NUMBERS:
+        text = config.get(option, "0")
+        try:
+            is_number = float(text) >= 0
+        except ValueError:
+            is_number = False
+        if not is_number:
+            raise ConfigurationError(f"{option} = {text} in scrapyd.conf is not a number from 0")
+    for option in _SWITCHES:
+        text = config.get(option, "no")
+        if text.lower() not in config.cp.BOOLEAN_STATES:
+            raise ConfigurationError(f"{option} = {text} in scrapyd.conf is neither yes nor no")
+
+
+def check_folders(config: Config) -> None:
+    """Create scrapyd's folders; raise :exc:`ConfigurationError` if one can't be written to."""
+    for option in _FOLDERS:
+        # scrapyd takes an empty logs_dir for "no logs".
+        if folder := config.get(option, ""):
+            try:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder) as file:
+                    file.write(b"\0")
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{option} = {folder} can't be written to: {error.strerror}"
+                ) from None
+
+
+def check_port(config: Config) -> None:
+    """Raise :exc:`ConfigurationError` if scrapyd could not listen."""
+    address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
+    text = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise ConfigurationError(f"http_port {text} is not a number from 1 to 65535")
+    if not address:
+        return
+    try:
+        found = socket.getaddrinfo(address, int(text), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, place = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As Twisted does: otherwise connections of a previous scrapyd would be in the way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen()
+    except OSError as error:
+        raise ConfigurationError(
+            f"it can't listen on {address}:{text}: {error.strerror}"
+            " (SCRAPYD_HTTP_PORT and SCRAPYD_BIND_ADDRESS name another place)"
+        ) from None

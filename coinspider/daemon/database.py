@@ -1,23 +1,76 @@
-"""The crawls' database, for scrapyd's pages and metrics."""
+"""The crawls' database for scrapyd: its connections, and the threads that wait for it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from scrapy.utils.project import get_project_settings
 from twisted.application.service import Service
 from twisted.internet import reactor
-from twisted.internet.threads import deferToThread
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread, deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.store.connect import database_settings, transaction
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError, ViewError
+from coinspider.store.connect import (
+    database_settings,
+    open_connection,
+    pin_transaction,
+    transaction,
+)
 from coinspider.store.database_settings import DatabaseSettings
 from coinspider.store.embedded_server import stop_embedded_servers
+
+PAGE_THREADS, FIGURE_THREADS = 4, 2
+WAITING_MAX = 100
+_loop: Any = reactor
+
+
+class Workers:
+    """A pool of threads; simultaneous requests for the same thing are computed once."""
+
+    def __init__(self, name: str, threads: int):
+        self._pool = ThreadPool(0, threads, name)
+        self._waiting: dict[Hashable, list[Deferred[Any]]] = {}
+        self._pool.start()
+        _loop.addSystemEventTrigger("during", "shutdown", self._pool.stop)
+
+    def run(self, key: Hashable, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """The function's result. Raises :exc:`ViewError` if too many wait already."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            if len(self._waiting) >= WAITING_MAX:
+                raise ViewError(503, "Too many pages are requested at once: try again.")
+            waiting = self._waiting[key] = []
+            work = deferToThreadPool(_loop, self._pool, function, *args)
+            work.addBoth(self._pass_on, key)
+        result: Deferred[Any] = Deferred()
+        waiting.append(result)
+        return result
+
+    def _pass_on(self, result: Any, key: Hashable) -> None:
+        for waiting in self._waiting.pop(key):
+            # From here on a failure is handled separately.
+            waiting.callback(result)
+
+
+@cache
+def page_workers() -> Workers:
+    return Workers("pages", PAGE_THREADS)
+
+
+@cache
+def figure_workers() -> Workers:
+    """A separate pool, so that expensive pages never keep a monitor waiting."""
+    return Workers("figures", FIGURE_THREADS)
+
 
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
@@ -85,3 +138,68 @@ class EmbeddedDatabase(Service):
     def _failed(self, failure: Any) -> None:
         failure.trap(ConfigurationError, DatabaseUnreachableError)
         log.error("{message}", message=failure.getErrorMessage())
+
+
+_IDLE_MAX = 30.0  # seconds
+
+
+class IdleConnections:
+    """Connections that the next page may use; for threads.
+
+    Opening one, and reading the tables' definitions again, takes longer than most pages.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic):
+        self._idle: list[tuple[float, psycopg.Connection]] = []
+        self._lock, self._now = Lock(), now
+
+    def take(self) -> psycopg.Connection | None:
+        """The most recently used one, unless that was long ago."""
+        self.close_old()
+        with self._lock:
+            return self._idle.pop()[1] if self._idle else None
+
+    def keep(self, connection: psycopg.Connection) -> None:
+        if connection.info.transaction_status != TransactionStatus.IDLE:
+            connection.close()
+            return
+        with self._lock:
+            self._idle.append((self._now() + _IDLE_MAX, connection))
+
+    def close_old(self) -> None:
+        with self._lock:
+            old = [one for until, one in self._idle if until <= self._now()]
+            self._idle = [kept for kept in self._idle if kept[0] > self._now()]
+        for connection in old:
+            connection.close()
+
+
+_idle = IdleConnections()
+
+
+@contextmanager
+def page_connection() -> Iterator[psycopg.Connection]:
+    """Like :func:`~coinspider.daemon.database.connection`, but possibly used by an earlier page."""
+    connected = _begin()
+    try:
+        yield connected
+        connected.commit()
+    except BaseException:
+        connected.close()
+        raise
+    _idle.keep(connected)
+    # Idle ones are closed even if no other page is requested.
+    clock: Any = reactor
+    clock.callFromThread(clock.callLater, _IDLE_MAX + 1, _idle.close_old)
+
+
+def _begin() -> psycopg.Connection:
+    if connected := _idle.take():
+        try:
+            pin_transaction(connected, database())
+            return connected
+        except psycopg.Error:  # the server has ended it
+            connected.close()
+    connected = open_connection(database())
+    pin_transaction(connected, database())
+    return connected

@@ -86,11 +86,15 @@ class FailedJobs:
             connection.execute(
                 _ADD,
                 (
-                    job.job, job.spider, json.dumps(dict(job.arguments)),
-                    job.started_at.isoformat(), job.ended_at.isoformat(), job.exit_status,
+                    job.job,
+                    job.spider,
+                    json.dumps(dict(job.arguments)),
+                    job.started_at.isoformat(),
+                    job.ended_at.isoformat(),
+                    job.exit_status,
                     job.message,
                 ),
-            )  # fmt: skip
+            )
             connection.execute(_FORGET, [KEPT])
 
     def newest(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
@@ -99,11 +103,16 @@ class FailedJobs:
             rows = connection.execute(_NEWEST, [job, job, limit]).fetchall()
         return [
             FailedJob(
-                name, spider, json.loads(arguments), datetime.fromisoformat(started),
-                datetime.fromisoformat(ended), status, message,
+                name,
+                spider,
+                json.loads(arguments),
+                datetime.fromisoformat(started),
+                datetime.fromisoformat(ended),
+                status,
+                message,
             )
             for name, spider, arguments, started, ended, status, message in rows
-        ]  # fmt: skip
+        ]
 
     def without_row(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
         """Jobs that never began to crawl. Blocks; raises what :func:`query` raises."""
@@ -153,9 +162,14 @@ class JobWatch:
         if number in _STOPPED:
             code, reason = _INTERRUPTED, "it was told to stop before it began to crawl"
         return FailedJob(
-            process.job, process.spider, self.arguments, self.started_at, datetime.now(UTC), code,
+            process.job,
+            process.spider,
+            self.arguments,
+            self.started_at,
+            datetime.now(UTC),
+            code,
             reason,
-        )  # fmt: skip
+        )
 
 
 def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:

@@ -17,10 +17,21 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 from scrapyd.runner import main  # noqa: E402
 
 # The variables that Python, Scrapy and scrapyd need.
-_KEPT = frozenset({
-    "PATH", "HOME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV",
-    "SCRAPY_PROJECT", "SCRAPYD_EGG_VERSION",
-})  # fmt: skip
+_KEPT = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "SYSTEMROOT",
+        "VIRTUAL_ENV",
+        "SCRAPY_PROJECT",
+        "SCRAPYD_EGG_VERSION",
+    }
+)
 # It does not read .env either.
 _NO_DOTENV = {"PYTHON_DOTENV_DISABLED": "1"}
 

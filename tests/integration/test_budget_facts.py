@@ -10,17 +10,17 @@ from scrapy.exceptions import UsageError
 
 from coinspider.commands.budget import _resume as resume
 from coinspider.daemon import database
-from coinspider.daemon.schedules.account_credits import settings_of
 from coinspider.daemon.schedules.budget import Budget, next_run
 from coinspider.daemon.schedules.budget_facts import (
     read_budgets,
     read_next_run,
+    read_reads,
+    read_usual_calls,
     read_warning,
+    read_weights,
+    settings_of,
 )
 from coinspider.daemon.schedules.forecast import read_forecasts
-from coinspider.daemon.schedules.page_weights import read_weights
-from coinspider.daemon.schedules.reads import read_reads
-from coinspider.daemon.schedules.run_calls import read_usual_calls
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.http.account import account_name
 from coinspider.items import FullCoin

@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coinspider.daemon.alerts.health import Limits, health, missed_runs
-from coinspider.daemon.alerts.schedule_runs import Run, ScheduleRuns
+from coinspider.daemon.alerts.rules import EndedRun, Limits, ScheduleRuns, health, missed_runs
 from coinspider.daemon.schedules.schedule import Schedule
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -18,7 +17,7 @@ OFFICE = Schedule("office", "coins", cron="*/30 8-9 * * 1-5", timezone=ZoneInfo(
 def runs(*outcomes, success=None):
     """The newest first; ``success`` is how many minutes ago."""
     return ScheduleRuns(
-        tuple(Run(outcome, "why", NOW, "coins.1", 1) for outcome in outcomes),
+        tuple(EndedRun(outcome, "why", NOW, "coins.1", 1) for outcome in outcomes),
         None if success is None else NOW - timedelta(minutes=success),
     )
 

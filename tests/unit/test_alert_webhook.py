@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from scrapy.settings import Settings
 
-from coinspider.daemon.alerts.service import alert_service
-from coinspider.daemon.alerts.webhook import FIELDS, Webhook
+from coinspider.daemon.alerts.watch import FIELDS, Webhook, alert_service
 from coinspider.errors import ConfigurationError
 from tests.helpers.processes import PROJECT
 from tests.helpers.receiver import start_receiver

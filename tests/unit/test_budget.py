@@ -6,14 +6,19 @@ from random import Random
 
 import pytest
 
-from coinspider.daemon.schedules.budget import Budget, Part, PlannedRun, Reads, next_run, plan
-from coinspider.daemon.schedules.forecast import forecasts, with_others
-from coinspider.daemon.schedules.freshness import (
+from coinspider.daemon.schedules.budget import (
+    Budget,
+    Part,
+    PlannedRun,
+    Reads,
     freshness,
+    next_run,
+    plan,
     stale_share,
     volume_by_rank,
     whole_passes,
 )
+from coinspider.daemon.schedules.forecast import forecasts, with_others
 from coinspider.daemon.schedules.schedule import Schedule
 
 START = datetime(2026, 12, 1, tzinfo=UTC)

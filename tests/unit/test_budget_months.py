@@ -12,8 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coinspider.crawl.call_need import with_margin
-from coinspider.daemon.schedules.budget import Budget, Reads, next_run
-from coinspider.daemon.schedules.freshness import volume_by_rank
+from coinspider.daemon.schedules.budget import Budget, Reads, next_run, volume_by_rank
 from coinspider.http.limit.month import following_month
 
 DAY = timedelta(days=1)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from twisted.internet.defer import Deferred
 
-from coinspider.daemon.schedules import budget_runs
+from coinspider.daemon.schedules import service
 from coinspider.daemon.schedules.budget import Part, PlannedRun
-from coinspider.daemon.schedules.budget_runs import BudgetRuns
 from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.service import BudgetRuns
 from coinspider.daemon.schedules.state import ScheduleState
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def lookups(monkeypatch):
         asked.append(Deferred())
         return asked[-1]
 
-    monkeypatch.setattr(budget_runs, "deferToThread", defer)
+    monkeypatch.setattr(service, "deferToThread", defer)
     return asked
 
 

@@ -18,7 +18,7 @@ from scrapy.spiderloader import SpiderLoader
 
 from coinspider import settings
 from coinspider.daemon.api.metrics import metric_names
-from coinspider.daemon.schedules.section import OPTIONS
+from coinspider.daemon.schedules.schedule import OPTIONS
 from docs import hooks
 from tests.helpers.needs import program
 from tests.helpers.processes import PROJECT, project_files

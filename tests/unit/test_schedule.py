@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.section import read_schedules
+from coinspider.daemon.schedules.schedule import Schedule, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates
 from coinspider.errors import ConfigurationError

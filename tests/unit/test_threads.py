@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from coinspider.daemon import threads
+from coinspider.daemon import database
 from coinspider.errors import ViewError
 
 
@@ -19,11 +19,11 @@ def workers(monkeypatch):
         started.append(Deferred())
         return started[-1]
 
-    monkeypatch.setattr(threads, "deferToThreadPool", start)
-    monkeypatch.setattr(threads, "_loop", SimpleNamespace(addSystemEventTrigger=lambda *_: None))
+    monkeypatch.setattr(database, "deferToThreadPool", start)
+    monkeypatch.setattr(database, "_loop", SimpleNamespace(addSystemEventTrigger=lambda *_: None))
     pool = SimpleNamespace(start=lambda: None, stop=lambda: None)
-    monkeypatch.setattr(threads, "ThreadPool", lambda *_: pool)
-    made = threads.Workers("test", 1)
+    monkeypatch.setattr(database, "ThreadPool", lambda *_: pool)
+    made = database.Workers("test", 1)
     made.started = started
     return made
 
@@ -48,7 +48,7 @@ def test_failure_reaches_all_who_asked(workers):
 
 
 def test_too_many_questions_are_refused(workers):
-    for key in range(threads.WAITING_MAX):
+    for key in range(database.WAITING_MAX):
         workers.run(key, int)
     with pytest.raises(ViewError, match="try again"):
         workers.run("one more", int)

@@ -9,10 +9,9 @@ from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.crawl.exit_status import EXIT_STATUS
-from coinspider.daemon.database import query
+from coinspider.daemon.database import figure_workers, query
 from coinspider.daemon.failed_jobs import FailedJobs
-from coinspider.daemon.schedules.jobs import service_named
-from coinspider.daemon.threads import figure_workers
+from coinspider.daemon.schedules.service import service_named
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.connect import one_line
 

@@ -14,17 +14,15 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from coinspider.daemon.alerts.schedule_runs import read_runs
+from coinspider.daemon.alerts.rules import read_runs
 from coinspider.daemon.api import schedule_metrics, usage_metrics
 from coinspider.daemon.api.failed_job_metrics import DATABASE_UP, NAMES, FailedJobCollector
 from coinspider.daemon.api.metric_groups import COUNTER, GAUGE, GROUPS, MetricGroup
 from coinspider.daemon.api.schedule_metrics import ScheduleCollector, WatchedSchedule
 from coinspider.daemon.api.usage_metrics import UsageCollector
-from coinspider.daemon.database import query
+from coinspider.daemon.database import figure_workers, query
 from coinspider.daemon.failed_jobs import FailedJobs
-from coinspider.daemon.schedules.jobs import service_named
-from coinspider.daemon.schedules.service import schedule_service
-from coinspider.daemon.threads import figure_workers
+from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.errors import DatabaseUnreachableError
 
 log = Logger()

@@ -8,8 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from coinspider.daemon.alerts.health import missed_runs
-from coinspider.daemon.alerts.schedule_runs import ScheduleRuns
+from coinspider.daemon.alerts.rules import ScheduleRuns, missed_runs
 from coinspider.daemon.schedules.forecast import Forecast
 from coinspider.daemon.schedules.schedule import Schedule
 

@@ -7,8 +7,7 @@ from scrapyd import webservice
 from scrapyd.webservice import WsResource, param
 
 from coinspider.daemon.api.job_arguments import check_arguments, check_settings, request_error
-from coinspider.daemon.schedules.description import describe
-from coinspider.daemon.schedules.service import ScheduleService, schedule_service
+from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
 
 _OWN = ("project", "spider", "_version", "priority")
 PENDING_MAX = 1000

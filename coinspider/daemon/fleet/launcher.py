@@ -16,7 +16,7 @@ from coinspider.daemon.fleet.fleet import fleet
 from coinspider.daemon.fleet.queue_client import DATABASE_ERRORS
 from coinspider.daemon.fleet.runs import running_runs
 from coinspider.daemon.launcher import GracefulLauncher
-from coinspider.daemon.schedules.jobs import service_named
+from coinspider.daemon.schedules.service import service_named
 
 log = Logger()
 # Or ended by a signal.

@@ -1,17 +1,208 @@
-"""What a schedule with ``budget`` may spend, and on what, by the database and the settings."""
+"""What a schedule may spend, and on what, by the settings and the rows of earlier crawls."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from coinspider.daemon.schedules.account_credits import account_of, read_credits, settings_of
-from coinspider.daemon.schedules.budget import Budget, PlannedRun, next_run, plan
-from coinspider.daemon.schedules.page_weights import read_weights
-from coinspider.daemon.schedules.reads import read_reads
-from coinspider.daemon.schedules.run_calls import read_usual_calls
+from psycopg.types.json import Jsonb
+from scrapy.settings import BaseSettings, Settings
+from scrapy.utils.project import get_project_settings
+
+from coinspider.crawl.arguments import parse_arguments
+from coinspider.daemon.database import query
+from coinspider.daemon.schedules.budget import (
+    PAGE_SIZE,
+    Budget,
+    PlannedRun,
+    Reads,
+    next_run,
+    plan,
+    stale_share,
+    volume_by_rank,
+)
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
+from coinspider.http.account import account_name
 from coinspider.http.limit.month import following_month
+from coinspider.sources.coingecko import api_from_settings, monthly_credits
+from coinspider.spiders.coins import CoinsArguments, CoinsSpider
+from coinspider.store.earlier_crawls import EARLIER, values
+from coinspider.store.ledger import USAGE, Usage
+
+_EXHAUSTED = """
+SELECT state->>'exhausted_words' AS words FROM api_account
+WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now())
+"""
+
+
+class Credits(NamedTuple):
+    """An account's credits for the month, and those left; ``None`` if they are not counted."""
+
+    account: str
+    monthly: int | None
+    left: int | None
+    used: int
+    exhausted: str = ""
+    """The API's message, if it says that none are left."""
+
+
+def settings_of(schedule: Schedule) -> Settings:
+    """The project's settings with the schedule's own."""
+    settings = get_project_settings()
+    settings.setdict(dict(schedule.settings), priority="cmdline")
+    return settings
+
+
+def read_credits(settings: BaseSettings) -> Credits:
+    """For threads. Raises :exc:`ConfigurationError` for settings that contradict each other."""
+    base_url, key = api_from_settings(settings).base_url, settings.get("COINGECKO_API_KEY")
+    account = account_name(base_url, key)
+    found = query(USAGE, [account])
+    usage = (Usage(**found[0]) if found else Usage()).with_settings(monthly_credits(settings))
+    if exhausted := query(_EXHAUSTED, [account]):
+        return Credits(account, usage.credits, 0, usage.calls, exhausted[0]["words"])
+    return Credits(account, usage.credits, usage.left(), usage.calls)
+
+
+def account_of(schedule: Schedule) -> str | None:
+    """The account whose credits it spends; ``None`` if its settings don't fit each other."""
+    settings = settings_of(schedule)
+    try:
+        base_url = api_from_settings(settings).base_url
+    except ConfigurationError:
+        return None
+    return account_name(base_url, settings.get("COINGECKO_API_KEY"))
+
+
+USUAL_COINS = 17_500
+# Reported volumes are not all true; no page is without any weight.
+_SPREAD_EVENLY = 0.01
+# Seconds between two reads of most pages, with the fewest calls that a plan has.
+_OFTEN = 6 * 3600.0
+# How long a coin had not changed when a whole pass came to it is how often it changes; by powers
+# of 2, for few rows.
+_VOLUMES = f"""
+WITH whole AS (
+    SELECT max(started_at) AS at FROM crawl
+    WHERE spider = 'coins' AND vs_currency = %(currency)s AND outcome = 'complete' AND whole
+)
+SELECT page, 2 ^ power AS changes_every, coalesce(sum(total_volume), 0)::float8 AS volume FROM (
+    SELECT total_volume,
+           (row_number() OVER (ORDER BY market_cap DESC NULLS LAST, coin_id) - 1) / {PAGE_SIZE}
+               AS page,
+           round(log(2, greatest(60, extract(epoch FROM at - last_updated)::numeric)))::float8
+               AS power
+    FROM full_coin, whole WHERE vs_currency = %(currency)s AND delisted_at IS NULL
+) AS ranked GROUP BY page, power ORDER BY page
+"""  # noqa: S608
+
+
+def read_weights(vs_currency: str) -> list[float]:
+    """The weight of each page of the ranking, all together 1; a guess before the first crawl.
+
+    It is the trading volume of its coins, each as far as it changes between two reads of a page.
+    """
+    volumes: dict[int, float] = {}
+    for row in query(_VOLUMES, {"currency": vs_currency}):
+        counts = row["volume"] * stale_share(_OFTEN, row["changes_every"])
+        volumes[row["page"]] = volumes.get(row["page"], 0.0) + counts
+    whole = sum(volumes.values())
+    if not whole:
+        return volume_by_rank(len(volumes) * PAGE_SIZE or USUAL_COINS)
+    even = _SPREAD_EVENLY / len(volumes)
+    return [(1 - _SPREAD_EVENLY) * volume / whole + even for volume in volumes.values()]
+
+
+_READS = """
+SELECT coalesce((arguments->>'first_page')::int, 1) AS first_page,
+       (arguments->>'pages')::int AS pages, max(started_at) AS at
+FROM crawl
+WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
+    AND NOT arguments ?| ARRAY['ids', 'category', 'per_page', 'order']
+    AND started_at > now() - interval '40 days'
+GROUP BY 1, 2
+"""
+# For all crawls: those by hand and on other nodes spend the same calls. Retries cost calls, too; a
+# crawl of 0.1 counted none.
+_LAST = """
+SELECT started_at, greatest(page_count, call_count) AS calls FROM crawl
+WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
+ORDER BY id DESC LIMIT 1
+"""
+_FAILED = """
+SELECT started_at AS failed_at, greatest(page_count, call_count) AS failed_calls FROM (
+    SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
+        AND ended_at IS NOT NULL AND outcome <> 'skipped' ORDER BY id DESC LIMIT 1
+) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
+"""
+_NEWEST = "SELECT max(started_at) AS at FROM crawl WHERE spider = 'coins' AND vs_currency = %s"
+
+
+def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
+    """When the pages were last read, by any crawl; the schedule itself last ran at ``last_at``."""
+    whole_at: datetime | None = None
+    page_at: dict[int, datetime] = {}
+    for row in query(_READS, [vs_currency]):
+        if row["pages"] is None and row["first_page"] == 1:
+            whole_at = row["at"]
+        else:
+            last = row["first_page"] + (row["pages"] or 0)
+            for page in range(row["first_page"], last):
+                page_at[page] = max(row["at"], page_at.get(page, row["at"]))
+    reads = Reads(whole_at, page_at, last_at, 1)
+    for row in query(_LAST, [vs_currency]):
+        begun = max(row["started_at"], last_at or row["started_at"])
+        reads = reads._replace(last_at=begun, last_calls=max(1, row["calls"]))
+    for row in query(_FAILED, [vs_currency]):
+        reads = reads._replace(**row)
+    newest = next((row["at"] for row in query(_NEWEST, [vs_currency])), None)
+    if last_at and (newest is None or newest < last_at):  # the job did not begin to crawl
+        reads = reads._replace(failed_at=last_at, failed_calls=0)
+    return reads
+
+
+_LIST = """
+SELECT url FROM crawl WHERE spider = %s AND arguments = %s AND outcome = 'complete'
+ORDER BY id DESC LIMIT 1
+"""
+
+
+def read_usual_calls(settings: BaseSettings, arguments: Mapping[str, str]) -> int | None:
+    """What the last complete crawls of coins took; ``None`` if there was none. For threads.
+
+    Raises :exc:`ConfigurationError` for settings that contradict each other.
+    """
+    url = parse_arguments(CoinsArguments, dict(arguments)).url(api_from_settings(settings).base_url)
+    rows = query(EARLIER, values(CoinsSpider.name, url, arguments))
+    return rows[0]["calls"] if rows else None
+
+
+def read_list_calls(spider: str, arguments: Mapping[str, str]) -> tuple[str, int] | None:
+    """The URL and the usual calls of any spider's list; ``None`` before a complete crawl.
+
+    For threads.
+    """
+    found = query(_LIST, [spider, Jsonb(dict(arguments))])
+    if not found:
+        return None
+    url = found[0]["url"]
+    return url, query(EARLIER, values(spider, url, arguments))[0]["calls"]
+
+
+def assumed_calls(arguments: Mapping[str, str]) -> int | None:
+    """The calls of coins before the first crawl; ``None`` for a category, whose size is unknown.
+
+    It assumes that there are ``USUAL_COINS``.
+    """
+    asked = parse_arguments(CoinsArguments, dict(arguments))
+    if asked.category:
+        return None
+    coins = len(asked.ids.split(",")) if asked.ids else USUAL_COINS
+    pages = -(-coins // asked.per_page)
+    if asked.ids:
+        return pages
+    return min(asked.pages, pages) if asked.pages else pages + 1
+
 
 _A_DAY = timedelta(days=1)
 

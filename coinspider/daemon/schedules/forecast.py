@@ -1,15 +1,30 @@
-"""Whether a month's calls suffice for the schedules at fixed times."""
+"""What the schedules cost in a month, and whether their key's calls suffice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from coinspider.daemon.schedules.account_credits import read_credits, settings_of
-from coinspider.daemon.schedules.page_weights import USUAL_COINS
-from coinspider.daemon.schedules.run_calls import (
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger, LogLevel
+
+from coinspider.daemon.schedules.budget import (
+    Budget,
+    Freshness,
+    Reads,
+    freshness,
+    plan,
+    whole_passes,
+)
+from coinspider.daemon.schedules.budget_facts import (
+    USUAL_COINS,
     assumed_calls,
+    read_budgets,
+    read_credits,
     read_list_calls,
     read_usual_calls,
+    read_warning,
+    settings_of,
 )
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
@@ -138,3 +153,110 @@ def _has_fixed_times(schedule: Schedule) -> bool:
 
 def _a_month(schedule: Schedule, calls: int) -> int:
     return int(calls * (A_MONTH / schedule.period))
+
+
+# A plan repeats itself after a day or two.
+_SIMULATED = timedelta(days=3)
+
+
+class Cost(NamedTuple):
+    """The calls of a schedule in a month; what is unknown is ``None``."""
+
+    schedule: Schedule
+    calls: int | None
+    ages: Freshness | None
+    warning: str | None = None
+
+
+def read_costs(schedules: Sequence[Schedule], now: datetime) -> list[Cost]:
+    """For threads. Schedules of other spiders cost what is not known."""
+    active = [one for one in schedules if one.enabled]
+    found = read_forecasts(active)
+    costs = []
+    for schedule in active:
+        if forecast := with_others(found, schedule.name, active):
+            costs.append(Cost(schedule, forecast.needed, None, forecast.warning(now)))
+        elif schedule.budget and (budgets := read_budgets(schedule, active, now)):
+            calls = budgets[-1].calls
+            ages = simulate(budgets[-1]._replace(month_end=now + A_MONTH), now)
+            costs.append(Cost(schedule, int(calls), ages, read_warning(schedule, active, now)))
+        else:
+            costs.append(Cost(schedule, None, None))
+    return costs
+
+
+def simulate(budget: Budget, now: datetime) -> Freshness:
+    """The ages of the coins with this budget for a month from now on."""
+    end = now + _SIMULATED
+    return freshness(plan([budget], Reads(None), now, end), budget.weights, now, end)
+
+
+def simulate_whole(budget: Budget, now: datetime) -> Freshness:
+    """The same, if whole passes alone are made at even times."""
+    end = now + _SIMULATED
+    calls = int(budget.calls * (_SIMULATED / (budget.month_end - now)))
+    runs = whole_passes(budget.whole, calls, now, end)
+    return freshness(runs, budget.weights, now, end)
+
+
+log = Logger()
+# How many calls a crawl takes changes slowly; the first crawls show it.
+LOOKED_UP_EVERY = timedelta(minutes=5)
+
+
+class Forecasts:
+    """Knows which schedules' calls do not suffice, and logs each warning once.
+
+    ``running`` gives the active schedules. Until the database answers, only the settings are known.
+    """
+
+    def __init__(
+        self, schedules: Mapping[str, Schedule], running: Callable[[], Sequence[Schedule]]
+    ):
+        self.schedules, self.running = schedules, running
+        self.found = forecasts(schedules.values())
+        self.too_small: dict[str, str] = {}
+        self.warned: set[str] = set()
+        self.looking: Any = LoopingCall(self._look)
+
+    def start(self) -> None:
+        self.looking.start(LOOKED_UP_EVERY.total_seconds())
+
+    def stop(self) -> None:
+        self.looking.stop()
+
+    def of(self, schedule: Schedule) -> Forecast | None:
+        return with_others(self.found, schedule.name, self.running())
+
+    def warning(self, schedule: Schedule, now: datetime) -> str | None:
+        """One line about a schedule whose calls do not suffice."""
+        forecast = self.of(schedule)
+        return forecast.warning(now) if forecast else self.too_small.get(schedule.name)
+
+    def _look(self) -> Any:
+        looking: Any = deferToThread(_read_all, [*self.schedules.values()], self.running())
+        return looking.addCallbacks(self._keep, self._failed).addCallback(self._warn)
+
+    def _keep(self, found: tuple[dict[str, Forecast], dict[str, str]]) -> None:
+        self.found, self.too_small = found
+
+    def _failed(self, failure: Any) -> None:
+        """The schedules themselves say that there is no database."""
+        log.debug("The forecasts can't be looked up: {why}", why=failure.getErrorMessage())
+
+    def _warn(self, _: object) -> None:
+        for schedule in self.running():
+            text = self.warning(schedule, datetime.now(UTC))
+            if not text:
+                self.warned.discard(schedule.name)
+            elif schedule.name not in self.warned:
+                self.warned.add(schedule.name)
+                log.emit(LogLevel.warn, "Schedule {name}: {text}", name=schedule.name, text=text)
+
+
+def _read_all(
+    schedules: Sequence[Schedule], running: Sequence[Schedule]
+) -> tuple[dict[str, Forecast], dict[str, str]]:
+    now = datetime.now(UTC)
+    warnings = {one.name: read_warning(one, running, now) for one in running if one.budget}
+    return read_forecasts(schedules), {name: text for name, text in warnings.items() if text}

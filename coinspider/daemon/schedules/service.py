@@ -1,23 +1,123 @@
-"""Runs the schedules inside scrapyd, as jobs of its queue."""
+"""The jobs of schedules in scrapyd's queue."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from twisted.application.service import Service
+from scrapyd.interfaces import IPoller, ISpiderScheduler
+from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
-from coinspider.daemon.schedules.budget_runs import BudgetRuns
-from coinspider.daemon.schedules.forecast_service import Forecasts
-from coinspider.daemon.schedules.jobs import add_job, job_state, service_named
+from coinspider.daemon.schedules.budget import PlannedRun
+from coinspider.daemon.schedules.budget_facts import read_next_run
+from coinspider.daemon.schedules.forecast import Forecasts
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
 from coinspider.errors import DatabaseUnreachableError
 
+
+def service_named(name: str, app: Any) -> Any:
+    collection: Any = IServiceCollection(app)
+    return collection.getServiceNamed(name)
+
+
+def job_state(app: Any, project: str, job: str | None) -> str | None:
+    """``pending`` or ``running``; ``None`` if it has ended, or was never there."""
+    queue = app.getComponent(IPoller).queues.get(project)
+    if queue and any(message["_job"] == job for message in queue.list()):
+        return "pending"
+    return "running" if job in service_named("launcher", app).running_jobs() else None
+
+
+def add_job(
+    app: Any,
+    schedule: Schedule,
+    now: datetime,
+    settings: Mapping[str, str],
+    part: Mapping[str, str],
+) -> str:
+    """Add a run to the queue, and return the job's id.
+
+    ``settings`` and the arguments in ``part`` are added to those of the schedule.
+    """
+    job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
+    app.getComponent(ISpiderScheduler).schedule(
+        schedule.project,
+        schedule.spider,
+        priority=0.0,
+        settings={**settings, **schedule.settings},
+        _job=job,
+        **{**schedule.arguments, **part},
+    )
+    # Otherwise it would wait for the next poll_interval.
+    app.getComponent(IPoller).poll()
+    return job
+
+
 log = Logger()
+# Crawls by hand and those on other machines spend the same calls.
+LOOKED_UP_EVERY = timedelta(minutes=1)
+LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
+
+
+class BudgetRuns:
+    """Knows what is due next, at most a minute old; nothing while that is looked up.
+
+    During a run nothing is looked up, because what it reads decides what comes next.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, PlannedRun] = {}
+        self.looked_up_at: dict[str, datetime] = {}
+        self.last_time: dict[str, datetime | None] = {}
+
+    def next(
+        self,
+        schedule: Schedule,
+        running: Sequence[Schedule],
+        state: ScheduleState,
+        now: datetime,
+        is_active: Callable[[Schedule], object],
+    ) -> PlannedRun | None:
+        """``running`` are all schedules with a budget that are active."""
+        name = schedule.name
+        if self.last_time.get(name) != state.last_time:  # another node has begun a run
+            self.forget(name)
+        looked_up_at = self.looked_up_at.get(name)
+        if looked_up_at is None or abs(now - looked_up_at) >= LOOKED_UP_EVERY:
+            self.last_time[name] = state.last_time
+            if is_active(schedule):
+                self.forget(name)
+                self.looked_up_at[name] = now - LOOKED_UP_EVERY + LOOKED_AT_EVERY
+                return None
+            self.looked_up_at[name] = now
+            looking: Any = deferToThread(read_next_run, schedule, running, state.last_time)
+            looking.addCallbacks(self._keep, self._failed, [name, state.last_time], {}, [name])
+        return self.found.get(name)
+
+    def forget(self, name: str) -> None:
+        """A run has begun or is going on: what follows must be looked up again."""
+        self.found.pop(name, None)
+        self.looked_up_at.pop(name, None)
+
+    def _keep(self, run: PlannedRun, name: str, last_time: datetime | None) -> None:
+        if self.last_time.get(name) == last_time:
+            self.found[name] = run
+
+    def _failed(self, failure: Any, name: str) -> None:
+        self.found.pop(name, None)
+        log.emit(
+            LogLevel.warn,
+            "Schedule {name}: what is left can't be looked up: {reason}",
+            name=name,
+            reason=failure.getErrorMessage(),
+        )
+
+
 TICK = 0.25  # seconds
 NAME = "schedules"
 # How long no other scrapyd begins a run with the same budget.
@@ -112,9 +212,11 @@ class ScheduleService(Service):
             log.emit(
                 LogLevel.warn,
                 "Schedule {name}: the run of {due} is skipped, as job {job} is still {word}",
-                name=schedule.name, due=due.isoformat(timespec="seconds"),
-                job=state.last_job, word=active,
-            )  # fmt: skip
+                name=schedule.name,
+                due=due.isoformat(timespec="seconds"),
+                job=state.last_job,
+                word=active,
+            )
         elif not state.paused:
             self._run(schedule, state, self._standby(schedule, now))
         self.states.write(schedule.name, state)
@@ -205,3 +307,32 @@ def schedule_service(app: Any) -> ScheduleService:
     service = service_named(NAME, app)
     assert isinstance(service, ScheduleService)
     return service
+
+
+def describe(service: ScheduleService, name: str) -> dict[str, Any]:
+    """The schedule and the history of its runs; times are text in UTC."""
+    schedule, state = service.schedules[name], service.state[name]
+    going = schedule.enabled and not state.paused
+    return {
+        "name": name,
+        "project": schedule.project,
+        "spider": schedule.spider,
+        "args": dict(schedule.arguments),
+        "settings": dict(schedule.settings),
+        "when": schedule.when,
+        "warning": service.warning(schedule),
+        "overlap": schedule.overlap,
+        "enabled": schedule.enabled,
+        "paused": state.paused,
+        "next_time": _text(service.next_time(schedule)) if going else None,
+        "next_part": service.next_part(schedule) if going else None,
+        "last_time": _text(state.last_time),
+        "last_job": state.last_job,
+        "active": service.active_job(schedule),
+        "runs": state.run_count,
+        "skipped": state.skipped_count,
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

@@ -125,9 +125,15 @@ class ScheduleStates:
     def write(self, name: str, state: ScheduleState) -> None:
         last = state.last_time and state.last_time.isoformat()
         values = (
-            name, state.definition, state.next_time.isoformat(), last, state.last_job,
-            state.run_count, state.skipped_count, state.paused,
-        )  # fmt: skip
+            name,
+            state.definition,
+            state.next_time.isoformat(),
+            last,
+            state.last_job,
+            state.run_count,
+            state.skipped_count,
+            state.paused,
+        )
         with self.connection:
             self.connection.execute(_WRITE, values)
 

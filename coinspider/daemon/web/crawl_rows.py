@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from coinspider.daemon.api.job_arguments import may_be_sent
 from coinspider.daemon.crawl_messages import BAD, told, told_figures
 from coinspider.daemon.failed_jobs import FailedJob
-from coinspider.daemon.schedules.description import describe
-from coinspider.daemon.schedules.service import schedule_service
+from coinspider.daemon.schedules.service import describe, schedule_service
 from coinspider.daemon.web.charts import Bar, BarChart, bar_chart
 from coinspider.daemon.web.remedies import remedy
 from coinspider.store.crawl_queries import schedule_of

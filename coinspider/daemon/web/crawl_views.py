@@ -7,8 +7,7 @@ from psycopg import Connection
 
 from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon.schedules.budget_facts import read_plan
-from coinspider.daemon.schedules.jobs import service_named
-from coinspider.daemon.schedules.service import schedule_service
+from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.daemon.web.actions import DONE, act, possible_actions
 from coinspider.daemon.web.crawl_rows import (
     add_repeats,

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.schedules.jobs import service_named
+from coinspider.daemon.schedules.service import service_named
 from coinspider.daemon.web import overview
 from coinspider.daemon.web.crawl_rows import describe_schedules, tell
 from coinspider.daemon.web.remedies import remedy

@@ -9,10 +9,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from coinspider.daemon.database import database_url
+from coinspider.daemon.database import database_url, page_connection, page_workers
 from coinspider.daemon.gate.sessions import form_token, logout_token
-from coinspider.daemon.page_connections import page_connection
-from coinspider.daemon.threads import page_workers
 from coinspider.daemon.web.templating import POLICY, Arguments, link, render
 from coinspider.errors import (
     ConfigurationError,

@@ -1,0 +1,156 @@
+"""Whether a schedule is well, by the outcomes of its crawls."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from coinspider.daemon.crawl_messages import BAD, told
+from coinspider.daemon.database import query
+from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.schedules.schedule import Schedule
+
+# Of the others, one that was skipped or interrupted says neither that crawls work nor that not.
+COUNTED = ("complete", *BAD)
+LOOKED_AT = 20  # runs of a schedule
+_JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"
+_RUNS = """
+SELECT id, job, outcome, coalesce(message, '') AS message, ended_at, lock_name, whole
+FROM crawl WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
+ORDER BY id DESC LIMIT %(limit)s
+"""
+# A crawl by hand makes the data new as well.
+_SUCCESS = """
+SELECT ended_at FROM crawl
+WHERE lock_name = %(lock_name)s AND whole IS NOT DISTINCT FROM %(whole)s AND outcome = 'complete'
+ORDER BY id DESC LIMIT 1
+"""
+
+
+class EndedRun(NamedTuple):
+    """A run that has ended; ``crawl`` is its row's id, if it has a row."""
+
+    outcome: str
+    message: str
+    ended_at: datetime
+    job: str
+    crawl: int | None = None
+
+
+class ScheduleRuns(NamedTuple):
+    """The last runs of a schedule, the newest first, and the last complete crawl of its data."""
+
+    runs: tuple[EndedRun, ...] = ()
+    last_success: datetime | None = None
+
+    @property
+    def failures(self) -> int:
+        """How many failed since the last that was complete."""
+        for number, run in enumerate(self.runs):
+            if run.outcome == "complete":
+                return number
+        return len(self.runs)
+
+
+def read_runs(
+    schedules: Iterable[Schedule], without_row: list[FailedJob]
+) -> dict[str, ScheduleRuns]:
+    """By name of the schedule; ``without_row`` are the jobs that the table does not know.
+
+    For threads; raises what :func:`query` does.
+    """
+    return {schedule.name: _read_runs(schedule.name, without_row) for schedule in schedules}
+
+
+def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
+    escaped = re.sub(r"([\\%_])", r"\\\1", name)
+    rows = query(
+        _RUNS,
+        {
+            "prefix": f"{escaped}.%",
+            "pattern": f"^{re.escape(name)}{_JOB_TIME}",
+            "counted": list(COUNTED),
+            "limit": LOOKED_AT,
+        },
+    )
+    runs = [EndedRun(r["outcome"], r["message"], r["ended_at"], r["job"], r["id"]) for r in rows]
+    runs += [
+        EndedRun(job.outcome, job.message, job.ended_at, job.job)
+        for job in without_row
+        if job.outcome in BAD and re.fullmatch(re.escape(name) + _JOB_TIME, job.job)
+    ]
+    runs.sort(key=lambda run: run.ended_at, reverse=True)
+    return ScheduleRuns(tuple(runs), _last_success(rows))
+
+
+def _last_success(rows: list[dict[str, Any]]) -> datetime | None:
+    if not rows:
+        return None
+    found = query(_SUCCESS, {name: rows[0][name] for name in ("lock_name", "whole")})
+    return found[0]["ended_at"] if found else None
+
+
+OK, FAILED, STALE = "ok", "failed", "stale"
+MISSED_MAX = 1000
+_SAID = {"exhausted": "had no calls left", "misconfigured": "could not begin"}
+
+
+class Limits(NamedTuple):
+    """After how many failures in a row, and how many times due, people are told; 0 for never."""
+
+    failures: int = 1
+    periods: int = 3
+
+
+class Health(NamedTuple):
+    """``status`` is ok, failed or stale; ``message`` says why, in one line."""
+
+    status: str
+    message: str
+
+
+def health(
+    schedule: Schedule, runs: ScheduleRuns, limits: Limits, now: datetime, watched_since: datetime
+) -> Health:
+    """``watched_since`` is when the schedule began to run here, or was resumed."""
+    last = runs.runs[0] if runs.runs else None
+    reason = _reason(last) if last and runs.failures else ""
+    success = runs.last_success
+    if limits.periods and _is_stale(schedule, success, limits.periods, now, watched_since):
+        age = f"since {success:%Y-%m-%d %H:%M} UTC" if success else "yet"
+        parts = [f"no complete crawl {age}, though its schedule is {schedule.when}", reason]
+        return Health(STALE, "; ".join(filter(None, parts)))
+    if limits.failures and runs.failures >= limits.failures:
+        return Health(FAILED, reason)
+    return Health(OK, f"complete: {last.message}" if last and not runs.failures else "")
+
+
+def _reason(last: EndedRun) -> str:
+    said = _SAID.get(last.outcome, last.outcome)
+    return f"the last run {said}: {told(last.message) or 'see its log'}"
+
+
+def missed_runs(schedule: Schedule, last_success: datetime, now: datetime) -> int:
+    """How often it was due since then, up to ``MISSED_MAX``."""
+    if schedule.every:
+        return min(max((now - last_success) // schedule.period, 0), MISSED_MAX)
+    for number, due in enumerate(schedule.times_after(last_success)):
+        if due > now or number == MISSED_MAX:
+            return number
+    return MISSED_MAX
+
+
+def _is_stale(
+    schedule: Schedule,
+    success: datetime | None,
+    periods: int,
+    now: datetime,
+    watched_since: datetime,
+) -> bool:
+    """A scrapyd that was down has old data, and is given one time to make it new."""
+    if success is None:
+        return missed_runs(schedule, watched_since, now) >= periods
+    return (
+        missed_runs(schedule, success, now) >= periods
+        and missed_runs(schedule, watched_since, now) >= 1
+    )

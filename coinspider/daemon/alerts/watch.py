@@ -1,0 +1,333 @@
+"""Checks the schedules' crawls regularly, and sends alerts about changes."""
+
+import html
+import json
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import psycopg
+from scrapy.settings import BaseSettings
+from twisted.application.service import Service
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from coinspider.daemon.alerts.rules import (
+    FAILED,
+    OK,
+    Health,
+    Limits,
+    ScheduleRuns,
+    health,
+    read_runs,
+)
+from coinspider.daemon.database import connection
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.text import visible
+
+DATABASE = "database"
+TITLES = {
+    "failed": "crawls fail",
+    "stale": "the data is old",
+    "recovered": "crawls are complete again",
+    "test": "a test",
+}
+DATABASE_TITLES = {"failed": "no crawl can store anything", "recovered": "it is there again"}
+
+
+class Alert(NamedTuple):
+    """``subject`` is the name of a schedule, or :data:`DATABASE`."""
+
+    subject: str
+    status: str
+    message: str
+    job: str | None = None
+    crawl: int | None = None
+
+    @property
+    def title(self) -> str:
+        titles = DATABASE_TITLES if self.subject == DATABASE else TITLES
+        return f"{self.subject}: {titles[self.status]}"
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON has it; ``time`` is now, in UTC."""
+        message = visible(self.message)
+        return {
+            "status": self.status,
+            "schedule": self.subject,
+            "title": self.title,
+            "message": message,
+            "text": f"{self.title}\n{message}".strip(),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "job": self.job,
+            "crawl": self.crawl,
+        }
+
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS alert (
+    subject text PRIMARY KEY, status text NOT NULL, changed_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+_EXISTS = "SELECT to_regclass('alert') IS NOT NULL"
+_READ = "SELECT subject, status FROM alert"
+_BEGIN = "INSERT INTO alert (subject, status) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+# Of the nodes that see the same change one tells it.
+_CHANGE = "UPDATE alert SET status = %s, changed_at = now() WHERE subject = %s AND status = %s"
+
+
+class AlertStates:
+    """Each method is for threads, and raises what the database does."""
+
+    def read(self) -> dict[str, str]:
+        """What was told last, by subject."""
+        with connection() as connected:
+            row = connected.execute(_EXISTS).fetchone()
+            if not (row and row[0]):
+                connected.execute(_CREATE)
+            return dict(connected.execute(_READ).fetchall())
+
+    def change(self, subject: str, before: str, after: str) -> bool:
+        """``False`` where another process has done so."""
+        with connection() as connected:
+            connected.execute(_BEGIN, [subject, before])
+            return connected.execute(_CHANGE, [after, subject, before]).rowcount == 1
+
+
+TIMEOUT = 10  # seconds
+FIELDS = ("status", "schedule", "title", "message", "text", "time", "host", "job", "crawl")
+# Slack's own, for text: https://docs.slack.dev/messaging/formatting-message-text#escaping
+ESCAPED = "_escaped"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class Webhook(NamedTuple):
+    """An address that takes JSON by POST, and the JSON with placeholders such as ``{message}``.
+
+    Without a ``body`` all of :data:`FIELDS` are sent.
+    """
+
+    url: str
+    token: str | None = None
+    body: Any = None
+
+    @classmethod
+    def from_settings(cls, settings: BaseSettings) -> Self | None:
+        """``None`` without ``ALERT_URL``; :exc:`ConfigurationError` for what can't work."""
+        url = settings.get("ALERT_URL")
+        if not url:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError("ALERT_URL is not an address as https://host/path")
+        return cls(url, settings.get("ALERT_TOKEN"), _body(settings.get("ALERT_BODY")))
+
+    @property
+    def host(self) -> str:
+        """All of the address that may be shown: the rest of it is often a secret."""
+        return urlsplit(self.url).hostname or ""
+
+    def send(self, fields: Mapping[str, Any]) -> str | None:
+        """Why it was not taken, without a secret in it, or ``None``. It blocks."""
+        import requests
+
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        body = dict(fields) if self.body is None else _filled(self.body, fields)
+        try:
+            # The status says all; a body may be long, or never end.
+            with requests.post(
+                self.url,
+                json=body,
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                is_taken = answer.ok and not answer.is_redirect
+                return None if is_taken else f"status {answer.status_code}"
+        # Their own texts have the whole address in them.
+        except requests.Timeout:
+            return f"no answer within {TIMEOUT} seconds"
+        except requests.exceptions.SSLError:
+            return "its certificate is not trusted"
+        except requests.ConnectionError:
+            return "no connection"
+        except requests.RequestException as error:
+            return type(error).__name__
+
+
+def _body(text: str | None) -> Any:
+    if not text:
+        return None
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"ALERT_BODY is not JSON: {error}") from None
+    known = {*FIELDS, *(field + ESCAPED for field in FIELDS)}
+    for name in _PLACEHOLDER.findall(text):
+        if name not in known:
+            raise ConfigurationError(
+                f"ALERT_BODY has {{{name}}}: there are {', '.join(FIELDS)},"
+                f" and each of them with {ESCAPED} after it"
+            )
+    return body
+
+
+def _filled(body: Any, fields: Mapping[str, Any]) -> Any:
+    """The same JSON with each placeholder replaced, in texts alone."""
+    if isinstance(body, dict):
+        return {name: _filled(value, fields) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_filled(value, fields) for value in body]
+    if not isinstance(body, str):
+        return body
+    return _PLACEHOLDER.sub(lambda found: _value(found[1], fields), body)
+
+
+def _value(name: str, fields: Mapping[str, Any]) -> str:
+    text = str(fields.get(name.removesuffix(ESCAPED)) or "")
+    return html.escape(text, quote=False) if name.endswith(ESCAPED) else text
+
+
+log = Logger()
+DATABASE_LOOKS = 4  # in a row at which it is away, before people are told
+# An address that does not take an alert is tried again after this, and then ever more seldom.
+RETRY_FIRST, RETRY_LAST = timedelta(seconds=5), timedelta(minutes=15)
+ALERT_SECRETS = ("ALERT_URL", "ALERT_TOKEN")
+
+
+class AlertService(Service):
+    """One word per change: failed, stale, recovered. It is repeated until it was taken."""
+
+    name = "alerts"
+
+    def __init__(
+        self,
+        app: Any,
+        webhook: Webhook,
+        limits: Limits,
+        interval: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
+        self.app, self.webhook, self.limits, self.now = app, webhook, limits, now
+        self.interval = interval  # seconds
+        self.states = AlertStates()
+        self.watched: dict[str, datetime] = {}
+        self.looks_without_database = 0
+        self.database_told = OK
+        self.retry_at, self.retry_after = now(), RETRY_FIRST
+        self.looking: Any = LoopingCall(self.look)
+
+    def startService(self) -> None:
+        super().startService()
+        self.looking.start(self.interval, now=False)
+
+    def stopService(self) -> None:
+        super().stopService()
+        self.looking.stop()
+
+    def look(self) -> Any:
+        """Wait for its end before the next one."""
+        schedules = list(self._active())
+        failed_jobs = service_named("launcher", self.app).failed_jobs
+        looked = deferToThread(self._look, schedules, failed_jobs)
+        return looked.addErrback(lambda failure: log.failure("No look at the crawls", failure))
+
+    def _active(self) -> Iterable[Schedule]:
+        service = schedule_service(self.app)
+        for name, schedule in service.schedules.items():
+            if service.runs(schedule):
+                self.watched.setdefault(name, self.now())
+                yield schedule
+            else:
+                self.watched.pop(name, None)
+
+    def _look(self, schedules: list[Schedule], failed_jobs: Any) -> None:
+        now = self.now()
+        if now < self.retry_at:
+            return
+        try:
+            runs = read_runs(schedules, failed_jobs.without_row())
+            told = self.states.read()
+        except (psycopg.Error, DatabaseUnreachableError, ConfigurationError) as error:
+            self._database_is_away(error)
+            return
+        self.looks_without_database = 0
+        if self.database_told != OK and self._send(Alert(DATABASE, "recovered", "")):
+            self.database_told = OK
+        for schedule in schedules:
+            found = runs[schedule.name]
+            since = self.watched.get(schedule.name, now)
+            found_health = health(schedule, found, self.limits, now, since)
+            self._tell(schedule.name, told.get(schedule.name, OK), found_health, found)
+        for name in told.keys() & self._idle():
+            if told[name] != OK:
+                self.states.change(name, told[name], OK)
+
+    def _idle(self) -> set[str]:
+        """Paused schedules: their alerts are over, and no new ones are sent."""
+        return schedule_service(self.app).schedules.keys() - self.watched.keys()
+
+    def _database_is_away(self, error: Exception) -> None:
+        self.looks_without_database += 1
+        if self.database_told == OK and self.looks_without_database >= DATABASE_LOOKS:
+            reason = " ".join(str(error).split())
+            if self._send(Alert(DATABASE, FAILED, f"it can't be asked: {reason}")):
+                self.database_told = FAILED
+
+    def _tell(self, name: str, told: str, found: Health, runs: ScheduleRuns) -> None:
+        if found.status == told or (found.status == FAILED and told == "stale"):
+            return  # a stale schedule is well only when its data is new
+        if not self.states.change(name, told, found.status):
+            return  # another node tells it
+        status = "recovered" if found.status == OK else found.status
+        last = runs.runs[0] if runs.runs else None
+        alert = Alert(name, status, found.message, last and last.job, last and last.crawl)
+        if not self._send(alert):
+            self.states.change(name, found.status, told)
+
+    def _send(self, alert: Alert) -> bool:
+        problem = self.webhook.send(alert.fields())
+        if problem is None:
+            log.info("Alert sent: {title}", title=alert.title)
+            self.retry_after = RETRY_FIRST
+            return True
+        log.error(
+            'The alert "{title}" was not taken by {host}: {problem}; next try in {seconds:.0f} s',
+            title=alert.title,
+            host=self.webhook.host,
+            problem=problem,
+            seconds=self.retry_after.total_seconds(),
+        )
+        self.retry_at = self.now() + self.retry_after
+        self.retry_after = min(2 * self.retry_after, RETRY_LAST)
+        return False
+
+
+def alert_service(settings: BaseSettings) -> Callable[[Any], AlertService] | None:
+    """What makes the service that the settings ask for, of scrapyd's application.
+
+    Raises :exc:`ConfigurationError` for settings that can't work.
+    """
+    webhook = Webhook.from_settings(settings)
+    if webhook is None:
+        return None
+    limits = Limits(_number(settings, "ALERT_FAILURES"), _number(settings, "ALERT_PERIODS"))
+    interval = settings.getfloat("ALERT_INTERVAL")
+    if interval <= 0:
+        raise ConfigurationError("ALERT_INTERVAL is the seconds between two looks: more than 0")
+    return lambda app: AlertService(app, webhook, limits, interval)
+
+
+def _number(settings: BaseSettings, name: str) -> int:
+    text = str(settings.get(name))
+    if not text.isdecimal():
+        raise ConfigurationError(f"{name}={text} is not a number (0 for never)")
+    return int(text)
