@@ -20,8 +20,8 @@ from scrapy.signalmanager import SignalManager
 from scrapy.statscollectors import StatsCollector
 
 from benchmarks.simulated_clock import SimulatedClock
-from coinspider.http import ratelimit, waiting
-from coinspider.http.limit import call_limit
+from coinspider.http import ratelimit, retry
+from coinspider.http.limit import turns
 from coinspider.http.limit.state import Grant, LimitState, ToldLimit
 from coinspider.http.limit.turns import leave, take
 from coinspider.sandbox.limit_headers import limit_headers
@@ -74,7 +74,7 @@ class Api:
     def crawl(self, pages: int = PAGES, crawls: int = 1) -> Run:
         """Several crawls begin at once, and read as many pages each."""
         began, made = self.clock.now, len(self.calls)
-        self.clock.run(self._crawls(pages, crawls), ratelimit, waiting, call_limit)
+        self.clock.run(self._crawls(pages, crawls), ratelimit, retry, turns)
         refused = sum(not passed for _, passed in self.calls[made:])
         return Run(self.clock.now - began, refused)
 
@@ -127,15 +127,15 @@ class Api:
         return headers
 
 
-class _Shared(call_limit.LocalLimit):
+class _Shared(turns.LocalLimit):
     """Grants batches of calls, and is told of their ends later, as the one in the database does."""
 
     def __init__(self, told: ToldLimit, state: LimitState, holder: str):
         super().__init__(told)
         self.state, self.holder = state, holder
-        self.changes: list[tuple[call_limit.Change, float]] = []
+        self.changes: list[tuple[turns.Change, float]] = []
 
-    def note(self, change: call_limit.Change) -> None:
+    def note(self, change: turns.Change) -> None:
         self.changes.append((change, self.clock()))
 
     async def take(self, wanted: int) -> Grant:

@@ -46,9 +46,9 @@ RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
 RATELIMIT_MONTHLY_CREDITS = os.environ.get("API_MONTHLY_CREDITS")
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
-    "coinspider.http.token_parameter.TokenParameterDownloadHandler"
+    "coinspider.http.handler.TokenParameterDownloadHandler"
     if API_TOKEN_PARAMETER
-    else "coinspider.http.download_handler.HTTP11DownloadHandler",
+    else "coinspider.http.handler.HTTP11DownloadHandler",
 )
 # Certificate authorities that are trusted beside the system's, in a PEM file
 DOWNLOAD_VERIFY_CERTIFICATES = True
@@ -149,8 +149,8 @@ RATELIMIT_BACKOFF_MAX = 600  # seconds
 RATELIMIT_RETRY_TIMES = 100
 # Functions that decide whether a response is a refusal, and whether it is one until the month ends;
 # CoinsSpider has its own
-RATELIMIT_REFUSAL = "coinspider.http.refusal.is_refusal"
-RATELIMIT_EXHAUSTED = "coinspider.http.refusal.is_exhausted"
+RATELIMIT_REFUSAL = "coinspider.http.api_errors.is_refusal"
+RATELIMIT_EXHAUSTED = "coinspider.http.api_errors.is_exhausted"
 USER_AGENT = "coinspider"
 # AutoThrottle protects the server if latency grows. It starts without a delay, because the limit
 # already sets the pace; jitter would only disguise a crawler, which this one need not do.
@@ -171,7 +171,7 @@ DOWNLOADER_MIDDLEWARES = {
     "coinspider.http.retry.BackoffRetryMiddleware": 550,
     "coinspider.http.links.PrivateAddressMiddleware": 50,
     # After DefaultHeadersMiddleware
-    "coinspider.http.credentials.OwnHostMiddleware": 410,
+    "coinspider.http.api_key.OwnHostMiddleware": 410,
 }
 # Other failures: 1, 2, 4, ... seconds apart, about a minute in all
 RETRY_TIMES = 6

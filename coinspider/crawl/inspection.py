@@ -10,7 +10,7 @@ from scrapy import Request
 from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
-from coinspider.http.pagination.command_line import command_arguments
+from coinspider.http.pagination.protocol import command_arguments
 from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME, ColumnType
 from coinspider.records.cutting import Cut
 from coinspider.records.record import Page

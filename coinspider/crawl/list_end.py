@@ -25,8 +25,7 @@ class ListEnd(PageFailures):
     def hint(self, page: AnsweredPage) -> str:
         """What the page says about others, and which arguments may read them."""
         # Only needed if the crawl fails.
-        from coinspider.http.pagination.auto import Auto
-        from coinspider.http.pagination.hint import hint
+        from coinspider.http.pagination.auto import Auto, hint
 
         return hint(page, self.names_pagination and self.pagination != Auto())
 

@@ -20,11 +20,10 @@ from coinspider.errors import (
     NoPageError,
     UntrustedCertificateError,
 )
-from coinspider.http.credentials import without_secrets
-from coinspider.http.explanations import explain_body
+from coinspider.http.api_errors import explain_body, retry_after
+from coinspider.http.api_key import without_secrets
 from coinspider.http.links import check_link
 from coinspider.http.pagination import AnsweredPage, PageRequest
-from coinspider.http.refusal import retry_after
 from coinspider.http.retry import RETRY_REASON_META
 from coinspider.text import visible
 
@@ -67,7 +66,7 @@ class PageFailures(Spider):
                 handle = self.redirected if is_redirect else self.refused
                 return handle(request, response)
         # Only a page that fails needs it.
-        from coinspider.http.download_errors import explain_download, retry_times
+        from coinspider.http.retry import explain_download, retry_times
 
         reason = explain_download(error, self.crawler.settings)
         return self.retry_or_fail(request, reason, retry_times(error))

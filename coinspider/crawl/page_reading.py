@@ -7,7 +7,7 @@ import msgspec
 from scrapy.http import Response
 
 from coinspider.errors import PageError
-from coinspider.http.explanations import explain_body, is_error_object
+from coinspider.http.api_errors import explain_body, is_error_object
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.cutting import Cut, as_one_text, cut_records
 

@@ -20,12 +20,11 @@ from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.errors import ForbiddenLinkError, PageError
-from coinspider.http.account import account_name
-from coinspider.http.ca_file import check_ca_file
-from coinspider.http.credentials import TOKEN_META, credential_headers
-from coinspider.http.limit.call_limit import told_from_settings
+from coinspider.http.api_key import TOKEN_META, account_name, credential_headers
+from coinspider.http.handler import check_ca_file
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
 from coinspider.http.limit.state import ToldLimit
+from coinspider.http.limit.turns import told_from_settings
 from coinspider.http.links import HOME_META, origin
 from coinspider.http.pagination import (
     AnsweredPage,

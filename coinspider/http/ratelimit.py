@@ -27,9 +27,9 @@ and set
     How long a crawl waits for a page, in seconds (900); then its request fails.
 ``RATELIMIT_REFUSAL``, ``RATELIMIT_EXHAUSTED``
     The paths of functions that tell a refusal, and one for the rest of the month, from other
-    responses (those of :mod:`coinspider.http.refusal`).
+    responses (those of :mod:`coinspider.http.api_errors`).
 
-:mod:`coinspider.http.limit.model` explains how limits are learned.
+:mod:`coinspider.http.limit.learning` explains how limits are learned.
 
 Stats: ``ratelimit/refused_count``, ``ratelimit/wait_seconds``, ``ratelimit/waiting_until``,
 ``ratelimit/calls_per_period``, ``ratelimit/period_seconds``.
@@ -50,15 +50,13 @@ from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
 from coinspider.errors import CreditsExhaustedError, NoPageError
-from coinspider.http.limit import model as limit_model
-from coinspider.http.limit.call_limit import CallLimit, LocalLimit, told_from_settings
-from coinspider.http.limit.counting import end
+from coinspider.http.api_errors import is_exhausted, is_refusal, refusal_words, retry_after
+from coinspider.http.limit import learning as limit_model
+from coinspider.http.limit.credits import exhaust
 from coinspider.http.limit.headers import told_limit
-from coinspider.http.limit.month import exhaust
-from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState
-from coinspider.http.limit.turns import give_back
-from coinspider.http.refusal import is_exhausted, is_refusal, refusal_words, retry_after
-from coinspider.http.waiting import wait_or_end
+from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState, end
+from coinspider.http.limit.turns import CallLimit, LocalLimit, give_back, told_from_settings
+from coinspider.http.retry import wait_or_end
 
 logger = logging.getLogger(__name__)
 

@@ -1,16 +1,90 @@
-"""Retries that wait: Scrapy's own middleware retries at once."""
+"""Retries that wait, and why a page did not come: Scrapy's own middleware retries at once."""
 
+import asyncio
 import logging
 from random import uniform
 from time import monotonic
 
 from scrapy import Request
+from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadCancelledError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    IgnoreRequest,
+    NotSupported,
+    ResponseDataLossError,
+    UnsupportedURLSchemeError,
+)
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
-from coinspider.http.waiting import wait_or_end
+from coinspider._compat import is_ending
+from coinspider.errors import CrawlEndingError
 from coinspider.text import counted
+
+# Seconds between two checks whether the crawl is ending, and so how long a stop may take.
+STOP_INTERVAL = 0.25
+
+
+async def wait_or_end(crawler: Crawler, seconds: float) -> None:
+    """Sleep, but raise :exc:`CrawlEndingError` soon after the crawl begins to end."""
+    deadline = monotonic() + seconds
+    while True:
+        if is_ending(crawler):
+            raise CrawlEndingError("the crawl is ending")
+        remaining = deadline - monotonic()
+        if remaining <= 0:
+            return
+        await asyncio.sleep(min(remaining, STOP_INTERVAL))
+
+
+# The next request would end in the same way.
+_PERMANENT = (DownloadCancelledError, IgnoreRequest, NotSupported, UnsupportedURLSchemeError)
+# A body that can't be decoded may come from one of several servers. What is likely to be cured by
+# time, such as a lost connection, is in RETRY_EXCEPTIONS.
+BROKEN_BODY_RETRY_TIMES = 2
+# The packages by which Scrapy decodes a body; each has errors of its own.
+_DECODERS = ("backports", "brotli", "brotlicffi", "compression", "gzip", "zlib", "zstandard")
+
+
+def retry_times(error: BaseException | None) -> int:
+    """How often it is worthwhile to ask again after an error that is not in
+    ``RETRY_EXCEPTIONS``.
+    """
+    return 0 if isinstance(error, _PERMANENT) else BROKEN_BODY_RETRY_TIMES
+
+
+def is_undecodable(error: BaseException | None) -> bool:
+    """Whether a body is not in the ``Content-Encoding`` that its header names."""
+    return type(error).__module__.partition(".")[0] in _DECODERS
+
+
+def explain_download(error: BaseException | None, settings: BaseSettings) -> str:
+    """An error of Scrapy's downloader in words; some have no message, or only a repr."""
+    seconds, size = settings.getfloat("DOWNLOAD_TIMEOUT"), settings.getint("DOWNLOAD_MAXSIZE")
+    words: dict[type, str] = {
+        DownloadTimeoutError: f"it was not complete within DOWNLOAD_TIMEOUT={seconds:g} seconds",
+        DownloadCancelledError: f"it is larger than DOWNLOAD_MAXSIZE={size} bytes",
+        ResponseDataLossError: "the connection ended before the page was whole",
+        DownloadFailedError: f"no answer came: {_reason(error)}",
+        CannotResolveHostError: "no such host is known, or there is no network",
+        DownloadConnectionRefusedError: "the connection was refused",
+    }
+    told = f"{type(error).__name__}: {_reason(error)}"
+    if is_undecodable(error):
+        return f"its body is not in the Content-Encoding of its header ({told})"
+    return words.get(type(error)) or told
+
+
+def _reason(error: BaseException | None) -> str:
+    """Twisted keeps why no response came in a list of failures."""
+    reasons = getattr(error and error.__cause__, "reasons", None)
+    return str(reasons[-1].value) if reasons else str(error)
+
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +136,13 @@ class BackoffRetryMiddleware(RetryMiddleware):
         self, request: Request, exception: Exception
     ) -> Request | Response | None:
         # Only a page that fails needs it.
-        from coinspider.http import download_errors
 
-        if download_errors.is_undecodable(exception):  # that of gzip is an OSError
-            most = min(self.max_retry_times, download_errors.BROKEN_BODY_RETRY_TIMES)
+        if is_undecodable(exception):  # that of gzip is an OSError
+            most = min(self.max_retry_times, BROKEN_BODY_RETRY_TIMES)
             request.meta["max_retry_times"] = most
         result = super().process_exception(request, exception)
         if isinstance(result, Request):
-            result.meta[RETRY_REASON_META] = download_errors.explain_download(
-                exception, self.settings
-            )
+            result.meta[RETRY_REASON_META] = explain_download(exception, self.settings)
         return result
 
     def _tell(self, request: Request, wait: float, times: int) -> None:

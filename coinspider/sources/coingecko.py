@@ -11,7 +11,7 @@ from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http import refusal
+from coinspider.http import api_errors
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import check_port
@@ -149,7 +149,7 @@ def is_refusal(response: Response) -> bool:
 
     Forms are status 429, that error's body with status 200, and a page of its CDN.
     """
-    if refusal.is_refusal(response):
+    if api_errors.is_refusal(response):
         return True
     if response.status == 200:
         return response.body.startswith(b"{") and _error(response).code == 429
@@ -161,7 +161,7 @@ def is_exhausted(response: Response) -> bool:
     if response.status == 200 and not response.body.startswith(b"{"):
         return False
     code = _error(response).code
-    return code == _USED_UP or (refusal.is_exhausted(response) and code not in _HINTS)
+    return code == _USED_UP or (api_errors.is_exhausted(response) and code not in _HINTS)
 
 
 class ApiError(NamedTuple):

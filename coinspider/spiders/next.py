@@ -12,7 +12,7 @@ from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
-from coinspider.http.account import key_in_headers
+from coinspider.http.api_key import key_in_headers
 from coinspider.http.links import check_port
 from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
@@ -67,7 +67,7 @@ class NextSpider(PaginatedSpider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        from coinspider.http.pagination.registry import make_strategy
+        from coinspider.http.pagination.auto import make_strategy
 
         given = {name: value for name, value in kwargs.items() if name != "_job"}
         arguments, strategy = _parted(given)
@@ -135,7 +135,7 @@ class NextSpider(PaginatedSpider):
 
 def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:
     """The spider's own arguments, and those of the strategy."""
-    from coinspider.http.pagination.registry import STRATEGIES, strategy_arguments
+    from coinspider.http.pagination.auto import STRATEGIES, strategy_arguments
 
     own = {name: value for name, value in given.items() if name in NextArguments.__struct_fields__}
     arguments = parse_arguments(NextArguments, own)

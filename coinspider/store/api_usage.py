@@ -6,9 +6,8 @@ from typing import NamedTuple
 import msgspec
 from psycopg import Connection, errors
 
-from coinspider.http.limit.counting import count_in_minute
-from coinspider.http.limit.month import following_month
-from coinspider.http.limit.state import LimitState
+from coinspider.http.limit.credits import following_month
+from coinspider.http.limit.state import LimitState, count_in_minute
 from coinspider.store.ledger import MONTH, Usage
 
 _ACCOUNTS = f"""

@@ -9,10 +9,9 @@ from uuid import uuid4
 
 from psycopg import AsyncConnection
 
-from coinspider.http.limit.call_limit import CallLimit, Change, LocalLimit
 from coinspider.http.limit.credits import within_credits
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
-from coinspider.http.limit.turns import give_back, leave, take
+from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back, leave, take
 from coinspider.store.api_account import read_account, replace_account
 from coinspider.store.connect import one_line
 from coinspider.store.reconnecting import SESSION_ERRORS
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 
 class SharedLimit:
-    """A :class:`~coinspider.http.limit.call_limit.CallLimit` in a row of ``api_account``.
+    """A :class:`~coinspider.http.limit.turns.CallLimit` in a row of ``api_account``.
 
     Calls are granted in batches, about as many as the crawl makes in a second, so that a wide limit
     costs a crawl no more than one transaction a second. The crawl waits for a database that is

@@ -22,7 +22,7 @@ from coinspider.daemon.schedules.budget_facts import (
 )
 from coinspider.daemon.schedules.forecast import read_forecasts
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.http.account import account_name
+from coinspider.http.api_key import account_name
 from coinspider.items import FullCoin
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.database_settings import DatabaseSettings

@@ -12,7 +12,7 @@ from tests.helpers.documented_apis.server import APIS, COUNT, SIZE, THINGS, Answ
 from tests.helpers.documented_apis.server import serve as serve_apis
 from tests.helpers.processes import CLEAN, PROJECT
 
-QUERY_KEY = "coinspider.http.token_parameter.TokenParameterDownloadHandler"
+QUERY_KEY = "coinspider.http.handler.TokenParameterDownloadHandler"
 KINDS = {
     "Token": {"API_TOKEN": "k"},
     "Bearer": {"API_TOKEN": "k", "API_TOKEN_SCHEME": "Bearer"},

@@ -16,7 +16,7 @@ from tests.helpers.documented_apis.server import COUNT, price
 from tests.helpers.postgres import new_database
 from tests.helpers.processes import CLEAN, PROJECT
 
-QUERY_KEY = "coinspider.http.token_parameter.TokenParameterDownloadHandler"
+QUERY_KEY = "coinspider.http.handler.TokenParameterDownloadHandler"
 
 
 def job(name: str, api: Api, url: str) -> dict[str, Any]:

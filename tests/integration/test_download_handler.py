@@ -5,7 +5,7 @@ import sys
 
 IMPORT = """
 import inspect
-from coinspider.http.download_handler import HTTP11DownloadHandler
+from coinspider.http.handler import HTTP11DownloadHandler
 from scrapy.core.downloader.handlers import http11
 from scrapy.utils import deprecate
 

@@ -18,8 +18,8 @@ NEVER = (
 )  # fmt: skip
 # What next needs, and what a crawl needs with a history or over TLS.
 NOT_FOR_COINS = (
-    "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.detection",
-    "coinspider.http.pagination.registry", "coinspider.records.inferred_item",
+    "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.auto",
+    "coinspider.http.pagination.auto", "coinspider.records.inferred_item",
     "coinspider.records.discovery", "coinspider.store.candles", "coinspider.store.stored_item",
 )  # fmt: skip
 # The first page fails: nothing listens there.

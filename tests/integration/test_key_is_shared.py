@@ -4,7 +4,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from coinspider.http.account import account_name
+from coinspider.http.api_key import account_name
 from tests.helpers.processes import wait_until
 
 CALLS, PERIOD = 8, 2

@@ -9,8 +9,7 @@ import pytest
 from msgspec import Raw
 
 from coinspider.http.pagination import AnsweredPage, PageRequest, SinglePage, Step
-from coinspider.http.pagination.auto import Auto
-from coinspider.http.pagination.registry import make_strategy
+from coinspider.http.pagination.auto import Auto, make_strategy
 from coinspider.records.cutting import cut_records
 from coinspider.records.discovery import find_cut
 from coinspider.records.json_path import find_value, parse_path

@@ -8,9 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from coinspider.http.pagination import PageRequest
-from coinspider.http.pagination.auto import Auto
-from coinspider.http.pagination.command_line import command_arguments
-from coinspider.http.pagination.registry import make_strategy
+from coinspider.http.pagination.auto import Auto, make_strategy
+from coinspider.http.pagination.protocol import command_arguments
 from tests.helpers.answered import URL, answered, things
 
 COUNT, SIZE = 25, 10

@@ -12,8 +12,7 @@ from scrapy.utils.test import get_crawler
 
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
-from coinspider.http.account import account_name
-from coinspider.http.credentials import credential_headers
+from coinspider.http.api_key import account_name, credential_headers
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.spiders.next import NextSpider
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from coinspider.http.explanations import explain_body, is_error_object
+from coinspider.http.api_errors import explain_body, is_error_object
 
 HTML = (
     b"<!DOCTYPE html>\n<!--[if lt IE 7]> <html> <![endif]-->\n<head><style>p {}</style>"

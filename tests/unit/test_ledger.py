@@ -6,9 +6,9 @@ import pytest
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.limit.call_limit import LocalLimit
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, within_credits
 from coinspider.http.limit.state import Grant, ToldLimit
+from coinspider.http.limit.turns import LocalLimit
 from coinspider.store.ledger import Usage
 
 PLAN, CAP, NO_LIMIT = MonthlyCredits(100, False), MonthlyCredits(50), MonthlyCredits()

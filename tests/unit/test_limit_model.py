@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from benchmarks.limit_simulation import CALLS, NOTHING, PAGES, SHARES, Api, api, ideal
-from coinspider.http.limit import model
+from coinspider.http.limit import learning
 from coinspider.http.limit.state import LimitState, ToldLimit
 from coinspider.sandbox.limit_headers import STYLES
 from coinspider.sandbox.limits import LIMITS, FixedWindow
@@ -177,9 +177,9 @@ def test_limit_that_falls_is_learned_again(kind):
 def test_refusals_in_a_row_do_not_lower_the_limit_further():
     state, told = LimitState(), ToldLimit(30, 60, firm=False)
     for number in range(10):
-        model.passed(state, 1000 + number * 0.1)
+        learning.passed(state, 1000 + number * 0.1)
     for moment in (1001.1, 1070.0, 1200.0):
-        model.refused(state, moment, model.Refusal(0.1, None), told)
+        learning.refused(state, moment, learning.Refusal(0.1, None), told)
     assert state.calls == 10
     assert state.blocked_until > 1200
 

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from coinspider.http.limit.counting import count_in_minute, end
-from coinspider.http.limit.month import exhaust, following_month
-from coinspider.http.limit.state import GRANT_SECONDS, LimitState, ToldLimit
+from coinspider.http.limit.credits import exhaust, following_month
+from coinspider.http.limit.state import GRANT_SECONDS, LimitState, ToldLimit, count_in_minute, end
 from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.sandbox.limits import FixedWindow, SlidingWindow, TokenBucket
 

@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks.limit_simulation import CALLS, PATIENT, Api, ideal
 from coinspider.errors import NoPageError
-from coinspider.http.limit.counting import end
-from coinspider.http.limit.state import LimitState, ToldLimit
+from coinspider.http.limit.state import LimitState, ToldLimit, end
 from coinspider.http.limit.turns import take
 from coinspider.sandbox.limits import FixedWindow, SlidingWindow, Standing
 

@@ -16,8 +16,8 @@ from coinspider.http.pagination import (
     SinglePage,
     Step,
 )
-from coinspider.http.pagination.command_line import command_arguments
-from coinspider.http.pagination.registry import STRATEGIES, make_strategy, strategy_arguments
+from coinspider.http.pagination.auto import STRATEGIES, make_strategy, strategy_arguments
+from coinspider.http.pagination.protocol import command_arguments
 from tests.helpers.answered import LIST, URL, answered, query, things
 
 STRATEGIES_THAT_NEED_A_TRACE = [

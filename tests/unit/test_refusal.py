@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from scrapy.http import Response
 
-from coinspider.http.refusal import (
-    WORDS_MAX,
+from coinspider.http.api_errors import (
+    WORDS_MAX2,
     is_exhausted,
     is_refusal,
     refusal_words,
@@ -103,7 +103,7 @@ def test_refusals_are_recognised_by_status_and_headers(given, refusal):
         pytest.param(b"plain \x1b[31m words\n", "plain [31m words", id="control characters"),
         pytest.param(b"\xff\xfe", "��", id="not UTF-8"),
         pytest.param(b"", "", id="nothing"),
-        pytest.param(b"[" * 5000, "[" * (WORDS_MAX - 1) + "…", id="deep and long"),
+        pytest.param(b"[" * 5000, "[" * (WORDS_MAX2 - 1) + "…", id="deep and long"),
     ],
 )  # fmt: skip
 def test_words_are_one_short_line(body, words):

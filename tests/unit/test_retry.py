@@ -17,8 +17,12 @@ from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
 from coinspider.crawl.progress_bar import dot_in, fitting
-from coinspider.http.download_errors import explain_download, retry_times
-from coinspider.http.retry import RETRY_REASON_META, BackoffRetryMiddleware
+from coinspider.http.retry import (
+    RETRY_REASON_META,
+    BackoffRetryMiddleware,
+    explain_download,
+    retry_times,
+)
 
 NOT_ENCODED = "its body is not in the Content-Encoding of its header"
 

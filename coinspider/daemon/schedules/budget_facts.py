@@ -22,8 +22,8 @@ from coinspider.daemon.schedules.budget import (
 )
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
-from coinspider.http.account import account_name
-from coinspider.http.limit.month import following_month
+from coinspider.http.api_key import account_name
+from coinspider.http.limit.credits import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
 from coinspider.store.earlier_crawls import EARLIER, values

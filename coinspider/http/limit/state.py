@@ -152,3 +152,95 @@ class LimitState(Struct):
     def is_careful(self) -> bool:
         """Whether the next call may well be refused: the first one after a refusal."""
         return self.in_a_row > 0
+
+
+# Seconds. Two servers of one database, such as before and after a failover, differ by a little.
+_EXACT = 1.0
+_TIMES = (
+    "tokens_at", "refused_at", "answered_at", "run_start", "burst_start", "burst_end", "since_at",
+    "doubted_at",
+)  # fmt: skip
+
+
+def turn_back(state: LimitState, now: float) -> None:
+    """Move all that was noted to an earlier time, if the clock has gone back.
+
+    What counts for a minute would otherwise count until the clock is where it was.
+    """
+    back = state.seen_at - now
+    state.seen_at = now
+    if back <= _EXACT:
+        return
+    # What has happened since then was noted by the clock as it is now.
+    for name in _TIMES:
+        setattr(state, name, _earlier(getattr(state, name), now, back))
+    state.blocked_until -= back
+    for ended in state.ended:
+        ended.at, ended.first_at = (
+            _earlier(ended.at, now, back),
+            _earlier(ended.first_at, now, back),
+        )
+    for holder in state.holders.values():
+        holder.until = min(holder.until, now + GRANT_SECONDS)
+        holder.active_until = min(holder.active_until, now + GRANT_SECONDS)
+    state.by_second = {
+        int(_earlier(second, now, back)): number for second, number in state.by_second.items()
+    }
+
+
+def _earlier(moment: float, now: float, back: float) -> float:
+    return moment - back if moment > now else moment
+
+
+# How exactly the ends of calls are kept: a share of the period.
+_RESOLUTION = 0.01
+_MINUTE = 60.0
+
+
+def end(state: LimitState, holder: str, now: float) -> None:
+    """Note that a granted call of a crawl has ended."""
+    me = state.holders.setdefault(holder, Holder())
+    me.open = max(0, me.open - 1)
+    _add(state, holder, now)
+
+
+def count_since(state: LimitState, moment: float) -> int:
+    """How many calls of all crawls have ended since then."""
+    return sum(ended.count for ended in state.ended if ended.at > moment)
+
+
+def count_in_minute(state: LimitState, now: float) -> int:
+    """How many calls of all crawls have ended in the last minute."""
+    return sum(count for second, count in state.by_second.items() if second > now - _MINUTE)
+
+
+def _add(state: LimitState, holder: str, at: float) -> None:
+    state.by_second[int(at)] = state.by_second.get(int(at), 0) + 1
+    last = state.ended[-1] if state.ended else None
+    if last and last.holder == holder and 0 <= at - last.first_at <= state.period * _RESOLUTION:
+        last.count, last.at = last.count + 1, max(last.at, at)
+    else:
+        state.ended.append(Ended(holder, 1, at, at))
+
+
+def forget(state: LimitState, now: float, period: float) -> None:
+    """Drop what no longer counts, such as the open calls of a crawl that died a period ago."""
+    horizon = now - max(period, state.period)
+    for name, holder in list(state.holders.items()):
+        counts = holder.open and holder.until > horizon
+        if not counts and holder.active_until < now:
+            del state.holders[name]
+    if state.source == "headers" or state.run_passed < state.calls:
+        # The period may be longer than is known yet, or headers tell of another one next.
+        horizon = min(horizon, now - _MINUTE)
+    state.ended = [ended for ended in state.ended if ended.at > horizon]
+    if state.by_second and min(state.by_second) <= now - _MINUTE:
+        state.by_second = {s: n for s, n in state.by_second.items() if s > now - _MINUTE}
+
+
+def used(state: LimitState, since: float, holder: str | None = None) -> int:
+    """The calls, of one crawl or of all, that are under way or have ended since then."""
+    ended = sum(e.count for e in state.ended if e.at > since and holder in (None, e.holder))
+    return ended + sum(
+        h.open for name, h in state.holders.items() if h.until > since and holder in (None, name)
+    )

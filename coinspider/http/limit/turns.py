@@ -1,20 +1,102 @@
-"""Whose turn it is: how many calls a crawl may make now, or how long it has to wait."""
+"""The share of each crawl, where several have the same limit."""
 
-from coinspider.http.limit import bucket, trials
-from coinspider.http.limit.clock import turn_back
-from coinspider.http.limit.counting import forget, used
-from coinspider.http.limit.month import exhausted_words
-from coinspider.http.limit.shares import (
-    POLL,
-    at_a_time,
-    grant_calls,
-    let_wait,
-    next_free,
-    others_open,
-    take_share,
-    used_up,
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Protocol
+
+from scrapy.settings import BaseSettings
+
+from coinspider.errors import ConfigurationError
+from coinspider.http.limit import learning
+from coinspider.http.limit.credits import exhausted_words, within_credits
+from coinspider.http.limit.state import (
+    GRANT_SECONDS,
+    Grant,
+    Holder,
+    LimitState,
+    ToldLimit,
+    forget,
+    turn_back,
+    used,
 )
-from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
+
+# For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
+_ACTIVE_SHARE = 1 / 3
+# Another crawl may give back a call that was granted a moment ago. (Longer waits are logged.)
+_GIVEN_BACK = 0.9  # seconds
+POLL = 0.05  # seconds
+
+
+def take_share(
+    state: LimitState, holder: str, now: float, asked: Grant, window: tuple[int, float]
+) -> Grant:
+    """What is free in the window, less what is kept for other crawls."""
+    calls, period = window
+    since, me = now - period, state.holders[holder]
+    free = allowed = calls - used(state, since)
+    why = used_up(calls, period)
+    if others := [name for name in _active(state, now) if name != holder]:
+        share = max(1, calls // (len(others) + 1))
+        reserved = sum(_reserve(state, name, share, since) for name in others)
+        allowed = max(min(free, share - used(state, since, holder)), free - reserved)
+        why += f", shared with {len(others)} other crawl{'s' * (len(others) > 1)} of this key"
+    if allowed < 1:
+        wait = POLL if free > 0 else next_free(state, now, period, 1 - free)
+        if others_open(state, me, now):
+            wait = min(wait, _GIVEN_BACK)
+        return let_wait(me, now, wait, why)
+    batch = min(asked.calls, at_a_time(state, now, holder, calls), allowed)
+    return grant_calls(state, me, now, asked._replace(calls=batch))
+
+
+def at_a_time(state: LimitState, now: float, holder: str, calls: int) -> int:
+    """How many calls are granted at a time, so that others need not wait for unused ones."""
+    return calls if _active(state, now) in ([], [holder]) else max(1, calls // 10)
+
+
+def _active(state: LimitState, now: float) -> list[str]:
+    return [name for name, holder in state.holders.items() if holder.active_until > now]
+
+
+def others_open(state: LimitState, me: Holder, now: float) -> int:
+    """How many calls other crawls have under way, or may still begin."""
+    return sum(h.open for h in state.holders.values() if h is not me and h.until > now)
+
+
+def _reserve(state: LimitState, name: str, share: int, since: float) -> int:
+    """What is kept for another crawl: its share, or as much of it as it can use soon."""
+    holder = state.holders[name]
+    rest = max(0, share - used(state, since, name))
+    return rest if holder.waits else min(rest, 2 * holder.wanted)
+
+
+def next_free(state: LimitState, now: float, period: float, needed: int) -> float:
+    """Seconds until ``needed`` of the calls count no more; soon where one may be given back."""
+    over = [(ended.at, ended.count) for ended in state.ended]
+    over += [(h.until, h.open) for h in state.holders.values() if h.until <= now]
+    for at, count in sorted(over):
+        needed -= count if at > now - period else 0
+        if needed <= 0:
+            return max(POLL / 10, at + period - now)
+    return POLL
+
+
+def grant_calls(state: LimitState, me: Holder, now: float, grant: Grant) -> Grant:
+    me.open += grant.calls
+    state.made += grant.calls
+    me.until = now + GRANT_SECONDS
+    me.active_until = max(me.until, now + state.period * _ACTIVE_SHARE)
+    return grant
+
+
+def used_up(calls: int, period: float) -> str:
+    return f"{calls} calls in {period:g} s are used up"
+
+
+def let_wait(me: Holder, now: float, wait: float, why: str) -> Grant:
+    me.waits, me.active_until = True, now + wait + GRANT_SECONDS
+    return Grant(0, wait, why)
+
 
 # While nothing is known of a limit, each call under way may be a refused one.
 CAREFUL = 3
@@ -33,7 +115,7 @@ def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimi
     calls, period, rate = state.limit_for(told)
     forget(state, now, max([period, *(seconds for _, seconds in state.windows_beside(told))]))
     if not rate and now - state.answered_at > _IDLE_PERIODS * period:
-        bucket.note_full(state, now)
+        learning.note_full(state, now)
     me = state.holders.setdefault(holder, Holder())
     me.wanted, me.waits = wanted, False
     if me.open:  # a call that takes long may not have come to the API yet
@@ -92,7 +174,7 @@ def _take_token(state: LimitState, holder: str, now: float, asked: Grant) -> Gra
     state.tokens, state.tokens_at = state.tokens + max(0.0, gained), now
     if state.tokens >= state.calls:
         state.tokens = float(state.calls)
-        bucket.note_full(state, now)
+        learning.note_full(state, now)
     if state.tokens < 1 - 1e-6:
         why = f"{60 * state.rate:.3g} calls a minute are used up"
         return let_wait(me, now, (1 - state.tokens) / state.rate, why)
@@ -108,7 +190,7 @@ def _until_trial(state: LimitState, told: ToldLimit, now: float) -> int:
     0 if none is tried: the plan's one until something is learned, or what was learned before it was
     raised.
     """
-    if state.source == "learned" and trials.is_raised(state) and not state.rate:
+    if state.source == "learned" and learning.is_raised(state) and not state.rate:
         return max(1, state.proven_calls - used(state, now - state.period))
     if state.source or told.firm or not told.calls:
         return 0
@@ -125,3 +207,74 @@ def _at_once(state: LimitState, calls: int, told: ToldLimit, now: float) -> int:
         return min(CAREFUL, 1 + int(state.age * (state.rate or calls / state.period)))
     is_unknown = not calls and not told.firm and state.run_passed < _LARGEST
     return CAREFUL if is_unknown else 1_000_000
+
+
+Change = Callable[[LimitState, float], None]
+"""What is learned from a call: a function of the state and the time at which it ended."""
+
+
+class CallLimit(Protocol):
+    """The limit of one API and key, for one crawl.
+
+    Implementations keep a :class:`LimitState` that nothing else changes. ``note`` remembers an
+    event until the next ``take``, which applies it first. ``holder`` is the crawl's name in the
+    state.
+    """
+
+    holder: str
+    state: LimitState
+    """As it was last seen."""
+    calls_max: int | None
+    """No call is granted once this many are made in the month; ``None`` for no such limit."""
+
+    async def take(self, wanted: int) -> Grant:
+        """Permission for up to ``wanted`` calls, or how long to wait for it."""
+
+    def note(self, change: Change) -> None:
+        """Remember an event that happened just now, without waiting."""
+
+
+class LocalLimit:
+    """A limit that no other crawl shares."""
+
+    holder = ""
+
+    def __init__(self, told: ToldLimit, clock: Callable[[], float] | None = None):
+        self.told, self.state = told, LimitState(period=told.period)
+        self.calls_max: int | None = None
+        self.clock = clock or _steady_clock()
+
+    async def take(self, wanted: int) -> Grant:
+        grant = take(self.state, self.holder, self.clock(), 1, self.told)
+        left = within_credits(grant, self.state.made, self.calls_max)
+        if unused := grant.calls - left.calls:
+            give_back(self.state, self.holder, unused)
+        return left
+
+    def note(self, change: Change) -> None:
+        change(self.state, self.clock())
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Unix time that never goes back."""
+    began = time() - monotonic()
+    return lambda: began + monotonic()
+
+
+def told_from_settings(settings: BaseSettings) -> ToldLimit:
+    """``RATELIMIT_CALLS`` (a number, or ``auto``) in ``RATELIMIT_PERIOD`` seconds.
+
+    It is firm unless ``RATELIMIT_FIRM`` is off. Raises :exc:`ConfigurationError`.
+    """
+    text = str(settings.get("RATELIMIT_CALLS") or 0)
+    period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
+    if text != "auto" and not text.isdecimal():
+        raise ConfigurationError(
+            f"API_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit, auto to"
+            " learn it)"
+        )
+    if not period > 0:
+        raise ConfigurationError(f"RATELIMIT_PERIOD={period:g} is not a number of seconds above 0")
+    if text == "auto":
+        return ToldLimit(0, period, firm=False)
+    return ToldLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))

@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from coinspider.http.pagination.cursor import Cursor as Cursor
     from coinspider.http.pagination.look_ahead import IN_SEQUENCE as IN_SEQUENCE
     from coinspider.http.pagination.look_ahead import LookAhead as LookAhead
-    from coinspider.http.pagination.next_links import LinkHeader as LinkHeader
-    from coinspider.http.pagination.next_links import NextLink as NextLink
+    from coinspider.http.pagination.next_link import LinkHeader as LinkHeader
+    from coinspider.http.pagination.next_link import NextLink as NextLink
     from coinspider.http.pagination.numbered import Offset as Offset
     from coinspider.http.pagination.numbered import PageNumber as PageNumber
     from coinspider.http.pagination.protocol import AnsweredPage as AnsweredPage
+    from coinspider.http.pagination.protocol import PageRequest as PageRequest
     from coinspider.http.pagination.protocol import Pagination as Pagination
+    from coinspider.http.pagination.protocol import SinglePage as SinglePage
     from coinspider.http.pagination.protocol import Step as Step
-    from coinspider.http.pagination.request import PageRequest as PageRequest
-    from coinspider.http.pagination.request import SignNames as SignNames
-    from coinspider.http.pagination.single import SinglePage as SinglePage
+    from coinspider.http.pagination.signs import SignNames as SignNames
 
 _PLACE_OF = {
     "Cursor": "cursor",
-    "LinkHeader": "next_links",
-    "NextLink": "next_links",
+    "LinkHeader": "next_link",
+    "NextLink": "next_link",
     "IN_SEQUENCE": "look_ahead",
     "LookAhead": "look_ahead",
     "Offset": "numbered",
@@ -32,9 +32,9 @@ _PLACE_OF = {
     "AnsweredPage": "protocol",
     "Pagination": "protocol",
     "Step": "protocol",
-    "PageRequest": "request",
-    "SignNames": "request",
-    "SinglePage": "single",
+    "PageRequest": "protocol",
+    "SignNames": "signs",
+    "SinglePage": "protocol",
 }
 __all__ = sorted(_PLACE_OF)  # noqa: PLE0605
 

@@ -1,18 +1,37 @@
 """Finds out how a list is paged: from the first page, then by trying to get a second one."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, get_type_hints
 
+import msgspec
 from msgspec import Raw
 
-from coinspider.http.pagination.candidate import Candidate
-from coinspider.http.pagination.detection import candidates
-from coinspider.http.pagination.evidence import is_round
-from coinspider.http.pagination.numbered import PageNumber
-from coinspider.http.pagination.numbered_candidates import all_guesses, guesses
-from coinspider.http.pagination.protocol import AnsweredPage, Step
-from coinspider.http.pagination.request import PageRequest
+from coinspider.errors import ConfigurationError
+from coinspider.http.pagination import (
+    Cursor,
+    LinkHeader,
+    NextLink,
+    Offset,
+    PageNumber,
+    Pagination,
+    SinglePage,
+)
+from coinspider.http.pagination.candidates import (
+    Candidate,
+    all_guesses,
+    candidates,
+    guesses,
+    read_candidates,
+)
+from coinspider.http.pagination.protocol import (
+    AnsweredPage,
+    PageRequest,
+    Step,
+    command_arguments,
+    is_round,
+)
+from coinspider.records.json_path import find
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
@@ -151,3 +170,64 @@ def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 def _is_known(records: Iterable[Raw], known: frozenset[bytes]) -> bool:
     return all(bytes(text) in known for text in records)
+
+
+def hint(page: AnsweredPage, may_use_auto: bool) -> str:
+    """What a page says about others and which arguments may read them, to append to a message.
+
+    ``may_use_auto`` is whether ``-a pagination=auto`` is possible and was not used.
+    """
+    said = page.signs.says_more(len(page.records))
+    read = candidates if page.request.number == 1 else read_candidates
+    found = read(page) if page.records else []
+    arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
+    if not arguments and _is_search(page):
+        arguments = ["-a 'body={}', which is sent by POST"]
+    # auto tries all parameters that a cursor of this name may have.
+    ways = ["-a pagination=auto"] if said and may_use_auto else []
+    ways += [" ".join(arguments)] if arguments else []
+    hint = f"; the page says that {said}" if said else ""
+    return f"{hint}; try {', or '.join(ways)}" if ways else hint
+
+
+def _is_search(page: AnsweredPage) -> bool:
+    """Whether the records look like hits of a search that only POST can continue."""
+    is_sorted = bool(page.records) and find(page.records[-1], ("sort",)) is not None
+    return is_sorted and not page.request.body
+
+
+STRATEGIES: dict[str, type[Any]] = {
+    "auto": Auto,
+    **{s.named: s for s in (NextLink, LinkHeader, Cursor, PageNumber, Offset, SinglePage)},
+}
+
+
+def strategy_arguments(name: str) -> dict[str, Any]:
+    """The defaults of a strategy's arguments."""
+    return {field.name: field.default for field in fields(STRATEGIES[name])}
+
+
+def make_strategy(name: str, given: Mapping[str, Any]) -> Pagination:
+    """The strategy of this name with these arguments, given as texts or values.
+
+    Raises :exc:`ConfigurationError`, one line that names what is allowed.
+    """
+    strategy = STRATEGIES[name]
+    # If it is not given, the crawl finds out whether pages count from 0 or 1.
+    find_first = strategy is PageNumber and "first_page" not in given
+    hints = get_type_hints(strategy)
+    allowed = strategy_arguments(name)
+    if unknown := sorted(given.keys() - allowed.keys()):
+        raise ConfigurationError(
+            f"unknown argument {', '.join(unknown)}: pagination={name} takes"
+            f" {', '.join(allowed) or 'none'}"
+        )
+    made = strategy(**{key: _value(key, value, hints[key]) for key, value in given.items()})
+    return FirstPage(made) if find_first else made
+
+
+def _value(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"wrong argument {name}={value}: {error}") from None

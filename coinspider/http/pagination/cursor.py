@@ -1,11 +1,16 @@
 """Lists whose pages have a token for the next page."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from coinspider.http.pagination.evidence import absent, repeated
-from coinspider.http.pagination.protocol import AnsweredPage, Step
-from coinspider.http.pagination.request import PageRequest, Where
+from coinspider.http.pagination.protocol import (
+    AnsweredPage,
+    PageRequest,
+    Step,
+    Where,
+    absent,
+    repeated,
+)
 from coinspider.records.json_path import find, find_value, parse_path
 
 Place = Literal["body", "header", "record"]
@@ -21,6 +26,7 @@ class Cursor:
     missing, null, empty or repeated, if a page is empty (with ``path_in=record``), or by a flag.
     """
 
+    named: ClassVar[str] = "cursor"
     path: str = "next_cursor"
     parameter: str = "cursor"
     path_in: Place = "body"

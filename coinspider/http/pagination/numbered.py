@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE
-from coinspider.http.pagination.protocol import AnsweredPage, Step
-from coinspider.http.pagination.request import PageRequest, Where
+from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, Where
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,7 @@ class PageNumber:
     ``first_page``; a ``limit`` asks for that many records per page, as ``limit_parameter``.
     """
 
+    named: ClassVar[str] = "page"
     takes_errors: ClassVar[bool] = True
     last: int | None = None
     parameter: str = "page"
@@ -59,6 +59,7 @@ class Offset:
     ``limit`` of 0, no limit is sent. Some APIs count from 1 (``first_record``).
     """
 
+    named: ClassVar[str] = "offset"
     takes_errors: ClassVar[bool] = True
     parameter: str = "offset"
     limit: int = 100

@@ -3,15 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import msgspec
 from msgspec import Raw
+from w3lib.url import add_or_replace_parameter, url_query_parameter
 
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE, LookAhead
-from coinspider.http.pagination.request import PageRequest
-from coinspider.http.pagination.signs import Signs
+from coinspider.http.pagination.signs import NO_NAMES, SignNames, Signs
+from coinspider.records.cutting import Cut
+from coinspider.records.json_path import parse_path
+
+Where = Literal["query", "body", "header"]
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """The URL, the method, the headers and, for ``POST``, the JSON body."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    number: int = 1
+    """Which page of the list this is, counted from 1."""
+    place: str = ""
+    """Where the page begins, in the strategy's own words: a cursor, an offset."""
+    look_ahead: LookAhead | None = None
+    """How many pages are requested at once, after that is decided."""
+    names: SignNames = NO_NAMES
+    strategy: Pagination | None = None
+    """How the list is paged, if the crawl itself found that out."""
+    cut: Cut | None = None
+    """Where the records are on the page, once that is known."""
+
+    def with_parameter(self, name: str, value: Any, where: Where = "query") -> PageRequest:
+        """The same with one parameter set; in the body ``variables.after`` is a path."""
+        if where == "header":
+            headers = dict(self.headers) | {name: _text(value)}
+            return replace(self, headers=tuple(headers.items()))
+        if where == "body":
+            return replace(self, body=_with_value(self.body, list(parse_path(name)), value))
+        return replace(self, url=add_or_replace_parameter(self.url, name, _text(value)))
+
+    def parameter(self, name: str) -> str | None:
+        """The value of a query parameter."""
+        value = url_query_parameter(self.url, name)
+        return value if value is None else str(value)
+
+    def moved(self, **changes: Any) -> PageRequest:
+        """The request for the page after this one."""
+        return replace(self, **{"number": self.number + 1, **changes})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _with_value(body: bytes, path: list[str | int], value: Any) -> bytes:
+    root: Any = msgspec.json.decode(body or b"{}")
+    node = root
+    for step in path[:-1]:
+        node = node.setdefault(step, {})
+    node[path[-1]] = value
+    return msgspec.json.encode(root)
 
 
 @dataclass(frozen=True)
@@ -80,3 +137,63 @@ class Pagination(Protocol):
         It must not return ``end`` for the first page unless that page says so: a list that is
         silently incomplete is worse than a failed crawl.
         """
+
+
+def command_arguments(strategy: Any) -> list[str]:
+    """``-a NAME=VALUE`` for each argument that makes a strategy; the defaults are left out.
+
+    None for a strategy that only finds one, or that is not this project's own.
+    """
+    if not hasattr(strategy, "named"):
+        return []
+    given = {
+        field.name: getattr(strategy, field.name)
+        for field in fields(strategy)
+        if getattr(strategy, field.name) != field.default
+    }
+    return [f"pagination={strategy.named}", *(f"{key}={value}" for key, value in given.items())]
+
+
+# Page sizes are round numbers: a page of 47 records that doesn't mention more is rarely cut off.
+ROUND = 10
+
+
+def absent(page: AnsweredPage, what: str, is_trace: bool = False) -> Step:
+    """The step after a page without anything that leads to the next.
+
+    It is the end if earlier pages had it, if the page has an empty place for it (a null, an empty
+    object of links), or if the page says so in another way. On a first page, the list may also be
+    paged differently.
+    """
+    if page.request.number > 1:
+        return Step(end=f"{what} was there before and is not now")
+    if is_trace:
+        return Step(end=f"{what} is there, and empty")
+    if told := page.signs.says_end(len(page.records)):
+        return Step(end=told)
+    return Step(problem=f"the first page has no {what}")
+
+
+def repeated(page: AnsweredPage, what: str) -> Step:
+    """The step after a page that leads to itself, which is how some APIs mark the end."""
+    if page.request.number == 1 and page.records and not page.signs.says_end(len(page.records)):
+        return Step(problem=f"{what} leads to the first page itself")
+    return Step(end=f"{what} stays the same", overrules=True)
+
+
+def is_round(count: int) -> bool:
+    """Whether this number of records may be a page size."""
+    return count % ROUND == 0
+
+
+@dataclass(frozen=True)
+class SinglePage:
+    """All records on one page; if the page says that there is more, the crawl fails."""
+
+    named: ClassVar[str] = "none"
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return request
+
+    def following(self, page: AnsweredPage) -> Step:
+        return Step(end="the list is said to have one page")

@@ -1,17 +1,76 @@
-"""How an API says that there were too many calls, how long to wait, and why."""
+"""What an API, or a server in front of it, says in a body without records."""
 
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any
 
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit.header_values import clock_of
-from coinspider.http.limit.headers import told_limit
+from coinspider.http.limit.headers import clock_of, told_limit
 
 WORDS_MAX = 200  # characters
+_TITLE = r"(?is)<title[^>]*>(.*?)</title>"
+_MARKUP = r"(?is)<!--.*?-->|<(script|style)\b.*?</\1>|<[^>]+>"
+# Where APIs put the message, the most useful place first.
+_SENTENCES = (
+    "error_message", "errorMessage", "message", "Message", "error_description", "detail", "msg",
+    "description", "title", "reason", "Note", "Information", "error", "errors", "status", "data",
+    "result", "code", "fault", "faultstring", "__type",
+)  # fmt: skip
+
+
+def explain_body(body: bytes) -> str:
+    """The sentence of an error object, the title of an HTML page, or the first words of a text."""
+    text = body[:100_000].decode("utf-8", "replace").strip()
+    if text.startswith(("{", "[")):
+        try:
+            return _short(_sentence(msgspec.json.decode(body)) or text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _short(text)
+    if not _is_text(body):
+        return f"bytes that are not text ({body[:8].hex(' ')} ...)"
+    if title := re.search(_TITLE, text):
+        return _short(unescape(title[1]))
+    return _short(unescape(re.sub(_MARKUP, " ", text)))
+
+
+def is_error_object(body: bytes) -> bool:
+    """Whether a JSON object is an error rather than a page of records."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(fields.get(name) for name in ("error", "errors", "error_message", "errorMessage"))
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether it is text, and not for example a compressed file without a header that says so."""
+    start = body[:1000]
+    wrong = start.decode("utf-8", "replace").count("\ufffd")
+    return b"\0" not in start and start.count(b"\x1b") < 3 and 3 * wrong <= len(start)
+
+
+def _sentence(value: Any, depth: int = 4) -> str | None:
+    """The first sentence at one of the usual places."""
+    match value:
+        case str():
+            return value
+        case [first, *_] if depth:
+            return _sentence(first, depth - 1)
+        case dict() if depth:
+            found = (_sentence(value.get(name), depth - 1) for name in _SENTENCES)
+            return next(filter(None, found), None)
+    return None
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:WORDS_MAX]
+
+
+WORDS_MAX2 = 200  # characters
 # A refusal only if a header says so. The first is for clients that ignore many refusals:
 # https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
 _WITH_A_SIGN = (418, 403, 503)
@@ -23,7 +82,7 @@ _BELOW = ("status", "error", "errors", "err", "meta")
 _NUMBER = r"[0-9]+(\.[0-9]+)?"  # some APIs send fractions
 _LONGEST = 1e9  # seconds: anything longer makes no difference
 _COMMENT = r"(?si)<!--.*?-->|<(script|style)\b.*?</\1>"
-_TITLE = r"(?si)<title[^>]*>(.*?)</title>"
+_TITLE2 = r"(?si)<title[^>]*>(.*?)</title>"
 _TAG = r"<[^>]*>"
 # The month's calls are used up if one sentence says that something is used up, and either names a
 # month, or a quota and no shorter time. CoinGecko's hint at its prices, in each refusal, does not.
@@ -98,10 +157,10 @@ def refusal_words(response: Response) -> str:
         text = _message(msgspec.json.decode(response.body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         html = re.sub(_COMMENT, " ", response.body[:20_000].decode("utf-8", "replace"))
-        title = re.search(_TITLE, html)
+        title = re.search(_TITLE2, html)
         text = title[1] if title else re.sub(_TAG, " ", html)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= WORDS_MAX else f"{text[: WORDS_MAX - 1]}…"
+    return text if len(text) <= WORDS_MAX2 else f"{text[: WORDS_MAX - 1]}…"
 
 
 def _message(body: Any) -> str:

@@ -1,12 +1,11 @@
 """Lists whose pages have the URL of the next page."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urljoin
 
-from coinspider.http.pagination.evidence import absent, repeated
-from coinspider.http.pagination.link_parsing import linked, parse_links
-from coinspider.http.pagination.protocol import AnsweredPage, Step
-from coinspider.http.pagination.request import PageRequest
+from coinspider.http.links import linked, parse_links
+from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, absent, repeated
 from coinspider.records.json_path import find, find_value, parse_path
 
 
@@ -17,6 +16,7 @@ class NextLink:
     If there is a list of link objects, it is the one whose ``rel`` is ``next``.
     """
 
+    named: ClassVar[str] = "next"
     path: str = "next"
 
     def first(self, request: PageRequest) -> PageRequest:
@@ -40,6 +40,7 @@ class NextLink:
 class LinkHeader:
     """The header ``Link: <...>; rel="next"``, of https://www.rfc-editor.org/rfc/rfc8288."""
 
+    named: ClassVar[str] = "link"
     header: str = "Link"
     relation: str = "next"
 

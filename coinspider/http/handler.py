@@ -1,0 +1,139 @@
+"""Scrapy's HTTP download handler with more authorities, and a token that nothing logs."""
+
+import os
+import ssl
+from functools import partial
+from typing import Any
+
+from OpenSSL import SSL
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.exceptions import DownloadFailedError
+from scrapy.http import Response
+from scrapy.settings import BaseSettings
+from service_identity import CertificateError, VerificationError
+from twisted.web.iweb import IPolicyForHTTPS
+from w3lib.url import add_or_replace_parameter
+from zope.interface import implementer
+
+from coinspider._compat import client_tls_options, no_stack_search, replace_tls_policy
+from coinspider.errors import ConfigurationError, UntrustedCertificateError
+from coinspider.http.api_key import TOKEN_META
+
+
+def check_ca_file(settings: BaseSettings) -> str | None:
+    """``DOWNLOAD_CA_FILE``. Raises :exc:`ConfigurationError` if it has no certificate."""
+    path: str | None = settings.get("DOWNLOAD_CA_FILE")
+    if path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except ssl.SSLError:
+            raise ConfigurationError(
+                f"DOWNLOAD_CA_FILE={path} has no certificate in PEM form"
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(f"DOWNLOAD_CA_FILE={path}: {error.strerror}") from None
+    return path
+
+
+_UNTRUSTED = "certificate verify failed"
+_OWN_STORE = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class Authorities:
+    """The authorities of the system, of Mozilla, and of a file.
+
+    OpenSSL's ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace the first two.
+    """
+
+    def __init__(self, ca_file: str | None):
+        self.ca_file = ca_file
+
+    def __call__(self, context: SSL.Context) -> None:
+        context.set_default_verify_paths()
+        if not any(map(os.environ.get, _OWN_STORE)):
+            import certifi  # only for an API with TLS
+
+            context.load_verify_locations(certifi.where())
+        if self.ca_file:
+            context.load_verify_locations(self.ca_file)
+
+
+@implementer(IPolicyForHTTPS)
+class VerifyingPolicy:
+    """Scrapy's policy with other authorities, which it reads once for each host."""
+
+    def __init__(self, scrapys: Any, authorities: Authorities):
+        self._scrapys, self._authorities = scrapys, authorities
+        self._creators: dict[tuple[bytes, int], Any] = {}
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:  # noqa: N802
+        known = self._creators.get((hostname, port))
+        if not known:
+            known = client_tls_options(self._scrapys, hostname.decode(), self._authorities)
+            self._creators[hostname, port] = known
+        return known
+
+
+def certificate_problem(error: BaseException | None) -> str | None:
+    """What is wrong with a server's certificate, if that made a download fail."""
+    for reason in getattr(error, "reasons", ()):
+        value = reason.value
+        if isinstance(value, (VerificationError, CertificateError)):
+            return "its certificate is for another name"
+        if isinstance(value, SSL.Error) and _UNTRUSTED in str(value):
+            return (
+                "its certificate is self-signed, expired, or from an unknown authority"
+                " (DOWNLOAD_CA_FILE names one to trust)"
+            )
+    return None
+
+
+# Without the slowest part of its import.
+with no_stack_search():
+    from scrapy.core.downloader.handlers import http11
+
+
+class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
+    """Also trusts the authorities of ``DOWNLOAD_CA_FILE``."""
+
+    def __init__(self, crawler: Crawler):
+        super().__init__(crawler)
+        if crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
+            authorities = Authorities(check_ca_file(crawler.settings))
+            replace_tls_policy(self, partial(VerifyingPolicy, authorities=authorities))
+
+    async def download_request(self, request: Request) -> Response:
+        try:
+            return await super().download_request(request)
+        except DownloadFailedError as error:
+            if problem := certificate_problem(error.__cause__):
+                raise UntrustedCertificateError(problem) from None
+            raise
+
+
+class TokenParameterDownloadHandler(HTTP11DownloadHandler):
+    """Adds the API's token to the query as ``API_TOKEN_PARAMETER``, at the last moment.
+
+    The rest of the crawl sees and logs requests and responses without it.
+    """
+
+    def __init__(self, crawler: Crawler):
+        super().__init__(crawler)
+        self.parameter = crawler.settings.get("API_TOKEN_PARAMETER")
+        credential_setting = getattr(crawler.spider, "credential_setting", "API_TOKEN")
+        self.token = crawler.settings.get(credential_setting)
+
+    async def download_request(self, request: Request) -> Response:
+        if not self.token or not request.meta.get(TOKEN_META):
+            return await super().download_request(request)
+        url = add_or_replace_parameter(request.url, self.parameter, self.token)
+        sent = request.replace(url=url)
+        try:
+            response = await super().download_request(sent)
+        except Exception as error:
+            error.args = tuple(str(arg).replace(url, request.url) for arg in error.args)
+            raise
+        # Scrapy expects the latency and other facts in the request that it knows.
+        request.meta.update(sent.meta)
+        return response.replace(url=request.url)

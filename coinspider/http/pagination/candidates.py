@@ -1,0 +1,197 @@
+"""How a list may be paged, judging by its first page, and the requests that would show it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from coinspider.http.pagination.cursor import Cursor
+from coinspider.http.pagination.known_names import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from coinspider.http.pagination.next_link import LinkHeader, NextLink
+from coinspider.http.pagination.numbered import Offset, PageNumber
+from coinspider.http.pagination.protocol import (
+    AnsweredPage,
+    PageRequest,
+    Pagination,
+    Where,
+    command_arguments,
+)
+from coinspider.http.pagination.signs import Sign
+from coinspider.records.json_path import find, find_value, parse_path
+
+# Cursors that are sent back in a header: Heroku's ranges.
+HEADER_PARAMETERS = ("Range",)
+
+
+class Candidate(NamedTuple):
+    """A strategy that the first page suggests, why, and its request for the second page."""
+
+    strategy: Pagination
+    why: str
+    second: PageRequest
+    is_guess: bool = False
+
+    def note(self) -> str:
+        """What was found out, for the log."""
+        arguments = " ".join(f"-a {text}" for text in command_arguments(self.strategy))
+        return f"The list is paged by {arguments} ({self.why})"
+
+
+def suggest(page: AnsweredPage, strategy: Pagination, why: str) -> Iterator[Candidate]:
+    """The candidate for a strategy, if the strategy finds a second page."""
+    for second in strategy.following(page).requests[:1]:
+        yield Candidate(strategy, why, second)
+
+
+def in_body(page: AnsweredPage, name: str) -> str:
+    """A parameter's place in a GraphQL query; the parameter itself elsewhere."""
+    return f"variables.{name}" if b'"variables"' in page.request.body else name
+
+
+def candidates(page: AnsweredPage) -> list[Candidate]:
+    """The strategies that a first page suggests, the likeliest first."""
+    if page.signs.says_last:
+        return []
+    return [*_links(page), *_cursors(page), *numbered_candidates(page), *_last_records(page)]
+
+
+def read_candidates(page: AnsweredPage) -> list[Candidate]:
+    """Those that use a link or cursor in the page, which any page of the list may have."""
+    return [*_links(page), *_cursors(page)]
+
+
+def _links(page: AnsweredPage) -> Iterator[Candidate]:
+    signs = page.signs
+    if signs.header_link:
+        yield from suggest(page, LinkHeader(), 'the header Link has rel="next"')
+    if signs.link:
+        name = signs.link.name
+        yield from suggest(page, NextLink(name), f"{name} has the next URL")
+
+
+def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
+    signs = page.signs
+    goes_in: Where = "body" if page.request.body else "query"
+    if around := signs.cursor_object:
+        strategy = Cursor(around.name, parameter_in=goes_in)
+        yield from suggest(page, strategy, f"{around.name} has the next page's parameters")
+    for sign, path_in in ((signs.cursor, "body"), (signs.header_cursor, "header")):
+        for name in _parameters(sign, len(page.records)) if sign else ():
+            assert sign
+            where: Where = "header" if name in HEADER_PARAMETERS else goes_in
+            strategy = Cursor(sign.name, in_body(page, name), path_in, where)  # type: ignore[arg-type]
+            yield from suggest(page, strategy, f"{sign.name} has the next page's cursor")
+
+
+def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
+    """The cursor may be in the last record: its id, or what it was sorted by."""
+    signs = page.signs
+    if page.request.body and find(page.records[-1], ("sort",)):
+        strategy = Cursor("sort", "search_after", "record", "body")
+        yield from suggest(page, strategy, "hits have a sort")
+    elif signs.more and not (signs.cursor or signs.link):
+        strategy = Cursor("id", "starting_after", "record")
+        yield from suggest(page, strategy, f"{signs.more.name} is {signs.more.value}")
+
+
+def _parameters(sign: Sign, count: int) -> list[str]:
+    """The parameters for a cursor of this name; those in the API's own spelling first.
+
+    If the cursor is equal to the number of records so far, it is an offset, not a page.
+    """
+    own = sign.name.rpartition(".")[2]
+    is_count, is_second = str(sign.value) == str(count), str(sign.value) == "2"
+    unlikely = None if is_count is is_second else "page" if is_count else "offset"
+    is_camel, is_snake = own != own.lower(), "_" in own
+    known = [own, *sign.known.parameters] if own[:1].isupper() else [*sign.known.parameters, own]
+    other = [p for p in known if (is_camel and "_" in p) or (is_snake and p != p.lower())]
+    ordered = dict.fromkeys([*(p for p in known if p not in other), *other])
+    return [name for name in ordered if name != unlikely or name == own]
+
+
+def numbered_candidates(page: AnsweredPage) -> Iterator[Candidate]:
+    """Those with numbers that the page or its request has, the likeliest first."""
+    signs, echo, start = page.signs, page.signs.page, page.signs.offset
+    if signs.pages and signs.pages.value <= 1:
+        return
+    yield from _named_in_request(page)
+    for where in _places(page):
+        if echo and echo.value in (0, 1):
+            for name in echo.known.parameters:
+                why = f"{echo.name} says {echo.value}"
+                yield _page_number(page, name, echo.value, why, where)
+        if start and start.value in (0, 1):
+            name = start.known.parameters[0]
+            yield _offset(page, name, start.value, f"{start.name} says {start.value}", where)
+        if signs.pages and not echo:
+            why = f"{signs.pages.name} says {signs.pages.value} pages"
+            yield from _page_numbers(page, "page", why, where)
+
+
+def guesses(page: AnsweredPage) -> list[Candidate]:
+    """The strategies with the usual parameters for numbers, which nothing suggests."""
+    names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
+    found: list[Candidate] = []
+    why = "a guess"
+    for where in _places(page):
+        numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
+        offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
+        # page=1 before page=2: it shows where pages start counting.
+        found += [*numbered[:2], *offsets, *numbered[2:]]
+    return [candidate._replace(is_guess=True) for candidate in found]
+
+
+def all_guesses(page: AnsweredPage) -> PageRequest:
+    """The first page's request with all the usual parameters at once."""
+    request = page.request
+    for where in _places(page):
+        for name in PAGE_PARAMETERS.names:
+            request = request.with_parameter(_placed(page, name, where), 2, where)
+        for name in OFFSET_PARAMETERS.names:
+            place = _placed(page, name, where)
+            request = request.with_parameter(place, len(page.records), where)
+    return replace(request, number=2)
+
+
+def _named_in_request(page: AnsweredPage) -> Iterator[Candidate]:
+    """Those with a number or offset that the first page's own URL or body has."""
+    for made, names in ((_page_number, PAGE_PARAMETERS.names), (_offset, OFFSET_PARAMETERS.names)):
+        for name in names:
+            for where in _places(page):
+                value = _given(page, name, where)
+                if value is not None and value.isdecimal():
+                    yield made(page, name, int(value), f"it was asked for {name}={value}", where)
+
+
+def _places(page: AnsweredPage) -> tuple[Where, ...]:
+    """Where parameters may go, the likeliest place first."""
+    return ("body", "query") if page.request.body else ("query",)
+
+
+def _placed(page: AnsweredPage, name: str, where: Where) -> str:
+    return in_body(page, name) if where == "body" else name
+
+
+def _given(page: AnsweredPage, name: str, where: Where) -> str | None:
+    if where == "query":
+        return page.request.parameter(name)
+    value = find_value(page.request.body, parse_path(in_body(page, name)))
+    return None if value is None else str(value)
+
+
+def _page_numbers(page: AnsweredPage, name: str, why: str, where: Where) -> Iterator[Candidate]:
+    """Pages that count from 0 or from 1: ``page=1`` is either the second page or the first."""
+    yield _page_number(page, name, 0, why, where)
+    yield _page_number(page, name, 1, why, where)
+
+
+def _page_number(page: AnsweredPage, name: str, first: int, why: str, where: Where) -> Candidate:
+    parameter = _placed(page, name, where)
+    strategy = PageNumber(parameter=parameter, first_page=first, parameter_in=where)
+    return Candidate(strategy, why, strategy.page(page.request, 2))
+
+
+def _offset(page: AnsweredPage, name: str, first: int, why: str, where: Where) -> Candidate:
+    parameter, place = _placed(page, name, where), first + len(page.records)
+    strategy = Offset(parameter=parameter, limit=0, first_record=first, parameter_in=where)
+    second = page.request.with_parameter(parameter, place, where)
+    return Candidate(strategy, why, replace(second, number=2, place=str(place)))
