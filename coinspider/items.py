@@ -20,9 +20,14 @@ class FullCoin(TableItem, kw_only=True):
     candle_price: ClassVar[str | None] = "current_price"
     noun: ClassVar[str] = "coin"
     shown: ClassVar[tuple[str, ...]] = (
-        "market_cap_rank", "name", "symbol", "current_price", "price_change_percentage_24h",
-        "market_cap", "total_volume",
-    )  # fmt: skip
+        "market_cap_rank",
+        "name",
+        "symbol",
+        "current_price",
+        "price_change_percentage_24h",
+        "market_cap",
+        "total_volume",
+    )
     searched: ClassVar[tuple[str, ...]] = ("symbol", "name")
 
     coin_id: Key = field(name="id")
@@ -51,6 +56,15 @@ class FullCoin(TableItem, kw_only=True):
     atl_change_percentage: Amount | None = None
     atl_date: Time | None = None
     roi: NoColumn = UNSET
+    # By the parameters include_rehypothecated and price_change_percentage.
+    market_cap_rank_with_rehypothecated: Integer | None = None
+    price_change_percentage_1h_in_currency: Amount | None = None
+    price_change_percentage_24h_in_currency: Amount | None = None
+    price_change_percentage_7d_in_currency: Amount | None = None
+    price_change_percentage_14d_in_currency: Amount | None = None
+    price_change_percentage_30d_in_currency: Amount | None = None
+    price_change_percentage_200d_in_currency: Amount | None = None
+    price_change_percentage_1y_in_currency: Amount | None = None
     last_updated: Version | None = None
 
 

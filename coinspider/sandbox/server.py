@@ -17,10 +17,10 @@ from coinspider.sandbox.keys import Key, check_key, given_key
 from coinspider.sandbox.listings import Listings
 from coinspider.sandbox.other_apis import add_other_apis, argument
 from coinspider.sandbox.refusals import check_limit, spend_credit
+from coinspider.sources.coingecko import ORDERS
 
 # Its declared type is a list of interfaces, which type checkers don't understand.
 reactor: Any = _reactor
-ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 
 
 class CoinsMarkets(Resource):

@@ -29,7 +29,15 @@ _HINTS = {
     10011: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
 }
 
-
+# The values of parameters: https://docs.coingecko.com/reference/coins-markets
+CHANGE_SPANS = ("1h", "24h", "7d", "14d", "30d", "200d", "1y")
+LOCALES = (
+    *("ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hr", "hu", "id"),
+    *("it", "ja", "ko", "lt", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr"),
+    *("uk", "vi", "zh", "zh-tw"),
+)
+ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
+PRECISIONS = ("full", *map(str, range(19)))
 _KEY_FIELDS = (
     "rate_limit_request_per_minute",
     "monthly_call_credit",

@@ -18,6 +18,10 @@ from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key
 from coinspider.sources.coingecko import (
+    CHANGE_SPANS,
+    LOCALES,
+    ORDERS,
+    PRECISIONS,
     api_from_settings,
     explain,
     key_facts,
@@ -29,52 +33,91 @@ from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
 # A crawl does not wait for what it can do without.
 _ASKED_ONCE = {"dont_retry": True, "download_timeout": 15}  # seconds
-ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
-Order = Annotated[
-    str, Meta(pattern=rf"^({'|'.join(ORDERS)})\Z", description=f"one of {', '.join(ORDERS)}")
-]
-Currency = Annotated[
-    str, Meta(pattern=r"^[a-z0-9-]{1,20}\Z", description="a currency's code: usd, eur, btc, ...")
-]
+
+
+def _one_of(*values: str) -> Meta:
+    return Meta(pattern=rf"^({'|'.join(values)})\Z", description=f"one of {', '.join(values)}")
+
+
+def _list_of(values: str) -> Meta:
+    return Meta(min_length=1, description=f"{values} with commas")
 
 
 class CoinsArguments(Struct, kw_only=True):
-    """The arguments ``-a NAME=VALUE``."""
+    """The arguments ``-a NAME=VALUE``: which pages, and the parameters of ``/coins/markets``."""
 
-    vs_currency: Currency = "usd"
-    per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
-    order: Order | None = None
+    vs_currency: Annotated[
+        str,
+        Meta(pattern=r"^[a-z0-9-]{1,20}\Z", description="a currency's code: usd, eur, btc, ..."),
+    ] = "usd"
     first_page: Annotated[int, Meta(ge=1, description="the number of a page from 1")] | None = None
     pages: Annotated[int, Meta(ge=1, description="a number of pages from 1")] | None = None
-    ids: Annotated[str, Meta(min_length=1, description="coin ids with commas")] | None = None
+    per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250
+    order: Annotated[str, _one_of(*ORDERS)] | None = None
+    ids: Annotated[str, _list_of("coin ids")] | None = None
+    names: Annotated[str, _list_of("coin names")] | None = None
+    symbols: Annotated[str, _list_of("symbols")] | None = None
+    include_tokens: Annotated[str, _one_of("top", "all")] | None = None
     category: Annotated[str, Meta(min_length=1, description="a category's id")] | None = None
+    include_rehypothecated: Annotated[bool, Meta(description="true or false")] = True
+    price_change_percentage: Annotated[
+        str,
+        Meta(
+            pattern=rf"^(({'|'.join(CHANGE_SPANS)})(,(?=.)|\Z))*\Z",
+            description=f"some of {','.join(CHANGE_SPANS)}, or nothing",
+        ),
+    ] = ",".join(CHANGE_SPANS)
+    sparkline: Annotated[bool, Meta(description="true or false")] = False
+    precision: Annotated[str, _one_of(*PRECISIONS)] | None = None
+    locale: Annotated[str, _one_of(*LOCALES)] | None = None
 
     def are_whole(self) -> bool:
-        """Whether they select all coins, in an order that does not change during the crawl."""
-        chosen = self.is_part() or self.ids or self.category
-        return not chosen and self.query()["order"].startswith("id_")
+        """Whether they select all coins, in an order that does not change during the crawl.
+
+        Without ``include_rehypothecated`` it is a shorter list, and says nothing about the others.
+        """
+        chosen = self.is_part() or self.filters()
+        return not chosen and self.include_rehypothecated and self.sort().startswith("id_")
 
     def is_part(self) -> bool:
         """Whether they select some pages of the ranking."""
         return bool(self.pages or self.first_page)
 
+    def filters(self) -> dict[str, str]:
+        """The parameters that select coins by what they are."""
+        chosen = {
+            "ids": self.ids,
+            "names": self.names,
+            "symbols": self.symbols,
+            "category": self.category,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
     def url(self, base_url: str) -> str:
         return f"{base_url}/coins/markets?{urlencode(self.query())}"
 
-    def query(self) -> dict[str, Any]:
-        """The parameters of ``/coins/markets`` except ``page``.
+    def sort(self) -> str:
+        """The order of the list.
 
         A whole crawl goes by id: the ranking changes during it, and a coin that moves up a page
         between two requests would never be seen. The first pages alone go by rank, to get the top
         coins.
         """
-        order = self.order or ("market_cap_desc" if self.is_part() else "id_asc")
+        return self.order or ("market_cap_desc" if self.is_part() else "id_asc")
+
+    def query(self) -> dict[str, str | int]:
+        """The parameters of ``/coins/markets`` except ``page``."""
         query = {
             "vs_currency": self.vs_currency,
-            "order": order,
+            "order": self.sort(),
             "per_page": self.per_page,
-            "ids": self.ids,
-            "category": self.category,
+            **self.filters(),
+            "include_tokens": self.include_tokens,
+            "include_rehypothecated": str(self.include_rehypothecated).lower(),
+            "price_change_percentage": self.price_change_percentage or None,
+            "sparkline": "true" if self.sparkline else None,
+            "precision": self.precision,
+            "locale": self.locale,
         }
         return {name: value for name, value in query.items() if value is not None}
 
@@ -97,7 +140,7 @@ class CoinsSpider(PaginatedSpider):
 
     @property
     def must_find(self) -> bool:
-        return self.whole or bool(self.asked.ids)
+        return self.whole or bool(self.asked.filters())
 
     @property
     def lock_name(self) -> str:
@@ -113,8 +156,9 @@ class CoinsSpider(PaginatedSpider):
 
     def page_chain(self) -> PageChain | None:
         """Of all coins, or those of a category, by id."""
-        order = self.asked.query()["order"]
-        if not order.startswith("id_") or self.asked.ids or self.asked.is_part():
+        order = self.asked.sort()
+        filters = self.asked.filters().keys() - {"category"}
+        if not order.startswith("id_") or filters or self.asked.is_part():
             return None
         return PageChain(self.asked.per_page, descending=order == "id_desc")
 

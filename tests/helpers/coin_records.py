@@ -21,14 +21,18 @@ REAL = DATA / "coins_markets_eur_2025-03-04.json"
 REAL_TEXTS = [bytes(text) for text in split_page(REAL.read_bytes())]
 SOURCE = Source("https://api.example/coins", FullCoin, {"vs_currency": "eur"})
 REQUIRED = {"id": '"bitcoin"', "symbol": '"btc"', "name": '"Bitcoin"'}
+SPANS = ["1h", "24h", "7d", "14d", "30d", "200d", "1y"]
 AMOUNTS = [
-    "current_price", "market_cap", "fully_diluted_valuation", "total_volume", "high_24h", "low_24h",
-    "price_change_24h", "price_change_percentage_24h", "market_cap_change_24h",
-    "market_cap_change_percentage_24h", "circulating_supply", "total_supply", "max_supply", "ath",
-    "ath_change_percentage", "atl", "atl_change_percentage",
-]  # fmt: skip
+    *("current_price", "market_cap", "fully_diluted_valuation", "total_volume"),
+    *("high_24h", "low_24h", "price_change_24h", "price_change_percentage_24h"),
+    *("market_cap_change_24h", "market_cap_change_percentage_24h"),
+    *("circulating_supply", "total_supply", "max_supply"),
+    *("ath", "ath_change_percentage", "atl", "atl_change_percentage"),
+    *(f"price_change_percentage_{span}_in_currency" for span in SPANS),
+]
+RANKS = ["market_cap_rank", "market_cap_rank_with_rehypothecated"]
 TIMES = ["ath_date", "atl_date", "last_updated"]
-NULLABLE = [*AMOUNTS, *TIMES, "market_cap_rank", "image"]
+NULLABLE = [*AMOUNTS, *TIMES, *RANKS, "image"]
 MOMENT = '"2025-01-20T07:16:25.271Z"'
 PROPERTY = settings(max_examples=150)
 
@@ -49,8 +53,7 @@ def read_independently(text: str | bytes) -> dict[str, Any]:
     fields = {key: sent.pop(key, None) for key in (*REQUIRED, *NULLABLE)}
     fields |= {key: Decimal(fields[key]) for key in AMOUNTS if fields[key] is not None}
     fields |= {key: datetime.fromisoformat(fields[key].upper()) for key in TIMES if fields[key]}
-    if fields["market_cap_rank"] is not None:
-        fields["market_cap_rank"] = int(Decimal(fields["market_cap_rank"]))
+    fields |= {key: int(Decimal(fields[key])) for key in RANKS if fields[key] is not None}
     return fields | {"coin_id": fields.pop("id"), "vs_currency": "eur", "extra": sent}
 
 

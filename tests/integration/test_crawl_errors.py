@@ -12,7 +12,10 @@ COUNT = "SELECT count(*) FROM full_coin"
     [
         (["-a", "per_page=500"], "wrong argument per_page=500: allowed is 1 to 250"),
         (["-a", "order=best"], "allowed is one of market_cap_desc, market_cap_asc"),
-        (["-a", "page=3"], "unknown argument page: allowed are vs_currency, per_page, order"),
+        (
+            ["-a", "page=3"],
+            "unknown argument page: allowed are vs_currency, first_page",
+        ),
         (["-a", "pages=0"], "wrong argument pages=0: allowed is a number of pages from 1"),
         (["-s", "COINGECKO_PLAN=gold"], "COINGECKO_PLAN must be one of public, demo, "),
         (["-s", "POSTGRES_BATCH_SIZE=0"], "POSTGRES_BATCH_SIZE must be 1 or more"),

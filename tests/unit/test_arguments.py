@@ -11,8 +11,10 @@ from coinspider.errors import ConfigurationError
 from coinspider.spiders.coins import CoinsArguments
 
 ORDERS = [
-    "market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc"
-]  # fmt: skip
+    *("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc"),
+    *("id_asc", "id_desc"),
+]
+SPANS = "1h,24h,7d,14d,30d,200d,1y"
 
 
 class Arguments(Struct, kw_only=True):
@@ -63,6 +65,14 @@ def test_error_for_unknown_arguments_lists_the_known_ones():
         ("ids", "bitcoin"),
         ("ids", "bitcoin,usd-coin"),
         ("category", "layer-1"),
+        ("names", "Bitcoin,Wrapped Bitcoin"),
+        ("symbols", "btc,eth"),
+        ("include_tokens", "all"),
+        ("precision", "full"),
+        ("precision", "18"),
+        ("locale", "zh-tw"),
+        ("price_change_percentage", "1h"),
+        ("price_change_percentage", "1y,24h"),
     ],
 )
 def test_coins_takes(name, value):
@@ -99,6 +109,16 @@ def test_coins_takes_each_order_of_the_api(order):
         ("pages", "all", "a number of pages from 1"),
         ("ids", "", "coin ids"),
         ("category", "", "a category's id"),
+        ("names", "", "coin names"),
+        ("symbols", "", "symbols"),
+        ("include_tokens", "some", "one of top, all"),
+        ("include_rehypothecated", "yes please", "true or false"),
+        ("sparkline", "7d", "true or false"),
+        ("precision", "19", "one of full, 0, 1"),
+        ("locale", "xx", "one of ar, bg"),
+        ("price_change_percentage", "2h", f"some of {SPANS}"),
+        ("price_change_percentage", "1h,", f"some of {SPANS}"),
+        ("price_change_percentage", "1h7d", f"some of {SPANS}"),
     ],
 )
 def test_coins_refuses(name, value, allowed):
@@ -117,7 +137,43 @@ def test_a_whole_crawl_goes_by_id_in_full_pages_of_dollars():
         "vs_currency": "usd",
         "order": "id_asc",
         "per_page": 250,
+        "include_rehypothecated": "true",
+        "price_change_percentage": SPANS,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sent"),
+    [
+        ("include_rehypothecated", "false", "false"),
+        ("include_rehypothecated", "TRUE", "true"),
+        ("sparkline", "true", "true"),
+        ("sparkline", "false", None),
+        ("price_change_percentage", "", None),
+    ],
+)
+def test_a_parameter_is_sent_as_the_api_reads_it(name, text, sent):
+    assert parse_arguments(CoinsArguments, {name: text}).query().get(name) == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ({}, True),
+        ({"order": "id_desc"}, True),
+        ({"sparkline": True, "precision": "full", "locale": "de"}, True),
+        ({"order": "market_cap_desc"}, False),
+        ({"pages": 2}, False),
+        ({"first_page": 2}, False),
+        ({"ids": "bitcoin"}, False),
+        ({"names": "Bitcoin"}, False),
+        ({"symbols": "btc"}, False),
+        ({"category": "layer-1"}, False),
+        ({"include_rehypothecated": False}, False),
+    ],
+)
+def test_only_the_longest_list_says_what_is_gone(given, whole):
+    assert CoinsArguments(**given).are_whole() is whole
 
 
 def test_the_first_pages_are_those_of_the_top_coins():

@@ -38,6 +38,14 @@ API_FIELDS = [
     "atl", "atl_change_percentage", "atl_date", "last_updated",
 ]  # fmt: skip
 
+FIELDS_BY_PARAMETER = [
+    "market_cap_rank_with_rehypothecated",
+    *(
+        f"price_change_percentage_{span}_in_currency"
+        for span in ("1h", "24h", "7d", "14d", "30d", "200d", "1y")
+    ),
+]
+
 
 class Trade(TableItem, kw_only=True):
     table: ClassVar[str] = "trade"
@@ -89,7 +97,7 @@ def test_an_item_has_no_extra_by_default(trade):
 
 def test_full_coin_has_a_column_for_each_field_of_the_api():
     keys = [c.json_key for c in columns(FullCoin) if c.name not in ("vs_currency", "extra")]
-    assert keys == API_FIELDS
+    assert keys == [*API_FIELDS[:-1], *FIELDS_BY_PARAMETER, API_FIELDS[-1]]
 
 
 def test_full_coin_is_one_row_per_coin_and_currency():
