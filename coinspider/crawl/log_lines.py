@@ -13,7 +13,6 @@ from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from twisted.python.failure import Failure
 
-from coinspider.crawl.page_failures import PageFailures
 from coinspider.records.record import Record, storable
 from coinspider.text import visible, without_password
 
@@ -97,7 +96,7 @@ class PageLogFormatter(LogFormatter):
     ) -> LogFormatterResult:
         """At DEBUG for a page: its failure has its own line, and Scrapy's has a traceback."""
         result = super().download_error(failure, request, spider, errmsg)
-        if isinstance(spider, PageFailures):
+        if hasattr(spider, "page_failed"):
             result["level"] = logging.DEBUG
         return result
 

@@ -14,7 +14,6 @@ from w3lib.url import add_or_replace_parameter
 from coinspider.crawl.call_need import with_margin
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.key_lookup import KeyLookup
-from coinspider.crawl.look_ahead import choose_look_ahead
 from coinspider.crawl.page_chain import PageChain
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
@@ -34,6 +33,7 @@ from coinspider.http.pagination import (
     SignNames,
     Step,
 )
+from coinspider.http.pagination.look_ahead import choose_look_ahead
 from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
@@ -216,7 +216,13 @@ class PaginatedSpider(KeyLookup):
         chosen = page.request.look_ahead
         if chosen is None:
             latency = response.meta.get("download_latency", 0.0)
-            ways = choose_look_ahead(self.crawler, self.told_limit, latency)
+            ways = choose_look_ahead(
+                self.settings.getint("LOOKAHEAD_PAGES", 1),
+                latency,
+                self.settings.getfloat("LOOKAHEAD_LATENCY"),
+                self.told_limit,
+                crawl_state(self.crawler).known_pages,
+            )
             chosen = LookAhead(ways.ways, ways.known, start=page.request.number)
         return replace(page, look_ahead=chosen)
 

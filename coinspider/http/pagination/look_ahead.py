@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from coinspider.http.limit.state import ToldLimit
+
 
 class LookAhead(Struct, frozen=True):
     """How several pages are requested at once: as ``ways`` chains that each skip the others' pages.
@@ -30,3 +32,18 @@ class LookAhead(Struct, frozen=True):
 
 
 IN_SEQUENCE = LookAhead()
+
+
+def choose_look_ahead(
+    ways: int, latency: float, latency_min: float, told: ToldLimit, known_pages: int | None
+) -> LookAhead:
+    """How far to look ahead if a page takes ``latency`` seconds.
+
+    It pays only if latency slows the crawl down, and not the limit. Under a limit, no page past
+    those of the last complete crawl is requested ahead, because such a call may be wasted.
+    """
+    known = known_pages if told.calls else None
+    is_limited = told.calls and (not known or latency * told.calls < told.period)
+    if ways <= 1 or latency < latency_min or is_limited:
+        return IN_SEQUENCE
+    return LookAhead(ways, known)
