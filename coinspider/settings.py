@@ -111,7 +111,7 @@ ITEM_PIPELINES = {
 }
 # Nearest to the spider, so that the others see only requests.
 SPIDER_MIDDLEWARES = {
-    "coinspider.crawl.item_dispatch.PageMiddleware": 2000,
+    "coinspider.crawl.dispatch.PageMiddleware": 2000,
     "coinspider.store.credits.CreditsMiddleware": 1900,
 }
 # Scrapy starts this many tasks per page for a spider's other output, here only requests.
@@ -192,8 +192,8 @@ REFERER_ENABLED = False
 # A live line of progress: auto (only on a terminal), 1 (always) or 0 (never)
 PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
 EXTENSIONS = {
-    "coinspider.crawl.progress_bar.Progress": 500,
-    "coinspider.crawl.log_lines.StatsLog": 500,
+    "coinspider.crawl.progress.Progress": 500,
+    "coinspider.crawl.log.StatsLog": 500,
 }
 
 # Alerts by scrapyd: the address of a webhook, a token for the header "Authorization: Bearer", and
@@ -207,7 +207,7 @@ ALERT_INTERVAL = os.environ.get("ALERT_INTERVAL", "15")  # seconds between two c
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
-LOG_FORMATTER = "coinspider.crawl.log_lines.PageLogFormatter"
+LOG_FORMATTER = "coinspider.crawl.log.PageLogFormatter"
 # Whether Scrapy logs thirty lines of stats before the last line; with LOG_LEVEL=DEBUG they are
 # always logged
 STATS_DUMP = os.environ.get("STATS_DUMP", "0")

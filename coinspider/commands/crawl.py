@@ -13,10 +13,10 @@ from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
 from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.log_file import check_log_settings, survive_full_disk
-from coinspider.crawl.program import program
+from coinspider.crawl.log import check_log_settings, survive_full_disk
 from coinspider.crawl.summary import summary
 from coinspider.errors import ConfigurationError
+from coinspider.text import program
 
 logger = logging.getLogger(__name__)
 SHEETS = "gsheets://"

@@ -2,8 +2,8 @@
 
 import argparse
 
-from coinspider.crawl.program import program
 from coinspider.export.listing_command import ListingCommand, Rows
+from coinspider.text import program
 
 
 class Command(ListingCommand):

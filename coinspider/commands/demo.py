@@ -17,8 +17,7 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
 from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, one_line_errors
-from coinspider.crawl.program import program
-from coinspider.text import counted
+from coinspider.text import counted, program
 
 if TYPE_CHECKING:
     from coinspider.sandbox.plausible_coins import Coin

@@ -8,7 +8,7 @@ from scrapy.commands.genspider import Command as GenspiderCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
-from coinspider.crawl.program import program
+from coinspider.text import program
 
 ARGUMENTS = "genspider -t paginated things api.example"
 TEMPLATES = Path(__file__).parent.parent / "templates/spiders"

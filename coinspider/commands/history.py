@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options
-from coinspider.crawl.program import program
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
-from coinspider.text import visible
+from coinspider.text import program, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

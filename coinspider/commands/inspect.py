@@ -11,7 +11,7 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
 from coinspider.crawl.command import quiet_pipe, reject_options, show_examples
-from coinspider.crawl.program import program
+from coinspider.text import program
 
 EXAMPLES = (
     "scrapy inspect https://api.example/things",

@@ -9,10 +9,10 @@ from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
 from coinspider.crawl.command import reject_options, show_examples
-from coinspider.crawl.program import program
 from coinspider.errors import CoercionError
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Page, Record
+from coinspider.text import program
 
 EXAMPLE = "scrapy parse --spider=coins URL"
 

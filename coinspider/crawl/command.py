@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.program import program
 from coinspider.errors import CoinspiderError
+from coinspider.text import program
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
 TERMINATED = 143  # after SIGTERM

@@ -7,7 +7,6 @@ from typing import Any
 
 from scrapy import Request
 
-from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.protocol import command_arguments
@@ -15,6 +14,7 @@ from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME
 from coinspider.records.cutting import Cut
 from coinspider.records.record import Page
 from coinspider.records.table_item import columns
+from coinspider.text import program
 
 SAMPLE_MAX = 300  # bytes of a record
 # How a field of each type is declared, and how a field of the key.

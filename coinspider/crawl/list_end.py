@@ -3,10 +3,9 @@
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 
-from coinspider.crawl.end_doubts import Doubt, doubt
+from coinspider.crawl.evidence import Doubt, End, PageLog, doubt
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.page_failures import PageFailures
-from coinspider.crawl.page_log import End, PageLog
 from coinspider.crawl.state import crawl_state
 from coinspider.http.pagination import AnsweredPage, PageRequest, Pagination, Step
 

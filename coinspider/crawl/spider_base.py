@@ -11,13 +11,12 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameter
 
-from coinspider.crawl.call_need import with_margin
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.key_lookup import KeyLookup
-from coinspider.crawl.page_chain import PageChain
+from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.state import crawl_state
-from coinspider.crawl.target import CrawlStart, CrawlTarget
+from coinspider.crawl.target import CrawlStart, CrawlTarget, with_margin
 from coinspider.errors import ForbiddenLinkError, PageError
 from coinspider.http.api_key import TOKEN_META, account_name, credential_headers
 from coinspider.http.handler import check_ca_file

@@ -7,9 +7,9 @@ from msgspec import Struct, field
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.page_log import PageLog
-from coinspider.crawl.seen_keys import SeenKeys
+from coinspider.crawl.evidence import PageLog
 from coinspider.crawl.target import Place
+from coinspider.records.keys import SeenKeys
 from coinspider.stats import STATE_STATS
 
 

@@ -7,12 +7,11 @@ from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.exit_status import sum_in_words
-from coinspider.crawl.program import program
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
 from coinspider.stats import EMPTY_STAT, LOOKUP_STAT, REREAD_STAT, figures
-from coinspider.text import counted, readable_seconds, without_password
+from coinspider.text import counted, program, readable_seconds, without_password
 
 COINS_TABLE = "full_coin"  # the one that scrapy coins shows
 NOT_STORED = "not stored (POSTGRES_ENABLED=0)"

@@ -22,12 +22,11 @@ from scrapy.utils.python import without_none_values
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
 from coinspider.crawl.failure import fail_crawl, note_failure
-from coinspider.crawl.program import program
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.records.column_types import ColumnType
 from coinspider.records.table_item import TableItem, columns
-from coinspider.text import without_formula, without_password
+from coinspider.text import program, without_formula, without_password
 
 KnownColumns = Mapping[str, ColumnType | None]
 """The names of the columns, and the types of those that have one."""

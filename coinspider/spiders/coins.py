@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
-from coinspider.crawl.page_chain import PageChain
+from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.http.limit.credits import MonthlyCredits

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from coinspider.crawl.seen_keys import SeenKeys
-from coinspider.records.keys import Key, key_columns
+from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.item_tables import sql_type
 from coinspider.store.sql_names import identifiers

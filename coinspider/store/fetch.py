@@ -8,7 +8,6 @@ from msgspec import Raw
 from psycopg import Column, Connection, ServerCursor, errors, sql
 from psycopg.types.json import set_json_loads
 
-from coinspider.crawl.program import program
 from coinspider.errors import NothingCrawledError
 from coinspider.records.column_types import (
     AMOUNT,
@@ -20,6 +19,7 @@ from coinspider.records.column_types import (
     ColumnType,
 )
 from coinspider.store.unloadable import AnyTimeLoader, fetch_all
+from coinspider.text import program
 
 # As psycopg calls them.
 _TYPES = {

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from coinspider.crawl.program import program
 from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.queries import list_rows, list_values, similar_keys
 from coinspider.store.row_filter import RowFilter
-from coinspider.text import visible
+from coinspider.text import program, visible
 
 _NEAR_MAX = 5
 

@@ -9,8 +9,8 @@ from time import monotonic
 import pytest
 
 from benchmarks.churn import changes, listed_between
-from coinspider.crawl.seen_keys import SeenKeys
 from coinspider.items import FullCoin
+from coinspider.records.keys import SeenKeys
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.connect import connect
@@ -167,7 +167,7 @@ def coin_ids(numbers):
 
 @pytest.mark.parametrize("memory", [1_000, 1_000_000], ids=["in a file", "in memory"])
 def test_many_coins_cost_little_time(delisting, query, monkeypatch, memory):
-    monkeypatch.setattr("coinspider.crawl.seen_keys._MEMORY", memory)
+    monkeypatch.setattr("coinspider.records.keys._MEMORY", memory)
 
     async def work(connection, delisting):
         for start in range(0, 19_000, 500):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coinspider.crawl.call_need import with_margin
+from coinspider.crawl.target import with_margin
 from coinspider.daemon.schedules.budget import Budget, Reads, next_run, volume_by_rank
 from coinspider.http.limit.credits import following_month
 

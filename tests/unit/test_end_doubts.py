@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from scrapy import Request
 
-from coinspider.crawl.end_doubts import doubt
-from coinspider.crawl.page_log import End, PageLog
+from coinspider.crawl.evidence import End, PageLog, doubt
 from coinspider.http.pagination import PageRequest
 from tests.helpers.answered import URL, answered, things
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from coinspider.crawl.key_order import falls, first_fall, rising_ways, stands_inside
-from coinspider.crawl.page_chain import PageChain
+from coinspider.crawl.key_order import PageChain, falls, first_fall, rising_ways, stands_inside
 from coinspider.crawl.place_lookup import window_around
 
 

@@ -16,7 +16,7 @@ from scrapy.exceptions import (
 from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
-from coinspider.crawl.progress_bar import dot_in, fitting
+from coinspider.crawl.progress import dot_in, fitting
 from coinspider.http.retry import (
     RETRY_REASON_META,
     BackoffRetryMiddleware,

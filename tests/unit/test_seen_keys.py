@@ -6,7 +6,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from coinspider.crawl.seen_keys import SeenKeys
+from coinspider.records.keys import SeenKeys
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_unknown_key_is_not_repeated_but_makes_the_keys_incomplete(seen):
 
 
 def test_without_room_for_a_file_the_keys_are_incomplete(monkeypatch, tmp_path):
-    monkeypatch.setattr("coinspider.crawl.seen_keys._MEMORY", 100)
+    monkeypatch.setattr("coinspider.records.keys._MEMORY", 100)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with closing(SeenKeys()) as seen:
         seen.add([f"coin-{number}" for number in range(100)])
