@@ -126,7 +126,7 @@ def _check_port() -> None:
 def _address() -> str:
     from scrapyd import Config
 
-    from coinspider.daemon.web.announcement import address
+    from coinspider.daemon.configuration import address
 
     return address(Config())
 

@@ -10,11 +10,15 @@ from typing import Any
 
 from scrapy.utils.project import get_project_settings
 from scrapyd import Config
+from twisted.application.service import Service
+from twisted.internet import reactor
+from twisted.logger import Logger
 
 from coinspider._compat import scrapyd_application
 from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
 from coinspider.daemon.configuration import (
     add_local_file,
+    address,
     check_folders,
     check_port,
     check_values,
@@ -29,10 +33,12 @@ from coinspider.daemon.gate.uploads import turn_uploads_off
 from coinspider.daemon.schedules.schedule import check_schedules, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
-from coinspider.daemon.web.announcement import Announcement
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secrets import forget, secret
 
+log = Logger()
+# After the first scheduled runs have begun, which log lines of their own.
+_ANNOUNCED_AFTER = 1.0  # seconds
 _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
 
@@ -150,10 +156,25 @@ def _site(options: GateOptions, root: Any) -> GateSite:
     return GateSite(root, Gate(options))
 
 
-def _is_loopback(address: str) -> bool:
-    if address == "localhost":
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class Announcement(Service):
+    """Writes the address of the pages as the last line when scrapyd starts."""
+
+    def __init__(self, config: Config):
+        self.address = address(config)
+
+    def startService(self) -> None:
+        super().startService()
+        clock: Any = reactor
+        clock.callWhenRunning(clock.callLater, _ANNOUNCED_AFTER, self._announce)
+
+    def _announce(self) -> None:
+        log.info("The pages are at {address}", address=self.address)

@@ -11,6 +11,19 @@ from scrapyd import Config
 from coinspider.errors import ConfigurationError
 
 LOCAL_FILE = "scrapyd.local.conf"
+_FOLDERS = ("dbs_dir", "eggs_dir", "logs_dir")
+_NUMBERS = (
+    "poll_interval",
+    "stop_timeout",
+    "jobs_to_keep",
+    "finished_to_keep",
+    "max_proc",
+    "max_proc_per_cpu",
+    "body_max",
+    "egg_max",
+)
+_SWITCHES = ("egg_upload", "debug")
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound to)
 
 
 def local_configuration() -> Config:
@@ -34,18 +47,12 @@ def sections(config: Config) -> dict[str, dict[str, str]]:
     return {name: dict(config.cp.items(name, raw=True)) for name in config.cp.sections()}
 
 
-_FOLDERS = ("dbs_dir", "eggs_dir", "logs_dir")
-_NUMBERS = (
-    "poll_interval",
-    "stop_timeout",
-    "jobs_to_keep",
-    "finished_to_keep",
-    "max_proc",
-    "max_proc_per_cpu",
-    "body_max",
-    "egg_max",
-)
-_SWITCHES = ("egg_upload", "debug")
+def address(config: Config) -> str:
+    """The address of the pages: this machine's, if scrapyd listens on all of them."""
+    host = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
+    port = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
+    shown = "127.0.0.1" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/"
 
 
 def check_values(config: Config) -> None:
@@ -83,14 +90,14 @@ def check_folders(config: Config) -> None:
 
 def check_port(config: Config) -> None:
     """Raise :exc:`ConfigurationError` if scrapyd could not listen."""
-    address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
+    host = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
     text = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
     if not text.isdecimal() or not 0 < int(text) < 65_536:
         raise ConfigurationError(f"http_port {text} is not a number from 1 to 65535")
-    if not address:
+    if not host:
         return
     try:
-        found = socket.getaddrinfo(address, int(text), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, int(text), type=socket.SOCK_STREAM)
         family, kind, protocol, _, place = found[0]
         with socket.socket(family, kind, protocol) as probe:
             # As Twisted does: otherwise connections of a previous scrapyd would be in the way.
@@ -99,6 +106,6 @@ def check_port(config: Config) -> None:
             probe.listen()
     except OSError as error:
         raise ConfigurationError(
-            f"it can't listen on {address}:{text}: {error.strerror}"
+            f"it can't listen on {host}:{text}: {error.strerror}"
             " (SCRAPYD_HTTP_PORT and SCRAPYD_BIND_ADDRESS name another place)"
         ) from None

@@ -87,16 +87,20 @@ class ChosenRows(NamedTuple):
 
 
 def earlier_prices(
-    connection: Connection, chosen: ChosenRows, ages: Iterable[timedelta],
+    connection: Connection,
+    chosen: ChosenRows,
+    ages: Iterable[timedelta],
     now: datetime | None = None,
-) -> dict[str, dict[timedelta, Decimal]]:  # fmt: skip
+) -> dict[str, dict[timedelta, Decimal]]:
     """The price of each row at that time, by key, if the history has it."""
     now = now or datetime.now(UTC)
     moments = {now - age: age for age in ages}
     price_then = _price_then(
-        chosen.item_class, chosen.same_as_asked, sql.SQL("asked.moment"),
+        chosen.item_class,
+        chosen.same_as_asked,
+        sql.SQL("asked.moment"),
         sql.SQL("%(rolled_up_to)s"),
-    )  # fmt: skip
+    )
     query = sql.SQL(_EARLIER).format(price_then=price_then)
     found: dict[str, dict[timedelta, Decimal]] = {}
     for key, moment, price in _probe(connection, chosen, query, {"moments": list(moments)}):
@@ -126,9 +130,11 @@ def earlier_price(
 
 
 def sparklines(
-    connection: Connection, chosen: ChosenRows, step: timedelta = SPARKLINE_STEP,
+    connection: Connection,
+    chosen: ChosenRows,
+    step: timedelta = SPARKLINE_STEP,
     now: datetime | None = None,
-) -> dict[str, list[Point]]:  # fmt: skip
+) -> dict[str, list[Point]]:
     """The price of each row in the last week, by key, for each step in which it changed."""
     now = now or datetime.now(UTC)
     query = sql.SQL(_SPARKLINES).format(
@@ -155,9 +161,11 @@ def _last_change(chosen: ChosenRows, oldest: sql.Composable) -> sql.Composed:
 
 
 def _price_then(
-    item_class: type[TableItem], same_key: sql.Composable, moment: sql.Composable,
+    item_class: type[TableItem],
+    same_key: sql.Composable,
+    moment: sql.Composable,
     rolled_up_to: sql.Composable,
-) -> sql.Composed:  # fmt: skip
+) -> sql.Composed:
     return sql.SQL(_PRICE_THEN).format(
         price=sql.Identifier(item_class.candle_price or ""),
         history=sql.Identifier(item_class.history_table or ""),

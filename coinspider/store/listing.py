@@ -89,9 +89,11 @@ def listing_version(connection: Connection, item_class: type[TableItem]) -> Vers
 
 
 def make_listing(
-    connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta],
+    connection: Connection,
+    item_class: type[TableItem],
+    ages: Mapping[str, timedelta],
     sorts: Collection[str] = (),
-) -> bool:  # fmt: skip
+) -> bool:
     """Make the copy, which replaces an earlier one.
 
     Returns false if another process is making it, or if somebody else has a table of its name.
@@ -114,9 +116,11 @@ def make_listing(
     }
     connection.execute(_PLANS)
     make = sql.SQL(_MAKE).format(
-        columns=_shown(item_class, ages), table=sql.Identifier(item_class.table),
-        changes=_changes(connection, item_class, ages), **tables,
-    )  # fmt: skip
+        columns=_shown(item_class, ages),
+        table=sql.Identifier(item_class.table),
+        changes=_changes(connection, item_class, ages),
+        **tables,
+    )
     connection.execute(make)
     connection.execute(sql.SQL(_INDEX).format(**tables))
     make_orders(connection, item_class, _NEW, sorted_by, sorts)
@@ -168,7 +172,7 @@ def _searched(item_class: type[TableItem]) -> sql.Composable:
 
 def _changes(
     connection: Connection, item_class: type[TableItem], ages: Mapping[str, timedelta]
-) -> sql.Composed:  # fmt: skip
+) -> sql.Composed:
     found: list[sql.Composable] = []
     for name, age in ages.items():
         moment = sql.SQL("(now() - {})").format(sql.Literal(age))

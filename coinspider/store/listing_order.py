@@ -81,9 +81,12 @@ def order_table(listing: str) -> str:
 
 
 def make_orders(
-    connection: Connection, item_class: type[TableItem], listing: str,
-    names: Sequence[str], stored: Collection[str] = (),
-) -> None:  # fmt: skip
+    connection: Connection,
+    item_class: type[TableItem],
+    listing: str,
+    names: Sequence[str],
+    stored: Collection[str] = (),
+) -> None:
     """Make the table of the orders by these columns, of the rows that are still listed.
 
     ``stored`` are columns that only the item's table has.
@@ -112,9 +115,8 @@ def make_orders(
 def is_whole(chosen: RowFilter) -> bool:
     """Whether all rows that are still listed are wanted, so that an order says where each is."""
     return bool(
-        chosen.listing and chosen.listed == "listed"
-        and not chosen.search and not chosen.conditions
-    )  # fmt: skip
+        chosen.listing and chosen.listed == "listed" and not chosen.search and not chosen.conditions
+    )
 
 
 def order_size(connection: Connection, chosen: RowFilter) -> OrderSize | None:

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from coinspider.daemon.web.coin_columns import SHOWN
-from coinspider.daemon.web.templating import render
+from coinspider.daemon.views.columns import SHOWN
+from coinspider.daemon.views.view import render
 from coinspider.sandbox.made_up_coins import coin_id
 from tests.helpers.browser import (
     PATIENCE,

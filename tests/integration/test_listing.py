@@ -9,10 +9,9 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from coinspider.daemon.web.coin_columns import CHANGES
-from coinspider.daemon.web.coin_query import coin_query
-from coinspider.daemon.web.coin_rows import count, read_rows
-from coinspider.daemon.web.coin_sparklines import add_sparklines
+from coinspider.daemon.views.choice import coin_query
+from coinspider.daemon.views.coins import add_sparklines, count, read_rows
+from coinspider.daemon.views.columns import CHANGES
 from coinspider.items import FullCoin
 from coinspider.records.column_types import JSON, TEXT, TIME
 from coinspider.store import fetch

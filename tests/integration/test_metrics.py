@@ -10,8 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from coinspider.daemon import database
-from coinspider.daemon.api.metrics import metric_names, metrics
-from coinspider.daemon.api.schedule_metrics import WatchedSchedule
+from coinspider.daemon.api.metrics import WatchedSchedule, metric_names, metrics
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.store.crawl_queries import list_crawls

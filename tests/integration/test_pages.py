@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
-from coinspider.daemon.web.coin_columns import SORTABLE
-from coinspider.daemon.web.coin_filters import BOUNDS
+from coinspider.daemon.views.choice import BOUNDS
+from coinspider.daemon.views.columns import SORTABLE
 from coinspider.items import FullCoin
 from coinspider.records.table_item import stored_columns
 from tests.helpers.processes import wait_until

@@ -6,12 +6,18 @@ from itertools import pairwise
 
 import pytest
 
-from coinspider.daemon.web.cells import direction
-from coinspider.daemon.web.charts import Bar, bar_chart, sparkline
-from coinspider.daemon.web.coin_chart import merged_candles
-from coinspider.daemon.web.coin_sparklines import row_sparkline
-from coinspider.daemon.web.price_charts import candle_chart, line_chart
-from coinspider.daemon.web.scales import TimeScale, ValueScale
+from coinspider.daemon.views.cells import direction
+from coinspider.daemon.views.charts import (
+    Bar,
+    TimeScale,
+    ValueScale,
+    bar_chart,
+    candle_chart,
+    line_chart,
+    sparkline,
+)
+from coinspider.daemon.views.coin import merged_candles
+from coinspider.daemon.views.coins import row_sparkline
 from coinspider.store.series import Point
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

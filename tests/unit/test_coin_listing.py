@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from coinspider.daemon.web import coin_listing as module
-from coinspider.daemon.web.coin_listing import CoinListing, Made
+from coinspider.daemon.views import listing as module
+from coinspider.daemon.views.listing import CoinListing, Made
 from coinspider.store.listing import TABLE, Version
 
 ENDED = datetime(2026, 3, 4, tzinfo=UTC)

@@ -4,8 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from coinspider.daemon.web.coin_filters import BOUNDS, FieldsError, amount, conditions
-from coinspider.daemon.web.coin_query import WATCH_MAX, coin_query
+from coinspider.daemon.views.choice import (
+    BOUNDS,
+    WATCH_MAX,
+    FieldsError,
+    amount,
+    coin_query,
+    conditions,
+)
 
 
 @pytest.mark.parametrize(

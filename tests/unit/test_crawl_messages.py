@@ -2,8 +2,7 @@
 
 import pytest
 
-from coinspider.daemon.crawl_messages import told, told_figures
-from coinspider.daemon.web.remedies import remedy
+from coinspider.daemon.crawl_messages import remedy, told, told_figures
 
 DONE = "20 pages, 5000 records, 0 new, 4000 changed, 1000 unchanged, 0 rejected"
 PAGE = "page http://database.example/disk/rejected?page=401 could not be fetched: "

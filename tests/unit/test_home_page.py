@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coinspider.daemon.web.overview import Progress, Verdict
-from coinspider.daemon.web.templating import render
+from coinspider.daemon.views.home import Progress, Verdict
+from coinspider.daemon.views.view import render
 from coinspider.store.api_usage import ApiUsage
 
 NOW = datetime.now(UTC)

@@ -1,6 +1,6 @@
 """What a view remembers for a few seconds."""
 
-from coinspider.daemon.web.memory import SIZE, Memory
+from coinspider.daemon.views.view import MEMORY_SIZE, Memory
 
 
 class Clock:
@@ -26,7 +26,7 @@ def test_answer_is_computed_once_until_it_is_old():
 
 def test_oldest_answers_are_forgotten():
     memory = Memory(5, Clock())
-    for number in range(SIZE + 1):
+    for number in range(MEMORY_SIZE + 1):
         memory.get(number, lambda: 1)
     assert memory.get(0, lambda: 2) == 2
-    assert memory.get(SIZE, lambda: 2) == 1
+    assert memory.get(MEMORY_SIZE, lambda: 2) == 1

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coinspider.daemon.failed_jobs import FailedJob
-from coinspider.daemon.web.overview import (
+from coinspider.daemon.views.home import (
     as_crawls,
     last_complete,
     last_failures,

@@ -17,7 +17,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
 
 ALONE = """
-import sys, coinspider.daemon.application, coinspider.daemon.web.webroot
+import sys, coinspider.daemon.application, coinspider.daemon.views.webroot
 print(*(m for m in sys.modules if m.startswith(("coinspider.daemon.fleet", "procrastinate"))))
 """
 

@@ -7,9 +7,8 @@ import pytest
 from jinja2 import nodes
 from msgspec import Raw
 
-from coinspider.daemon.web.cells import age, direction, until
-from coinspider.daemon.web.other_fields import other_fields
-from coinspider.daemon.web.templating import environment, hue, link
+from coinspider.daemon.views.cells import age, direction, other_fields, until
+from coinspider.daemon.views.view import environment, hue, link
 from coinspider.text import per_cent
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)

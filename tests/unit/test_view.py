@@ -3,7 +3,7 @@
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
-from coinspider.daemon.web.view import DatabaseView
+from coinspider.daemon.views.view import DatabaseView
 
 
 class BrokenView(DatabaseView):

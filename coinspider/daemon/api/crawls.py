@@ -58,7 +58,7 @@ class _Answer(WsResource):
         return answer
 
 
-class Crawls(WsResource):
+class CrawlsJson(WsResource):
     """``GET`` with ``job`` (that job's alone) and ``limit`` (100)."""
 
     def render(self, txrequest: Any) -> Any:

@@ -9,8 +9,8 @@ from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon import database
 from coinspider.daemon.fleet.runs import TAIL_BYTES, find_tail
-from coinspider.daemon.web.error_page import NotFound
-from coinspider.daemon.web.log_pages import log_page, wants_page
+from coinspider.daemon.views.logs import log_page, wants_page
+from coinspider.daemon.views.view import NotFound
 
 _PARTS = 3  # project/spider/job.log
 

@@ -11,8 +11,7 @@ from twisted.web.resource import Resource
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.origins import header, wants_html
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
-from coinspider.daemon.web.error_page import error_page
-from coinspider.daemon.web.templating import POLICY, render
+from coinspider.daemon.views.view import POLICY, error_page, render
 from coinspider.errors import RequestDeniedError
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)

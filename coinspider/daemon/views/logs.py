@@ -11,9 +11,7 @@ from twisted.web.static import formatFileSize
 
 from coinspider.daemon.gate.origins import wants_html
 from coinspider.daemon.gate.sessions import logout_token
-from coinspider.daemon.web.error_page import NotFound
-from coinspider.daemon.web.templating import render
-from coinspider.daemon.web.view import send_head
+from coinspider.daemon.views.view import NotFound, render, send_head
 from coinspider.text import visible
 
 TAIL_BYTES = 256 * 1024
@@ -48,9 +46,12 @@ class LogPagesMixin:
     def directoryListing(self) -> Folder:
         files: Any = self
         return Folder(
-            files.path, files.listNames(), files.contentTypes, files.contentEncodings,
+            files.path,
+            files.listNames(),
+            files.contentTypes,
+            files.contentEncodings,
             files.defaultType,
-        )  # fmt: skip
+        )
 
     def render_GET(self, txrequest: Any) -> Any:
         files: Any = self
@@ -103,9 +104,12 @@ def _page(txrequest: Any, template: str, **values: Any) -> bytes:
     path = unquote(txrequest.path.decode("latin-1"))
     send_head(txrequest, 200)
     page = render(
-        template, section="logs/", parts=path.strip("/").split("/"),
+        template,
+        section="logs/",
+        parts=path.strip("/").split("/"),
         root="../" * (txrequest.path.count(b"/") - 1),
-        logout=logout_token(txrequest), **values,
-    ).encode()  # fmt: skip
+        logout=logout_token(txrequest),
+        **values,
+    ).encode()
     txrequest.setHeader("Content-Length", str(len(page)))
     return page

@@ -15,7 +15,7 @@ from psycopg import Connection, Error
 from twisted.logger import Logger
 
 from coinspider.daemon.database import database
-from coinspider.daemon.web.coin_columns import CHANGES
+from coinspider.daemon.views.columns import CHANGES
 from coinspider.errors import CoinspiderError
 from coinspider.items import FullCoin
 from coinspider.store.connect import transaction

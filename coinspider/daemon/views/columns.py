@@ -94,14 +94,38 @@ STORED = stored_columns(FullCoin)
 SORTABLE = [*STORED, *CHANGES]
 SHOWN = [column.name for column in _ALL[: list(COLUMNS).index("symbol")]]
 GROUPS = {
-    "Market": ["market_cap_rank", "market_cap", "fully_diluted_valuation", "total_volume",
-               "market_cap_change_24h", "market_cap_change_percentage_24h"],
-    "Price": ["price_change_24h", "price_change_percentage_24h", "low_24h", "high_24h", "ath",
-              "ath_change_percentage", "ath_date", "atl", "atl_change_percentage", "atl_date"],
+    "Market": [
+        "market_cap_rank",
+        "market_cap",
+        "fully_diluted_valuation",
+        "total_volume",
+        "market_cap_change_24h",
+        "market_cap_change_percentage_24h",
+    ],
+    "Price": [
+        "price_change_24h",
+        "price_change_percentage_24h",
+        "low_24h",
+        "high_24h",
+        "ath",
+        "ath_change_percentage",
+        "ath_date",
+        "atl",
+        "atl_change_percentage",
+        "atl_date",
+    ],
     "Supply": ["circulating_supply", "total_supply", "max_supply"],
-    "About": ["coin_id", "symbol", "vs_currency", "image", "last_updated",
-              "first_crawled_at", "delisted_at", "extra"],
-}  # fmt: skip
+    "About": [
+        "coin_id",
+        "symbol",
+        "vs_currency",
+        "image",
+        "last_updated",
+        "first_crawled_at",
+        "delisted_at",
+        "extra",
+    ],
+}
 _GROUPED = {name for names in GROUPS.values() for name in names} | {"name", "current_price"}
 GROUPS["About"] += [c.name for c in _ALL if not c.made and c.name not in _GROUPED]
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from markupsafe import Markup, escape
+from msgspec import Raw
 
-from coinspider.daemon.web.charts import Sparkline
-from coinspider.daemon.web.coin_columns import (
+from coinspider.daemon.views.charts import Sparkline
+from coinspider.daemon.views.columns import (
     AMOUNT,
     CHANGE,
     NUMBER,
@@ -21,8 +23,33 @@ from coinspider.daemon.web.coin_columns import (
     TIME,
     CoinColumn,
 )
-from coinspider.daemon.web.other_fields import other_fields
 from coinspider.text import exact, per_cent, readable, short, short_price, visible
+
+_NOTHING = (b"null", b"{}", b"[]", b'""')
+
+
+def other_fields(extra: Any) -> dict[str, str]:
+    """Those with a value, as text; the fields of an object are ``roi times``, ``roi currency``."""
+    found: dict[str, str] = {}
+    for name, value in _fields(extra).items():
+        inner = _fields(value)
+        found |= {f"{name} {key}": _field_text(each) for key, each in inner.items()} or (
+            {} if bytes(value) in _NOTHING else {name: _field_text(value)}
+        )
+    return found
+
+
+def _fields(value: Any) -> dict[str, Raw]:
+    """An object's; others have none."""
+    text = bytes(value) if isinstance(value, Raw) else b""
+    return msgspec.json.decode(text, type=dict[str, Raw]) if text.startswith(b"{") else {}
+
+
+def _field_text(value: Raw) -> str:
+    """A text without its quotes, anything else as it is."""
+    text = bytes(value)
+    return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
+
 
 _FEW = 18  # digits
 _AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
@@ -130,6 +157,11 @@ def direction(value: Decimal | None) -> str:
 
 
 _CELLS: dict[str, Callable[[Any], Markup]] = {
-    NUMBER: number, PRICE: price, AMOUNT: short_amount, CHANGE: change, TIME: time,
-    SPARKLINE: sparkline, OTHER: other,
-}  # fmt: skip
+    NUMBER: number,
+    PRICE: price,
+    AMOUNT: short_amount,
+    CHANGE: change,
+    TIME: time,
+    SPARKLINE: sparkline,
+    OTHER: other,
+}

@@ -2,7 +2,7 @@
 
 from psycopg import Connection
 
-from coinspider.daemon.web.view import Arguments, Body, DatabaseView, number, render
+from coinspider.daemon.views.view import Arguments, Body, DatabaseView, number, render
 from coinspider.errors import ViewError
 from coinspider.store import crawl_queries
 
@@ -10,7 +10,7 @@ LIMIT = 50
 TEXT_MAX = 4000  # characters of each record in a list
 
 
-class Rejected(DatabaseView):
+class RejectedPage(DatabaseView):
     """Records with their reasons: all, those of a ``crawl`` or with a ``reason``, or a ``record``.
 
     One record alone is shown whole.
@@ -26,12 +26,19 @@ class Rejected(DatabaseView):
         which = crawl_queries.Rejected(crawl, kept.get("reason"), record)
         records = crawl_queries.list_rejected_records(
             connected, LIMIT + 1, (page - 1) * LIMIT, which
-        ).dicts()  # fmt: skip
+        ).dicts()
         if record and not records:
             raise ViewError(404, f"There is no rejected record {record}, or no longer.")
         return render(
-            "rejected.html", **known, rejected=records[:LIMIT], more=len(records) > LIMIT,
-            page=page, crawl=crawl, record=record, reason=kept.get("reason"),
-            reasons=crawl_queries.list_rejected_reasons(connected, crawl).dicts(), arguments=kept,
+            "rejected.html",
+            **known,
+            rejected=records[:LIMIT],
+            more=len(records) > LIMIT,
+            page=page,
+            crawl=crawl,
+            record=record,
+            reason=kept.get("reason"),
+            reasons=crawl_queries.list_rejected_reasons(connected, crawl).dicts(),
+            arguments=kept,
             text_max=None if record else TEXT_MAX,
-        )  # fmt: skip
+        )

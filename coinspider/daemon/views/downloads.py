@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import Raw
 from psycopg import Connection
 
-from coinspider.daemon.web.coin_columns import COLUMNS, SORTABLE, SPARKLINE, STORED
-from coinspider.daemon.web.coin_query import CoinQuery, coin_query
-from coinspider.daemon.web.coin_rows import count, look_up, read_rows
-from coinspider.daemon.web.view import Arguments, Body, DatabaseView
+from coinspider.daemon.views.choice import CoinQuery, coin_query
+from coinspider.daemon.views.coins import count, look_up, read_rows
+from coinspider.daemon.views.columns import COLUMNS, SORTABLE, SPARKLINE, STORED
+from coinspider.daemon.views.view import Arguments, Body, DatabaseView
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.exact_json import encode, encode_row
 from coinspider.export.xlsx import XlsxItemExporter
@@ -47,9 +47,12 @@ class CoinsJson(JsonView):
         asked = _query_of_file(arguments)
         pages = -(-total // asked.chosen.limit) if asked.chosen.limit else 1
         return as_json(
-            status="ok", total=total, page=asked.page, pages=pages,
+            status="ok",
+            total=total,
+            page=asked.page,
+            pages=pages,
             coins=[Raw(encode_row(row)) for row in coins],
-        )  # fmt: skip
+        )
 
 
 class CoinsCsv(DatabaseView):

@@ -10,18 +10,15 @@ from twisted.web.static import Data
 
 from coinspider.daemon.fleet.setup import uses_fleet
 from coinspider.daemon.gate.sessions import form_token, logout_token
-from coinspider.daemon.web.actions import DONE, act
-from coinspider.daemon.web.error_page import NotFound
-from coinspider.daemon.web.home_view import Home
-from coinspider.daemon.web.log_pages import LogPagesMixin
-from coinspider.daemon.web.templating import render, token_field
-from coinspider.daemon.web.view import send_head
+from coinspider.daemon.views.crawls import DONE, act
+from coinspider.daemon.views.home import HomePage
+from coinspider.daemon.views.logs import LogPagesMixin
+from coinspider.daemon.views.view import NotFound, render, send_head, token_field
 
 _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
 _TABLE = re.compile(r"<table.*</table>", re.DOTALL)
 # What the pages' policy forbids; nothing else in scrapyd's rows is affected.
 _INLINE = re.compile(r' (style|onsubmit)="[^"]*"')
-
 # A group without a job: its heading alone.
 _EMPTY = re.compile(r"(<tbody>\s*<tr>\s*<th[^>]*>[^<]*</th>\s*</tr>)(\s*</tbody>)")
 
@@ -33,7 +30,7 @@ class Webroot(website.Root):
         super().__init__(config, app)
         # Of a fleet, each node also has the ends of the others' logs.
         self.has_other_logs = uses_fleet(config)
-        self.putChild(b"", Home(self))
+        self.putChild(b"", HomePage(self))
         self.putChild(b"jobs", _jobs(config)(self))
         self.putChild(b"favicon.svg", Data(_ICON, "image/svg+xml"))
         if self.logs_dir:
@@ -77,9 +74,7 @@ def _logs(config: Config) -> Any:
     return type("Logs", (LogPagesMixin, FleetLogs), {})
 
 
-def _framed(
-    txrequest: Any, page: bytes | str, section: str, title: str, done: str | None
-) -> bytes:  # fmt: skip
+def _framed(txrequest: Any, page: bytes | str, section: str, title: str, done: str | None) -> bytes:
     """The table of one of scrapyd's pages, in which texts are already escaped."""
     text = page if isinstance(page, str) else page.decode()
     found = _TABLE.search(text)
@@ -87,8 +82,12 @@ def _framed(
     table = _EMPTY.sub(r"\1<tr><td class='none' colspan='99'>none</td></tr>\2", table)
     send_head(txrequest, 200)
     framed = render(
-        "scrapyd.html", section=section, title=title, table=Markup(table), done=done,  # noqa: S704
+        "scrapyd.html",
+        section=section,
+        title=title,
+        table=Markup(table),  # noqa: S704
+        done=done,
         logout=logout_token(txrequest),
-    ).encode()  # fmt: skip
+    ).encode()
     txrequest.setHeader("Content-Length", str(len(framed)))
     return framed

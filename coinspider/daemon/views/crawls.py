@@ -1,0 +1,311 @@
+"""``/crawls``: the schedules and the runs, and what to do about those that failed."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from time import time
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+from twisted.web import error
+
+from coinspider.crawl.exit_status import EXIT_STATUS
+from coinspider.daemon.api.schedules import may_be_sent
+from coinspider.daemon.crawl_messages import BAD, remedy, told, told_figures
+from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.gate.sessions import TOKEN
+from coinspider.daemon.schedules.budget_facts import read_plan
+from coinspider.daemon.schedules.service import describe, schedule_service, service_named
+from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
+from coinspider.daemon.views.view import Arguments, Body, DatabaseView, error_page, number, render
+from coinspider.errors import NothingCrawledError, ViewError
+from coinspider.store.crawl_queries import (
+    NO_SCHEDULE,
+    list_crawls,
+    list_latest_runs,
+    read_crawl_arguments,
+    schedule_of,
+)
+from coinspider.text import counted, readable, readable_seconds
+
+# By the form's field ``action``; the other fields are those of the endpoint.
+ENDPOINTS = {
+    "run": b"runschedule.json",
+    "pause": b"pauseschedule.json",
+    "resume": b"resumeschedule.json",
+    "again": b"schedule.json",
+    "cancel": b"cancel.json",
+}
+_STARTED = "It was started: its run is shown here as soon as its process has begun to crawl."
+DONE = {
+    "run": _STARTED,
+    "again": _STARTED,
+    "pause": "It is paused: no run begins until it is resumed.",
+    "resume": "It is resumed.",
+    "cancel": "It was told to stop: it stores what it has, and ends.",
+}
+"""What to say on the page that follows an action."""
+# The page's own query, to which the browser returns.
+_QUERY = re.compile(r"\?[\w.%=&+-]+", re.ASCII)
+_MESSAGE_MAX = 40  # characters of what was sent
+LIMIT = 50
+FAILED_JOBS = 20
+PLANNED = 20
+OUTCOMES = ("running", *EXIT_STATUS, "died")
+CHARTED = 40  # runs of each schedule
+_UNIT, _UNITS = re.compile(r"(?<=\d)[smhd]$"), {"s": "s", "m": "min", "h": "h", "d": "d"}
+# The names under which scrapyd has this project.
+_PROJECTS = ("coinspider", "default")
+
+
+class RunChart(NamedTuple):
+    """The latest runs of a schedule, and all of them in one sentence."""
+
+    schedule: str
+    chart: BarChart
+    summary: str
+    first: datetime
+    last: datetime
+    marks: Sequence[tuple[float, float, str, str]]
+
+
+def describe_schedules(root: Any) -> dict[str, Any]:
+    """The schedules, and their periods in seconds by name; not in a thread.
+
+    ``intervals`` are without those of budgets, whose runs are as far apart as the calls allow.
+    """
+    service = schedule_service(root.app)
+    schedules = service.schedules
+    periods = {name: schedule.period.total_seconds() for name, schedule in schedules.items()}
+    return {
+        "schedules": [
+            describe(service, name) | {"said": when_in_words(schedule.when, schedule.every)}
+            for name, schedule in schedules.items()
+        ],
+        "periods": periods,
+        "intervals": {name: periods[name] for name in periods if not schedules[name].budget},
+    }
+
+
+def when_in_words(when: str, every: timedelta | None = None) -> str:
+    """A schedule's times as people say them: ``every 3 min`` for ``every 3m``.
+
+    ``every`` is for an account whose calls are not counted.
+    """
+    kind, _, rest = when.partition(" ")
+    if kind == "budget":
+        calls = "the month's calls" if rest == "auto" else f"{int(rest):,} calls a month"
+        uncounted = (
+            f" (every {readable_seconds(every.total_seconds())} if unlimited)" if every else ""
+        )
+        return f"as often as {calls} allow{uncounted}"
+    if kind == "cron":
+        *fields, zone = rest.split(" ")
+        return f"at {' '.join(fields)} (cron), {zone} time"
+    return _UNIT.sub(lambda found: f" {_UNITS[found[0]]}", when)
+
+
+def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, float]) -> None:
+    """Add to each crawl what its row lacks: schedule, period, log, message in parts, remedy."""
+    for crawl in crawls:
+        crawl["schedule"] = schedule_of(crawl["job"])
+        crawl["period"] = periods.get(crawl["schedule"])
+        crawl["project"], crawl["log"] = _log(root, crawl)
+        crawl["told"] = told(crawl["message"])
+        crawl["figures"] = told_figures(crawl["message"]) or _figures(crawl)
+        crawl["remedy"] = remedy(crawl["message"]) if crawl["outcome"] in BAD else ""
+
+
+def _figures(crawl: Mapping[str, Any]) -> str:
+    """Of a crawl that has not said them: it runs, or it died."""
+    if not crawl.get("pages"):
+        return ""
+    parts = [f"{crawl[name]:,} {name}" for name in ("new", "changed", "unchanged")]
+    records = f"{crawl['records']:,} record{'' if crawl['records'] == 1 else 's'}"
+    return ", ".join([counted(crawl["pages"], "page"), records, *parts])
+
+
+def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Its project, and the address of its log, which is deleted after ``jobs_to_keep`` others."""
+    for project in _PROJECTS if crawl["job"] and root.logs_dir else ():
+        path = f"{project}/{crawl['spider']}/{crawl['job']}.log"
+        if Path(root.logs_dir, path).exists():
+            return project, f"logs/{path}"
+    elsewhere = f"logs/{_PROJECTS[0]}/{crawl['spider']}/{crawl['job']}.log"
+    return _PROJECTS[0], elsewhere if crawl["job"] and root.has_other_logs else None
+
+
+def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:
+    """Jobs that ended before they began to crawl, with log and remedy."""
+    rows = [job._asdict() | {"outcome": job.outcome} for job in jobs]
+    return [row | {"log": _log(root, row)[1], "remedy": remedy(row["message"])} for row in rows]
+
+
+def add_repeats(crawls: Iterable[dict[str, Any]], sent: Mapping[int, Mapping[str, str]]) -> None:
+    """Add the arguments with which each can be run again; ``None`` where that is not allowed."""
+    for crawl in crawls:
+        arguments = sent.get(crawl["id"], {})
+        crawl["arguments"] = arguments
+        crawl["repeat"] = arguments if may_be_sent(arguments) else None
+
+
+def run_charts(
+    runs: Sequence[Mapping[str, Any]], periods: Mapping[str, float]
+) -> dict[str, RunChart]:
+    """A chart for each schedule, with its own scale."""
+    by_schedule = groupby(sorted(runs, key=itemgetter("schedule", "id")), itemgetter("schedule"))
+    charts = (_run_chart(name, list(group), periods.get(name)) for name, group in by_schedule)
+    return {chart.schedule: chart for chart in charts if chart}
+
+
+def _run_chart(
+    name: str, runs: Sequence[Mapping[str, Any]], period: float | None
+) -> RunChart | None:
+    texts = [f"{readable_seconds(run['seconds'])}, {run['outcome']}" for run in runs]
+    times = [f"{readable(run['started_at'])} UTC" for run in runs]
+    bars = [
+        Bar(run["seconds"], f"crawl {run['id']}, {time}: {text}", run["outcome"])
+        for run, time, text in zip(runs, times, texts, strict=True)
+    ]
+    chart = bar_chart(bars, period)
+    if not chart:
+        return None
+    marks = [
+        ((bar.x + bar.width / 2) / 1000, bar.y / 1000, time, text)
+        for bar, time, text in zip(chart.bars, times, texts, strict=True)
+    ]
+    return RunChart(
+        name, chart, _summary(runs), runs[0]["started_at"], runs[-1]["started_at"], marks
+    )
+
+
+def _summary(runs: Sequence[Mapping[str, Any]]) -> str:
+    """``12 runs: 11 complete, 1 failed; 2.0 s to 61.0 s, the last 2.6 s``."""
+    outcomes = [run["outcome"] for run in runs]
+    counts = ", ".join(f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes))
+    seconds = [run["seconds"] for run in runs]
+    least, most, last = map(readable_seconds, (min(seconds), max(seconds), seconds[-1]))
+    spread = f"{least} to {most}, the last {last}" if len(runs) > 1 else last
+    return f"{counted(len(runs), 'run')}: {counts}; {spread}"
+
+
+class CrawlsPage(DatabaseView):
+    """The schedules; a page of the runs, each with its share of its schedule's period."""
+
+    section = "crawls"
+    has_forms = True
+
+    def prepare(self) -> dict[str, Any]:
+        return describe_schedules(self.root) | {
+            "actions": possible_actions(self.root),
+            "failed_jobs": service_named("launcher", self.root.app).failed_jobs,
+            "budgets": _budgets(self.root),
+        }
+
+    def answer_error(self, error: ViewError) -> Body:
+        failed = service_named("launcher", self.root.app).failed_jobs.newest(FAILED_JOBS)
+        return render(
+            "error.html",
+            section=self.section,
+            status=error.status,
+            message=str(error),
+            failed_jobs=failed,
+        )
+
+    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
+        page, budgets = number(arguments, "page", 1), known.pop("budgets")
+        kept = {name: arguments[name] for name in ("schedule", "outcome") if arguments.get(name)}
+        if kept.get("outcome", "failed") not in OUTCOMES:
+            raise ViewError(400, f"outcome={kept['outcome'][:40]} is none of {', '.join(OUTCOMES)}")
+        return render(
+            "crawls.html",
+            **known | self._runs(connected, kept, page, known),
+            page=page,
+            outcomes=OUTCOMES,
+            no_schedule=NO_SCHEDULE,
+            arguments=kept,
+            plans=[read_plan(*budget) for budget in budgets],
+            done=DONE.get(arguments.get("done", "")),
+            stamp=int(time()),
+        )
+
+    def _runs(
+        self, connected: Connection, kept: Arguments, page: int, known: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What the database has; nothing before the first crawl, which a button may start."""
+        failed_jobs, intervals = known["failed_jobs"], known["intervals"]
+        try:
+            found = list_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
+        except NothingCrawledError:
+            failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.root)
+            return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}
+        crawls = found[:LIMIT]
+        tell(crawls, self.root, intervals)
+        add_repeats(crawls, read_crawl_arguments(connected, [crawl["id"] for crawl in crawls]))
+        runs = list_latest_runs(connected, CHARTED).dicts()
+        return {
+            "crawls": crawls,
+            "charts": run_charts(runs, intervals),
+            "more": len(found) > LIMIT,
+            "failed_jobs": described_jobs(failed_jobs.without_row(FAILED_JOBS), self.root),
+        }
+
+    def render_POST(self, txrequest: Any) -> bytes:
+        return act(self.root, txrequest, "crawls")
+
+
+def _budgets(root: Any) -> list[tuple[Any, ...]]:
+    """The arguments of :func:`read_plan` for each active schedule with a budget."""
+    service = schedule_service(root.app)
+    running, states = service.budgeted(), service.state
+    return [(one, running, states[one.name].last_time, PLANNED) for one in running]
+
+
+def possible_actions(root: Any) -> set[str]:
+    """Those whose endpoint is in ``scrapyd.conf``."""
+    return {name for name, path in ENDPOINTS.items() if path in root.children}
+
+
+def act(root: Any, txrequest: Any, page: str) -> bytes:
+    """Do what the form asks for, and go back; the gate has already checked its token."""
+    txrequest.args.pop(TOKEN.encode(), None)  # of a program, which the gate does not ask for it
+    name, back = _field(txrequest, "action"), _field(txrequest, "back")
+    query = back if _QUERY.fullmatch(back) else ""
+    if name not in possible_actions(root):
+        return _problem(txrequest, f"There is no action {name[:_MESSAGE_MAX]}.", page + query)
+    try:
+        if name != "again" or not _is_repeated(root, txrequest):
+            answer = root.children[ENDPOINTS[name]].render_POST(txrequest)
+            if not answer.get("prevstate", True):
+                return _problem(txrequest, "That job has ended already.", page + query)
+    except error.Error as problem:
+        message = (problem.message or b"").decode("utf-8", "replace")
+        return _problem(txrequest, message, page + query)
+    txrequest.setResponseCode(303)
+    txrequest.setHeader("Location", f"{page}{query}{'&' if query else '?'}done={name}#done")
+    return b""
+
+
+def _is_repeated(root: Any, txrequest: Any) -> bool:
+    """Whether the button was pressed twice: each is for one job, whose id is in the form."""
+    job = txrequest.args.get(b"jobid", [b""])[-1].decode("utf-8", "replace")
+    return bool(job) and job in _known_jobs(root)
+
+
+def _known_jobs(root: Any) -> Iterator[str]:
+    for queue in root.poller.queues.values():
+        yield from (message["_job"] for message in queue.list())
+    yield from root.launcher.running_jobs()
+    yield from (job.job for job in root.launcher.finished)
+
+
+def _field(txrequest: Any, name: str) -> str:
+    value: bytes = txrequest.args.pop(name.encode(), [b""])[0]
+    return value.decode("utf-8", "replace")
+
+
+def _problem(txrequest: Any, message: str, back: str) -> bytes:
+    return error_page(txrequest, 409, message, section="crawls", back=back)
