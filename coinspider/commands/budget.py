@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
@@ -12,12 +13,13 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 from coinspider.text import counted, visible
 
 if TYPE_CHECKING:
-    from coinspider.daemon.schedules.budget import Budget, Freshness, PlannedRun
+    from coinspider.daemon.schedules.budget import Budget, PlannedRun
     from coinspider.daemon.schedules.forecast import Cost
     from coinspider.daemon.schedules.schedule import Schedule
 
 SHOWN = 12  # runs
 WIDTH = 79  # characters
+COLUMNS = ("plan", "calls a_month", "auto_median", "auto_mean", "whole_median", "whole_mean")
 A_DAY, A_MONTH = timedelta(days=1), timedelta(days=31)
 
 
@@ -192,19 +194,19 @@ def _table(budget: "Budget | None") -> Iterator[str]:
     from coinspider.daemon.schedules.budget import Budget, volume_by_rank
     from coinspider.daemon.schedules.budget_facts import USUAL_COINS
     from coinspider.daemon.schedules.forecast import simulate, simulate_whole
+    from coinspider.export.table import table_lines, terminal_style
     from coinspider.sources.coingecko import PLANS
+    from coinspider.store.fetch import Listing
 
     start = datetime.now(UTC)
     budget = budget or Budget(0, start, volume_by_rank(USUAL_COINS))
-    yield "The age of a coin in minutes, weighted by its trading volume:"
-    yield f"{'plan':<9}{'calls a month':>14}  {'budget = auto':<26}whole crawls alone"
-    yield f"{'':<25}{'median':<12}{'mean':<14}{'median':<12}mean"
+    rows = []
     for name, of_plan in PLANS.items():
         if of_plan.credits:
             own = budget._replace(calls=of_plan.credits, month_end=start + A_MONTH)
-            ages = f"{_ages(simulate(own, start))}  {_ages(simulate_whole(own, start))}"
-            yield f"{name:<9}{of_plan.credits:>14,}  {ages}".rstrip()
-
-
-def _ages(found: "Freshness") -> str:
-    return f"{found.median / 60:<12.1f}{found.mean / 60:<12.1f}"
+            ages = (simulate(own, start), simulate_whole(own, start))
+            minutes = [seconds / 60 for age in ages for seconds in (age.median, age.mean)]
+            rows.append([name, Decimal(of_plan.credits), *minutes])
+    yield "The age of a coin in minutes, weighted by its trading volume, with budget = auto"
+    yield "and with whole crawls alone:"
+    yield from table_lines(Listing(COLUMNS, rows), terminal_style(color=False))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
-from coinspider.commands import crawls, rejected
 from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
 from coinspider.text import visible
 
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
 # As in the address of the page /coins.
 LISTED = ("listed", "delisted", "all")
-# Options that the subcommands don't have.
-OWN = ("search", "sort", "columns", "listed", "currency")
-# Subcommands, which are also commands, and were options in 0.1.
-OTHERS = {"crawls": crawls.Command(), "rejected": rejected.Command()}
 
 
 class Command(ListingCommand):
@@ -36,9 +31,6 @@ class Command(ListingCommand):
         "scrapy coins --search bitcoin --columns all --format list",
         "scrapy coins --limit all --columns all > coins.csv",
     )
-
-    def syntax(self) -> str:
-        return f"[{' | '.join(OTHERS)}] [options]"
 
     def short_desc(self) -> str:
         return "Show the coins that the crawls stored"
@@ -70,32 +62,16 @@ class Command(ListingCommand):
             type=str.lower,
             help="of the amounts (default: %(default)s)",
         )
-        for name in OTHERS:
-            add(f"--{name}", action="store_true", help=f"the same as scrapy {name}")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        for name, other in OTHERS.items():
-            if getattr(opts, name) or args == [name]:
-                self._reject_own(name, opts)
-                self.exitcode = self.show(opts, other.rows(opts))
-                return
         if args and not args[0].startswith("-"):
-            raise UsageError(
-                f"no {args[0]}: there are {', '.join(OTHERS)}; for a coin --search {args[0]}",
-                print_help=False,
-            )
+            raise UsageError(f"no {args[0]}: for a coin --search {args[0]}", print_help=False)
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
         first = columns if opts.columns not in (None, "all") else FIRST
         for_people = self.output_format(opts) in FOR_PEOPLE
         rows = Rows(lambda connection: _coins(connection, opts, columns, for_people), "coin", first)
         self.exitcode = self.show(opts, rows)
-
-    def _reject_own(self, name: str, opts: argparse.Namespace) -> None:
-        """Raise :exc:`UsageError` for an option that only the coins have."""
-        for own in OWN:
-            if getattr(opts, own) != self.parser.get_default(own):
-                raise UsageError(f"{name} takes no --{own}", print_help=False)
 
 
 def _coins(

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from coinspider.text import exact, per_cent, readable, short, visible
 
@@ -18,6 +18,7 @@ GAP = 2  # cells between two columns
 # Text is never folded to less than the first; without a terminal's width, it is at the second.
 TEXT_LEAST, TEXT_MOST = 12, 100  # cells
 NOTE_LEAST = 20  # cells
+WIDEST = 2000  # cells of a column, where the terminal's width is unknown
 CHANGE_COLORS = {"+": "green", "-": "red"}
 OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
 
@@ -62,41 +63,9 @@ def terminal_style(color: bool | None, all_digits: bool = False) -> TableStyle:
     return TableStyle(width, color, sys.stdout.encoding or "ascii", all_digits)
 
 
-class ColumnSize(NamedTuple):
-    """How many terminal cells a column needs at least, and takes if there is room."""
-
-    name: str
-    least: int
-    natural: int
-
-
-def fit(columns: Sequence[ColumnSize], width: int | None, needed: int = 1) -> dict[str, int]:
-    """The widths of the columns that fit into ``width`` cells, by name, in order of priority.
-
-    The first ``needed`` columns are included even if they don't fit. If a later one doesn't fit,
-    all after it are left out as well. No column is narrower than its least width; remaining room
-    goes to those that can use it, in order.
-    """
-    if width is None:
-        return {column.name: column.natural for column in columns}
-    chosen: list[ColumnSize] = []
-    room = width + GAP
-    for number, column in enumerate(columns):
-        if number >= needed and column.least + GAP > room:
-            break
-        chosen.append(column)
-        room -= column.least + GAP
-    widths = {column.name: column.least for column in chosen}
-    for column in chosen:
-        more = min(max(room, 0), column.natural - column.least)
-        widths[column.name] += more
-        room -= more
-    return widths
-
-
 class _Column(NamedTuple):
     name: str
-    values: Sequence[Any]
+    values: Sequence[object]
     texts: Sequence[str]
 
     @property
@@ -108,15 +77,13 @@ class _Column(NamedTuple):
         """Whether its values must stay on one line: a number without its end has the wrong size."""
         return self.is_number or any(isinstance(value, datetime) for value in self.values)
 
-    def size(self, least_share: int) -> ColumnSize:
+    def least(self, text_least: int) -> int:
+        """The cells that it needs, if text may be folded to so many."""
         from rich.cells import cell_len
 
         header = max(map(len, self.name.split("_")))
         natural = max([header, *map(cell_len, self.texts)])
-        if self.is_whole:
-            return ColumnSize(self.name, natural, natural)
-        natural = min(natural, TEXT_MOST)
-        return ColumnSize(self.name, min(natural, max(TEXT_LEAST, header, least_share)), natural)
+        return natural if self.is_whole else min(natural, max(text_least, header))
 
 
 def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
@@ -126,11 +93,11 @@ def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
     least important columns before others, then the least important columns are left out.
     """
     columns = _columns(listing, style, exact if style.all_digits else readable)
-    widths = _fit(columns, style)
-    if len(widths) < len(columns) and not style.all_digits:
-        columns, widths = _shortened(listing, columns, style)
-    lines = _render([column for column in columns if column.name in widths], widths, style)
-    if left_out := [column.name for column in columns if column.name not in widths]:
+    names = _fitting(columns, style)
+    if len(names) < len(columns) and not style.all_digits:
+        columns, names = _shortened(listing, columns, style)
+    lines = _render([column for column in columns if column.name in names], style)
+    if left_out := [column.name for column in columns if column.name not in names]:
         note = f"No room for {', '.join(left_out)}; all of a row: --format list"
         lines += textwrap.wrap(note, max(style.width or 0, NOTE_LEAST), break_long_words=False)
     return lines
@@ -138,17 +105,36 @@ def table_lines(listing: "Listing", style: TableStyle) -> list[str]:
 
 def _shortened(
     listing: "Listing", columns: list[_Column], style: TableStyle
-) -> tuple[list[_Column], dict[str, int]]:
-    """With short amounts in as many columns as necessary, and their widths."""
+) -> tuple[list[_Column], list[str]]:
+    """With short amounts in as many columns as necessary, and the names of those that fit."""
     shorter = {column.name: column for column in _columns(listing, style, short)}
     for least_important in reversed(_ranked(columns, style)):
-        columns = [
-            shorter[column.name] if column.name == least_important.name else column
-            for column in columns
-        ]
-        if len(widths := _fit(columns, style)) == len(columns):
+        place = columns.index(least_important)
+        columns = [*columns[:place], shorter[least_important.name], *columns[place + 1 :]]
+        if len(names := _fitting(columns, style)) == len(columns):
             break
-    return columns, widths
+    return columns, names
+
+
+def _fitting(columns: list[_Column], style: TableStyle) -> list[str]:
+    """The columns that fit beside each other; after the first that does not, there is none.
+
+    Those that are needed are among them even if they don't fit.
+    """
+    ranked = _ranked(columns, style)
+    if style.width is None:
+        return [column.name for column in ranked]
+    # Columns that must be there, such as a message, must also be readable.
+    share = style.width // 2 if style.needed > 1 else 0
+    names: list[str] = []
+    room = style.width + GAP
+    for number, column in enumerate(ranked):
+        is_needed = number < style.needed
+        room -= column.least(max(TEXT_LEAST, share) if is_needed else TEXT_LEAST) + GAP
+        if room < 0 and not is_needed:
+            break
+        names.append(column.name)
+    return names
 
 
 def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
@@ -162,7 +148,7 @@ def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
     return lines
 
 
-def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) -> list[_Column]:
+def _columns(listing: "Listing", style: TableStyle, cell: Callable[[object], str]) -> list[_Column]:
     found = []
     for number, name in enumerate(listing.columns):
         values = [row[number] for row in listing.rows]
@@ -171,48 +157,35 @@ def _columns(listing: "Listing", style: TableStyle, cell: Callable[[Any], str]) 
     return found
 
 
-def _fit(columns: list[_Column], style: TableStyle) -> dict[str, int]:
-    # Columns that must be there, such as a message, must also be readable.
-    share = style.width // 2 if style.width and style.needed > 1 else 0
-    sizes = [
-        column.size(share if number < style.needed else 0)
-        for number, column in enumerate(_ranked(columns, style))
-    ]
-    return fit(sizes, style.width, style.needed)
-
-
 def _ranked(columns: list[_Column], style: TableStyle) -> list[_Column]:
     """The most important first."""
     first = {name: number for number, name in enumerate(style.first)}
     return sorted(columns, key=lambda column: first.get(column.name, len(first)))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[Decimal | int | float]:
     return isinstance(value, Decimal | int | float) and not isinstance(value, bool)
 
 
-def _is_change(name: str, value: Any) -> bool:
-    return "change_" in name and _is_number(value) and bool(value)
-
-
-def _text(name: str, value: Any, cell: Callable[[Any], str], style: TableStyle) -> str:
+def _text(name: str, value: object, cell: Callable[[object], str], style: TableStyle) -> str:
     """A cell's text; if the encoding has no subscript digits, a small number is 1.23e-10."""
     if "percentage" in name and isinstance(value, Decimal) and not style.all_digits:
         return per_cent(value)
-    sign = "+" if _is_change(name, value) and value > 0 else ""
+    sign = "+" if "change_" in name and _is_number(value) and value > 0 else ""
     text = cell(value)
     if _is_number(value) and not style.can_show(text):
         return f"{sign}{value:.6g}"
     return sign + style.shown(text)
 
 
-def _color(name: str, value: Any, text: str) -> str:
+def _color(name: str, value: object, text: str) -> str:
     if name == "outcome":
-        return OUTCOME_COLORS.get(value, "yellow")
-    return CHANGE_COLORS.get(text[:1], "") if _is_change(name, value) else ""
+        return OUTCOME_COLORS.get(str(value), "yellow")
+    is_change = "change_" in name and _is_number(value)
+    return CHANGE_COLORS.get(text[:1], "") if is_change else ""
 
 
-def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -> list[str]:
+def _render(columns: list[_Column], style: TableStyle) -> list[str]:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -228,17 +201,19 @@ def _render(columns: list[_Column], widths: dict[str, int], style: TableStyle) -
     for column in columns:
         table.add_column(
             column.name.replace("_", "\n"),
-            width=widths[column.name],
             overflow="fold",
+            no_wrap=column.is_whole,
+            max_width=None if column.is_whole else TEXT_MOST,
             justify="right" if column.is_number else "left",
         )
     for number in range(len(columns[0].values) if columns else 0):
         # As text, not markup: a coin's name may contain brackets.
         cells = [(c.name, c.values[number], c.texts[number]) for c in columns]
         table.add_row(*(Text(text, _color(name, value, text)) for name, value, text in cells))
-    # A console of the terminal's width would cut columns that are needed but don't fit.
+    # rich would cut columns that are needed but don't fit.
+    least = sum(column.least(TEXT_LEAST) + GAP for column in columns)
     console = Console(
-        width=sum(widths.values()) + GAP * len(widths) + 1,
+        width=max(style.width or len(columns) * WIDEST, least),
         legacy_windows=False,
         color_system="standard" if style.color else None,
         force_terminal=style.color,

@@ -43,11 +43,9 @@ def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox, query):
     lines = scrapy("coins", "--format", "jsonl", "-n", "2").stdout.splitlines()
     assert [json.loads(line)["market_cap_rank"] for line in lines] == [1, 2]
     assert len(records(scrapy("coins", "--currency", "USD", "-n", "9" * 30))) == 300
-    for crawls in (("crawls",), ("coins", "crawls"), ("coins", "--crawls")):
-        [crawl] = records(scrapy(*crawls))
-        assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
-    for rejected in (("rejected",), ("coins", "rejected"), ("coins", "--rejected")):
-        assert records(scrapy(*rejected)) == []
+    [crawl] = records(scrapy("crawls"))
+    assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
+    assert records(scrapy("rejected")) == []
     shown = scrapy("rejected", "--format", "table")
     assert (shown.stdout, shown.stderr) == ("", "no record is kept as rejected\n")
     unknown = scrapy("coins", "--currency", "eur")
@@ -77,7 +75,7 @@ def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
     table = scrapy("coins", "--format", "table", COLUMNS="200").stdout
     assert "[red]x[/]" in table
     assert "[link=http://evil/]A" in table
-    [rejected] = records(scrapy("coins", "--rejected"))
+    [rejected] = records(scrapy("rejected"))
     assert rejected["text"] == '{"id": "b"}'
     assert "symbol" in rejected["reason"]
 
@@ -88,13 +86,13 @@ def test_hostile_name_is_text_in_the_table(scrapy, sandbox, tmp_path):
         (["--columns", "price"], "no column price: there are coin_id, vs_currency"),
         (["--sort", "-"], "no column"),
         (["--limit", "many"], "many is neither a number nor all"),
-        (["bitcoin"], "no bitcoin: there are crawls, rejected; for a coin --search bitcoin"),
+        (["bitcoin"], "no bitcoin: for a coin --search bitcoin"),
         (["--serach", "x"], "no option --serach: did you mean --search?"),
         (
             ["--columns", "name,curent_price"],
             "no column curent_price (did you mean current_price?)",
         ),
-        (["crawls", "--format", "sheet"], "invalid choice: 'sheet' (choose from"),
+        (["--format", "sheet"], "invalid choice: 'sheet' (choose from"),
         ([], "scrapy crawl coins"),
     ],
 )

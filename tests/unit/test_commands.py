@@ -114,10 +114,3 @@ def test_failed_dump_leaves_no_file_that_looks_like_one(tmp_path):
     with pytest.raises(DatabaseError):
         dump("postgresql://me@127.0.0.1:1/coins", file)
     assert not file.exists()
-
-
-@pytest.mark.parametrize("option", ["--search=x", "--columns=name", "--currency=eur"])
-def test_option_of_the_coins_is_none_of_the_crawls(option):
-    opts, args = parser_of("coins").parse_known_args(["crawls", option])
-    with pytest.raises(UsageError, match=f"^crawls takes no {option.partition('=')[0]}"):
-        COMMANDS["coins"].run(args, opts)

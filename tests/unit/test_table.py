@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from coinspider.export.table import GAP, ColumnSize, TableStyle, fit, list_lines, table_lines
+from coinspider.export.table import TableStyle, list_lines, table_lines
 from coinspider.store.fetch import Listing
 from coinspider.text import exact, readable, short
 
@@ -126,17 +126,25 @@ def test_table_without_values_has_its_header(rows):
     assert "symbol" in words(table_lines(COINS._replace(rows=rows), TableStyle(80)))
 
 
-SIZES = st.builds(lambda least, more: (least, least + more), st.integers(1, 60), st.integers(0, 60))
+TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
+AMOUNT = st.decimals(allow_nan=False, allow_infinity=False)
+NAMES = [f"{kind}_{number}" for number in range(6) for kind in ("name", "amount")]
 
 
-@given(st.lists(SIZES, min_size=1, max_size=12), st.integers(1, 200), st.integers(1, 3))
-def test_columns_fit_the_width_unless_they_are_required(sizes, width, needed):
-    columns = [ColumnSize(str(n), least, natural) for n, (least, natural) in enumerate(sizes)]
-    widths = fit(columns, width, needed)
-    assert list(widths) == [column.name for column in columns[: len(widths)]]
-    for column in columns:
-        if column.name in widths:
-            assert column.least <= widths[column.name] <= column.natural
-    assert {column.name for column in columns[:needed]} <= widths.keys()
-    total = sum(widths.values()) + GAP * (len(widths) - 1)
-    assert total <= width or set(widths) == {column.name for column in columns[:needed]}
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 12), st.integers(20, 200), st.integers(1, 3))
+def test_any_columns_fit_the_width_unless_they_are_needed(data, count, width, needed):
+    names = NAMES[:count]
+    kinds = [AMOUNT if name.startswith("amount") else TEXT for name in names]
+    rows = data.draw(st.lists(st.tuples(*kinds), min_size=1, max_size=4))
+    style = TableStyle(width, first=names[:needed], needed=needed)
+    lines = table_lines(Listing(names, rows), style)
+    note = "".join(lines).partition("No room for")[2]
+    left_out = [name for name in names if f"{name}," in f"{note.replace(';', ',')}"]
+    assert left_out == names[len(names) - len(left_out) :]
+    assert not {*left_out} & {*names[:needed]}
+    if len(left_out) + needed < count:
+        assert max(map(cell_len, lines)) <= width
+    for name, (*_, value) in ((n, row[: i + 1]) for row in rows for i, n in enumerate(names)):
+        if name.startswith("amount") and name not in left_out:
+            assert readable(value) in " ".join(lines) or short(value) in " ".join(lines)
