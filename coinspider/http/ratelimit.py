@@ -50,7 +50,7 @@ from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
 from coinspider.errors import CreditsExhaustedError, NoPageError
-from coinspider.http.api_errors import is_exhausted, is_refusal, refusal_words, retry_after
+from coinspider.http.api_errors import is_exhausted, is_refusal, read_error, retry_after
 from coinspider.http.limit import learning as limit_model
 from coinspider.http.limit.credits import exhaust
 from coinspider.http.limit.headers import told_limit
@@ -218,7 +218,7 @@ class RateLimitMiddleware:
     def _words(self, response: Response) -> str:
         """The API's message, from which its spider may take a key out."""
         without_secrets = getattr(self.crawler.spider, "without_secrets", str)
-        return str(without_secrets(refusal_words(response)))
+        return str(without_secrets(read_error(response.body).words))
 
     def _check_patience(self, wait: float) -> None:
         """Raise if no page would have come for too long by the end of the wait."""

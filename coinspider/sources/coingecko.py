@@ -3,15 +3,13 @@
 https://docs.coingecko.com/reference/authentication
 """
 
-import re
 from typing import NamedTuple
 
 import msgspec
-from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http import api_errors
+from coinspider.http.api_errors import KnownErrors
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
 from coinspider.http.limit.state import ToldLimit
 from coinspider.http.links import check_port
@@ -19,6 +17,7 @@ from coinspider.http.links import check_port
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
 _CDN_REFUSAL = rb"(?i)error code: 10(15|20)|>\s*10(15|20)\b|10(15|20) access denied"
+_TOO_MANY_CALLS = 429
 # Of "You've reached 10,000 calls limit.", with a Retry-After of up to an hour. It is not among the
 # documented codes: https://docs.coingecko.com/docs/errors-and-rate-limits
 _USED_UP = 10006
@@ -38,6 +37,10 @@ LOCALES = (
 )
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 PRECISIONS = ("full", *map(str, range(19)))
+ERRORS = KnownErrors((_TOO_MANY_CALLS,), _CDN_REFUSAL, (_USED_UP,), _HINTS)
+# What the settings RATELIMIT_REFUSAL and RATELIMIT_EXHAUSTED name.
+is_refusal, is_exhausted = ERRORS.is_refusal, ERRORS.is_exhausted
+
 _KEY_FIELDS = (
     "rate_limit_request_per_minute",
     "monthly_call_credit",
@@ -150,49 +153,6 @@ def key_facts(body: bytes) -> KeyFacts | None:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def is_refusal(response: Response) -> bool:
-    """Whether the API refuses a call because of the rate limit, in whatever form.
-
-    Forms are status 429, that error's body with status 200, and a page of its CDN.
-    """
-    if api_errors.is_refusal(response):
-        return True
-    if response.status == 200:
-        return response.body.startswith(b"{") and _error(response).code == 429
-    return response.status in (403, 503) and bool(re.search(_CDN_REFUSAL, response.body))
-
-
-def is_exhausted(response: Response) -> bool:
-    """Whether the API says that the month's credits are used up, and not that a key is wrong."""
-    if response.status == 200 and not response.body.startswith(b"{"):
-        return False
-    code = _error(response).code
-    return code == _USED_UP or (api_errors.is_exhausted(response) and code not in _HINTS)
-
-
-class ApiError(NamedTuple):
-    code: int | None
-    message: str
-
-
-def _error(response: Response) -> ApiError:
-    """The error in the body of a response; an empty message if there is none."""
-    try:
-        body = msgspec.json.decode(response.body)
-        status = body.get("status", body)
-        message = status.get("error_message") or body.get("error") or ""
-        return ApiError(status.get("error_code"), str(message))
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
-        return ApiError(None, "")
-
-
-def explain(response: Response) -> str:
-    """What the API said in an error, and what to do about it."""
-    error = _error(response)
-    hint = _HINTS.get(error.code, "") if error.code else ""
-    return f"{error.message} ({hint})" if hint else error.message
 
 
 def plan_from_settings(settings: BaseSettings) -> Plan:

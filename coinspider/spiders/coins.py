@@ -19,11 +19,11 @@ from coinspider.items import FullCoin
 from coinspider.records.keys import Key
 from coinspider.sources.coingecko import (
     CHANGE_SPANS,
+    ERRORS,
     LOCALES,
     ORDERS,
     PRECISIONS,
     api_from_settings,
-    explain,
     key_facts,
     monthly_credits,
     plan_from_settings,
@@ -203,7 +203,7 @@ class CoinsSpider(PaginatedSpider):
         state.remarks = (*state.remarks, text)
 
     def explain(self, response: Response) -> str:
-        return explain(response) or super().explain(response)
+        return ERRORS.explain(response) or super().explain(response)
 
     def credits_told(self, response: Response) -> tuple[int | None, int] | None:
         facts = key_facts(response.body) if response.status == 200 else None

@@ -7,10 +7,10 @@ import pytest
 from scrapy.http import Response
 
 from coinspider.http.api_errors import (
-    WORDS_MAX2,
+    WORDS_MAX,
     is_exhausted,
     is_refusal,
-    refusal_words,
+    read_error,
     retry_after,
 )
 from coinspider.sandbox.refusals import EXHAUSTED_MESSAGE, RATE_LIMIT_MESSAGE
@@ -79,6 +79,30 @@ def test_refusals_are_recognised_by_status_and_headers(given, refusal):
 
 
 @pytest.mark.parametrize(
+    ("body", "refusal"),
+    [
+        pytest.param({"retCode": 10006, "retMsg": "Too many visits!", "result": {}}, True,
+                     id="Bybit"),
+        pytest.param({"code": "429000", "msg": "Too many requests"}, True, id="KuCoin"),
+        pytest.param({"error": ["EAPI:Rate limit exceeded"]}, True, id="Kraken"),
+        pytest.param({"status": "0", "message": "NOTOK", "result": "Max rate limit reached"}, True,
+                     id="Etherscan"),
+        pytest.param({"Information": "Our standard API rate limit is 25 requests per day."}, True,
+                     id="Alpha Vantage"),
+        pytest.param(b"Throttled", True, id="a text"),
+        pytest.param(b"error code: 1015", False, id="a code alone"),
+        pytest.param({"error": "limit exceeded"}, False, id="another limit"),
+        pytest.param({"id": 5, "title": "How to deal with a rate limit", "tags": []}, False,
+                     id="a record"),
+        pytest.param([{"message": "Too many requests"}], False, id="records"),
+        pytest.param({"error": "Too many requests", "data": "x" * 5000}, False, id="a long body"),
+    ],
+)  # fmt: skip
+def test_refusals_with_status_200_are_recognised_by_the_body(body, refusal):
+    assert is_refusal(response(200, body)) is refusal
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         pytest.param({"status": {"error_code": 429, "error_message": "Slow down"}}, "Slow down",
@@ -103,11 +127,11 @@ def test_refusals_are_recognised_by_status_and_headers(given, refusal):
         pytest.param(b"plain \x1b[31m words\n", "plain [31m words", id="control characters"),
         pytest.param(b"\xff\xfe", "��", id="not UTF-8"),
         pytest.param(b"", "", id="nothing"),
-        pytest.param(b"[" * 5000, "[" * (WORDS_MAX2 - 1) + "…", id="deep and long"),
+        pytest.param(b"[" * 5000, "[" * (WORDS_MAX - 1) + "…", id="deep and long"),
     ],
 )  # fmt: skip
 def test_words_are_one_short_line(body, words):
-    assert refusal_words(response(body=body)) == words
+    assert read_error(response(body=body).body).words == words
 
 
 @pytest.mark.parametrize(
@@ -265,7 +289,7 @@ def test_coingecko_says_by_a_code_that_the_calls_are_used_up(status):
     said = response(status, {"status": words}, Retry_After="3599")
     assert coingecko.is_exhausted(said)
     assert not is_exhausted(said)
-    assert refusal_words(said) == "You've reached 10,000 calls limit."
+    assert read_error(said.body).words == "You've reached 10,000 calls limit."
     assert not coingecko.is_exhausted(response(200, [{"error_code": 10006}]))
 
 

@@ -1,0 +1,58 @@
+"""What an API sends may be made to take long to read: a megabyte of it must not."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from scrapy.http import Response
+
+from coinspider.http.api_errors import explain_body, is_error_object, is_exhausted, is_refusal
+from coinspider.sources import coingecko
+
+MEGABYTE = 1_000_000
+# Of this process alone, whatever else the machine does; what is quadratic takes minutes.
+SECONDS_MAX = 0.5
+
+PIECES = [
+    b"<", b"<!--", b"<title>", b"<title", b"<style ", b"<style>", b"<script", b"</title", b">",
+    b"<a ", b"&#9", b"&", b"9", b"[", b"{", b'{"error":', b'{"a":1,', b'"', b"> ", b" ",
+    b"error code: 1",
+    b"\n", b"rate limit ", b"too ", b"per 1 ", b"month", b". ", b"\xff", b"\xc3\xa9", b"\0",
+]  # fmt: skip
+
+
+@contextmanager
+def stopped_after(seconds: float) -> Iterator[None]:
+    """Raise in what takes longer, counted in this process's own time."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def bodies(piece: bytes) -> list[bytes]:
+    """A megabyte of it: alone, behind what begins a page, and in a message."""
+    many = piece * (MEGABYTE // len(piece))
+    return [many, b"<html><title>" + many, b"&#" + many, b'{"error": "' + many + b'"}']
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_error_bodies_are_read_in_time(piece):
+    for body in bodies(piece):
+        with stopped_after(SECONDS_MAX):
+            assert len(explain_body(body)) <= 300
+            is_error_object(body)
+            for status in (200, 403, 429):
+                response = Response("https://api.example/", status=status, body=body)
+                is_refusal(response)
+                is_exhausted(response)
+                coingecko.is_refusal(response)
+                coingecko.is_exhausted(response)
