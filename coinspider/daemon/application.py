@@ -26,13 +26,13 @@ from coinspider.daemon.configuration import (
 )
 from coinspider.daemon.database import EmbeddedDatabase
 from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
-from coinspider.daemon.gate.gate import Gate
-from coinspider.daemon.gate.options import GateOptions
-from coinspider.daemon.gate.site import GateSite
-from coinspider.daemon.gate.uploads import turn_uploads_off
+from coinspider.daemon.gate.gate import Gate, GateOptions
+from coinspider.daemon.gate.login import Pages
+from coinspider.daemon.gate.site import GateSite, turn_uploads_off
 from coinspider.daemon.schedules.schedule import check_schedules, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
+from coinspider.daemon.views.view import error_page, login_page
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secrets import forget, secret
 
@@ -153,7 +153,7 @@ def check_access(options: GateOptions) -> None:
 def _site(options: GateOptions, root: Any) -> GateSite:
     if not options.egg_upload:
         turn_uploads_off(root)
-    return GateSite(root, Gate(options))
+    return GateSite(root, Gate(options), Pages(error_page, login_page))
 
 
 def _is_loopback(host: str) -> bool:

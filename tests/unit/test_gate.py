@@ -4,13 +4,10 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.web.test.requesthelper import DummyChannel
 
-from coinspider.daemon.gate.credentials import Credentials
-from coinspider.daemon.gate.gate import Gate
-from coinspider.daemon.gate.options import GateOptions
-from coinspider.daemon.gate.passwords import hashed, is_password
+from coinspider.daemon.gate.gate import Gate, GateOptions
+from coinspider.daemon.gate.passwords import Credentials, Throttle, hashed, is_password
 from coinspider.daemon.gate.sessions import DURATION, Sessions, form_token
 from coinspider.daemon.gate.site import GateRequest
-from coinspider.daemon.gate.throttle import Throttle
 from coinspider.errors import RequestDeniedError
 
 OWN = "127.0.0.1:6800"

@@ -2,16 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from math import ceil
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote
 
 from twisted.web.resource import Resource
 
+from coinspider.daemon.gate.browsers import TxRequest, header, wants_html
 from coinspider.daemon.gate.gate import Gate
-from coinspider.daemon.gate.origins import header, wants_html
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
-from coinspider.daemon.views.view import POLICY, error_page, render
 from coinspider.errors import RequestDeniedError
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
@@ -21,25 +21,34 @@ _PATH = re.compile(r"/(?![/\\])[!-~]*")
 _AGAIN = '<!DOCTYPE html><title>coinspider</title><meta http-equiv="refresh" content="0">'
 
 
+class Pages(NamedTuple):
+    """The views' pages that the gate shows: for an error, and to log in."""
+
+    error: Callable[..., bytes]
+    login: Callable[..., bytes]
+
+
 class Denial(Resource):
     """One line, as JSON if requested; people get a page that says so, or the login page."""
 
     isLeaf = True
 
-    def __init__(self, denial: RequestDeniedError):
+    def __init__(self, denial: RequestDeniedError, pages: Pages):
         super().__init__()
-        self.denial = denial
+        self.denial, self.pages = denial, pages
 
-    def render(self, txrequest: Any) -> bytes:
+    def render(self, txrequest: TxRequest) -> bytes:
         denial = self.denial
         txrequest.setResponseCode(denial.status)
         if denial.retry_after:
             txrequest.setHeader("Retry-After", str(ceil(denial.retry_after)))
         if denial.status == 401 and wants_html(txrequest):
-            return _page(txrequest, "")
+            return _page(self.pages, txrequest, 401, "")
         if denial.status == 403 and wants_html(txrequest):
             page = txrequest.path.rpartition(b"/")[2].decode("utf-8", "replace")
-            return error_page(txrequest, 403, f"{str(denial).capitalize()}.", back=f"./{page}")
+            return self.pages.error(
+                txrequest, 403, f"{str(denial).capitalize()}.", back=f"./{page}"
+            )
         if denial.status == 401:
             txrequest.setHeader("WWW-Authenticate", 'Basic realm="Scrapyd", charset="UTF-8"')
         if txrequest.path.endswith(b".json"):
@@ -54,14 +63,14 @@ class Login(Resource):
 
     isLeaf = True
 
-    def __init__(self, gate: Gate):
+    def __init__(self, gate: Gate, pages: Pages):
         super().__init__()
-        self.gate = gate
+        self.gate, self.pages = gate, pages
 
-    def render_GET(self, txrequest: Any) -> bytes:
-        return _page(txrequest, "")
+    def render_GET(self, txrequest: TxRequest) -> bytes:
+        return _page(self.pages, txrequest, 200, "")
 
-    def render_POST(self, txrequest: Any) -> bytes:
+    def render_POST(self, txrequest: TxRequest) -> bytes:
         username, password, target = (
             txrequest.args.get(name, [b""])[0] for name in (b"username", b"password", b"next")
         )
@@ -69,8 +78,8 @@ class Login(Resource):
         try:
             self.gate.credentials.check(txrequest, username, password)
         except RequestDeniedError as denial:
-            txrequest.setResponseCode(denial.status)
-            return _page(txrequest, str(denial), target.decode("ascii", "replace"))
+            asked = target.decode("ascii", "replace")
+            return _page(self.pages, txrequest, denial.status, str(denial), asked)
         set_session(txrequest, self.gate.sessions.open())
         return _go(txrequest, target.decode("ascii", "replace"))
 
@@ -84,27 +93,33 @@ class Logout(Resource):
         super().__init__()
         self.gate = gate
 
-    def render_POST(self, txrequest: Any) -> bytes:
+    def render_POST(self, txrequest: TxRequest) -> bytes:
         self.gate.sessions.close(session_id(txrequest))
         return _go(txrequest, f"{_prefix(txrequest)}/login")
 
 
-def _page(txrequest: Any, message: str, target: str | None = None) -> bytes:
-    txrequest.setHeader("Content-Type", "text/html; charset=utf-8")
+def _page(
+    pages: Pages, txrequest: TxRequest, status: int, message: str, target: str | None = None
+) -> bytes:
     if header(txrequest, "Sec-Fetch-Site") in ("cross-site", "same-site"):
+        txrequest.setResponseCode(status)
+        txrequest.setHeader("Content-Type", "text/html; charset=utf-8")
         return _AGAIN.encode()
     prefix = _prefix(txrequest)
     if target is None:
         asked = quote(txrequest.uri.decode("latin-1"), safe="/?=&%+,;:@~!$'()*-._")
         target = f"{prefix}/" if txrequest.path == b"/login" else f"{prefix}{asked}"
-    txrequest.setHeader("Content-Security-Policy", POLICY)
-    return render(
-        "login.html", action=f"{prefix}/login", message=message, target=target,
+    return pages.login(
+        txrequest,
+        status,
+        action=f"{prefix}/login",
+        message=message,
+        target=target,
         token=form_token(txrequest),
-    ).encode()  # fmt: skip
+    )
 
 
-def _go(txrequest: Any, target: str) -> bytes:
+def _go(txrequest: TxRequest, target: str) -> bytes:
     """A redirect to a page of this scrapyd."""
     path = target if _PATH.fullmatch(target) else f"{_prefix(txrequest)}/"
     txrequest.setResponseCode(303)
@@ -112,7 +127,7 @@ def _go(txrequest: Any, target: str) -> bytes:
     return b""
 
 
-def _prefix(txrequest: Any) -> str:
+def _prefix(txrequest: TxRequest) -> str:
     """The prefix under which a proxy serves these pages, as it says."""
     prefix = header(txrequest, txrequest.site.gate.options.prefix_header)
     return prefix if _PREFIX.fullmatch(prefix) else ""

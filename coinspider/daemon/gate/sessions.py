@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_bytes, token_urlsafe
-from typing import Any
+
+from coinspider.daemon.gate.browsers import TxRequest, header
 
 DURATION = 12 * 3600.0  # seconds from the log-in
 SESSIONS_MAX = 1000
@@ -44,27 +45,31 @@ class Sessions:
         return hmac.new(self._key, text.encode(), sha256).hexdigest()
 
 
-def cookie_name(txrequest: Any) -> str:
+def cookie_name(txrequest: TxRequest) -> str:
     """One name for each scrapyd of a machine, because cookies are shared by all ports of a host."""
     return f"coinspider_{getattr(txrequest.getHost(), 'port', 'socket')}"
 
 
-def session_id(txrequest: Any) -> str:
+def session_id(txrequest: TxRequest) -> str:
     """The session named in a request, open or not; empty if there is none."""
-    cookie: bytes = txrequest.getCookie(cookie_name(txrequest).encode()) or b""
+    cookie = txrequest.getCookie(cookie_name(txrequest).encode()) or b""
     return cookie.decode("ascii", "replace")
 
 
-def set_session(txrequest: Any, session: str) -> None:
+def set_session(txrequest: TxRequest, session: str) -> None:
     """The client's cookie, which scripts can't read and other sites' pages can't send."""
-    is_secure = txrequest.isSecure() or txrequest.getHeader("X-Forwarded-Proto") == "https"
+    is_secure = txrequest.isSecure() or header(txrequest, "X-Forwarded-Proto") == "https"
     txrequest.addCookie(
-        cookie_name(txrequest), session, path="/", httpOnly=True, sameSite="strict",
+        cookie_name(txrequest),
+        session,
+        path="/",
+        httpOnly=True,
+        sameSite="strict",
         secure=is_secure,
-    )  # fmt: skip
+    )
 
 
-def form_token(txrequest: Any) -> str:
+def form_token(txrequest: TxRequest) -> str:
     """For a hidden field ``token`` in each form that changes something.
 
     Not in a thread, and before the response begins: clients without a session get the cookie of one
@@ -77,7 +82,7 @@ def form_token(txrequest: Any) -> str:
     return str(txrequest.site.gate.sessions.token(session))
 
 
-def logout_token(txrequest: Any) -> str:
+def logout_token(txrequest: TxRequest) -> str:
     """The token of the form that ends the request's session; empty if it has none."""
     gate, session = txrequest.site.gate, session_id(txrequest)
     is_open = gate.credentials and gate.sessions.is_open(session)

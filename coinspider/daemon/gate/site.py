@@ -1,15 +1,17 @@
 """scrapyd's site behind the gate."""
 
-from typing import Any
+from typing import Any, NoReturn, cast
 
+from scrapyd.webservice import AddVersion, DeleteProject, WsResource
 from twisted.internet import reactor
+from twisted.web import error, http
 from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from coinspider.daemon.gate.browsers import HEADERS, TxRequest, set_cors, set_headers
 from coinspider.daemon.gate.gate import LOGIN, Gate
-from coinspider.daemon.gate.headers import HEADERS, set_cors, set_headers
-from coinspider.daemon.gate.login import Denial, Login, Logout
+from coinspider.daemon.gate.login import Denial, Login, Logout, Pages
 from coinspider.errors import RequestDeniedError
 
 LINGER = 2.0  # seconds in which a client may read that its body is too large
@@ -48,8 +50,13 @@ class GateRequest(Request):
 
     def write(self, data: bytes) -> None:
         if not self.startedWriting:
-            set_cors(self, self._gate.origins.named_origin(self))
+            set_cors(self._own, self._gate.origins.named_origin(self._own))
         super().write(data)
+
+    @property
+    def _own(self) -> TxRequest:
+        """This, whose site and path are known by then."""
+        return cast(TxRequest, self)
 
     @property
     def _gate(self) -> Gate:
@@ -60,7 +67,7 @@ class GateRequest(Request):
     def _look_at_size(self, size: int) -> None:
         if size <= self.body_max or self.is_too_large:
             return
-        self.body_max = self._gate.body_max(self)
+        self.body_max = self._gate.body_max(self._own)
         if size > self.body_max:
             self.is_too_large = True
             self._deny_body()
@@ -70,8 +77,10 @@ class GateRequest(Request):
         self.requestHeaders.removeHeader("Expect")
         line = f"a body may have {self.body_max} bytes\n".encode()
         headers = HEADERS | {
-            "Connection": "close", "Content-Type": "text/plain", "Content-Length": str(len(line))
-        }  # fmt: skip
+            "Connection": "close",
+            "Content-Type": "text/plain",
+            "Content-Length": str(len(line)),
+        }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
         transport: Any = self.channel.transport
         status = b"HTTP/1.1 %d %s\r\n" % (_TOO_LARGE, RESPONSES[_TOO_LARGE])
@@ -85,12 +94,12 @@ class GateSite(Site):
 
     requestFactory = GateRequest
 
-    def __init__(self, root: Any, gate: Gate):
+    def __init__(self, root: Any, gate: Gate, pages: Pages):
         super().__init__(root)
-        self.gate = gate
+        self.gate, self.pages = gate, pages
         self.waiting = 0
         if gate.credentials:
-            root.putChild(LOGIN, Login(gate))
+            root.putChild(LOGIN, Login(gate, pages))
             root.putChild(b"logout", Logout(gate))
 
     def getResourceFor(self, request: Any) -> Any:
@@ -101,7 +110,7 @@ class GateSite(Site):
             request.site = self
             if denial.retry_after and self.waiting < WAITING_MAX:
                 return Later(self, denial.retry_after)
-            return Denial(denial)
+            return Denial(denial, self.pages)
         return super().getResourceFor(request)
 
 
@@ -129,3 +138,17 @@ class Later(Resource):
         if call.active():
             self.site.waiting -= 1
             call.cancel()
+
+
+class UploadsOff(WsResource):
+    """Replaces ``addversion.json``, ``delversion.json`` and ``delproject.json``."""
+
+    def render_POST(self, txrequest: Any) -> NoReturn:
+        raise error.Error(http.FORBIDDEN, b"uploads are off: egg_upload in scrapyd.conf")
+
+
+def turn_uploads_off(root: Any) -> None:
+    """Under whatever names the services have them."""
+    for name, resource in list(root.children.items()):
+        if isinstance(resource, (AddVersion, DeleteProject)):
+            root.putChild(name, UploadsOff(root))

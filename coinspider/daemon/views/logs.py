@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from scrapyd import website
 from twisted.web.static import formatFileSize
 
-from coinspider.daemon.gate.origins import wants_html
+from coinspider.daemon.gate.browsers import wants_html
 from coinspider.daemon.gate.sessions import logout_token
 from coinspider.daemon.views.view import NotFound, render, send_head
 from coinspider.text import visible

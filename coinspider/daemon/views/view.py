@@ -20,8 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.database import database_url, page_connection, page_workers
-from coinspider.daemon.gate.headers import policy, source_of
-from coinspider.daemon.gate.origins import wants_html
+from coinspider.daemon.gate.browsers import TxRequest, policy, source_of, wants_html
 from coinspider.daemon.gate.sessions import form_token, logout_token
 from coinspider.daemon.views.cells import age, all_digits, amount, cell, change, due, time, until
 from coinspider.errors import (
@@ -135,6 +134,11 @@ def error_page(txrequest: Any, status: int, message: str, **values: Any) -> byte
     send_head(txrequest, status)
     root = "../" * (txrequest.path.count(b"/") - 1)
     return render("error.html", status=status, message=message, root=root, **values).encode()
+
+
+def login_page(txrequest: TxRequest, status: int, **values: Any) -> bytes:
+    send_head(txrequest, status)
+    return render("login.html", **values).encode()
 
 
 class NotFound(Resource):
