@@ -211,7 +211,7 @@ def _render(columns: list[_Column], style: TableStyle) -> list[str]:
         cells = [(c.name, c.values[number], c.texts[number]) for c in columns]
         table.add_row(*(Text(text, _color(name, value, text)) for name, value, text in cells))
     # rich would cut columns that are needed but don't fit.
-    least = sum(column.least(TEXT_LEAST) + GAP for column in columns)
+    least = sum(column.least(TEXT_LEAST) + GAP for column in columns) - GAP
     console = Console(
         width=max(style.width or len(columns) * WIDEST, least),
         legacy_windows=False,
