@@ -16,8 +16,8 @@ import psycopg
 from coinspider.items import FullCoin
 from coinspider.store.candles import keep_history, make_views
 from coinspider.store.embedded_server import start_embedded_server
-from coinspider.store.history import DAY, HistorySettings, keep_partitions, midnight, server_time
 from coinspider.store.migration import migrate
+from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
 
 COINS, SHARE = 17_000, 10
 CRAWLS_PER_DAY = 24 * 60 // 3

@@ -20,8 +20,8 @@ from coinspider.records.coercion import coerce, prepare
 from coinspider.records.record import Record, RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
 from coinspider.stats import RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT
-from coinspider.store.batch_writer import BatchWriter
 from coinspider.store.missing_records import MissingRecords
+from coinspider.store.row_writer import RowWriter
 from coinspider.store.session import CrawlSession
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import visible
@@ -150,7 +150,7 @@ class PostgresPipeline:
         self.batch_size = settings.getint("POSTGRES_BATCH_SIZE")
         if self.batch_size < 1:
             raise ConfigurationError("POSTGRES_BATCH_SIZE must be 1 or more")
-        self.writer = BatchWriter(crawler, CrawlSession(crawler))
+        self.writer = RowWriter(crawler, CrawlSession(crawler))
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
         self.in_flight: asyncio.Task[None] | None = None

@@ -62,7 +62,7 @@ class Command(PlainCommand):
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from coinspider.store.connect import plain_errors
+        from coinspider.store.connection import plain_errors
 
         self.reject_arguments(args)
         with one_line_errors(), plain_errors():
@@ -108,9 +108,8 @@ def _check_currency(currency: str) -> bool:
     from coinspider.errors import NothingCrawledError
     from coinspider.items import FullCoin
     from coinspider.spiders.coins import CoinsArguments
-    from coinspider.store.named_row import check_constants
-    from coinspider.store.queries import list_values
     from coinspider.store.row_filter import RowFilter
+    from coinspider.store.tables import check_constants, list_values
 
     parse_arguments(CoinsArguments, {"vs_currency": currency})
     with connection() as connected:
@@ -159,7 +158,7 @@ def _cost_lines(costs: Sequence["Cost"]) -> Iterator[str]:
 def _resume(account: str) -> str:
     from coinspider.daemon.database import connection
     from coinspider.daemon.schedules.budget_facts import read_credits
-    from coinspider.store.api_usage import list_api_usage, resume
+    from coinspider.store.account import list_api_usage, resume
 
     account = account or read_credits(get_project_settings()).account
     with connection() as connected:

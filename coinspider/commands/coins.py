@@ -78,7 +78,7 @@ def _coins(
     connection: "Connection", opts: argparse.Namespace, columns: list[str], for_people: bool
 ) -> "Listing | RowStream":
     from coinspider.items import FullCoin
-    from coinspider.store import queries
+    from coinspider.store import tables
     from coinspider.store.row_filter import RowFilter
 
     chosen = RowFilter(
@@ -90,7 +90,7 @@ def _coins(
         opts.limit,
         listed=opts.listed,
     )
-    listing = (queries.list_rows if for_people else queries.stream_rows)(connection, chosen)
+    listing = (tables.list_rows if for_people else tables.stream_rows)(connection, chosen)
     if listing.is_empty and opts.limit != 0:
         _explain(connection, chosen)
     return listing
@@ -98,17 +98,17 @@ def _coins(
 
 def _explain(connection: "Connection", chosen: "RowFilter") -> None:
     """Say what there is, if nothing is found."""
-    from coinspider.store import queries
-    from coinspider.store.named_row import check_constants
+    from coinspider.store import tables
+    from coinspider.store.tables import check_constants
 
     check_constants(connection, chosen)
     if not chosen.search:
         return
     currency, everything = chosen.constants["vs_currency"], chosen._replace(listed="all")
-    if others := queries.count_rows(connection, everything):
+    if others := tables.count_rows(connection, everything):
         hint = f"; {others} not in this list: --listed all"
     else:
-        near = queries.similar_keys(connection, chosen)
+        near = tables.similar_keys(connection, chosen)
         hint = f": did you mean {', '.join(near)}?" if near else ""
     print(
         visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),

@@ -19,10 +19,10 @@ class Command(ListingCommand):
         return "Show what became of each crawl"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import crawl_queries
+        from coinspider.store import crawl
 
         return Rows(
-            lambda connection: crawl_queries.list_crawls(connection, opts.limit),
+            lambda connection: crawl.list_crawls(connection, opts.limit),
             "crawl",
             first=("id", "outcome", "message", "started_at", "spider"),
             needed=3,

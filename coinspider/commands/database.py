@@ -14,7 +14,7 @@ from coinspider.errors import ConfigurationError, DatabaseError
 from coinspider.text import counted
 
 if TYPE_CHECKING:
-    from coinspider.store.database_settings import DatabaseSettings
+    from coinspider.store.database_url import DatabaseSettings
 
 
 class Command(PlainCommand):
@@ -45,7 +45,7 @@ class Command(PlainCommand):
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from coinspider.store.connect import database_settings
+        from coinspider.store.connection import database_settings
 
         actions: dict[tuple[str, int], Callable[..., None]] = {
             ("url", 1): _show,

@@ -136,7 +136,7 @@ def _demo_database() -> str:
     import psycopg
     from psycopg import sql
 
-    from coinspider.store.connect import DEMO_DATABASE, embedded_url
+    from coinspider.store.connection import DEMO_DATABASE, embedded_url
 
     with psycopg.connect(embedded_url(), autocommit=True) as connection:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DEMO_DATABASE])
@@ -223,7 +223,7 @@ async def _fill(database_url: str, coins: "list[Coin]") -> None:
 
     from coinspider.items import FullCoin
     from coinspider.store.candles import keep_history
-    from coinspider.store.history import HistorySettings, keep_partitions
+    from coinspider.store.partitions import HistorySettings, keep_partitions
 
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         table = FullCoin.history_table

@@ -112,7 +112,7 @@ def _history(
 
 def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, Any]":
     from coinspider.items import FullCoin
-    from coinspider.store.named_row import find_named_row
+    from coinspider.store.tables import find_named_row
 
     found = find_named_row(connection, FullCoin, text, {"vs_currency": currency})
     if found.others:

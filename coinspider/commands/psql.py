@@ -34,7 +34,7 @@ class Command(PlainCommand):
 
         from psycopg.conninfo import conninfo_to_dict
 
-        from coinspider.store.connect import database_settings
+        from coinspider.store.connection import database_settings
         from coinspider.store.embedded_server import bundled_program
 
         assert self.settings

@@ -18,10 +18,10 @@ class Command(ListingCommand):
         return "Show the records that could not be stored, each with its reason"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import crawl_queries
+        from coinspider.store import rejected
 
         return Rows(
-            lambda connection: crawl_queries.list_rejected_records(connection, opts.limit),
+            lambda connection: rejected.list_rejected_records(connection, opts.limit),
             "record",
             first=("id", "reason", "text"),
             needed=2,

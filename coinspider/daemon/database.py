@@ -19,13 +19,13 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, ViewError
-from coinspider.store.connect import (
+from coinspider.store.connection import (
     database_settings,
     open_connection,
     pin_transaction,
     transaction,
 )
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.embedded_server import stop_embedded_servers
 
 PAGE_THREADS, FIGURE_THREADS = 4, 2

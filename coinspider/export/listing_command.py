@@ -114,7 +114,7 @@ class ListingCommand(PlainCommand):
 
 @contextmanager
 def _connection(settings: BaseSettings, opts: argparse.Namespace) -> "Iterator[Connection]":
-    from coinspider.store.connect import database_settings, plain_errors, transaction
+    from coinspider.store.connection import database_settings, plain_errors, transaction
 
     with plain_errors(), transaction(database_settings(settings, opts.demo)) as connection:
         yield connection

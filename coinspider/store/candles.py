@@ -5,24 +5,265 @@ until then the views ``..._1h`` and ``..._1d`` compute its candles when they are
 ``candle_state`` says how far this has got, and is written together with the candles.
 """
 
+import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import LiteralString
 
 from psycopg import AsyncConnection, errors, sql
 
-from coinspider.records.table_item import TableItem
-from coinspider.store.candle_sql import RESOLUTIONS, candle_columns, candles
-from coinspider.store.history import (
+from coinspider.records.table_item import TableItem, candle_values, primary_key
+from coinspider.store.migration import SCHEMA_LOCK
+from coinspider.store.partitions import (
     DAY,
     HistorySettings,
+    Partition,
     drop_old_partitions,
+    list_partitions,
+    make_partition,
     midnight,
     server_time,
 )
-from coinspider.store.migration import SCHEMA_LOCK
-from coinspider.store.partitions import list_partitions
-from coinspider.store.rolling_up import OF_DAY, go_back, read_rolled_up_to, roll_up
+from coinspider.store.schema import identifiers
+
+RESOLUTIONS = {"1h": "hour", "1d": "day"}
+OHLC = ("open", "high", "low", "close")
+EVERYTHING = sql.SQL("true")
+_NOT_ROLLED_UP = """
+recorded_at >= coalesce(
+    (SELECT rolled_up_to FROM candle_state WHERE history_table = {name}), '-infinity')
+"""
+# Of each array the first or the last value that is one; all are sorted only once, by the group.
+_OF_CHANGES = """
+SELECT {keys}, started_at, prices[1] AS open, high, low, prices[cardinality(prices)] AS close
+       {last_values}
+FROM (
+    SELECT {keys}, date_trunc({unit}, recorded_at, 'UTC') AS started_at,
+           array_agg({price} ORDER BY recorded_at) FILTER (WHERE {price} IS NOT NULL) AS prices,
+           max({price}) AS high, min({price}) AS low {arrays}
+    FROM {history} WHERE {condition}
+    GROUP BY {keys}, date_trunc({unit}, recorded_at, 'UTC')
+) AS grouped
+"""
+_LAST_VALUE = ", {0}[cardinality({0})] AS {0}"
+_ARRAY = ", array_agg({0} ORDER BY recorded_at) FILTER (WHERE {0} IS NOT NULL) AS {0}"
+_KEPT: dict[str, LiteralString] = {
+    "1h": """
+SELECT {keys}, day + make_interval(hours => at.hour) AS started_at, {hour_values}
+FROM {hours} WHERE {condition}
+""",
+    "1d": """
+SELECT {keys}, day AS started_at, {values}
+FROM {table} WHERE {condition}
+""",
+}
+# A day's candles are one array of arrays. It is unpacked once for all its values, by what OFFSET 0
+# keeps together; conditions on the table are as near to it as ever. A version before the release of
+# 0.2.0 kept an array of each value instead: its hours are left out.
+_DAYS = """
+{table} AS kept, LATERAL (
+    SELECT kept.hour || '{{}}'::smallint[] AS hour, kept.candles || '{{}}'::numeric[] AS candles
+    WHERE kept.candles IS NOT NULL OFFSET 0
+) AS unpacked
+"""
+_HOURS = "{days}, unnest(unpacked.hour) WITH ORDINALITY AS at (hour, place)"
+_HOUR_VALUE = "unpacked.candles[at.place::integer][{}] AS {}"
+_TABLES = {"1h": "hours", "1d": "days"}
+
+
+def candles(
+    item_class: type[TableItem], resolution: str,
+    kept: sql.Composable = EVERYTHING, changed: sql.Composable = EVERYTHING,
+) -> sql.Composed:  # fmt: skip
+    """All candles: those that are kept, and after them those of the changes not yet rolled up.
+
+    ``kept`` and ``changed`` are conditions on the columns of the two tables.
+    """
+    not_rolled_up = sql.SQL(_NOT_ROLLED_UP).format(name=sql.Literal(item_class.history_table))
+    # Without a price there is no candle.
+    return sql.SQL("{} UNION ALL SELECT * FROM ({}) AS changed WHERE high IS NOT NULL").format(
+        _kept_candles(item_class, resolution, kept),
+        candles_of_changes(
+            item_class, resolution, sql.SQL("{} AND {}").format(not_rolled_up, changed)
+        ),
+    )
+
+
+def candles_of_changes(
+    item_class: type[TableItem], resolution: str, condition: sql.Composable
+) -> sql.Composed:
+    """Candles of the changes that meet the condition; some may have no price."""
+    assert item_class.history_table
+    assert item_class.candle_price
+    values = candle_values(item_class)
+    return sql.SQL(_OF_CHANGES).format(
+        keys=identifiers(primary_key(item_class)),
+        unit=sql.Literal(RESOLUTIONS[resolution]),
+        price=sql.Identifier(item_class.candle_price),
+        arrays=_each(_ARRAY, values),
+        last_values=_each(_LAST_VALUE, values),
+        history=sql.Identifier(item_class.history_table),
+        condition=condition,
+    )
+
+
+def candle_columns(item_class: type[TableItem]) -> list[str]:
+    """The columns of a view of candles."""
+    return [*primary_key(item_class), "started_at", *OHLC, *candle_values(item_class)]
+
+
+def candle_table(item_class: type[TableItem], resolution: str) -> sql.Identifier:
+    """The table of the candles that are kept."""
+    return sql.Identifier(f"{item_class.candle_table}_{_TABLES[resolution]}")
+
+
+def hours(item_class: type[TableItem]) -> sql.Composed:
+    """What follows FROM for the hours that are kept: the table as ``kept``, its hours as ``at``."""
+    return sql.SQL(_HOURS).format(days=days_of_hours(item_class))
+
+
+def days_of_hours(item_class: type[TableItem]) -> sql.Composed:
+    """As :func:`hours`, without ``at``: a row for each day, of which one says the ``at.place``."""
+    return sql.SQL(_DAYS).format(table=candle_table(item_class, "1h"))
+
+
+def hour_values(item_class: type[TableItem], *wanted: str) -> sql.Composed:
+    """These values of each hour, or all, of :func:`hours`."""
+    known = kept_values(item_class)
+    return sql.SQL(", ").join(
+        sql.SQL(_HOUR_VALUE).format(sql.Literal(known.index(name) + 1), sql.Identifier(name))
+        for name in wanted or known
+    )
+
+
+def kept_values(item_class: type[TableItem]) -> list[str]:
+    """The values of a candle, in the order in which they are kept."""
+    return [*OHLC, *candle_values(item_class)]
+
+
+def _kept_candles(
+    item_class: type[TableItem], resolution: str, condition: sql.Composable
+) -> sql.Composed:
+    return sql.SQL(_KEPT[resolution]).format(
+        keys=identifiers(primary_key(item_class)),
+        table=candle_table(item_class, resolution),
+        hours=hours(item_class),
+        values=identifiers(kept_values(item_class)),
+        hour_values=hour_values(item_class),
+        condition=condition,
+    )
+
+
+def _each(template: LiteralString, columns: Sequence[str]) -> sql.Composed:
+    return sql.Composed([sql.SQL(template).format(sql.Identifier(name)) for name in columns])
+
+
+logger = logging.getLogger(__name__)
+
+OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
+# Two million rows are sorted with each.
+_PLANS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 0"
+_READ_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %s"
+_WRITE_STATE = """
+INSERT INTO candle_state (history_table, rolled_up_to) VALUES (%s, %s)
+ON CONFLICT (history_table) DO UPDATE SET rolled_up_to = excluded.rolled_up_to
+"""
+_ROLL_UP = """
+WITH candle AS ({candles}),
+hours AS (
+    INSERT INTO {hours} ({keys}, day, hour, candles)
+    SELECT {keys}, %(first)s, array_agg(
+               extract(hour FROM started_at AT TIME ZONE 'UTC')::smallint ORDER BY started_at),
+           array_agg(ARRAY[{values}] ORDER BY started_at)
+    FROM candle WHERE high IS NOT NULL GROUP BY {keys} ON CONFLICT DO NOTHING
+)
+INSERT INTO {days} ({keys}, day, {values})
+SELECT {keys}, %(first)s, {first_value}, max(high), min(low), {last_values}
+FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
+"""
+_FORGET = "DELETE FROM {} WHERE day >= %(first)s AND day < %(end)s"
+_FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
+_LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
+_STORAGE = "ALTER TABLE {table} ALTER {column} SET STORAGE MAIN"
+
+
+async def read_rolled_up_to(
+    connection: AsyncConnection, item_class: type[TableItem]
+) -> datetime | None:
+    row = await (await connection.execute(_READ_STATE, [item_class.history_table])).fetchone()
+    return row[0] if row else None
+
+
+async def roll_up(connection: AsyncConnection, item_class: type[TableItem], day: datetime) -> bool:
+    """Make all candles of a day or none; false if another crawl does it."""
+    await _make_month(connection, item_class, day)
+    values = {"first": day, "end": day + DAY}
+    async with connection.transaction():
+        await connection.execute(_PLANS)
+        row = await (await connection.execute(_LOCK)).fetchone()
+        if not (row and row[0]) or (await read_rolled_up_to(connection, item_class) or day) != day:
+            return False
+        cursor = await connection.execute(_statement(item_class), values)
+        await connection.execute(_WRITE_STATE, [item_class.history_table, day + DAY])
+    logger.info("Rolled up the changes of %s: %d candles of the day", day.date(), cursor.rowcount)
+    return True
+
+
+async def _make_month(
+    connection: AsyncConnection, item_class: type[TableItem], day: datetime
+) -> None:
+    table = f"{item_class.candle_table}_hours"
+    first = day.replace(day=1)
+    month = Partition(f"{table}_{day:%Y_%m}", first, (first + 31 * DAY).replace(day=1))
+    if any(there.name == month.name for there in await list_partitions(connection, table)):
+        return
+    for column in ("hour", "candles", "filler"):
+        # Compressed in its row, not moved out of it.
+        await connection.execute(
+            sql.SQL(_STORAGE).format(table=sql.Identifier(table), column=sql.Identifier(column))
+        )
+    await make_partition(connection, table, month, "WITH (toast_tuple_target = 128)")
+
+
+def _statement(item_class: type[TableItem]) -> sql.Composed:
+    others = candle_values(item_class)
+    return sql.SQL(_ROLL_UP).format(
+        candles=candles_of_changes(item_class, "1h", sql.SQL(OF_DAY)),
+        hours=candle_table(item_class, "1h"),
+        days=candle_table(item_class, "1d"),
+        keys=identifiers(primary_key(item_class)),
+        values=identifiers(kept_values(item_class)),
+        first_value=sql.SQL(_FIRST),
+        last_values=sql.SQL(", ").join(
+            sql.SQL(_LAST).format(sql.Identifier(name)) for name in ("close", *others)
+        ),
+    )
+
+
+async def go_back(
+    connection: AsyncConnection, item_class: type[TableItem], due: datetime
+) -> bool:  # fmt: skip
+    """Roll up from ``due`` on, because the server's clock was ahead when it came to a later day.
+
+    Otherwise the changes until that day would never become candles. Candles of days whose changes
+    are still there are made again. Returns whether this crawl does it.
+    """
+    partitions = await list_partitions(connection, item_class.history_table or "")
+    async with connection.transaction():
+        row = await (await connection.execute(_LOCK)).fetchone()
+        if not (row and row[0]):
+            return False
+        for partition in partitions:
+            values = {"first": max(partition.first, due), "end": partition.end}
+            for table in (candle_table(item_class, "1h"), candle_table(item_class, "1d")):
+                await connection.execute(sql.SQL(_FORGET).format(table), values)
+        await connection.execute(_WRITE_STATE, [item_class.history_table, due])
+    logger.warning("The server's clock was ahead: changes since %s become candles", due.date())
+    return True
+
 
 # The rest is rolled up after the next crawl.
 _SECONDS_MAX = 60.0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection, sql
 
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.store.candle_sql import days_of_hours, hour_values, hours
+from coinspider.store.candles import days_of_hours, hour_values, hours
 from coinspider.store.row_filter import constant_values, key_parts
 from coinspider.store.series import Point, history_rows
 

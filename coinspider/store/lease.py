@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from coinspider.crawl.target import CrawlTarget
-from coinspider.store.connect import CrawlConnection
-from coinspider.store.crawl_row import begin_crawl, read_totals
+from coinspider.store.connection import CrawlConnection
+from coinspider.store.crawl import begin_crawl, read_totals
 
 # coinspider 0.1 holds the same lock until its session ends. Here it only separates two crawls that
 # begin at the same time.

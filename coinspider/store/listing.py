@@ -16,7 +16,7 @@ from coinspider.store.earlier_prices import earlier_price
 from coinspider.store.fetch import nothing_crawled
 from coinspider.store.listing_order import ROW_ID, make_orders, order_table
 from coinspider.store.row_filter import SEARCHED
-from coinspider.store.sql_names import identifiers
+from coinspider.store.schema import identifiers
 
 TABLE = "coinspider_listing"
 ORDER_TABLE = order_table(TABLE)

@@ -12,7 +12,7 @@ from psycopg import Connection, sql
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.fetch import fetch_listing
 from coinspider.store.row_filter import RowFilter, key_parts
-from coinspider.store.sql_names import identifiers
+from coinspider.store.schema import identifiers
 
 ROW_ID = "row_id"
 """The listing's column with the number of a row."""

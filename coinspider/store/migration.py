@@ -12,13 +12,28 @@ from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.table_item import TableItem
-from coinspider.store.definition import NEEDED_TEXT, NOW, SqlColumn, Table
-from coinspider.store.found_table import FoundColumn, FoundTable, find_tables
-from coinspider.store.item_tables import history_tables, item_table
-from coinspider.store.schema import API_ACCOUNT, API_USAGE, CRAWL, REJECTED_RECORD, SOURCE_STATE
-from coinspider.store.sql_names import identifiers
-from coinspider.store.table_check import check_table, newer_columns
-from coinspider.store.table_probe import probe
+from coinspider.store.foreign_tables import (
+    FoundColumn,
+    FoundTable,
+    check_table,
+    find_tables,
+    newer_columns,
+    probe,
+)
+from coinspider.store.schema import (
+    API_ACCOUNT,
+    API_USAGE,
+    CRAWL,
+    NEEDED_TEXT,
+    NOW,
+    REJECTED_RECORD,
+    SOURCE_STATE,
+    SqlColumn,
+    Table,
+    history_tables,
+    identifiers,
+    item_table,
+)
 
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"

@@ -14,9 +14,9 @@ from coinspider.crawl.key_lookup import KeyLookup
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.records.keys import Key
-from coinspider.store.batch_writer import BatchWriter
-from coinspider.store.connect import one_line
+from coinspider.store.connection import one_line
 from coinspider.store.reconnecting import SESSION_ERRORS
+from coinspider.store.row_writer import RowWriter
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class MissingRecords:
     crawl fails. A spider that can't look records up by their keys is left alone.
     """
 
-    def __init__(self, crawler: Crawler, writer: BatchWriter):
+    def __init__(self, crawler: Crawler, writer: RowWriter):
         self.crawler, self.writer, self.marking = crawler, writer, writer.marking
         calls = crawler.settings.get("DELISTING_CHECK_CALLS_MAX")
         if not str(calls).isdecimal():

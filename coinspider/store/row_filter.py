@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.store.crawl_queries import FIRST_COMPLETE
+from coinspider.store.crawl import FIRST_COMPLETE
 
 SEARCHED = "searched"
 """The listing's column for searches: the item's texts in lower case."""

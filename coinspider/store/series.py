@@ -9,14 +9,9 @@ from psycopg import Connection, errors, sql
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.records.table_item import TableItem, history_columns, primary_key
-from coinspider.store.candle_sql import (
-    EVERYTHING,
-    RESOLUTIONS,
-    candle_columns,
-    candles,
-)
+from coinspider.store.candles import EVERYTHING, RESOLUTIONS, candle_columns, candles
 from coinspider.store.fetch import Listing
-from coinspider.store.sql_names import identifiers
+from coinspider.store.schema import identifiers
 
 STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 # Up to how many days a chart shows all changes, or hours; longer ones show days.

@@ -1,39 +1,177 @@
-"""A crawl's session with the database: its connection, its lease, its row in ``crawl``."""
+"""A crawl's session with the database: its connection, tables, lease, and row in ``crawl``."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
+import psycopg
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.failure import fail_crawl, note_failure, note_skip
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
-from coinspider.errors import (
-    LeaseLostError,
-)
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
 from coinspider.records.table_item import TableItem
-from coinspider.store.connect import CrawlConnection, connect, one_line
-from coinspider.store.crawl_row import (
+from coinspider.store.connection import CrawlConnection, Patience, connect, one_line, place
+from coinspider.store.crawl import (
     Batch,
     Totals,
+    begin_crawl,
     end_crawl,
+    read_earlier,
+    read_since,
     read_totals,
     update_crawl,
+    write_since,
 )
-from coinspider.store.crawl_tables import HISTORY_TIMEOUT, CrawlTables
-from coinspider.store.database_settings import DatabaseSettings, seconds_setting
-from coinspider.store.history import HistorySettings
-from coinspider.store.incremental_state import write_since
-from coinspider.store.lease import CrawlLease
-from coinspider.store.lock_holder import lock_holder
-from coinspider.store.patience import Patience
-from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection
-from coinspider.store.session_start import SessionStart
+from coinspider.store.database_url import DatabaseSettings, seconds_setting
+from coinspider.store.foreign_tables import stored_item_class
+from coinspider.store.lease import CrawlLease, Run
+from coinspider.store.migration import make_schema, migrate, table_names
+from coinspider.store.partitions import HistorySettings, keep_partitions
+from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection, lock_holder
+from coinspider.store.standby import crawled_elsewhere
 
 logger = logging.getLogger(__name__)
+
+HISTORY_TIMEOUT = 600.0
+"""Seconds for one statement: a day of changes is rolled up by one."""
+
+
+class CrawlTables:
+    """The tables of each item class of a crawl, and what its history needs."""
+
+    def __init__(self, history: HistorySettings):
+        self.history = history
+        self.prepared: set[type[TableItem] | None] = set()
+
+    def names(self) -> set[str]:
+        return {name for item_class in self.prepared for name in table_names(item_class)}
+
+    async def migrate(
+        self, connection: CrawlConnection, item_class: type[TableItem] | None
+    ) -> None:
+        """Create the tables, or add what they lack."""
+        await migrate(connection, item_class, self.history.enabled)
+        if self.history.enabled and item_class and (table := item_class.history_table):
+            await keep_partitions(connection, table, self.history.lateness)
+            if item_class.candle_table:
+                from coinspider.store.candles import make_views  # only with a history
+
+                await make_views(connection, item_class)
+        self.prepared.add(item_class)
+
+    async def keep_history(self, connection: ReconnectingConnection) -> None:
+        """Roll up what is old; the next crawl does whatever can't be done now."""
+        for item_class in self.prepared if self.history.enabled else ():
+            if not (item_class and item_class.history_table):
+                continue
+            from coinspider.store.candles import keep_history  # only with a history
+
+            keep = partial(keep_history, item_class=item_class, settings=self.history)
+            try:
+                await connection.run(keep)
+            except SESSION_ERRORS as error:
+                logger.warning("The history is not rolled up: %s", one_line(error))
+
+
+class Begun(NamedTuple):
+    """A session that has begun, and what earlier crawls left."""
+
+    connection: CrawlConnection
+    lease: CrawlLease
+    start: CrawlStart
+
+
+class SessionStart:
+    """Begins the session of a crawl."""
+
+    def __init__(
+        self, crawler: Crawler, database: DatabaseSettings, patience: Patience,
+        tables: CrawlTables, lease_seconds: float,
+    ):  # fmt: skip
+        self.crawler, self.database, self.patience = crawler, database, patience
+        self.tables, self.lease_seconds = tables, lease_seconds
+
+    async def begin(
+        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
+    ) -> Begun:
+        """Connect, take the lease, and run ``prepare``.
+
+        Raises :exc:`~scrapy.exceptions.CloseSpider` if the crawl may not begin.
+        """
+        try:
+            connection = await connect(self.database, self.patience)
+        except (DatabaseUnreachableError, ConfigurationError) as error:
+            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
+        try:
+            lease = CrawlLease(target.lock_name, self.lease_seconds)
+            start = await self._take(connection, lease, target, prepare)
+            if not isinstance(start, CrawlStart):
+                raise note_skip(self.crawler, start)
+        except ConfigurationError as error:
+            await connection.close()
+            raise note_failure(self.crawler, "database_unusable", str(error)) from None
+        except (psycopg.Error, TimeoutError) as error:
+            holder = await lock_holder(connection, error, table_names(target.item_class))
+            await connection.close()
+            message = f"the crawl can't be prepared in the database: {one_line(error)}"
+            message += f" ({holder})" if holder else ""
+            raise note_failure(self.crawler, "database_error", message) from None
+        except BaseException:
+            await connection.close()
+            raise
+        return Begun(connection, lease, start)
+
+    async def _take(
+        self, connection: CrawlConnection, lease: CrawlLease, target: CrawlTarget,
+        prepare: Callable[[CrawlConnection], Awaitable[None]],
+    ) -> CrawlStart | str:  # fmt: skip
+        """Take the lease; or say in one line why the crawl does not begin."""
+        async with connection.pinned():
+            await make_schema(connection, self.database.schema)
+            item_class = target.item_class
+            if item_class is None and target.table:
+                item_class = await stored_item_class(connection, target.table)
+            await self.tables.migrate(connection, item_class)
+        async with connection.pinned():
+            died = await lease.take(connection, target)
+            if not isinstance(died, list):
+                return await self._skip(connection, target, died)
+            self._tell_of(died)
+            if message := await crawled_elsewhere(connection, target):
+                stats = self.crawler.stats
+                await end_crawl(connection, lease.crawl_id, stats, "skipped", message)
+                return message
+            since = await read_since(connection, target.lock_name) if target.incremental else None
+            earlier = await read_earlier(connection, target.source, target.url, target.arguments)
+            await prepare(connection)
+        return CrawlStart(item_class, since, *earlier, place(self.database))
+
+    def _tell_of(self, died: list[Run]) -> None:
+        for run in died:
+            logger.warning(
+                "%s died: it began at %s and was last seen at %s",
+                run,
+                run.started_at.isoformat(timespec="seconds"),
+                run.updated_at.isoformat(timespec="seconds"),
+                extra={"spider": self.crawler.spider},
+            )
+
+    async def _skip(
+        self, connection: CrawlConnection, target: CrawlTarget, other: Run | None
+    ) -> str:
+        """End before the first request, but with a row, because each job has one."""
+        message = f"the same crawl is running already: {other or 'it has just begun'}"
+        async with connection.transaction():
+            crawl_id = await begin_crawl(connection, target)
+            await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
+        return message
+
+
 T = TypeVar("T")
 
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coinspider.errors import ConfigurationError, DatabaseError, DatabaseUnreachableError
-from coinspider.store.connect import one_line
+from coinspider.store.connection import one_line
 from coinspider.store.database_url import describe
 from coinspider.store.embedded_server import bundled_program
 

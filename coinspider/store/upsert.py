@@ -9,9 +9,8 @@ from psycopg.types.json import Json
 
 from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
-from coinspider.store.crawl_row import DONE, HELD, IF_HELD, NOTE, Batch, Totals
-from coinspider.store.item_tables import sql_type
-from coinspider.store.sql_names import identifiers
+from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals
+from coinspider.store.schema import identifiers, sql_type
 
 # Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
 # lock and so rewrite each row. ORDER BY gives all crawls the same order of locks. The names with #

@@ -7,8 +7,8 @@ from psycopg import AsyncConnection
 
 from coinspider.items import FullCoin
 from coinspider.store.candles import keep_history, make_views
-from coinspider.store.history import HistorySettings, keep_partitions
 from coinspider.store.migration import migrate
+from coinspider.store.partitions import HistorySettings, keep_partitions
 
 NOW = datetime(2025, 6, 15, 12, tzinfo=UTC)
 INSERT = """

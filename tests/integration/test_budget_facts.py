@@ -25,9 +25,9 @@ from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.http.api_key import account_name
 from coinspider.items import FullCoin
 from coinspider.spiders.coins import CoinsArguments
-from coinspider.store.database_settings import DatabaseSettings
-from coinspider.store.earlier_crawls import EARLIER, values
-from coinspider.store.ledger import MONTH
+from coinspider.store.account import MONTH
+from coinspider.store.crawl import EARLIER, earlier_values
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import migrate
 
 API = "https://api.example/v3"
@@ -65,9 +65,9 @@ def add(database_url, monkeypatch):
     settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
     monkeypatch.setattr(database, "database", lambda: settings)
 
-    def run(statement, *values):
+    def run(statement, *earlier_values):
         with psycopg.connect(database_url) as connection:
-            connection.execute(statement, values)
+            connection.execute(statement, earlier_values)
 
     return run
 
@@ -183,7 +183,7 @@ def test_calls_are_those_that_earlier_crawls_took(add, rows, earlier):
         add(EARLIER_CRAWL, "{}", url, hours, outcome, pages, calls, refused)
         for other, place in (('{"pages": "4"}', url), ("{}", url + "&x")):
             add(EARLIER_CRAWL, other, place, 0, "complete", 4, 4, 0)
-    [row] = database.query(EARLIER, values("coins", url, {}))
+    [row] = database.query(EARLIER, earlier_values("coins", url, {}))
     assert (row["pages"], row["calls"]) == earlier
     assert read_usual_calls(settings_of(AUTO), {}) == earlier[1]
     assert budgets(AUTO)[0].end_calls == max(1, (earlier[1] or 0) - 70)

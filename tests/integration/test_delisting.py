@@ -13,9 +13,9 @@ from coinspider.items import FullCoin
 from coinspider.records.keys import SeenKeys
 from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
 from coinspider.spiders.coins import CoinsArguments
-from coinspider.store.connect import connect
-from coinspider.store.crawl_row import Batch
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.connection import connect
+from coinspider.store.crawl import Batch
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.delisting import Delisted, Delisting
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert

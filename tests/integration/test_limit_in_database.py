@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from coinspider.http.limit.state import GRANT_SECONDS, ToldLimit, end
-from coinspider.store.ledger import Usage, keep_credits, note_asked, note_told, read_usage
+from coinspider.store.account import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
 

@@ -15,13 +15,13 @@ from coinspider.daemon.views.columns import CHANGES
 from coinspider.items import FullCoin
 from coinspider.records.column_types import JSON, TEXT, TIME
 from coinspider.store import fetch
-from coinspider.store.connect import connect, transaction
-from coinspider.store.crawl_queries import first_complete_crawl
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.connection import connect, transaction
+from coinspider.store.crawl import first_complete_crawl
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.listing import ORDER_TABLE, TABLE, listing_version, make_listing
 from coinspider.store.migration import make_schema, migrate
-from coinspider.store.queries import count_rows, list_rows, list_values, stream_rows
 from coinspider.store.row_filter import LISTED, Condition, RowFilter
+from coinspider.store.tables import count_rows, list_rows, list_values, stream_rows
 from tests.helpers.changes import NOW, History
 
 USD = {"vs_currency": "usd"}

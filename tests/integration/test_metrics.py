@@ -13,8 +13,8 @@ from coinspider.daemon import database
 from coinspider.daemon.api.metrics import WatchedSchedule, metric_names, metrics
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.store.crawl_queries import list_crawls
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.crawl import list_crawls
+from coinspider.store.database_url import DatabaseSettings
 
 ADD = """
 INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from coinspider.errors import ConfigurationError
 from coinspider.records.column_types import Amount, Integer
 from coinspider.records.table_item import Key, TableItem, Version
-from coinspider.store.crawl_row import Batch
+from coinspider.store.crawl import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
 from tests.helpers.processes import last_line

@@ -12,8 +12,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.store.connect import connect
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.connection import connect
+from coinspider.store.database_url import DatabaseSettings
 from tests.helpers.needs import need
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.ports import free_port

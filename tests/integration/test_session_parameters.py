@@ -13,11 +13,11 @@ from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.records.column_types import Amount, Time
 from coinspider.records.record import RejectedRecord
 from coinspider.records.table_item import Key, TableItem
-from coinspider.store.connect import connect, transaction
-from coinspider.store.crawl_row import Batch
-from coinspider.store.database_settings import DatabaseSettings
+from coinspider.store.connection import connect, transaction
+from coinspider.store.crawl import Batch
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
-from coinspider.store.rejected_records import insert_rejected
+from coinspider.store.rejected import insert_rejected
 from coinspider.store.upsert import upsert
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.processes import last_line

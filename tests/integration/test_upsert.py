@@ -9,7 +9,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from coinspider.items import FullCoin
-from coinspider.store.crawl_row import Batch
+from coinspider.store.crawl import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
 

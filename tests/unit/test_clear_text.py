@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from coinspider.store.clear_text import warn_of_clear_text
+from coinspider.store.connection import warn_of_clear_text
 
 
 @pytest.mark.parametrize(

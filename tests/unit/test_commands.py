@@ -13,7 +13,7 @@ from scrapy.utils.project import get_project_settings
 
 from coinspider.crawl.command import one_line_errors
 from coinspider.errors import DatabaseError
-from coinspider.store.connect import plain_errors
+from coinspider.store.connection import plain_errors
 from coinspider.store.transfer import dump
 
 SETTINGS = get_project_settings()

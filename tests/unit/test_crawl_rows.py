@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coinspider.daemon.views.crawls import add_repeats, run_charts, when_in_words
-from coinspider.store.crawl_queries import NO_SCHEDULE, schedule_of
+from coinspider.store.crawl import NO_SCHEDULE, schedule_of
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 

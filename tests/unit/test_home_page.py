@@ -7,7 +7,7 @@ import pytest
 
 from coinspider.daemon.views.home import Progress, Verdict
 from coinspider.daemon.views.view import render
-from coinspider.store.api_usage import ApiUsage
+from coinspider.store.account import ApiUsage
 
 NOW = datetime.now(UTC)
 MINUTE, MONTH_END = 60.0, datetime(2026, 4, 1, tzinfo=UTC)

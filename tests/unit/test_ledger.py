@@ -9,7 +9,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, within_credits
 from coinspider.http.limit.state import Grant, ToldLimit
 from coinspider.http.limit.turns import LocalLimit
-from coinspider.store.ledger import Usage
+from coinspider.store.account import Usage
 
 PLAN, CAP, NO_LIMIT = MonthlyCredits(100, False), MonthlyCredits(50), MonthlyCredits()
 UNKNOWN = MonthlyCredits(None, False)

@@ -13,7 +13,7 @@ from coinspider.daemon.database import figure_workers, query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import service_named
 from coinspider.errors import DatabaseUnreachableError
-from coinspider.store.connect import one_line
+from coinspider.store.connection import one_line
 
 LIMIT = 100
 LIMIT_MAX = 1000

@@ -23,7 +23,7 @@ from coinspider.daemon.schedules.forecast import Forecast
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.errors import DatabaseUnreachableError
-from coinspider.store.api_usage import ApiUsage, list_api_usage
+from coinspider.store.account import ApiUsage, list_api_usage
 
 log = Logger()
 GAUGE, COUNTER = "gauge", "counter"

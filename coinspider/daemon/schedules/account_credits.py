@@ -10,7 +10,7 @@ from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
-from coinspider.store.ledger import USAGE, Usage
+from coinspider.store.account import USAGE, Usage
 
 _EXHAUSTED = """
 SELECT state->>'exhausted_words' AS words FROM api_account

@@ -26,8 +26,8 @@ from coinspider.http.api_key import account_name
 from coinspider.http.limit.credits import following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
-from coinspider.store.earlier_crawls import EARLIER, values
-from coinspider.store.ledger import USAGE, Usage
+from coinspider.store.account import USAGE, Usage
+from coinspider.store.crawl import EARLIER, earlier_values
 
 _EXHAUSTED = """
 SELECT state->>'exhausted_words' AS words FROM api_account
@@ -173,7 +173,7 @@ def read_usual_calls(settings: BaseSettings, arguments: Mapping[str, str]) -> in
     Raises :exc:`ConfigurationError` for settings that contradict each other.
     """
     url = parse_arguments(CoinsArguments, dict(arguments)).url(api_from_settings(settings).base_url)
-    rows = query(EARLIER, values(CoinsSpider.name, url, arguments))
+    rows = query(EARLIER, earlier_values(CoinsSpider.name, url, arguments))
     return rows[0]["calls"] if rows else None
 
 
@@ -186,7 +186,7 @@ def read_list_calls(spider: str, arguments: Mapping[str, str]) -> tuple[str, int
     if not found:
         return None
     url = found[0]["url"]
-    return url, query(EARLIER, values(spider, url, arguments))[0]["calls"]
+    return url, query(EARLIER, earlier_values(spider, url, arguments))[0]["calls"]
 
 
 def assumed_calls(arguments: Mapping[str, str]) -> int | None:

@@ -14,8 +14,8 @@ from coinspider.daemon.views.columns import COLUMNS, GROUPS, WITHOUT
 from coinspider.daemon.views.view import Arguments, DatabaseView, link, number, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.queries import find_row
 from coinspider.store.series import Point, Span, list_candles, price_points
+from coinspider.store.tables import find_row
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 _HOURLY_CANDLES = 7  # days; over a longer time, candles are daily

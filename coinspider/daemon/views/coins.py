@@ -17,7 +17,7 @@ from coinspider.daemon.views.view import Arguments, DatabaseView, Memory, render
 from coinspider.errors import NoHistoryError, NothingCrawledError, ViewError
 from coinspider.items import FullCoin
 from coinspider.records.table_item import primary_key
-from coinspider.store.crawl_queries import first_complete_crawl
+from coinspider.store.crawl import first_complete_crawl
 from coinspider.store.earlier_prices import (
     SPARKLINE_STEP,
     SPARKLINE_TIME,
@@ -27,9 +27,9 @@ from coinspider.store.earlier_prices import (
 )
 from coinspider.store.listing import listed_columns
 from coinspider.store.listing_order import is_whole
-from coinspider.store.queries import count_rows, count_rows_without, list_rows, list_values
 from coinspider.store.row_filter import LISTED, RowFilter
 from coinspider.store.series import Point
+from coinspider.store.tables import count_rows, count_rows_without, list_rows, list_values
 
 Answer = TypeVar("Answer")
 LIMITS = (25, 50, 100, 250)

@@ -22,7 +22,7 @@ from coinspider.daemon.schedules.service import describe, schedule_service, serv
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, error_page, number, render
 from coinspider.errors import NothingCrawledError, ViewError
-from coinspider.store.crawl_queries import (
+from coinspider.store.crawl import (
     NO_SCHEDULE,
     list_crawls,
     list_latest_runs,

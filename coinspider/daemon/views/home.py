@@ -13,8 +13,8 @@ from coinspider.daemon.schedules.service import service_named
 from coinspider.daemon.views.crawls import describe_schedules, tell
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError, ViewError
-from coinspider.store.api_usage import ApiUsage, list_api_usage
-from coinspider.store.crawl_queries import list_crawls, read_crawl_arguments
+from coinspider.store.account import ApiUsage, list_api_usage
+from coinspider.store.crawl import list_crawls, read_crawl_arguments
 from coinspider.store.database_url import describe
 
 # The latest crawls show how things are; older ones are on their own page.

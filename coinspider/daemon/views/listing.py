@@ -18,7 +18,7 @@ from coinspider.daemon.database import database
 from coinspider.daemon.views.columns import CHANGES
 from coinspider.errors import CoinspiderError
 from coinspider.items import FullCoin
-from coinspider.store.connect import transaction
+from coinspider.store.connection import transaction
 from coinspider.store.listing import TABLE, Version, listing_version, make_listing
 
 log = Logger()

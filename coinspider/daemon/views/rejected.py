@@ -4,7 +4,11 @@ from psycopg import Connection
 
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, number, render
 from coinspider.errors import ViewError
-from coinspider.store import crawl_queries
+from coinspider.store.rejected import (
+    RejectedFilter,
+    list_rejected_reasons,
+    list_rejected_records,
+)
 
 LIMIT = 50
 TEXT_MAX = 4000  # characters of each record in a list
@@ -23,10 +27,8 @@ class RejectedPage(DatabaseView):
         kept = {name: arguments[name] for name in ("crawl", "reason") if arguments.get(name)}
         crawl = number(arguments, "crawl", 1) if "crawl" in kept else None
         record = number(arguments, "record", 1) if arguments.get("record") else None
-        which = crawl_queries.Rejected(crawl, kept.get("reason"), record)
-        records = crawl_queries.list_rejected_records(
-            connected, LIMIT + 1, (page - 1) * LIMIT, which
-        ).dicts()
+        which = RejectedFilter(crawl, kept.get("reason"), record)
+        records = list_rejected_records(connected, LIMIT + 1, (page - 1) * LIMIT, which).dicts()
         if record and not records:
             raise ViewError(404, f"There is no rejected record {record}, or no longer.")
         return render(
@@ -38,7 +40,7 @@ class RejectedPage(DatabaseView):
             crawl=crawl,
             record=record,
             reason=kept.get("reason"),
-            reasons=crawl_queries.list_rejected_reasons(connected, crawl).dicts(),
+            reasons=list_rejected_reasons(connected, crawl).dicts(),
             arguments=kept,
             text_max=None if record else TEXT_MAX,
         )

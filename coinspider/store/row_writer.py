@@ -24,11 +24,11 @@ from coinspider.stats import (
     UNCHANGED_STAT,
     UPDATED_STAT,
 )
-from coinspider.store.connect import CrawlConnection, one_line
-from coinspider.store.crawl_row import Batch, Totals
-from coinspider.store.marking import Marking
+from coinspider.store.connection import CrawlConnection, one_line
+from coinspider.store.crawl import Batch, Totals
+from coinspider.store.delisting import Marking
 from coinspider.store.reconnecting import SESSION_ERRORS
-from coinspider.store.rejected_records import insert_rejected
+from coinspider.store.rejected import insert_rejected
 from coinspider.store.session import CrawlSession
 from coinspider.store.upsert import upsert
 
@@ -53,7 +53,7 @@ _COUNTED = {
 }
 
 
-class BatchWriter:
+class RowWriter:
     """Writes batches, and counts the outcome of their rows in the stats.
 
     If rows can't be written, the crawl fails and names their pages.

@@ -1,7 +1,9 @@
 """The connection to PostgreSQL: the user's own, or the embedded server."""
 
 import asyncio
+import ipaddress
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,10 +19,64 @@ from scrapy.utils.project import data_path
 
 from coinspider.crawl.target import Place
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.store.clear_text import warn_of_clear_text
-from coinspider.store.database_settings import DatabaseSettings
-from coinspider.store.database_url import describe
-from coinspider.store.patience import Patience
+from coinspider.store.database_url import DatabaseSettings, describe
+
+# The server itself ends statements that take too long; a server that stays silent is given up.
+_GRACE = 5.0  # seconds
+# How many seconds a crawl that is told to end has for its work in the database. psycopg then takes
+# up to ten more to cancel; scrapyd kills after thirty (stop_timeout).
+_STOP = 10.0
+
+
+class Patience:
+    """A time limit for each answer, and for all of them together once the crawl is told to end."""
+
+    def __init__(self, statement_timeout: float):
+        self.seconds = statement_timeout + _GRACE
+        self.deadline: float | None = None
+        self.waiting: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def bound(self) -> AsyncIterator[None]:
+        """A context that raises :exc:`TimeoutError` if it takes too long."""
+        until = asyncio.get_running_loop().time() + self.seconds
+        async with asyncio.timeout_at(min(until, self.deadline or until)) as scope:
+            self.waiting.add(scope)
+            try:
+                yield
+            finally:
+                self.waiting.discard(scope)
+
+    def end_soon(self) -> None:
+        """From now on there is one deadline for everything."""
+        self.deadline = deadline = asyncio.get_running_loop().time() + _STOP
+        for scope in self.waiting:
+            scope.reschedule(min(scope.when() or deadline, deadline))
+
+    def is_over(self) -> bool:
+        return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
+
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_clear_text(connection: AsyncConnection[Any]) -> None:
+    """Warn if a connection with a password leads to another machine without TLS."""
+    info = connection.info
+    if info.password and not connection.pgconn.ssl_in_use and not _is_local(info.hostaddr):
+        logger.warning(
+            "The connection to the database on %s is not encrypted: who is in between reads and"
+            " changes what is written. sslmode=verify-full in DATABASE_URL asks for TLS",
+            info.host,
+        )
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a Unix socket has none
+        return True
+
 
 DEMO_DATABASE = "demo"
 

@@ -1,0 +1,76 @@
+"""Rejected records: what could not be stored, and why."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg import AsyncConnection, Connection, sql
+
+from coinspider.records.record import RejectedRecord
+from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals, fetch_totals
+from coinspider.store.fetch import Listing, fetch_listing
+
+_INSERT = f"""
+WITH {HELD}, written AS (
+    INSERT INTO rejected_record (crawl_id, source_url, text, reason, column_name)
+    SELECT %(crawl_id)s, *
+    FROM unnest(
+        %(source_urls)s::text[], %(texts)s::text[], %(reasons)s::text[], %(columns)s::text[]
+    )
+    WHERE EXISTS (SELECT FROM held)
+    RETURNING 1
+), {DONE}
+{NOTE} {IF_HELD}
+"""  # noqa: S608
+
+
+async def insert_rejected(
+    connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
+) -> Totals | None:
+    """Store a batch of rejected records, and note it in the crawl's row.
+
+    ``None`` if the batch was written before, or the crawl has lost its lease.
+    """
+    names = ("source_urls", "texts", "reasons", "columns")
+    values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))
+    return await fetch_totals(await connection.execute(_INSERT, values | batch.values))
+
+
+_LIST = """
+SELECT id, crawl_id AS crawl, rejected_at, reason, column_name AS "column", source_url, text
+FROM rejected_record
+WHERE (%(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s)
+    AND (%(record)s::bigint IS NULL OR id = %(record)s)
+    AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+_REASONS = """
+SELECT reason, count(*) AS records, max(rejected_at) AS latest, max(column_name) AS "column",
+       count(*) OVER () AS reasons, (sum(count(*)) OVER ())::bigint AS all_records
+FROM rejected_record
+WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
+GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
+"""
+
+
+class RejectedFilter(NamedTuple):
+    """Which rejected records: all, or those of a crawl, with a reason, or with an id."""
+
+    crawl: int | None = None
+    reason: str | None = None
+    record: int | None = None
+
+
+_ALL = RejectedFilter()
+
+
+def list_rejected_records(
+    connection: Connection, limit: int | None, offset: int = 0, which: RejectedFilter = _ALL
+) -> Listing:  # fmt: skip
+    """The newest first. If only a value was set aside, ``column`` names it; its row is stored."""
+    values = {"limit": limit, "offset": offset} | which._asdict()
+    return fetch_listing(connection, sql.SQL(_LIST), values)
+
+
+def list_rejected_reasons(connection: Connection, crawl: int | None = None) -> Listing:
+    """The twenty most frequent reasons, with the number of records of each and of all."""
+    return fetch_listing(connection, sql.SQL(_REASONS), {"crawl": crawl})
