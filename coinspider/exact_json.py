@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from msgspec.json import Encoder
 
@@ -11,7 +10,7 @@ encode = Encoder(decimal_format="number").encode
 _PLACES_MAX = 1000
 
 
-def encode_row(row: Mapping[str, Any]) -> bytes:
+def encode_row(row: Mapping[str, object]) -> bytes:
     """A row of a table that may hold numbers JSON doesn't have, stored by others.
 
     NaN, infinity and numbers of more than 1000 digits become strings.
@@ -19,7 +18,7 @@ def encode_row(row: Mapping[str, Any]) -> bytes:
     return encode({name: _encodable(value) for name, value in row.items()})
 
 
-def _encodable(value: Any) -> Any:
+def _encodable(value: object) -> object:
     if not isinstance(value, Decimal) or (
         value.is_finite() and abs(value.adjusted()) <= _PLACES_MAX
     ):

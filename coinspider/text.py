@@ -46,7 +46,7 @@ def without_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def readable(value: Any) -> str:
+def readable(value: object) -> str:
     """A cell's text: numbers as :func:`readable_number`, times to the second in UTC."""
     return _READABLE.get(type(value), str)(value)
 
@@ -82,7 +82,7 @@ _READABLE: dict[type, Callable[[Any], str]] = {
 }
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """As :func:`readable`, an amount with two decimals: ``2.17 T``, ``647.90 B``, ``9.81e24``."""
     if not isinstance(value, Decimal):
         return readable(value)
@@ -122,7 +122,7 @@ def per_cent(value: Decimal | None) -> str:
     return f"{rounded:+,.{places}f} %" if rounded else f"{abs(rounded):.{places}f} %"
 
 
-def exact(value: Any) -> str:
+def exact(value: object) -> str:
     """All digits of a number, a time to the microsecond; anything else as in :func:`readable`."""
     if isinstance(value, Decimal):
         return format(value, "f") if abs(value.adjusted()) < _PLACES_MAX else str(value)

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from typing import Any
 
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
@@ -74,7 +73,7 @@ def _deploy(target: str, version: str) -> str | None:
     command = [sys.executable, "-m", "scrapyd_client.deploy", target, "--version", version]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, object] = json.loads(done.stdout)
     except ValueError:
         return done.stdout.strip() or _reason(done.stderr) or f"status {done.returncode}"
     if answer.get("status") != "ok":

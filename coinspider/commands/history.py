@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
@@ -110,7 +110,7 @@ def _history(
     return listing._replace(rows=listing.rows[first:], title=title)
 
 
-def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, Any]":
+def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, object]":
     from coinspider.items import FullCoin
     from coinspider.store.tables import find_named_row
 

@@ -1,7 +1,7 @@
 """``scrapy parse``: the items that a spider makes from one page."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from scrapy.commands.parse import Command as ParseCommand
@@ -41,16 +41,19 @@ class Command(ParseCommand):
         self.exitcode = 0 if self.spidercls else 2
 
     def run_callback(
-        self, response: Response, callback: Any, cb_kwargs: dict[str, Any] | None = None
+        self,
+        response: Response,
+        callback: Callable[..., object],
+        cb_kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        def items(response: Response, **named: Any) -> Any:
+        def items(response: Response, **named: object) -> object:
             found = callback(response, **named)
             return _items(found) if isinstance(found, Iterable) else found
 
         return super().run_callback(response, items, cb_kwargs)
 
 
-def _items(found: Iterable[Any]) -> Iterator[Any]:
+def _items(found: Iterable[object]) -> Iterator[object]:
     """A callback's output, with each page replaced by its items."""
     for output in found:
         if not isinstance(output, Page):

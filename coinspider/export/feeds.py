@@ -14,7 +14,12 @@ import msgspec
 from scrapy import Spider
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
-from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
+from scrapy.exporters import (
+    BaseItemExporter,
+    CsvItemExporter,
+    JsonItemExporter,
+    JsonLinesItemExporter,
+)
 from scrapy.extensions.feedexport import FeedExporter as ScrapyFeedExporter
 from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import ensure_awaitable
@@ -78,7 +83,7 @@ class _ExactEncoder(ScrapyJSONEncoder):
         super().__init__()
         self.exact_indent = indent
 
-    def encode(self, o: Any) -> str:
+    def encode(self, o: object) -> str:
         text = encode(o)
         return (
             msgspec.json.format(text, indent=self.exact_indent) if self.exact_indent else text
@@ -118,10 +123,46 @@ class ExactCsvItemExporter(CsvItemExporter):
         escaped = crawler.settings.getbool("CSV_FORMULAS_ESCAPED", True)
         return cls(file, **{"formulas_escaped": escaped} | kwargs)
 
-    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
+    def serialize_field(self, field: object, name: str, value: object) -> object:
         if isinstance(value, str):
             return without_formula(value) if self.formulas_escaped else value
         return None if value is None else encode(value).decode().strip('"')
+
+
+class RowExporter(BaseItemExporter):
+    """For formats of rows: the first item has the names of the columns, or, without one, ``known``.
+
+    A subclass writes the rows, of values as they are in the items.
+    """
+
+    def __init__(self, file: BytesIO, *, known: KnownColumns = NO_COLUMNS, **kwargs: Any):
+        super().__init__(dont_fail=True, **kwargs)
+        self.file, self.known = file, known
+        self.names: list[str] = []
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
+        return cls(file, **{"known": known_columns(crawler)} | kwargs)
+
+    def export_item(self, item: object) -> None:
+        fields = dict(self.get_serialized_fields(item, include_empty=True))
+        if not self.names:
+            self.begin(item, list(fields))
+        self.write_row([fields.get(name) for name in self.names])
+
+    def serialize_field(self, field: object, name: str, value: object) -> object:
+        return value
+
+    def begin(self, item: object, names: list[str]) -> None:
+        """Take the names, of the first item or of a file without one."""
+        self.names = names
+
+    def write_row(self, row: list[object]) -> None:
+        raise NotImplementedError
+
+    def finish_exporting(self) -> None:
+        if not self.names:
+            self.begin(None, columns_without_rows(self.known, self.fields_to_export))
 
 
 class FeedExporter(ScrapyFeedExporter):
@@ -153,7 +194,7 @@ class FeedExporter(ScrapyFeedExporter):
             self._watch(slot)
         self._each(lambda slot: slot.start_exporting() if slot.store_empty else None)
 
-    def item_scraped(self, item: Any, spider: Spider) -> None:
+    def item_scraped(self, item: object, spider: Spider) -> None:
         self._each(lambda _: super(FeedExporter, self).item_scraped(item, spider))
 
     async def close_spider(self, spider: Spider) -> None:

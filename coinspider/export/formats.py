@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Sequence
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
@@ -105,15 +105,15 @@ def _known(listing: "Listing | RowStream") -> "dict[str, ColumnType | None]":
 
 
 def _as_utf8() -> None:
-    stdout: Any = sys.stdout
-    stdout.reconfigure(encoding="utf-8")
+    assert isinstance(sys.stdout, TextIOWrapper)
+    sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _write_lines(lines: list[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def _csv_cell(value: Any, formulas_escaped: bool) -> str:
+def _csv_cell(value: object, formulas_escaped: bool) -> str:
     text = exact(value)
     return without_formula(text) if formulas_escaped and isinstance(value, str) else text
 

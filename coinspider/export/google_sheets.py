@@ -5,25 +5,26 @@ https://developers.google.com/workspace/sheets/api/reference/rest
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from scrapy import Spider
 from scrapy.crawler import Crawler
-from scrapy.exporters import BaseItemExporter
 
 from coinspider.crawl.failure import note_failure
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
-from coinspider.export.feeds import needed
+from coinspider.export.feeds import RowExporter, needed
 from coinspider.export.xlsx import as_cell, shortened
+
+if TYPE_CHECKING:
+    from gspread import Worksheet
 
 _NEEDED = {"client_email", "private_key", "token_uri"}
 # If a minute's quota is used up: wait for 1, 2, 4, ... seconds, or as Retry-After says.
@@ -86,28 +87,21 @@ def http_client(api: str) -> type:
     return Client
 
 
-class GoogleSheetsItemExporter(BaseItemExporter):
+class GoogleSheetsItemExporter(RowExporter):
     """A line of JSON for each row of the sheet, the column names first.
 
     A number that a double would round is text with all its digits; times are text, in UTC.
     """
 
-    def __init__(self, file: BytesIO, **kwargs: Any):
-        super().__init__(dont_fail=True, **kwargs)
-        self.file = file
-        self.names: list[str] = []
+    def begin(self, item: object, names: list[str]) -> None:
+        super().begin(item, names)
+        if item is not None:
+            self._write(names)
 
-    def export_item(self, item: Any) -> None:
-        fields = dict(self.get_serialized_fields(item, include_empty=True))
-        if not self.names:
-            self.names = list(fields)
-            self._write(self.names)
-        self._write([_cell(fields.get(name)) for name in self.names])
+    def write_row(self, row: list[object]) -> None:
+        self._write(list(map(_cell, row)))
 
-    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        return value
-
-    def _write(self, row: list[Any]) -> None:
+    def _write(self, row: Sequence[object]) -> None:
         self.file.write(encode(row) + b"\n")
 
 
@@ -117,7 +111,7 @@ class GoogleSheetsFeedStorage:
     With ``overwrite`` the rows replace the sheet's content, else they are appended.
     """
 
-    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, Any]):
+    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, object]):
         parts = urlsplit(uri)
         self.key, self.title = parts.netloc, unquote(parts.path.strip("/"))
         if not self.key or not self.title or "/" in self.title:
@@ -130,7 +124,7 @@ class GoogleSheetsFeedStorage:
         self.overwrite = bool(feed_options.get("overwrite"))
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, Any]) -> Self:
+    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, object]) -> Self:
         return cls(crawler, uri, feed_options)
 
     def open(self, spider: Spider) -> IO[bytes]:
@@ -166,18 +160,21 @@ class GoogleSheetsFeedStorage:
             first = len(sheet.col_values(1)) + 1
             _write(sheet, first, list(islice(rows, ROWS_AT_ONCE)), rows)
 
-    def _sheet(self) -> Any:
+    def _sheet(self) -> "Worksheet":
         gspread = needed("gspread", "gspread", "a feed to Google Sheets")
         client = gspread.service_account(self.credentials, http_client=http_client(self.api))
         client.set_timeout(TIMEOUT)
         book = client.open_by_key(self.key)
         try:
-            return book.worksheet(self.title)
+            sheet: Worksheet = book.worksheet(self.title)
         except gspread.WorksheetNotFound:
-            return book.add_worksheet(self.title, rows=2, cols=1)
+            sheet = book.add_worksheet(self.title, rows=2, cols=1)
+        return sheet
 
 
-def _write(sheet: Any, first: int, batch: list[list[Any]], rows: Iterator[list[Any]]) -> int:
+def _write(
+    sheet: "Worksheet", first: int, batch: list[list[object]], rows: Iterator[list[object]]
+) -> int:
     """Write the rows from row ``first`` on, and return the number of the row after them."""
     while batch:
         end = first + len(batch)
@@ -189,7 +186,7 @@ def _write(sheet: Any, first: int, batch: list[list[Any]], rows: Iterator[list[A
     return first
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """The JSON value. None becomes "": for null the API would keep the old value."""
     shown = as_cell(value)
     if shown is None:

@@ -6,21 +6,15 @@ from datetime import datetime
 from decimal import MAX_PREC, Context, Decimal
 from io import BytesIO
 from tempfile import TemporaryFile
-from typing import Any, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Raw
 from scrapy.crawler import Crawler
-from scrapy.exporters import BaseItemExporter
 
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
-from coinspider.export.feeds import (
-    NO_COLUMNS,
-    KnownColumns,
-    columns_without_rows,
-    known_columns,
-    needed,
-)
+from coinspider.export.feeds import RowExporter, needed
 from coinspider.records.column_types import (
     AMOUNT,
     ARROW_PRECISION,
@@ -32,6 +26,9 @@ from coinspider.records.column_types import (
     ColumnType,
 )
 from coinspider.records.table_item import TableItem, columns
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch, Schema, StringArray
 
 # For the exact text beside a double that loses digits.
 EXACT_SUFFIX = "_exact"
@@ -66,7 +63,7 @@ class ArrowColumn:
         self.whole_digits, self.scale = 0, 0
         self.is_finite = self.is_double = True
 
-    def see(self, value: Any) -> None:
+    def see(self, value: object) -> None:
         if value is None:
             return
         self.python_types.add(type(value))
@@ -97,7 +94,7 @@ class ArrowColumn:
         found = {_TYPES.get(python_type, TEXT) for python_type in self.python_types}
         return found.pop() if len(found) == 1 else TEXT
 
-    def fields(self, arrow: Any) -> Iterator[tuple[str, Any]]:
+    def fields(self, arrow: ModuleType) -> Iterator[tuple[str, object]]:
         """Its columns in the file: one, or a double and a text with all digits."""
         if self.type is None:
             yield self.name, arrow.float64()
@@ -112,7 +109,7 @@ class ArrowColumn:
             if self.amounts == "auto" or not self.is_double:
                 yield self.exact_name, arrow.string()
 
-    def arrays(self, texts: Any, arrow: Any) -> Iterator[Any]:
+    def arrays(self, texts: "StringArray", arrow: ModuleType) -> Iterator[object]:
         """The values of each of them, from an array of their texts."""
         for _, arrow_type in self.fields(arrow):
             if arrow_type == arrow.string():
@@ -140,7 +137,7 @@ def _as_double(text: str | None) -> float | None:
     return None if math.isinf(value) and "inf" not in text.lower() else value
 
 
-class ParquetItemExporter(BaseItemExporter):
+class ParquetItemExporter(RowExporter):
     """Amounts as numbers, times as UTC timestamps, objects as JSON text.
 
     The type that holds all of a column's amounts is known only at the end; until then the values
@@ -148,57 +145,22 @@ class ParquetItemExporter(BaseItemExporter):
     columns of a file without rows, and the types of columns without a value.
     """
 
-    def __init__(
-        self,
-        file: BytesIO,
-        *,
-        amounts: str = "auto",
-        known: KnownColumns = NO_COLUMNS,
-        **kwargs: Any,
-    ):
-        super().__init__(dont_fail=True, **kwargs)
+    def __init__(self, file: BytesIO, *, amounts: str = "auto", **kwargs: Any):
+        super().__init__(file, **kwargs)
         self.arrow = needed("pyarrow", "pyarrow", "a Parquet file")
         if amounts not in AMOUNTS:
             raise ConfigurationError(f"PARQUET_AMOUNTS={amounts}: one of {', '.join(AMOUNTS)}")
-        self.file, self.amounts, self.known = file, amounts, known
+        self.amounts = amounts
         self.columns: list[ArrowColumn] = []
         self.rows: list[list[str | None]] = []
-        self.spool: Any = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
         amounts = crawler.settings.get("PARQUET_AMOUNTS", "auto")
-        return cls(file, **{"amounts": amounts, "known": known_columns(crawler)} | kwargs)
+        return super().from_crawler(crawler, file, **{"amounts": amounts} | kwargs)
 
-    def export_item(self, item: Any) -> None:
-        fields = dict(self.get_serialized_fields(item, include_empty=True))
-        if not self.columns:
-            self._begin(item, list(fields))
-        values = [fields.get(column.name) for column in self.columns]
-        for column, value in zip(self.columns, values, strict=True):
-            column.see(value)
-        self.rows.append([_text(value) for value in values])
-        if len(self.rows) >= ROWS:
-            self._spool_rows()
-
-    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        return value
-
-    def finish_exporting(self) -> None:
-        from pyarrow import parquet
-
-        if not self.columns:
-            self._begin(None, columns_without_rows(self.known, self.fields_to_export))
-        fields = [field for column in self.columns for field in column.fields(self.arrow)]
-        with parquet.ParquetWriter(self.file, self.arrow.schema(fields)) as writer:
-            self._spool_rows()
-            self.spool.close()
-            self.spooled.seek(0)
-            for batch in self.arrow.ipc.open_stream(self.spooled):
-                writer.write_batch(self._typed(batch, writer.schema))
-        self.spooled.close()
-
-    def _begin(self, item: Any, names: list[str]) -> None:
+    def begin(self, item: object, names: list[str]) -> None:
+        super().begin(item, names)
         declared = {}
         if isinstance(item, TableItem):
             declared = {column.name: column.type for column in columns(type(item))}
@@ -210,6 +172,26 @@ class ParquetItemExporter(BaseItemExporter):
         self.spooled = TemporaryFile()  # noqa: SIM115 (closed with the feed)
         self.spool = self.arrow.ipc.new_stream(self.spooled, self.texts)
 
+    def write_row(self, row: list[object]) -> None:
+        for column, value in zip(self.columns, row, strict=True):
+            column.see(value)
+        self.rows.append([_text(value) for value in row])
+        if len(self.rows) >= ROWS:
+            self._spool_rows()
+
+    def finish_exporting(self) -> None:
+        from pyarrow import parquet
+
+        super().finish_exporting()
+        fields = [field for column in self.columns for field in column.fields(self.arrow)]
+        with parquet.ParquetWriter(self.file, self.arrow.schema(fields)) as writer:
+            self._spool_rows()
+            self.spool.close()
+            self.spooled.seek(0)
+            for batch in self.arrow.ipc.open_stream(self.spooled):
+                writer.write_batch(self._typed(batch, writer.schema))
+        self.spooled.close()
+
     def _spool_rows(self) -> None:
         rows, self.rows = self.rows, []
         if rows:
@@ -218,7 +200,7 @@ class ParquetItemExporter(BaseItemExporter):
             ]
             self.spool.write_batch(self.arrow.record_batch(arrays, schema=self.texts))
 
-    def _typed(self, batch: Any, schema: Any) -> Any:
+    def _typed(self, batch: "RecordBatch", schema: "Schema") -> "RecordBatch":
         arrays = [
             array
             for column, texts in zip(self.columns, batch.columns, strict=True)
@@ -227,7 +209,7 @@ class ParquetItemExporter(BaseItemExporter):
         return self.arrow.record_batch(arrays, schema=schema)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, Raw):

@@ -127,7 +127,7 @@ def _fitting(columns: list[_Column], style: TableStyle) -> list[str]:
     # Columns that must be there, such as a message, must also be readable.
     share = style.width // 2 if style.needed > 1 else 0
     names: list[str] = []
-    room = style.width + GAP
+    room = style.width + GAP - 1  # rich has a space after the last one, too
     for number, column in enumerate(ranked):
         is_needed = number < style.needed
         room -= column.least(max(TEXT_LEAST, share) if is_needed else TEXT_LEAST) + GAP

@@ -5,21 +5,17 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
-from scrapy.crawler import Crawler
-from scrapy.exporters import BaseItemExporter
 
-from coinspider.export.feeds import (
-    NO_COLUMNS,
-    KnownColumns,
-    columns_without_rows,
-    known_columns,
-    needed,
-)
+from coinspider.export.feeds import RowExporter, needed
 from coinspider.records.table_item import TableItem
 from coinspider.text import in_utc
+
+if TYPE_CHECKING:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 # Excel keeps 15 digits of a number, and has no days before 1900:
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
@@ -47,7 +43,7 @@ NOTE = (
 )
 
 
-def as_cell(value: Any) -> Any:
+def as_cell(value: object) -> object:
     """A number or a time if a cell can hold all its digits, else text."""
     convert = _CELLS.get(type(value))
     return convert(value) if convert else value
@@ -67,7 +63,7 @@ def _time_cell(value: datetime) -> datetime | str:
     return moment if moment and is_date else value.isoformat()
 
 
-_CELLS: dict[type, Callable[[Any], Any]] = {
+_CELLS: dict[type, Callable[[Any], object]] = {
     Decimal: _amount_cell,
     int: _integer_cell,
     datetime: _time_cell,
@@ -111,7 +107,7 @@ def _fits(value: Decimal) -> bool:
     return digits <= DIGITS_MAX and -SIZE_MAX < value.adjusted() < SIZE_MAX
 
 
-class XlsxItemExporter(BaseItemExporter):
+class XlsxItemExporter(RowExporter):
     """A sheet with a frozen header, a filter, widths and number formats; times are UTC.
 
     A number that Excel would round becomes text with all its digits, on yellow; text is never a
@@ -119,43 +115,31 @@ class XlsxItemExporter(BaseItemExporter):
     without rows.
     """
 
-    def __init__(
-        self, file: BytesIO, *, sheet: str = "", known: KnownColumns = NO_COLUMNS, **kwargs: Any
-    ):
-        super().__init__(dont_fail=True, **kwargs)
-        self.known = known
-        self.file, self.title = file, sheet
+    def __init__(self, file: BytesIO, *, sheet: str = "", **kwargs: Any):
+        super().__init__(file, **kwargs)
+        self.title = sheet
         self.book = needed("openpyxl", "openpyxl", "a file for Excel").Workbook(write_only=True)
-        self.names: list[str] = []
-        self.waiting: list[list[Any]] = []
+        self.waiting: list[list[object]] = []
         self.widths: list[int] = []
-        self.sheet: Any = None
+        self.sheet: WriteOnlyWorksheet = None
         self.row_count = 0
-        self.cells: dict[tuple[str, str], Any] = {}
+        self.cells: dict[tuple[str, str], WriteOnlyCell] = {}
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
-        return cls(file, **{"known": known_columns(crawler)} | kwargs)
+    def begin(self, item: object, names: list[str]) -> None:
+        super().begin(item, names)
+        noun = item.noun if isinstance(item, TableItem) else "row"
+        self.title = self.title or (_NO_TITLE.sub(" ", f"{noun}s")[:TITLE_MAX] if item else "rows")
 
-    def export_item(self, item: Any) -> None:
-        fields = dict(self.get_serialized_fields(item, include_empty=True))
-        if not self.names:
-            self.names = list(fields)
-            noun = item.noun if isinstance(item, TableItem) else "row"
-            self.title = self.title or _NO_TITLE.sub(" ", f"{noun}s")[:TITLE_MAX]
-        row = [fields.get(name) for name in self.names]
-        if self.sheet is None:
-            self.waiting.append(row)
-            if len(self.waiting) >= SAMPLE:
-                self._begin()
-        else:
+    def write_row(self, row: list[object]) -> None:
+        if self.sheet is not None:
             self._append(row)
-
-    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
-        return value
+            return
+        self.waiting.append(row)
+        if len(self.waiting) >= SAMPLE:
+            self._begin()
 
     def finish_exporting(self) -> None:
-        self.names = self.names or columns_without_rows(self.known, self.fields_to_export)
+        super().finish_exporting()
         if self.sheet is None:
             self._begin()
         self._end_sheet()
@@ -181,9 +165,7 @@ class XlsxItemExporter(BaseItemExporter):
         from openpyxl.utils import get_column_letter
 
         number = len(self.book.worksheets)
-        self.sheet = self.book.create_sheet(
-            f"{self.title or 'rows'} {number + 1}" if number else self.title or "rows"
-        )
+        self.sheet = self.book.create_sheet(f"{self.title} {number + 1}" if number else self.title)
         self.row_count, self.cells = 0, {}
         self.sheet.freeze_panes = "A2"
         for column, width in enumerate(self.widths, 1):
@@ -199,21 +181,21 @@ class XlsxItemExporter(BaseItemExporter):
             last = f"{get_column_letter(len(self.names))}{self.row_count}"
             self.sheet.auto_filter.ref = f"A1:{last}"
 
-    def _append(self, row: list[Any]) -> None:
+    def _append(self, row: list[object]) -> None:
         if self.row_count == ROWS_MAX:
             self._end_sheet()
             self._begin_sheet()
         self.sheet.append([self._cell(v, n) for n, v in zip(self.names, row, strict=True)])
         self.row_count += 1
 
-    def _header(self, name: str) -> Any:
+    def _header(self, name: str) -> "WriteOnlyCell":
         from openpyxl.styles import Font
 
         cell = self._styled(name, HEADER)
         cell.value, cell.data_type, cell.font = printable(name), "s", Font(bold=True)
         return cell
 
-    def _cell(self, value: Any, name: str) -> Any:
+    def _cell(self, value: object, name: str) -> object:
         if value is None:
             return None
         shown = as_cell(value)
@@ -231,7 +213,7 @@ class XlsxItemExporter(BaseItemExporter):
         cell.value = shown
         return cell
 
-    def _styled(self, name: str, style: str) -> Any:
+    def _styled(self, name: str, style: str) -> "WriteOnlyCell":
         """A column's cell with a style, reused: each row is written before the next is made."""
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.styles import Alignment, PatternFill
@@ -246,7 +228,7 @@ class XlsxItemExporter(BaseItemExporter):
         return cell
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     """About how many characters a cell needs; at most six digits of a fraction are shown."""
     if value is None:
         return 0

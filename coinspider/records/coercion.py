@@ -40,7 +40,7 @@ class Field(NamedTuple):
 
     column: str
     nullable: bool
-    decode: Callable[[bytes], Any]
+    decode: Callable[[bytes], object]
 
 
 class ItemShape(NamedTuple):
@@ -58,10 +58,10 @@ class ItemShape(NamedTuple):
     integer_keys: frozenset[str]
     amounts: Callable[[TableItem], tuple[Decimal | None, ...]]
     # The fields that a record itself doesn't set, except by accident, and their defaults.
-    unsent: Callable[[TableItem], tuple[Any, ...]]
-    defaults: tuple[Any, ...]
+    unsent: Callable[[TableItem], tuple[object, ...]]
+    defaults: tuple[object, ...]
     without_column: dict[str, str]
-    no_columns: Callable[[TableItem], tuple[Any, ...]]
+    no_columns: Callable[[TableItem], tuple[object, ...]]
     # Their values if all are null, and ``extra`` in that case, which is that of most records.
     nulls: tuple[Raw, ...]
     extra_of_nulls: Raw
@@ -115,7 +115,7 @@ def item_shape(
     )
 
 
-def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+def _tuple_getter(names: list[str]) -> Callable[[object], tuple[Any, ...]]:
     if len(names) > 1:
         return attrgetter(*names)
     get = attrgetter(names[0]) if names else None
@@ -329,7 +329,7 @@ def _decode_each(text: bytes, shape: ItemShape, error: CoercionError) -> TableIt
     return item
 
 
-def _cut(text: bytes) -> dict[str, Any]:
+def _cut(text: bytes) -> dict[str, Raw]:
     """The texts of a record's fields; none if one is neither JSON, NaN nor infinity."""
     try:
         fields = dict(cut_object(text) or {})

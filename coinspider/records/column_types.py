@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from types import ModuleType
 from typing import Annotated, Any, LiteralString, NamedTuple
 
 from msgspec import Meta, Raw
@@ -27,19 +28,19 @@ class ColumnType(NamedTuple):
     """The Python type that msgspec decodes it to."""
     sql: LiteralString
     """Its name in PostgreSQL's ``format_type`` and ``information_schema``."""
-    arrow: Callable[[Any], Any]
+    arrow: Callable[[ModuleType], object]
     """Its type in Arrow, of the module ``pyarrow``; exporters write :class:`Raw` as text."""
     is_number: bool = False
     """Whether it is shown aligned to the right."""
-    infers: Callable[[Any], bool] = lambda _: False
+    infers: Callable[[object], bool] = lambda _: False
     """Whether a value decoded from JSON, of an undeclared field, has this type."""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: object) -> bool:
     if not isinstance(value, str) or "T" not in value:
         return False
     try:
@@ -115,6 +116,6 @@ def stored_type(sql: str) -> ColumnType | None:
     return _BY_SQL.get(sql)
 
 
-def inferred_type(value: Any) -> ColumnType:
+def inferred_type(value: object) -> ColumnType:
     """The type of a value that was decoded from JSON."""
     return next(column_type for column_type in COLUMN_TYPES if column_type.infers(value))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -141,7 +140,7 @@ def _shaped(text: Raw, cut: Cut) -> Raw:
         return text
 
 
-def _fields(text: Raw, cut: Cut) -> Mapping[str, Any]:
+def _fields(text: Raw, cut: Cut) -> Mapping[str, object]:
     """The fields of a record; those of an array by its names, of anything else as ``value``."""
     stripped = bytes(text).lstrip()
     if stripped.startswith(b"{"):

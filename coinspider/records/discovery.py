@@ -1,7 +1,6 @@
 """Finds the records in an unknown body, and what identifies one."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -194,7 +193,7 @@ def _identifies(records: Iterable[Raw], path: Path) -> bool:
     return bool(values) and None not in values and len(set(values)) == len(values)
 
 
-def _scalar(text: bytes | Raw | None) -> Any:
+def _scalar(text: bytes | Raw | None) -> object:
     """A text or an integer; ``None`` for anything else."""
     if text is None or _kind(text) in (b"{", b"[", b"n", b"t", b"f"):
         return None

@@ -78,7 +78,7 @@ def make_item_class(
     table: str, keys: Sequence[str], types: Mapping[str, ColumnType]
 ) -> type[TableItem]:
     """An item class for columns of these types."""
-    fields: list[Any] = []
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, column_type in types.items():
         if name in _RESERVED:
             continue
@@ -95,7 +95,7 @@ def make_item_class(
     return made
 
 
-def _objects(texts: Iterable[Raw]) -> Iterable[dict[str, Any]]:
+def _objects(texts: Iterable[Raw]) -> Iterable[dict[str, object]]:
     for text in texts:
         try:
             yield _decode_object(text)
@@ -104,7 +104,7 @@ def _objects(texts: Iterable[Raw]) -> Iterable[dict[str, Any]]:
             yield {name: _value(value) for name, value in fields.items()}
 
 
-def _value(text: bytes | Raw) -> Any:
+def _value(text: bytes | Raw) -> object:
     """A decoded value; if it can't be decoded, all that is known is whether it is a number."""
     try:
         return msgspec.json.decode(text)
@@ -128,7 +128,7 @@ def _common_type(found: set[ColumnType]) -> ColumnType:
     return found.pop() if len(found) == 1 else JSON
 
 
-def _type(value: Any) -> ColumnType:
+def _type(value: object) -> ColumnType:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return _NUMBER_AS_TEXT
     return inferred_type(value)

@@ -5,7 +5,6 @@ Libraries for paths (JMESPath, JSONPath) work on decoded values, and decoded num
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -80,7 +79,7 @@ def _element(text: bytes, index: int) -> Raw | None:
         return None
 
 
-def find_value(text: bytes | Raw, path: Path) -> Any:
+def find_value(text: bytes | Raw, path: Path) -> object:
     """The value at ``path``; ``None`` if there is nothing."""
     found = find(text, path)
     try:

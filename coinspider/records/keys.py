@@ -21,18 +21,18 @@ class _Reader(NamedTuple):
 
     fields: tuple[str, ...]
     json_keys: tuple[str, ...]
-    values: Callable[[Any], Any]
+    values: Callable[[object], Any]
     """The value of the one field, or a tuple of those of several."""
-    decode: Any
+    decode: Callable[[bytes], list[object]]
 
 
-def key_columns(item_class: type[TableItem], constants: Mapping[str, Any]) -> list[Column]:
+def key_columns(item_class: type[TableItem], constants: Mapping[str, object]) -> list[Column]:
     """The columns of the primary key whose values are in the records."""
     return [c for c in columns(item_class) if c.primary_key and c.name not in constants]
 
 
 def record_keys(
-    texts: Sequence[Raw], item_class: type[TableItem], constants: Mapping[str, Any]
+    texts: Sequence[Raw], item_class: type[TableItem], constants: Mapping[str, object]
 ) -> list[Key | None]:
     """The key of each record; ``None`` if it can't be read."""
     reader = _reader(item_class, frozenset(constants))
@@ -71,11 +71,15 @@ def _spoiled_key(text: Raw, json_keys: Sequence[str]) -> Key | None:
         return None
 
 
-def _key(values: tuple[Any, ...]) -> Key | None:
-    if not all(isinstance(value, str | int) for value in values):
+def _key(values: tuple[object, ...]) -> Key | None:
+    found = tuple(
+        _storable(value) if isinstance(value, str) else value
+        for value in values
+        if isinstance(value, str | int)
+    )
+    if len(found) < len(values):
         return None
-    values = tuple(_storable(value) if isinstance(value, str) else value for value in values)
-    return values if len(values) > 1 else values[0]
+    return found if len(found) > 1 else found[0]
 
 
 def _storable(text: str) -> str:

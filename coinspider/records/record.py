@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,7 +29,7 @@ class Source(Struct, frozen=True):
 
     url: str
     item_class: type[TableItem]
-    constants: Mapping[str, Any]
+    constants: Mapping[str, object]
     """Fields of the item that are not in the record itself, by name."""
 
 

@@ -1,6 +1,6 @@
 """The base of every item that becomes a row of a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -49,8 +49,7 @@ class TableItem(Struct, kw_only=True, dict=True):
     source: ClassVar[Any] = None
     """The source of the item's record. It is not a field, and not in the row."""
     set_aside: ClassVar[tuple[Any, ...]] = ()
-    """Fields of the record that could not be coerced, as ``FieldSetAside``; their columns are null.
-    """
+    """Fields of the record that could not be coerced, each a ``FieldSetAside``; they are null."""
     repeated: ClassVar[bool] = False
     """Whether a record with the same key came earlier in the same crawl."""
     extra: Extra = NO_EXTRA
@@ -142,15 +141,15 @@ class TableItemAdapter(AdapterInterface):
     def _names(self) -> dict[str, None]:
         return _names(self.item.__class__)
 
-    def field_names(self) -> Any:
+    def field_names(self) -> KeysView[str]:
         return self._names.keys()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         if name not in self._names:
             raise KeyError(name)
         return getattr(self.item, name)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         if name not in self._names:
             raise KeyError(f"{type(self.item).__name__} does not support field: {name}")
         setattr(self.item, name, value)
