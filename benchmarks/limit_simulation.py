@@ -24,8 +24,7 @@ from coinspider.http import ratelimit, retry
 from coinspider.http.limit import turns
 from coinspider.http.limit.state import Grant, LimitState, ToldLimit
 from coinspider.http.limit.turns import leave, take
-from coinspider.sandbox.limit_headers import limit_headers
-from coinspider.sandbox.limits import LIMITS, Limit, retry_after
+from coinspider.sandbox.call_limits import LIMITS, Limit, limit_headers, retry_after
 
 PAGES, CALLS = 69, 30
 # What the crawl is told about the limit, as a share of it.

@@ -20,7 +20,7 @@ from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, one_
 from coinspider.text import counted, program
 
 if TYPE_CHECKING:
-    from coinspider.sandbox.plausible_coins import Coin
+    from coinspider.sandbox.plausible_coins import PlausibleCoin
 
 SCRAPY = [sys.executable, "-m", "scrapy"]
 TICK = 60  # seconds after which another third of the coins changes, while the pages are served
@@ -62,7 +62,7 @@ class Command(PlainCommand):
         return "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        from coinspider.sandbox.options import number
+        from coinspider.commands.sandbox import number
 
         super().add_options(parser)
         add = parser.add_argument
@@ -218,7 +218,7 @@ def fill_history(database_url: str, coins: int, seed: int = 0) -> None:
         )
 
 
-async def _fill(database_url: str, coins: "list[Coin]") -> None:
+async def _fill(database_url: str, coins: "list[PlausibleCoin]") -> None:
     import psycopg
 
     from coinspider.items import FullCoin
@@ -250,7 +250,7 @@ def _moments(now: datetime, is_fine: bool) -> list[datetime]:
     return [now - timedelta(minutes=n) for n in minutes]
 
 
-def _change(told: "Coin", moment: datetime, turnover: float) -> tuple[object, ...]:
+def _change(told: "PlausibleCoin", moment: datetime, turnover: float) -> tuple[object, ...]:
     price = told.price_at(moment.timestamp())
     cap = round(price * told.circulating)
     return told.id, "usd", moment, moment, f"{price:.7g}", cap, round(cap * turnover)

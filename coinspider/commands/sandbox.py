@@ -1,6 +1,9 @@
 """``scrapy sandbox``: runs the API's stand-in."""
 
 import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
@@ -10,8 +13,8 @@ from coinspider.crawl.command import PlainCommand
 
 if TYPE_CHECKING:
     from coinspider.sandbox.behaviour import Behaviour
-    from coinspider.sandbox.coins import Coins
-    from coinspider.sandbox.limits import Limit
+    from coinspider.sandbox.call_limits import Limit
+    from coinspider.sandbox.served_coins import FileCoins, ServedCoins
 
 
 class Command(PlainCommand):
@@ -29,21 +32,23 @@ class Command(PlainCommand):
     def long_desc(self) -> str:
         return (
             "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
-            " COINGECKO_BASE_URL. It answers /coins/markets and /key; /calls and /key-calls list"
-            " the time and the status of each call to them. Below /others are lists that page in"
-            " other ways: drf, cursor, link, offset, and CoinCap's assets."
+            " COINGECKO_BASE_URL. It answers /coins/markets, /coins/ID/market_chart,"
+            " /coins/categories, /exchanges, /nfts/list, /simple/supported_vs_currencies and /key;"
+            " /calls, /key-calls and /other-calls list the time and the status of each call. Below"
+            " /others are lists that page in other ways: drf, cursor, link, offset, and CoinCap's"
+            " assets."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        from coinspider.sandbox.options import add_sandbox_options
-
-        add_sandbox_options(parser)
+        _add_options(parser)
         super().add_options(parser)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)
         if opts.key and opts.plan == "public":
             raise UsageError("--key needs --plan demo or --plan pro", print_help=False)
+        if opts.rehypothecated > opts.coins:
+            raise UsageError("--rehypothecated is one of --coins, or fewer", print_help=False)
 
         from twisted.internet import reactor
         from twisted.internet.error import CannotListenError
@@ -63,9 +68,9 @@ class Command(PlainCommand):
         reactor.run()  # type: ignore[misc]
 
 
-def _made_up_coins(opts: argparse.Namespace) -> "Coins":
-    from coinspider.sandbox.coins import MadeUpCoins, PlausibleCoins
-    from coinspider.sandbox.made_up_coins import START
+def _made_up_coins(opts: argparse.Namespace) -> "ServedCoins":
+    from coinspider.sandbox.odd_coins import START
+    from coinspider.sandbox.served_coins import OddCoins, PlausibleCoins
 
     begin, tick = time(), opts.tick
 
@@ -81,15 +86,13 @@ def _made_up_coins(opts: argparse.Namespace) -> "Coins":
         return [begin + max(now - (now - third) % 3, 0) * tick for third in range(3)]
 
     if opts.odd:
-        return MadeUpCoins(opts.coins, number)
-    return PlausibleCoins(opts.coins, moments, opts.seed)
+        return OddCoins(opts.coins, number, opts.rehypothecated)
+    return PlausibleCoins(opts.coins, moments, opts.seed, opts.rehypothecated)
 
 
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
-    from coinspider.sandbox.accounts import Accounts
-    from coinspider.sandbox.behaviour import Behaviour
-    from coinspider.sandbox.faults import Faults
-    from coinspider.sandbox.limits import LIMITS, NoLimit
+    from coinspider.sandbox.behaviour import Accounts, Behaviour, Faults
+    from coinspider.sandbox.call_limits import LIMITS, NoLimit
 
     def new_limit() -> "Limit":
         return LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit()
@@ -115,3 +118,257 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
         links_to=opts.links_to,
         encoding=opts.encoding,
     )
+
+
+A_DAY = 86_400.0  # seconds
+SHORTEST = 0.001  # seconds
+LARGEST = 10_000_000
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    _add_coins(parser.add_argument_group("Coins"))
+    _add_other_apis(parser.add_argument_group("Other lists"))
+    _add_keys(parser.add_argument_group("Keys and credits"))
+    _add_limit(parser.add_argument_group("Limit"))
+    _add_trouble(parser.add_argument_group("Trouble"))
+    add = parser.add_argument_group("Address").add_argument
+    add("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    add(
+        "--port",
+        type=number(int, 0, 65_535),
+        default=8000,
+        metavar="N",
+        help="0 for a free one (default: %(default)s)",
+    )
+
+
+def _add_coins(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--coins",
+        type=number(int, 0),
+        default=17_000,
+        metavar="N",
+        help="how many made-up coins (default: %(default)s)",
+    )
+    add(
+        "--rehypothecated",
+        type=number(int, 0),
+        default=0,
+        metavar="N",
+        help="how many of them come only with include_rehypothecated=true (default: 0)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="makes other prices, and spoils other responses (default: 0)",
+    )
+    add("--odd", action="store_true", help="coins with awkward values instead of plausible ones")
+    add(
+        "--tick",
+        type=number(float, SHORTEST, A_DAY),
+        metavar="SECONDS",
+        help="how often a third of the made-up coins changes (default: never)",
+    )
+    add("--moving-rank", action="store_true", help="change the ranking with each call")
+    add(
+        "--churn",
+        type=number(float, 0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="share of the calls, 0 to 1, before which a coin is listed and another one taken out;"
+        " /changes tells which (default: 0)",
+    )
+    add(
+        "--no-total",
+        action="store_false",
+        dest="total",
+        help="leave out the header total, which says how many coins there are",
+    )
+    add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
+    add(
+        "--body",
+        type=_content,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="send this file as page 1, the next one as page 2, ...",
+    )
+    add(
+        "--encoding",
+        type=_header_value,
+        metavar="NAME",
+        help="the Content-Encoding of the --body files, such as gzip (default: none)",
+    )
+    add(
+        "--short-page",
+        type=number(int, 1),
+        action="append",
+        default=[],
+        metavar="N",
+        help="send only half of page N (may be repeated)",
+    )
+
+
+def _add_other_apis(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--token",
+        type=_header_value,
+        help="the token that calls must carry (default: none is needed)",
+    )
+    add(
+        "--links-to",
+        type=_address,
+        metavar="URL",
+        help="where the links of /others/drf and /others/link lead (default: here)",
+    )
+
+
+def _add_keys(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--plan",
+        choices=["public", "demo", "pro"],
+        default="public",
+        help="public takes no key, demo takes it in x-cg-demo-api-key, pro in x-cg-pro-api-key: a"
+        " header, or a parameter with underscores (default: %(default)s)",
+    )
+    add(
+        "--key",
+        type=_header_value,
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key that calls must carry; may be repeated. Each key has a limit and credits of its"
+        " own, and so have all calls without a key (default: any key will do)",
+    )
+    add(
+        "--credits",
+        type=number(int, 0),
+        metavar="N",
+        help="calls that each key may make until the sandbox ends, refused ones included; with"
+        " --plan pro, /key says how many are left, and costs none (default: no limit)",
+    )
+    add(
+        "--exhausted-status",
+        type=number(int, 400, 499),
+        default=429,
+        metavar="STATUS",
+        help="status of a call without credits (default: %(default)s)",
+    )
+
+
+def _add_limit(group: argparse._ArgumentGroup) -> None:
+    from coinspider.sandbox.call_limits import LIMITS, STYLES
+
+    add = group.add_argument
+    add(
+        "--calls",
+        type=number(int, 1),
+        metavar="N",
+        help="calls of a key to /coins/markets and /key that are allowed in a period; others are"
+        " refused with status 429 (default: no limit)",
+    )
+    add(
+        "--period",
+        type=number(float, SHORTEST, A_DAY),
+        default=60.0,
+        metavar="SECONDS",
+        help="length of a period (default: 60)",
+    )
+    add(
+        "--limit",
+        choices=list(LIMITS),
+        default="fixed-window",
+        help="how calls are counted: in fixed windows, the first of which begins with a call; in"
+        " the last period, refused ones included; or by a bucket of N calls that fills up evenly"
+        " within a period (default: %(default)s)",
+    )
+    add(
+        "--limit-headers",
+        choices=list(STYLES),
+        default="none",
+        help="headers that tell the limit: RateLimit and RateLimit-Policy (ietf), RateLimit-Limit,"
+        " -Remaining and -Reset (ratelimit), or the same as X-RateLimit-..., with seconds or a Unix"
+        " time in -Reset (x-seconds, x-epoch) (default: %(default)s)",
+    )
+    add(
+        "--retry-after",
+        choices=["seconds", "date", "none"],
+        default="seconds",
+        help="form of Retry-After in a refusal (default: %(default)s)",
+    )
+    add("--disguise", action="store_true", help="refuse with status 200, and 429 only in the body")
+
+
+def _add_trouble(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--latency",
+        type=number(float, 0, A_DAY),
+        default=0.0,
+        metavar="SECONDS",
+        help="how long each response is delayed (default: 0)",
+    )
+    add(
+        "--faults",
+        type=number(float, 0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="share of responses to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
+        " 403 (default: 0)",
+    )
+
+
+def number(
+    kind: type[int] | type[float], least: float, most: float | None = None
+) -> Callable[[str], float]:
+    """An argparse type: a number within bounds, or a message that names them."""
+    bounds = f"from {least:g}" if most is None else f"from {least:g} to {most:g}"
+    whole = "whole " if kind is int else ""
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(least) - 1
+        # Written so that NaN is rejected.
+        if not (least <= number and (most is None or number <= most)):
+            raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
+        if number > LARGEST:
+            raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST:,}")
+        return number
+
+    return parse
+
+
+def _header_value(text: str) -> str:
+    """What may be the value of a header."""
+    if not re.fullmatch("[!-~]+", text):
+        raise argparse.ArgumentTypeError("only visible ASCII characters are allowed, at least one")
+    return text
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text} does not start with http:// or https://")
+    return text
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _coins(path: str) -> "FileCoins":
+    from coinspider.sandbox.served_coins import FileCoins
+
+    try:
+        return FileCoins(_content(path))
+    except (ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} holds no coins: {error}") from None

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
-from coinspider.sandbox.coins import Coins
+from coinspider.sandbox.plausible_coins import NOTHING
+from coinspider.sandbox.served_coins import ServedCoins
 
 PAGE_SIZE = 100
 
@@ -27,7 +28,7 @@ class CoinList(Resource):
 
     isLeaf = True
 
-    def __init__(self, coins: Coins, token: str | None, links_to: str | None):
+    def __init__(self, coins: ServedCoins, token: str | None, links_to: str | None):
         super().__init__()
         self.coins, self.token, self.links_to = coins, token, links_to
         self.ids = coins.ordered("id_asc")
@@ -45,7 +46,7 @@ class CoinList(Resource):
         raise NotImplementedError
 
     def texts(self, start: int, count: int = PAGE_SIZE) -> str:
-        texts = (self.coins.text(id_, "usd") for id_ in self.ids[start : start + count])
+        texts = (self.coins.text(id_, "usd", NOTHING) for id_ in self.ids[start : start + count])
         return f"[{','.join(texts)}]"
 
     def link(self, request: Request, **query: object) -> str:
@@ -121,7 +122,7 @@ class CoinCapAssets(CoinList):
         return json.dumps({"data": assets, "timestamp": 1735689600000})
 
     def _asset(self, rank: int, coin_id: str) -> dict[str, str | None]:
-        coin = json.loads(self.coins.text(coin_id, "usd"), parse_float=str, parse_int=str)
+        coin = json.loads(self.coins.text(coin_id, "usd", NOTHING), parse_float=str, parse_int=str)
         return {
             "id": coin_id,
             "rank": str(rank),
@@ -171,7 +172,7 @@ PATHS: dict[str, Callable[..., CoinList]] = {
 }
 
 
-def add_other_apis(root: Any, coins: Coins, token: str | None, links_to: str | None) -> None:
+def add_other_apis(root: Any, coins: ServedCoins, token: str | None, links_to: str | None) -> None:
     """Serve them below ``/others``: ``/others/drf``, ``/others/assets``, ..."""
     others: Any = Resource()
     lists = {path: make(coins, token, links_to) for path, make in PATHS.items()}

@@ -24,8 +24,8 @@ _USED_UP = 10006
 _HINTS = {
     10002: "COINGECKO_API_KEY is missing or wrong",
     10005: "the plan of this key does not have this endpoint",
-    10010: "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
-    10011: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
+    10010: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
+    10011: "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
 }
 
 # The values of parameters: https://docs.coingecko.com/reference/coins-markets
@@ -35,6 +35,13 @@ LOCALES = (
     *("it", "ja", "ko", "lt", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr"),
     *("uk", "vi", "zh", "zh-tw"),
 )
+# As /simple/supported_vs_currencies lists them; the API is asked about others.
+_CODES = """
+btc eth ltc bch bnb eos xrp xlm link dot yfi sol usd aed ars aud bdt bhd bmd brl cad chf clp cny
+czk dkk eur gbp gel hkd huf idr ils inr jpy krw kwd lkr mmk mxn myr ngn nok nzd php pkr pln rub
+sar sek sgd thb try twd uah vef vnd zar xdr xag xau bits sats
+"""
+CURRENCIES = tuple(_CODES.split())
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 PRECISIONS = ("full", *map(str, range(19)))
 ERRORS = KnownErrors((_TOO_MANY_CALLS,), _CDN_REFUSAL, (_USED_UP,), _HINTS)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from coinspider.sandbox.made_up_coins import coin_id
+from coinspider.sandbox.odd_coins import coin_id
 from tests.helpers.processes import last_line
 
 COINS = 20

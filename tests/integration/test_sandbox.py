@@ -22,10 +22,10 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import Settings
 
 from coinspider.commands.sandbox import Command
-from coinspider.sandbox.faults import Fault, Faults
-from coinspider.sandbox.limit_headers import STYLES
-from coinspider.sandbox.limits import LIMITS
-from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
+from coinspider.sandbox.behaviour import Fault, Faults
+from coinspider.sandbox.call_limits import LIMITS, STYLES
+from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.plausible_coins import NOTHING
 from tests import conftest
 from tests.helpers.processes import PROJECT, SCRAPY, wait_until
 
@@ -174,8 +174,8 @@ def test_ids_choose_coins(shared, ids, found):
     [
         pytest.param(DEMO, {}, (401, 10002), id="none on the demo host"),
         pytest.param(PRO, {}, (401, 10002), id="none on the pro host"),
-        pytest.param(PRO, {"x-cg-demo-api-key": "right"}, (400, 10010), id="demo on the pro host"),
-        pytest.param(DEMO, {"x-cg-pro-api-key": "right"}, (400, 10011), id="pro on the demo host"),
+        pytest.param(PRO, {"x-cg-demo-api-key": "right"}, (400, 10011), id="demo on the pro host"),
+        pytest.param(DEMO, {"x-cg-pro-api-key": "right"}, (400, 10010), id="pro on the demo host"),
         pytest.param(DEMO, {"x-cg-demo-api-key": "wrong"}, (401, 10002), id="a wrong demo key"),
         pytest.param(PRO, {"x-cg-pro-api-key": "wrong"}, (401, 10002), id="a wrong pro key"),
     ],
@@ -300,7 +300,7 @@ def test_the_records_of_a_file_are_sent_digit_for_digit_and_in_order(start, tmp_
 
 def test_made_up_coins_are_always_the_same(shared):
     [sent] = get(shared(*PLAIN), ids=coin_id(42)).body
-    assert sent == json.loads(made_up_coin(42), parse_float=Decimal)
+    assert sent == json.loads(made_up_coin(42, wanted=NOTHING), parse_float=Decimal)
 
 
 def test_coins_change_with_the_ticks(start):

@@ -8,7 +8,7 @@ import pytest
 from coinspider.http.limit.credits import exhaust, following_month
 from coinspider.http.limit.state import GRANT_SECONDS, LimitState, ToldLimit, count_in_minute, end
 from coinspider.http.limit.turns import give_back, leave, take
-from coinspider.sandbox.limits import FixedWindow, SlidingWindow, TokenBucket
+from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, TokenBucket
 
 START = 1_000.0
 

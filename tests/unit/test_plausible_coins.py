@@ -8,11 +8,17 @@ from statistics import pstdev
 
 import pytest
 
-from coinspider.sandbox.coin_names import coin_name
-from coinspider.sandbox.coins import PlausibleCoins
-from coinspider.sandbox.plausible_coins import coin, plausible_coin
-from coinspider.sandbox.price_walk import walk
-from tests.unit.test_table_item import API_FIELDS
+from coinspider.sandbox.plausible_coins import (
+    SPANS,
+    Ranks,
+    Wanted,
+    coin,
+    coin_name,
+    plausible_coin,
+    walk,
+)
+from coinspider.sandbox.served_coins import PlausibleCoins
+from tests.unit.test_table_item import API_FIELDS, FIELDS_BY_PARAMETER
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp()
 COUNT = 2000
@@ -31,6 +37,10 @@ def coins(vs_currency="usd"):
     ]
 
 
+def text_of(number, moment, rank, seed=0):
+    return plausible_coin(coin(number, seed), "usd", moment, Ranks(rank, rank))
+
+
 def time(text):
     return datetime.fromisoformat(text).timestamp()
 
@@ -38,7 +48,7 @@ def time(text):
 @pytest.mark.parametrize(
     "fits",
     [
-        pytest.param(lambda c: c.keys() == {*API_FIELDS, "roi"}, id="fields"),
+        pytest.param(lambda c: c.keys() == {*API_FIELDS, *FIELDS_BY_PARAMETER, "roi"}, id="fields"),
         pytest.param(lambda c: all(c[name] > 0 for name in AMOUNTS), id="amounts"),
         pytest.param(lambda c: c["low_24h"] <= c["current_price"] <= c["high_24h"], id="24h"),
         pytest.param(lambda c: c["atl"] <= c["low_24h"] and c["high_24h"] <= c["ath"], id="ever"),
@@ -76,6 +86,40 @@ def test_every_coin_fits(fits):
     assert [coin for coin in coins() if not fits(coin)] == []
 
 
+def test_changes_are_those_of_the_price_and_null_before_the_coin_was_listed():
+    for told in coins():
+        id_, number = told["id"], served().numbers[told["id"]]
+        for span, days in SPANS.items():
+            then = NOW - days * 86_400
+            sent = told[f"price_change_percentage_{span}_in_currency"]
+            if then < coin(number).genesis:
+                assert sent is None, id_
+            else:
+                expected = 100 * (coin(number).price_at(NOW) / coin(number).price_at(then) - 1)
+                assert sent == pytest.approx(expected, abs=1e-9)
+
+
+def test_sparkline_has_an_hourly_price_of_a_week_and_ends_with_the_price():
+    wanted = Wanted(sparkline=True, precision="full")
+    told = json.loads(plausible_coin(coin(7), "usd", NOW, Ranks(8, 8), wanted))
+    prices = told["sparkline_in_7d"]["price"]
+    assert len(prices) == 168
+    assert prices[-1] == told["current_price"]
+    assert prices[0] == coin(7).price_at(NOW - 167 * 3600)
+
+
+def test_rehypothecated_tokens_have_a_rank_only_among_all():
+    found = PlausibleCoins(100, lambda: [NOW], rehypothecated=10)
+    told = [json.loads(found.text(id_, "usd")) for id_ in found.ordered("market_cap_desc")]
+    assert [c["market_cap_rank_with_rehypothecated"] for c in told] == list(range(1, 101))
+    own = [c["market_cap_rank"] for c in told if c["id"] not in found.rehypothecated]
+    assert own == list(range(1, 91))
+    tokens = [c for c in told if c["id"] in found.rehypothecated]
+    assert len(tokens) == 10
+    assert {c["market_cap_rank"] for c in tokens} == {None}
+    assert all(c["id"].startswith("wrapped-") for c in tokens)
+
+
 def test_rank_follows_the_market_cap():
     assert [c["market_cap_rank"] for c in coins()] == list(range(1, COUNT + 1))
     caps = [c["market_cap"] for c in coins()]
@@ -102,8 +146,8 @@ def test_another_currency_has_other_prices_for_the_same_coins():
 
 
 def test_coin_is_always_the_same():
-    assert plausible_coin(7, "usd", NOW, 8) == plausible_coin(7, "usd", NOW, 8)
-    assert plausible_coin(7, "usd", NOW, 8) != plausible_coin(7, "usd", NOW + 60, 8)
+    assert text_of(7, NOW, 8) == text_of(7, NOW, 8)
+    assert text_of(7, NOW, 8) != text_of(7, NOW + 60, 8)
     # Also on another machine, and with another Python.
     assert walk(5, 1_764_080_000.0, 0.03) == pytest.approx(1.22, abs=0.2)
 
@@ -130,7 +174,7 @@ def test_a_third_of_the_coins_changes_with_a_tick():
 @pytest.mark.parametrize("number", [0, 2, 7, 40, 199])
 def test_chart_of_a_day_stays_between_low_and_high(number):
     now = NOW + number * 7777
-    told = json.loads(plausible_coin(number, "usd", now, number + 1))
+    told = json.loads(text_of(number, now, number + 1))
     shown = [coin(number).price_at(now - 600 * n) for n in range(144)]
     assert told["low_24h"] <= min(shown) <= min(shown) * 1.02 <= told["low_24h"] * 1.04
     assert told["high_24h"] >= max(shown) >= told["high_24h"] * 0.98
@@ -141,7 +185,7 @@ def test_stable_coins_are_stable():
 
 
 def test_seed_makes_other_prices_for_the_same_coins():
-    told = [plausible_coin(7, "usd", NOW, 8, seed) for seed in (0, 0, 1)]
+    told = [text_of(7, NOW, 8, seed) for seed in (0, 0, 1)]
     first, again, other = map(json.loads, told)
     assert first == again
     assert (first["id"], first["name"]) == (other["id"], other["name"])

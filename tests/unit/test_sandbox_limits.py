@@ -2,14 +2,14 @@
 
 import pytest
 
-from coinspider.sandbox.limit_headers import limit_headers
-from coinspider.sandbox.limits import (
+from coinspider.sandbox.call_limits import (
     LIMITS,
     FixedWindow,
     Limit,
     NoLimit,
     SlidingWindow,
     TokenBucket,
+    limit_headers,
     retry_after,
 )
 

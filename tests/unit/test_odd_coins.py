@@ -12,9 +12,9 @@ from msgspec import Raw
 from coinspider.items import FullCoin
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Record, Source
-from coinspider.sandbox.coins import MadeUpCoins
-from coinspider.sandbox.made_up_coins import coin_id, made_up_coin
-from tests.unit.test_table_item import API_FIELDS
+from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import OddCoins
+from tests.unit.test_table_item import API_FIELDS, FIELDS_BY_PARAMETER
 
 COUNT = 3000
 SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
@@ -40,7 +40,7 @@ def test_a_coin_is_always_the_same():
 
 def test_every_coin_has_the_fields_of_the_api():
     for coin in coins():
-        assert coin.keys() == {*API_FIELDS, "roi"}
+        assert coin.keys() == {*API_FIELDS, *FIELDS_BY_PARAMETER, "roi"}
 
 
 def test_every_coin_coerces():
@@ -137,7 +137,7 @@ def test_another_currency_has_other_prices_for_the_same_coins():
 
 
 def test_coins_are_served_in_both_directions():
-    served = MadeUpCoins(COUNT)
+    served = OddCoins(COUNT)
     ids = [coin_id(number) for number in range(COUNT)]
     assert list(served.ordered("id_asc")) == list(served.ordered("market_cap_desc")) == ids
     assert list(served.ordered("id_desc")) == list(served.ordered("market_cap_asc")) == ids[::-1]
@@ -145,11 +145,11 @@ def test_coins_are_served_in_both_directions():
 
 def test_a_served_coin_has_the_values_of_the_moment():
     moment = iter([4, 5])
-    served = MadeUpCoins(10, tick=lambda: next(moment))
+    served = OddCoins(10, tick=lambda: next(moment))
     assert served.text(coin_id(2), "eur") == made_up_coin(2, "eur", 4)
     assert served.text(coin_id(2), "eur") == made_up_coin(2, "eur", 5) != made_up_coin(2, "eur", 4)
 
 
 def test_there_is_no_coin_past_the_last():
     with pytest.raises(KeyError):
-        MadeUpCoins(10).text(coin_id(10), "usd")
+        OddCoins(10).text(coin_id(10), "usd")

@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from coinspider.sandbox.plausible_coins import USUAL, Wanted
+
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _ALPHABETS = ["äöüßéñçø", "漢字仮名交文", "кириллица", "🚀🌕🐕💎", "'\"\\<&>%$;"]
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -13,7 +15,13 @@ def coin_id(number: int) -> str:
     return f"coin-{number:07d}"
 
 
-def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
+def made_up_coin(
+    number: int,
+    vs_currency: str = "usd",
+    tick: int = 0,
+    wanted: Wanted = USUAL,
+    rehypothecated: bool = False,
+) -> str:
     """The JSON text of a coin, always the same; the lower its number, the higher its rank.
 
     At each ``tick`` a third of the coins changes. The numbers are written digit by digit,
@@ -27,14 +35,15 @@ def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
     fields["image"] = _image(fixed, number)
     fields["current_price"] = _price(moving)
     fields["market_cap"] = _falling(25, number, moving)
-    fields["market_cap_rank"] = "null" if number % 50 == 49 else str(number + 1)
+    rank = "null" if number % 50 == 49 else str(number + 1)
+    fields["market_cap_rank"] = "null" if rehypothecated else rank
     fields["fully_diluted_valuation"] = _amount(moving)
     fields["total_volume"] = _falling(23, number, moving)
     for key in ("high_24h", "low_24h"):
         fields[key] = _price(moving)
-    for key in ("price_change_24h", "price_change_percentage_24h", "market_cap_change_24h",
-                "market_cap_change_percentage_24h"):  # fmt: skip
-        fields[key] = _change(moving)
+    for key in ("price_change", "market_cap_change"):
+        fields[f"{key}_24h"] = _change(moving)
+        fields[f"{key}_percentage_24h"] = _change(moving)
     for key in ("circulating_supply", "total_supply", "max_supply"):
         fields[key] = _supply(fixed)
     for key in ("ath", "atl"):
@@ -43,6 +52,12 @@ def made_up_coin(number: int, vs_currency: str = "usd", tick: int = 0) -> str:
         fields[f"{key}_date"] = _time(fixed.randrange(-300_000_000, 0), fixed)
     fields["roi"] = _roi(moving)
     fields["last_updated"] = _time(changed_at, fixed)
+    if wanted.both_ranks:
+        fields["market_cap_rank_with_rehypothecated"] = rank
+    for span in wanted.spans:
+        fields[f"price_change_percentage_{span}_in_currency"] = _change(moving)
+    if wanted.sparkline:
+        fields["sparkline_in_7d"] = _sparkline(moving)
     return "{" + ",".join(f'"{key}":{value}' for key, value in fields.items()) + "}"
 
 
@@ -110,6 +125,11 @@ def _supply(random: Random) -> str:
     if kind < 0.27:
         return f'"{random.randrange(10**8)}.{_digits(random, 4)}"'
     return f"{random.randrange(10 ** random.randrange(1, 16))}.0"
+
+
+def _sparkline(random: Random) -> str:
+    prices = (_price(random) for _ in range(random.choice([0, 1, 167, 168, 168, 168, 169])))
+    return '{"price":[' + ",".join(price for price in prices if price != "null") + "]}"
 
 
 def _time(seconds: int, random: Random) -> str:
