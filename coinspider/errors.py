@@ -16,6 +16,7 @@
     ├── RejectedRecordError         the same, as Scrapy is told (a DropItem)
     ├── ForbiddenLinkError          a link leads where the crawl may not go (an IgnoreRequest)
     ├── UntrustedCertificateError   a server does not prove who it is (an IgnoreRequest)
+    ├── ProxyRefusedError           a proxy does not let the crawl through (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
     ├── CreditsExhaustedError       the month's calls of a key are used up (an IgnoreRequest)
     ├── NoPageError                 no page came for longer than the crawl waits (an IgnoreRequest)
@@ -89,6 +90,10 @@ class ForbiddenLinkError(CoinspiderError, IgnoreRequest):
 
 class UntrustedCertificateError(CoinspiderError, IgnoreRequest):
     """A server does not prove who it is; the message says what is wrong with its certificate."""
+
+
+class ProxyRefusedError(CoinspiderError, IgnoreRequest):
+    """A proxy does not let the crawl through; the message names it, without its password."""
 
 
 class CrawlEndingError(CoinspiderError, IgnoreRequest):

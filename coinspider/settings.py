@@ -179,6 +179,10 @@ RETRY_BACKOFF = 1.0  # seconds
 RETRY_BACKOFF_MAX = 60.0  # seconds
 RETRY_HTTP_CODES = [408, 500, 502, 503, 504, *range(520, 528)]
 DOWNLOAD_TIMEOUT = 60  # seconds
+# Scrapy's default knows only IPv4.
+TWISTED_DNS_RESOLVER = "scrapy.resolver.CachingHostnameResolver"
+# Scrapy would drop a longer URL without an error; links, cursors and lists of ids may be as long.
+URLLENGTH_LIMIT = 0
 # A page of 250 coins is 250 kB.
 DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes
 DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes

@@ -1,14 +1,21 @@
 """Scrapy's HTTP download handler with more authorities, and a token that nothing logs."""
 
 import os
+import re
 import ssl
 from functools import partial
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from OpenSSL import SSL
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import DownloadFailedError
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+)
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from service_identity import CertificateError, VerificationError
@@ -17,8 +24,9 @@ from w3lib.url import add_or_replace_parameter
 from zope.interface import implementer
 
 from coinspider._compat import client_tls_options, no_stack_search, replace_tls_policy
-from coinspider.errors import ConfigurationError, UntrustedCertificateError
+from coinspider.errors import ConfigurationError, ProxyRefusedError, UntrustedCertificateError
 from coinspider.http.api_key import TOKEN_META
+from coinspider.http.links import origin
 
 
 def check_ca_file(settings: BaseSettings) -> str | None:
@@ -36,8 +44,17 @@ def check_ca_file(settings: BaseSettings) -> str | None:
     return path
 
 
-_UNTRUSTED = "certificate verify failed"
 _OWN_STORE = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+# What OpenSSL says of a handshake that failed, and what it means.
+_TLS_PROBLEMS = {
+    "certificate verify failed": (
+        "its certificate is self-signed, expired, or from an unknown authority"
+        " (DOWNLOAD_CA_FILE names one to trust)"
+    ),
+    "unsupported protocol": "it speaks only TLS 1.0 or 1.1, which are no longer safe",
+    "alert protocol version": "it speaks no version of TLS that is still safe",
+    "wrong version number": "it does not speak TLS on this port: is it http instead of https?",
+}
 
 
 class Authorities:
@@ -76,18 +93,61 @@ class VerifyingPolicy:
 
 
 def certificate_problem(error: BaseException | None) -> str | None:
-    """What is wrong with a server's certificate, if that made a download fail."""
+    """What is wrong with a server's certificate or TLS, if that made a download fail."""
     for reason in getattr(error, "reasons", ()):
         value = reason.value
         if isinstance(value, (VerificationError, CertificateError)):
             return "its certificate is for another name"
-        if isinstance(value, SSL.Error) and _UNTRUSTED in str(value):
-            return (
-                "its certificate is self-signed, expired, or from an unknown authority"
-                " (DOWNLOAD_CA_FILE names one to trust)"
-            )
+        if isinstance(value, SSL.Error):
+            said = (words for part, words in _TLS_PROBLEMS.items() if part in str(value))
+            return next(said, None)
     return None
 
+
+class Proxy(NamedTuple):
+    """The proxy of a request, as the environment names it."""
+
+    place: str
+    """Host and port, without its user and password."""
+    variable: str
+    is_http: bool
+
+    def __str__(self) -> str:
+        return f"the proxy {self.place}, which {self.variable} names"
+
+    def refused(self, status: str | None) -> Exception:
+        """The error if it does not open a tunnel; one that may pass is retried."""
+        if status == "407":
+            return ProxyRefusedError(f"{self}, wants another user and password")
+        if status and not status.startswith("5"):
+            return ProxyRefusedError(f"{self}, refuses the connection: HTTP status {status}")
+        answer = f"HTTP status {status}" if status else "nothing that an HTTP proxy says"
+        return DownloadFailedError(f"{self}, answers {answer}")
+
+
+def proxy_of(request: Request) -> Proxy | None:
+    """The proxy that a request goes through; one to this machine itself goes through none."""
+    if not (url := request.meta.get("proxy")):
+        return None
+    scheme, host, _ = origin(request.url)
+    if is_loopback(host):
+        request.meta["proxy"] = None
+        request.headers.pop("Proxy-Authorization", None)
+        return None
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return Proxy(place, f"{scheme.upper()}_PROXY", parts.scheme in ("http", "https", ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is always this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+_PROXY_PASSWORD = 407
 
 # Without the slowest part of its import.
 with no_stack_search():
@@ -104,12 +164,31 @@ class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
             replace_tls_policy(self, partial(VerifyingPolicy, authorities=authorities))
 
     async def download_request(self, request: Request) -> Response:
+        proxy = proxy_of(request)
+        if proxy and not proxy.is_http:
+            raise ProxyRefusedError(f"{proxy}, is no HTTP proxy: only http://HOST:PORT can be used")
         try:
-            return await super().download_request(request)
+            response = await super().download_request(request)
         except DownloadFailedError as error:
             if problem := certificate_problem(error.__cause__):
                 raise UntrustedCertificateError(problem) from None
-            raise
+            raise _with_proxy(error, proxy) from error.__cause__
+        except http11.TunnelError as error:
+            assert proxy
+            status = re.search(r"'status': (\d{3})", str(error))
+            raise proxy.refused(status[1] if status else None) from None
+        except (CannotResolveHostError, DownloadConnectionRefusedError) as error:
+            raise _with_proxy(error, proxy) from error.__cause__
+        if proxy and response.status == _PROXY_PASSWORD:
+            raise proxy.refused(str(response.status))
+        return response
+
+
+def _with_proxy(error: Exception, proxy: Proxy | None) -> Exception:
+    """The same error, with a note of the proxy that may be its cause."""
+    if proxy:
+        error.add_note(f"through {proxy}")
+    return error
 
 
 class TokenParameterDownloadHandler(HTTP11DownloadHandler):

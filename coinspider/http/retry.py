@@ -23,7 +23,7 @@ from scrapy.http import Response
 from scrapy.settings import BaseSettings
 
 from coinspider._compat import is_ending
-from coinspider.errors import CrawlEndingError
+from coinspider.errors import CoinspiderError, CrawlEndingError
 from coinspider.text import counted
 
 # Seconds between two checks whether the crawl is ending, and so how long a stop may take.
@@ -74,10 +74,13 @@ def explain_download(error: BaseException | None, settings: BaseSettings) -> str
         CannotResolveHostError: "no such host is known, or there is no network",
         DownloadConnectionRefusedError: "the connection was refused",
     }
+    if isinstance(error, CoinspiderError):
+        return str(error)
     told = f"{type(error).__name__}: {_reason(error)}"
     if is_undecodable(error):
         return f"its body is not in the Content-Encoding of its header ({told})"
-    return words.get(type(error)) or told
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return (words.get(type(error)) or told) + notes
 
 
 def _reason(error: BaseException | None) -> str:

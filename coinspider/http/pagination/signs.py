@@ -16,7 +16,7 @@ from coinspider.records.json_path import Path, find_value, leaves, parse_path, p
 
 _GIVEN = Known((), (), "an argument")
 _NOISE = str.maketrans("", "", "_-$ ")
-_SCALAR_MAX = 10_000  # bytes: no cursor is longer
+_LIST_MAX = 10_000  # bytes: no list of links is longer
 
 
 class Sign(NamedTuple):
@@ -78,9 +78,7 @@ class NamedValues:
         """The scalars around the records: their names, plain names and values."""
         start = self.body.lstrip()[:1]
         found = leaves(self.body, skip=self.skip) if start == b"{" else self._in_front()
-        return [
-            (path_text(p), plain_name(p), _decoded(t)) for p, t in found if len(t) <= _SCALAR_MAX
-        ]
+        return [(path_text(p), plain_name(p), _decoded(t)) for p, t in found if _is_short(t)]
 
     def _in_front(self) -> Iterator[tuple[Path, Raw]]:
         """A list of two elements, where the first describes the second: the World Bank's."""
@@ -92,6 +90,12 @@ class NamedValues:
 def plain_name(path: Iterable[str | int]) -> str:
     """A path as the tables of names write it: in lower case, without ``_``, ``-`` and ``$``."""
     return ".".join(str(step).translate(_NOISE).lower() for step in path)
+
+
+def _is_short(text: Raw) -> bool:
+    """Whether it is not a long list; a link or cursor may be of any length."""
+    value = memoryview(text)
+    return bytes(value[:1]) != b"[" or len(value) <= _LIST_MAX
 
 
 def _decoded(text: Raw) -> Any:
