@@ -12,6 +12,26 @@ _SECRET = re.compile(
 )
 
 
+# A name that says that its value is a secret, and one that says that it is not: a page's token.
+_SECRET_NAME = re.compile(r"(?i)api[_-]?key|^key$|token|secret|passw|pwd|signature|auth|cookie")
+_NO_SECRET_NAME = re.compile(r"(?i)page|next|cursor|continu|sync")
+_PARAMETER = re.compile(r"""([?&])([^=&?#\s"']*)(=)([^&#\s"']+)""")
+_MEMBER = re.compile(r"""(")([^"\\]*)("\s*:\s*")([^"]*)""")
+_USER = re.compile(r"(?<=://)[^\s/@?#]+@")
+
+
+def masked(text: str) -> str:
+    """A text, such as a URL, for people: without users, passwords, keys and tokens in it."""
+    text = _USER.sub("***@", text)
+    return _MEMBER.sub(_mask, _PARAMETER.sub(_mask, text))
+
+
+def _mask(found: re.Match[str]) -> str:
+    before, name, between, _ = found.groups()
+    is_secret = _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name)
+    return f"{before}{name}{between}***" if is_secret else found[0]
+
+
 def secret(name: str) -> str | None:
     """The environment variable ``name``, or the content of the file that ``name_FILE`` names.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit.headers import clock_of, told_limit
+from coinspider.http.limit.headers import clock_of, text_of, told_limit
 
 WORDS_MAX = 200  # characters
 BODY_MAX = 200_000  # bytes: no error is longer
@@ -293,7 +293,7 @@ def retry_after(response: Response, now: datetime) -> float | None:
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
-    value = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
+    value = text_of(response, "Retry-After")
     try:
         is_number = re.fullmatch(_NUMBER, value)
         said = float(value) if is_number else _until(value, clock_of(response, now))

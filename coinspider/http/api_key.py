@@ -9,7 +9,7 @@ from scrapy import Request
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.links import HOME_META, origin
+from coinspider.http.links import is_at_home, origin
 
 _DIGITS = 8
 _SECRET_HEADER = re.compile("authorization|cookie|key|token|secret", re.IGNORECASE)
@@ -87,7 +87,6 @@ class OwnHostMiddleware:
     """
 
     def process_request(self, request: Request) -> None:
-        home = request.meta.get(HOME_META)
-        if home and origin(home) != origin(request.url):
+        if not is_at_home(request):
             for name in [name for name in request.headers if name not in HEADERS_FOR_OTHERS]:
                 del request.headers[name]

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from coinspider._compat import client_tls_options, no_stack_search, replace_tls_policy
 from coinspider.errors import ConfigurationError, ProxyRefusedError, UntrustedCertificateError
 from coinspider.http.api_key import TOKEN_META
-from coinspider.http.links import origin
+from coinspider.http.links import is_at_home, origin
 
 
 def check_ca_file(settings: BaseSettings) -> str | None:
@@ -204,7 +204,7 @@ class TokenParameterDownloadHandler(HTTP11DownloadHandler):
         self.token = crawler.settings.get(credential_setting)
 
     async def download_request(self, request: Request) -> Response:
-        if not self.token or not request.meta.get(TOKEN_META):
+        if not self.token or not request.meta.get(TOKEN_META) or not is_at_home(request):
             return await super().download_request(request)
         url = add_or_replace_parameter(request.url, self.parameter, self.token)
         sent = request.replace(url=url)

@@ -12,7 +12,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.http.api_errors import KnownErrors
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
 from coinspider.http.limit.state import ToldLimit
-from coinspider.http.links import check_port
+from coinspider.http.links import check_url
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
 # https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
@@ -105,7 +105,7 @@ def api_from_settings(settings: BaseSettings) -> Api:
     base_url = (settings.get("COINGECKO_BASE_URL") or plan.base_url).rstrip("/")
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError("COINGECKO_BASE_URL must start with http:// or https://")
-    check_port("COINGECKO_BASE_URL", base_url)
+    check_url("COINGECKO_BASE_URL", base_url)
     return Api(base_url, {plan.key_header: key} if plan.key_header else {})
 
 

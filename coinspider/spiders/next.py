@@ -13,7 +13,7 @@ from coinspider.crawl.failure import note_failure
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import key_in_headers
-from coinspider.http.links import check_port
+from coinspider.http.links import check_url
 from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
@@ -73,7 +73,7 @@ class NextSpider(PaginatedSpider):
         arguments, strategy = _parted(given)
         if not arguments.url:
             raise ConfigurationError("name the API: -a url=https://...")
-        check_port("url", arguments.url)
+        check_url("url", arguments.url)
         parse_cut(arguments.records)
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.chosen, spider.table = arguments, arguments.table

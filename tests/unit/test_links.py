@@ -33,7 +33,6 @@ def test_followed(link, followed):
     [
         pytest.param("https://evil.example/coins", id="another host"),
         pytest.param("https://api.example.evil.example/coins", id="a longer name"),
-        pytest.param("https://api.example@evil.example/coins", id="a user's name"),
         pytest.param("https://api.example:8443/coins", id="another port"),
         pytest.param("http://api.example:8080/coins", id="plain http on another port"),
         pytest.param("file:///etc/passwd", id="a file"),
@@ -45,11 +44,9 @@ def test_refused(link):
         check_link(link, HOME, ["mirror.example"])
 
 
-def test_refusal_names_both_hosts_but_no_password():
+def test_refusal_names_no_password():
     with pytest.raises(ForbiddenLinkError) as refused:
         check_link("https://me:secret@evil.example/x?token=secret", HOME, [])
-    assert "https://api.example" in str(refused.value)
-    assert "https://evil.example" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
@@ -77,8 +74,25 @@ def test_a_public_api_can_not_link_into_the_crawls_own_network(link, home, refus
         asyncio.run(_check(link, home))
 
 
-@pytest.mark.parametrize("link", ["https://host:99999/x", "https://host:x/", "https://[::1/",
-                                  "https://host:1\u001b[2J/"])  # fmt: skip
+# Other programs read another host in some of them, or send what is before the @.
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://host:99999/x",
+        "https://host:x/",
+        "https://[::1/",
+        "https://host:1\u001b[2J/",
+        "http://evil\\@host/x",
+        "http://host\\.evil.example/",
+        "https://host@evil.example/",
+        "https://me:secret@host/",
+        "https://evil.example\t@host/",
+        "https://ho\nst/",
+        "https://ho\0st/",
+        "https://host%2f.evil.example/",
+        "https://ho st/",
+    ],
+)
 def test_link_that_is_no_url_is_refused_in_one_line(link):
     with pytest.raises(ForbiddenLinkError, match="a link is not a URL") as caught:
         check_link(link, "https://host/", [])

@@ -2,12 +2,24 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import pytest
 from scrapy.http import Response
 
-from coinspider.http.api_errors import explain_body, is_error_object, is_exhausted, is_refusal
+from coinspider.errors import ForbiddenLinkError
+from coinspider.http.api_errors import (
+    explain_body,
+    is_error_object,
+    is_exhausted,
+    is_refusal,
+    retry_after,
+)
+from coinspider.http.limit.headers import told_limit
+from coinspider.http.links import check_link, parse_links
+from coinspider.http.pagination.signs import Signs
+from coinspider.secrets import masked
 from coinspider.sources import coingecko
 
 MEGABYTE = 1_000_000
@@ -56,3 +68,27 @@ def test_error_bodies_are_read_in_time(piece):
                 is_exhausted(response)
                 coingecko.is_refusal(response)
                 coingecko.is_exhausted(response)
+
+
+HEADER_PIECES = [
+    "<", "<>", '<>;a="', "<>;", "<>; ", '<>;a="\\', "<>;a=b,", ";", '"', "\\", " ", "a", "a=",
+    "1;w=", "limit=", "1, ", "/", "/ ", "9", "GMT ", "?a", "?a=", "://", "://a",
+    '"key": "', "&key", "@",
+]  # fmt: skip
+HEADERS = ("Retry-After", "Date", "RateLimit", "RateLimit-Policy", "X-RateLimit-Limit")
+
+
+@pytest.mark.parametrize("piece", HEADER_PIECES)
+def test_headers_and_links_are_read_in_time(piece):
+    many = piece * (MEGABYTE // len(piece))
+    with stopped_after(SECONDS_MAX):
+        parse_links(many)
+        masked(f"https://api.example/?api_key={many}")
+        signs = Signs({"link": many, "content-range": many}, b"{}")
+        assert not signs.totals
+        assert not signs.header_link
+        told = Response("https://api.example/", status=403, headers=dict.fromkeys(HEADERS, many))
+        told_limit(told, datetime.now(UTC))
+        retry_after(told, datetime.now(UTC))
+        with suppress(ForbiddenLinkError):
+            check_link(f"https://api.example/{many}", "https://api.example/")

@@ -14,11 +14,15 @@ _EPOCH, _EPOCH_MILLISECONDS = 1e9, 1e12
 
 # Seconds between two clocks that are right: Date has no fractions, and a response takes its time.
 _SAME_CLOCK = 3.0
+_HEADER_MAX = 500  # bytes
 
 
 def text_of(response: Response, header: str) -> str:
-    """All headers of a name, separated by commas; empty if there is none."""
-    return b", ".join(response.headers.getlist(header)).decode("latin-1").strip()
+    """All headers of a name, separated by commas; empty if there is none.
+
+    No more than the longest that means something: some of these are read in more than one pass.
+    """
+    return b", ".join(response.headers.getlist(header))[:_HEADER_MAX].decode("latin-1").strip()
 
 
 def clock_of(response: Response, now: datetime) -> datetime:
