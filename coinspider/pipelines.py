@@ -12,6 +12,7 @@ from scrapy.exceptions import DropItem, NotConfigured
 
 from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.failure import fail_crawl
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
@@ -74,11 +75,8 @@ class CoercePipeline:
         rejected = self.stats.get_value(REJECTED_STAT)
         most = self.share_max * self.stats.get_value(RECORD_STAT, 0)
         if rejected > max(most, REJECTED_MIN) and not self.state.failure:
-            fail_crawl(
-                self.crawler, "records_rejected",
-                f"{rejected} records were rejected so far, more than"
-                f" REJECTED_SHARE_MAX={self.share_max:g} of all",
-            )  # fmt: skip
+            figures = {"rejected_count": rejected, "most": f"{self.share_max:g}"}
+            fail_crawl(self.crawler, Reason("records_rejected", figures))
 
     def _note_set_aside(self, item: TableItem) -> None:
         self.stats.inc_value(SET_ASIDE_STAT, len(item.set_aside))

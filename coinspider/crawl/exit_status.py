@@ -6,10 +6,12 @@ from typing import NamedTuple
 from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import CrawlState, crawl_state
+from coinspider.crawl.target import Ending
 from coinspider.stats import FOUND_STAT, ITEM_STAT, RECORD_STAT, figures
-from coinspider.text import counted
+from coinspider.text import counted, visible
 
 EXIT_STATUS = {
     "complete": 0,
@@ -34,89 +36,115 @@ _FEED_STAT = "feedexport/failed_count"
 
 
 class Outcome(NamedTuple):
-    """A word of ``EXIT_STATUS``, and the last line of ``scrapy crawl``."""
+    """A word of ``EXIT_STATUS``, the last line of ``scrapy crawl``, and the reason in it."""
 
     name: str
     message: str
+    reason: Reason | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def status(self) -> int:
         return EXIT_STATUS[self.name]
 
+    @property
+    def ending(self) -> Ending:
+        """The same for the crawl's row."""
+        figures = dict(self.reason.figures) if self.reason else {}
+        if self.remarks:
+            figures["remarks"] = list(self.remarks)
+        return Ending(self.name, self.message, self.reason.code if self.reason else None, figures)
+
 
 def outcome_of(crawler: Crawler) -> Outcome:
     """A crawl is complete only if nothing went wrong and the end of the list was seen."""
     stats, state = crawler.stats, crawl_state(crawler)
-    done = _done(stats)
-    reason = stats.get_value("finish_reason", "it was killed")
-    if broken_off := _broken_off(state, reason, done):
-        return broken_off
-    if not isinstance(crawler.spider, PaginatedSpider):
-        return _outcome_of_other(crawler)
-    if reason != "finished" or not state.end_reached:
-        return Outcome("failed", f"the crawl did not reach the last page: {reason} ({done})")
+    finish = stats.get_value("finish_reason", "it was killed")
+    is_list = isinstance(crawler.spider, PaginatedSpider)
+    done = _done(stats) if is_list else counted(stats.get_value("item_scraped_count", 0), "item")
+    if reason := _broken_off(state, finish):
+        return _ended(reason, state, done)
+    if not is_list:
+        return _outcome_of_other(stats, finish, done)
+    if finish != "finished" or not state.end_reached:
+        return _ended(Reason("not_finished", {"why": finish}), state, done)
     if problem := _problem(crawler) or _rejected_share(crawler):
-        message = f"the crawl failed: {problem}, see the log{_remarks(state)} ({done})"
-        return Outcome("failed", message)
-    return Outcome("complete", f"the crawl is complete: {done}{_remarks(state)}")
+        return _ended(problem, state, done)
+    message = f"the crawl is complete: {done}{_remarks(state)}"
+    return Outcome("complete", message, remarks=state.remarks)
+
+
+def _ended(reason: Reason, state: CrawlState, done: str) -> Outcome:
+    """The outcome and the last line for a reason: most are failures."""
+    words = visible(reason.message)
+    match reason.code:
+        case "skipped":
+            return Outcome("skipped", words, reason)
+        case "exhausted":
+            return Outcome("exhausted", words, reason)
+        case "interrupted":
+            return Outcome("interrupted", f"{words} ({done})", reason)
+        case "not_finished":
+            return Outcome("failed", f"{words} ({done})", reason)
+    message = f"the crawl failed: {words}{_remarks(state)} ({done})"
+    return Outcome("failed", message, reason, state.remarks)
 
 
 def _remarks(state: CrawlState) -> str:
     return "".join(f"; {remark}" for remark in state.remarks)
 
 
-def _broken_off(state: CrawlState, reason: str, done: str) -> Outcome | None:
-    """How the crawl ended early, if it did."""
+def _broken_off(state: CrawlState, finish: str) -> Reason | None:
+    """Why the crawl ended early, if it did."""
     if state.skipped:
-        return Outcome("skipped", state.skipped)
+        return Reason("skipped", {"why": state.skipped})
     if state.exhausted:
-        return Outcome("exhausted", f"no calls are left for this crawl: {state.exhausted}")
-    if state.failure:
-        return Outcome("failed", f"the crawl failed: {state.failure}{_remarks(state)} ({done})")
-    if reason == "shutdown":
-        return Outcome("interrupted", f"the crawl was interrupted ({done})")
-    return None
+        return Reason("exhausted", {"why": state.exhausted})
+    if state.reason:
+        return state.reason
+    return Reason("interrupted") if finish == "shutdown" else None
 
 
-def _outcome_of_other(crawler: Crawler) -> Outcome:
+def _outcome_of_other(stats: StatsCollector, finish: str, done: str) -> Outcome:
     """The outcome of a spider that doesn't read a list of pages, and so may end anywhere."""
-    get = crawler.stats.get_value
-    reason, done = get("finish_reason"), counted(get("item_scraped_count", 0), "item")
-    if reason != "finished":
-        return Outcome("failed", f"the crawl ended early: {reason} ({done})")
-    if get("spider_exceptions/count"):
+    if finish != "finished":
+        return Outcome("failed", f"the crawl ended early: {finish} ({done})")
+    if stats.get_value("spider_exceptions/count"):
         return Outcome("failed", f"the spider raised an exception, see the log ({done})")
     return Outcome("complete", f"the crawl finished: {done}")
 
 
-def _problem(crawler: Crawler) -> str | None:
+def _problem(crawler: Crawler) -> Reason | None:
     """What Scrapy logs without ending the crawl or changing its exit status."""
     get = crawler.stats.get_value
     handled = get("item_scraped_count", 0) + get("item_dropped_count", 0)
     if lost := get(RECORD_STAT, 0) - handled:
-        verb = "was" if lost == 1 else "were"
-        return f"{counted(lost, 'record')} {verb} lost on their way"
+        return Reason("records_lost", {"lost": f"{counted(lost, 'record')} {_were(lost)}"})
     if get("spider_exceptions/count"):
-        return "the spider raised an exception"
+        return Reason("spider_exception")
     if getattr(crawler.spider, "must_find", False) and not get(RECORD_STAT):
-        return "no page held any record"
+        return Reason("no_records")
     if doubt := _shortage(crawler) or (crawl_state(crawler).place and _difference(crawler)):
         return doubt
     if any(name.startswith(_FEED_STAT) for name in crawler.stats.get_stats()):
-        return "a feed could not be written"
+        return Reason("feed_failed", {"why": "a feed could not be written, see the log"})
     return None
 
 
-def _shortage(crawler: Crawler) -> str | None:
+def _were(count: float) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _shortage(crawler: Crawler) -> Reason | None:
     """A problem, if too many known records came only when they were requested by their keys."""
     get, share_max = crawler.stats.get_value, crawler.settings.getfloat("DELISTED_SHARE_MAX")
     found = get(FOUND_STAT, 0)
     if found <= get(RECORD_STAT, 0) * share_max:
         return None
-    return f"the list is incomplete: {counted(found, 'record')} came only when requested by key"
+    return Reason("found_by_key", {"found": counted(found, "record")})
 
 
-def _difference(crawler: Crawler) -> str | None:
+def _difference(crawler: Crawler) -> Reason | None:
     """A problem, if the outcomes don't add up to the number of records on the pages."""
     figure = figures(crawler.stats)
     parts = {word: figure[column] for word, column in SUM.items()}
@@ -126,18 +154,19 @@ def _difference(crawler: Crawler) -> str | None:
     counted = " + ".join(f"{count} {word}" for word, count in parts.items() if count)
     foreign = ", ".join(crawl_state(crawler).foreign_items)
     why = f"; a pipeline gave {foreign}, which can't be stored" if foreign else ""
-    return (
+    text = (
         f"the {figure['record_count']} records on the pages are not the sum of"
         f" {counted or 'nothing'}: {abs(missing)} {'are missing' if missing > 0 else 'too many'}"
         f"{why}"
     )
+    return Reason("records_uncounted", {"why": text})
 
 
-def _rejected_share(crawler: Crawler) -> str | None:
+def _rejected_share(crawler: Crawler) -> Reason | None:
     figure, most = figures(crawler.stats), crawler.settings.getfloat("REJECTED_SHARE_MAX", 1)
     if figure["rejected_count"] <= figure["record_count"] * most:
         return None
-    return f"more than REJECTED_SHARE_MAX={most:g} of the records were rejected"
+    return Reason("rejected_share", {"most": f"{most:g}"})
 
 
 def _done(stats: StatsCollector) -> str:

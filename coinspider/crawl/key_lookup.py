@@ -6,7 +6,7 @@ from scrapy import Request
 from scrapy.http import Response
 
 from coinspider.crawl.page_reading import read_page
-from coinspider.crawl.place_lookup import PlaceLookup
+from coinspider.crawl.second_reading import SecondReading
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import PageError
 from coinspider.http.pagination import AnsweredPage, PageRequest
@@ -20,7 +20,7 @@ from coinspider.stats import LOOKUP_STAT
 WITNESSES = 3
 
 
-class KeyLookup(PlaceLookup):
+class KeyLookup(SecondReading):
     """A spider whose API can be asked for a list of keys.
 
     It sets :attr:`lookup_size` and has :meth:`lookup_url`.
@@ -89,7 +89,6 @@ class KeyLookup(PlaceLookup):
             return
         self.crawler.stats.inc_value(LOOKUP_STAT)
         crawl_state(self.crawler).lookup_ignored = True
-        yield from self.place_requests(keys)
 
     def _with_other_witnesses(self, request: Request, keys: Sequence[Key], reason: str) -> Request:
         """Repeat the call: the records that it should have had may be gone by now."""

@@ -45,30 +45,6 @@ def first_fall(keys: Sequence[str]) -> tuple[str, str] | None:
     return next(((a, b) for a, b in pairwise(keys) if falls(a, b)), None)
 
 
-def stands_inside(key: str, keys: Sequence[str], below: bool = False, above: bool = False) -> bool:
-    """Whether a key belongs between the first and the last of these, however they are sorted.
-
-    With ``below`` it may also come before the first, with ``above`` after the last. The answer is
-    no if they are sorted in none of the known ways.
-    """
-    ways = [way for way in _WAYS if _rises([way(each) for each in keys])]
-    return bool(ways) and all(
-        (below or way(keys[0]) < way(key)) and (above or way(key) < way(keys[-1])) for way in ways
-    )
-
-
-def rising_ways(pages: Sequence[Sequence[str]]) -> list[Way]:
-    """The ways of sorting by which the keys rise on every page; by bytes if there is none."""
-    ways = list(_WAYS)
-    for page in pages:
-        ways = [way for way in ways if _rises([way(key) for key in page])]
-    return ways or [str]
-
-
-def _rises(values: Sequence[Any]) -> bool:
-    return sorted(values) == values
-
-
 # A first page with fewer keys than this says nothing about the list's order.
 _WITNESSES = 3
 # How often a page is requested again, unless it comes unchanged.

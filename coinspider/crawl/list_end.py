@@ -6,6 +6,7 @@ from scrapy.exceptions import CloseSpider, DontCloseSpider
 from coinspider.crawl.evidence import Doubt, End, PageLog, doubt
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.page_failures import PageFailures
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.state import crawl_state
 from coinspider.http.pagination import AnsweredPage, PageRequest, Pagination, Step
 
@@ -39,7 +40,7 @@ class ListEnd(PageFailures):
         return self.page_log.reached_total()
 
     def lost(self, message: str) -> CloseSpider:
-        return note_failure(self.crawler, "pagination_unknown", f"the list may go on: {message}")
+        return note_failure(self.crawler, Reason("pagination_unknown", {"why": message}))
 
     def note_end(self, page: AnsweredPage, step: Step, request: Request) -> None:
         assert step.end
@@ -71,8 +72,7 @@ class ListEnd(PageFailures):
             self.crawler.engine.crawl(again)
             raise DontCloseSpider
         if found and found.fails:
-            message = f"the list is incomplete: {found.reason}"
-            note_failure(self.crawler, "end_in_doubt", message)
+            note_failure(self.crawler, Reason("end_in_doubt", {"why": found.reason}))
         else:
             state.end_reached = True
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from scrapy import Request, Spider
 from scrapy.downloadermiddlewares.retry import get_retry_request
+from scrapy.exceptions import DownloadCancelledError, DownloadTimeoutError
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 from w3lib.url import safe_url_string
 
 from coinspider.crawl.failure import note_exhausted, note_failure
+from coinspider.crawl.reasons import Reason, page_reason
 from coinspider.errors import (
     CrawlEndingError,
     CreditsExhaustedError,
@@ -28,6 +30,11 @@ from coinspider.http.retry import RETRY_REASON_META
 from coinspider.text import visible
 
 _URL_SHOWN = 300  # characters
+# What makes a page too slow, or too large.
+_SETTINGS: dict[type[BaseException], str] = {
+    DownloadTimeoutError: "DOWNLOAD_TIMEOUT",
+    DownloadCancelledError: "DOWNLOAD_MAXSIZE",
+}
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -56,11 +63,13 @@ class PageFailures(Spider):
             case CrawlEndingError():
                 return None
             case ForbiddenLinkError():
-                raise note_failure(self.crawler, "forbidden_link", str(error))
+                raise note_failure(self.crawler, Reason("forbidden_link", {"why": str(error)}))
             case CreditsExhaustedError():
                 raise note_exhausted(self.crawler, str(error))
-            case UntrustedCertificateError() | NoPageError():
-                raise self.page_failure(request, str(error))
+            case UntrustedCertificateError():
+                raise self.page_failure(request, str(error), code="page_untrusted")
+            case NoPageError():
+                raise self.page_failure(request, str(error), code="page_refused")
             case HttpError(response=response):
                 is_redirect = response.status in REDIRECTS and "Location" in response.headers
                 handle = self.redirected if is_redirect else self.refused
@@ -69,7 +78,8 @@ class PageFailures(Spider):
         from coinspider.http.retry import explain_download, retry_times
 
         reason = explain_download(error, self.crawler.settings)
-        return self.retry_or_fail(request, reason, retry_times(error))
+        setting = _SETTINGS.get(type(error)) if error else None
+        return self.retry_or_fail(request, reason, retry_times(error), setting)
 
     def refused(self, request: Request, response: Response) -> Iterable[Any]:
         """A page past the end, if the strategy accepts it as one; else the crawl fails."""
@@ -80,7 +90,7 @@ class PageFailures(Spider):
         page: PageRequest | None = request.cb_kwargs.get("page")
         if page is None or page.number == 1 or not self.may_be_past_the_end(page, response.status):
             advice = self.advice(response.status) if page and page.number == 1 else ""
-            raise self.page_failure(request, said.rstrip(".") + advice)
+            raise self.page_failure(request, said.rstrip(".") + advice, status=response.status)
         answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
         if page.look_ahead:
             answered = replace(answered, look_ahead=page.look_ahead)
@@ -115,7 +125,9 @@ class PageFailures(Spider):
         try:
             url = self.checked(response.urljoin(location))
         except ForbiddenLinkError as error:
-            raise note_failure(self.crawler, "forbidden_link", str(error)) from None
+            raise note_failure(
+                self.crawler, Reason("forbidden_link", {"why": str(error)})
+            ) from None
         page = request.cb_kwargs.get("page")
         following = self.page_request(replace(page or PageRequest(url), url=url), dont_filter=True)
         following.meta["redirect_times"] = times
@@ -124,14 +136,21 @@ class PageFailures(Spider):
         return following.replace(callback=request.callback)
 
     def retry_or_fail(
-        self, request: Request | None, reason: str, times: int | None = None
+        self,
+        request: Request | None,
+        reason: str,
+        times: int | None = None,
+        setting: str | None = None,
     ) -> Request:
-        """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``)."""
+        """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``).
+
+        ``setting`` is what would have to be larger for the page to come.
+        """
         assert request
         most = self.crawler.settings.getint("RETRY_TIMES")
         retry = self.retry(request, reason, most if times is None else min(times, most))
         if retry is None:
-            raise self.page_failure(request, reason)
+            raise self.page_failure(request, reason, setting=setting)
         return retry
 
     def retry(self, request: Request, reason: str, times: int | None = None) -> Request | None:
@@ -146,8 +165,15 @@ class PageFailures(Spider):
             retry.meta.update({"dont_cache": True, RETRY_REASON_META: shown})
         return retry
 
-    def page_failure(self, request: Request, reason: str) -> Exception:
+    def page_failure(
+        self,
+        request: Request,
+        reason: str,
+        status: int | None = None,
+        code: str = "",
+        setting: str | None = None,
+    ) -> Exception:
         url = request.url
         short = url if len(url) <= _URL_SHOWN else f"{url[:_URL_SHOWN]}..."
-        message = self.without_secrets(f"page {short} could not be fetched: {reason}")
-        return note_failure(self.crawler, "page_failed", message)
+        shown, why = self.without_secrets(short), self.without_secrets(reason)
+        return note_failure(self.crawler, page_reason(shown, why, status, code, setting))

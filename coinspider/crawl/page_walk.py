@@ -9,6 +9,7 @@ from scrapy.exceptions import CloseSpider
 
 from coinspider.crawl.failure import fail_crawl, note_failure
 from coinspider.crawl.list_end import ListEnd
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.state import crawl_state
 from coinspider.http.pagination import AnsweredPage, PageRequest, Step
 from coinspider.records.keys import Key, record_keys
@@ -74,7 +75,7 @@ class PageWalk(ListEnd):
             return None
         again = self.once_more(request, reason, "misfit")
         if again is None:
-            raise self.page_failure(request, reason)
+            raise self.page_failure(request, reason, code="page_spoiled")
         return again
 
     def misfit(self, page: AnsweredPage, keys: list[Key | None]) -> str | None:
@@ -108,10 +109,11 @@ class PageWalk(ListEnd):
 
     def take_note(self, page: AnsweredPage, keys: list[Key | None]) -> None:
         if self.page_log.has_two_of_a_key(page.records, keys):
-            message = "the key does not identify the records: two of one page have the same"
-            raise note_failure(
-                self.crawler, "key_not_unique", f"{message}, name another with -a key=FIELD,FIELD"
+            why = (
+                "the key does not identify the records: two of one page have the same, name another"
+                " with -a key=FIELD,FIELD"
             )
+            raise note_failure(self.crawler, Reason("key_not_unique", {"why": why}))
         self.page_log.note(page, keys)
         self.expect_pages(page)
 
@@ -133,8 +135,7 @@ class PageWalk(ListEnd):
         elif page.request.number - self.page_log.last > EMPTY_PAGES_MAX:
             raise self.lost(f"the last {EMPTY_PAGES_MAX} pages have no records")
         elif self.pages_max and len(self.page_log.counts) >= self.pages_max:
-            message = f"the list does not end within PAGINATION_PAGES_MAX={self.pages_max} pages"
-            raise note_failure(self.crawler, "too_many_pages", message)
+            raise note_failure(self.crawler, Reason("too_many_pages", {"most": self.pages_max}))
 
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops requests it has already made: a link that leads in a circle."""
@@ -143,5 +144,4 @@ class PageWalk(ListEnd):
             return  # a repeated page has led to the same ones as before
         if self.crawler.settings.get("JOBDIR") and not self.page_log.counts:
             return  # the first page of a crawl that was interrupted and goes on
-        message = f"the link to {request.url} leads back to a page that was read already"
-        fail_crawl(self.crawler, "pagination_circle", message)
+        fail_crawl(self.crawler, Reason("pagination_circle", {"url": request.url}))

@@ -15,6 +15,7 @@ from coinspider.crawl.failure import note_failure
 from coinspider.crawl.key_lookup import KeyLookup
 from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.page_reading import read_page
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget, with_margin
 from coinspider.errors import ForbiddenLinkError, PageError
@@ -240,4 +241,5 @@ class PaginatedSpider(KeyLookup):
                 url = self.checked(following.url)
                 yield self.page_request(replace(following, url=url))
             except ForbiddenLinkError as error:
-                raise note_failure(self.crawler, "forbidden_link", str(error)) from None
+                reason = Reason("forbidden_link", {"why": str(error)})
+                raise note_failure(self.crawler, reason) from None

@@ -8,6 +8,7 @@ from scrapy.crawler import Crawler
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.evidence import PageLog
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.target import Place
 from coinspider.records.keys import SeenKeys
 from coinspider.stats import STATE_STATS
@@ -37,8 +38,10 @@ class CrawlState(Struct):
     """The value for the next crawl."""
     place: Place | None = None
     """Where the rows go; ``None`` while nothing is stored."""
-    failure: str | None = None
+    reason: Reason | None = None
     """Why the crawl fails: the first reason, from which later ones often follow."""
+    failure: str | None = None
+    """The same in words."""
     exhausted: str | None = None
     """Why there is no call left for the crawl in this month."""
     skipped: str | None = None
@@ -53,8 +56,6 @@ class CrawlState(Struct):
     """The types of items from pipelines that can't be stored."""
     lookup_ignored: bool = False
     """Whether the API returned records other than those requested by their keys."""
-    lookups_left: int = 0
-    """How many more calls may be made for records that did not come."""
     gone: set[Any] = field(default_factory=set)
     """The keys of known records that the API does not have, as a call has shown."""
     seen: SeenKeys = field(default_factory=SeenKeys)

@@ -31,6 +31,17 @@ class CrawlTarget(Struct, frozen=True):
     """The schedule's period in seconds."""
 
 
+class Ending(NamedTuple):
+    """How a crawl ended: a word, the last line, and what both are made of."""
+
+    name: str
+    message: str
+    code: str | None = None
+    """The reason's; see :mod:`coinspider.crawl.reasons`."""
+    figures: Mapping[str, Any] = {}
+    """The reason's, and ``remarks``."""
+
+
 class Place(NamedTuple):
     """Where the rows go."""
 

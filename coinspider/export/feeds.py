@@ -27,6 +27,7 @@ from scrapy.utils.python import without_none_values
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
 from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.records.column_types import ColumnType
@@ -248,10 +249,8 @@ class FeedExporter(ScrapyFeedExporter):
         if slot.file:
             with contextlib.suppress(OSError):
                 slot.file.close()
-        if self.crawler.engine.spider is None:
-            note_failure(self.crawler, "feed_failed", message)
-        else:
-            fail_crawl(self.crawler, "feed_failed", message)
+        note = note_failure if self.crawler.engine.spider is None else fail_crawl
+        note(self.crawler, Reason("feed_failed", {"why": message}))
 
 
 def _what_there_is(crawler: Crawler) -> str:

@@ -18,6 +18,7 @@ from scrapy import Spider
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.failure import note_failure
+from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.export.feeds import RowExporter, needed
@@ -135,7 +136,7 @@ class GoogleSheetsFeedStorage:
             await asyncio.to_thread(self._upload, file)
         except Exception as error:
             message = f"the feed {self.uri} could not be written: {_reason(error)}"
-            note_failure(self.crawler, "feed_failed", message)
+            note_failure(self.crawler, Reason("feed_failed", {"why": message}))
             raise
         finally:
             file.close()

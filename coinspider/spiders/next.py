@@ -10,6 +10,7 @@ from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.failure import note_failure
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import key_in_headers
@@ -130,7 +131,7 @@ class NextSpider(PaginatedSpider):
             keys = page.request.cut.keys
             self.item_class = infer_item_class(self.table, keys, page.records)
         except ConfigurationError as error:
-            raise note_failure(self.crawler, "no_key", str(error)) from None
+            raise note_failure(self.crawler, Reason("no_key", {"why": str(error)})) from None
 
 
 def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, Connection, sql
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.target import CrawlTarget
+from coinspider.crawl.target import CrawlTarget, Ending
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
 from coinspider.store.fetch import Listing, fetch_listing
@@ -50,7 +50,8 @@ UPDATE crawl SET {_ALIVE.format("clock_timestamp()")}, {_SET_FIGURES} WHERE id =
 """  # noqa: S608
 _END = f"""
 UPDATE crawl SET updated_at = now(), ended_at = now(), outcome = %(outcome)s,
-                 message = %(message)s, {_SET_FIGURES}
+                 message = %(message)s, reason = %(reason)s, reason_figures = %(reason_figures)s,
+                 {_SET_FIGURES}
 WHERE id = %(id)s
 """  # noqa: S608
 _TOTALS = f"SELECT {', '.join(Totals._fields)}, ended_at IS NULL FROM crawl WHERE id = %s"  # noqa: S608
@@ -134,9 +135,16 @@ async def fetch_totals(cursor: AsyncCursor) -> Totals | None:
 
 
 async def end_crawl(
-    connection: AsyncConnection, crawl_id: int, stats: StatsCollector, outcome: str, message: str
+    connection: AsyncConnection, crawl_id: int, stats: StatsCollector, ending: Ending
 ) -> None:
-    values = {"id": crawl_id, "outcome": outcome, "message": message}
+    """Close the row: how the crawl ended, and its figures."""
+    values = {
+        "id": crawl_id,
+        "outcome": ending.name,
+        "message": ending.message,
+        "reason": ending.code,
+        "reason_figures": Jsonb(dict(ending.figures)),
+    }
     await connection.execute(_END, values | figures(stats))
 
 
@@ -208,7 +216,9 @@ SELECT id, spider, vs_currency AS currency, started_at,
        extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
        coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
        inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
-       rejected_count AS rejected, refused_count AS refused, job,
+       rejected_count AS rejected, refused_count AS refused, job, older_count AS older,
+       repeated_count AS repeated, dropped_count AS dropped, delisted_count AS delisted, reason,
+       reason_figures,
        CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
            THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
                         '"it waits for the API''s limit until "HH24:MI:SS" UTC"')
@@ -244,7 +254,10 @@ SELECT id, schedule, started_at, outcome, seconds FROM (
 _CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
 
 
-def list_crawls(
+_OF_PAGES = ("older", "repeated", "dropped", "delisted", "reason", "reason_figures")
+
+
+def read_crawls(
     connection: Connection, limit: int | None, offset: int = 0, *,
     outcome: str | None = None, schedule: str | None = None,
 ) -> Listing:  # fmt: skip
@@ -255,6 +268,11 @@ def list_crawls(
         "job_time": _JOB_TIME,
     }  # fmt: skip
     return fetch_listing(connection, sql.SQL(_CRAWLS), values)
+
+
+def list_crawls(connection: Connection, limit: int | None) -> Listing:
+    """The newest crawls first, without what their message already says."""
+    return read_crawls(connection, limit).without(_OF_PAGES)
 
 
 def list_latest_runs(connection: Connection, limit: int, looked_at: int = 2000) -> Listing:

@@ -14,13 +14,13 @@ from scrapy.crawler import Crawler
 from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.exit_status import outcome_of
 from coinspider.crawl.failure import note_failure
+from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlTarget
 from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.stats import DELISTED_STAT, RELISTED_STAT
 from coinspider.store.connection import CrawlConnection, one_line
-from coinspider.store.missed_keys import keep_missed_keys, last_missed_keys
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.schema import identifiers, sql_type
 from coinspider.store.session import CrawlSession
@@ -233,7 +233,7 @@ class Marking:
             if not self.only_gone or await self._spare_others(delisting):
                 await self._mark(delisting)
         except SESSION_ERRORS as error:
-            note_failure(self.crawler, "database_error", one_line(error))
+            note_failure(self.crawler, database_reason(error, one_line(error)))
 
     async def _mark(self, delisting: Delisting) -> None:
         moment = datetime.now(UTC)
@@ -245,12 +245,12 @@ class Marking:
             self._tell_too_many(delisted)
 
     def _tell_too_many(self, delisted: Delisted) -> None:
-        message = (
-            f"{delisted.missing} of the {delisted.known} known coins are missing: more than"
-            f" DELISTED_SHARE_MAX={self.share_max:g} is taken for a fault of the API,"
-            " and none is marked as delisted"
-        )
-        note_failure(self.crawler, "coins_missing", message)
+        figures = {
+            "missing_count": delisted.missing,
+            "known_count": delisted.known,
+            "most": f"{self.share_max:g}",
+        }
+        note_failure(self.crawler, Reason("coins_missing", figures))
 
     async def _spare_others(self, delisting: Delisting) -> bool:
         """Leave records alone that no call has shown to be gone: paging may just have missed them.
@@ -259,26 +259,13 @@ class Marking:
         """
         state = crawl_state(self.crawler)
         missed, total = await self.unseen(_MISSED_MAX)
-        gone = state.gone | await self._missed_twice(missed)
-        spared = [key for key in missed if key not in gone]
+        spared = [key for key in missed if key not in state.gone]
         delisting.seen.add(spared)
-        if state.lookup_ignored:
-            logger.warning(
-                "The API answers requests for certain coins with others: of the %d that did not"
-                " come, %d are not known to be gone, and not marked as delisted",
-                total, len(spared),
-            )  # fmt: skip
+        if state.lookup_ignored and spared:
+            remark = (
+                f"the API ignores requests for certain coins: {total} did not come, and"
+                f" {len(spared)} of these are not marked as delisted"
+            )
+            logger.warning(remark)
+            state.remarks = (*state.remarks, remark)
         return total == len(missed)
-
-    async def _missed_twice(self, missed: list[Any]) -> set[Any]:
-        """The records that two whole crawls in a row did not see, of a list without an order.
-
-        There is no better way if the API can't be asked for single records.
-        """
-        state, crawl_id = crawl_state(self.crawler), self.session.lease.crawl_id
-        chain = state.pages.chain
-        if not state.lookup_ignored or (chain and chain.in_order):
-            return set()
-        before = await self.session.run(lambda connection: last_missed_keys(connection, crawl_id))
-        await self.session.run(lambda connection: keep_missed_keys(connection, crawl_id, missed))
-        return before

@@ -30,8 +30,8 @@ FROM crawl WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
 """
 # A batch may have locked its row: the crawl is alive after all.
 _END_DEAD = """
-UPDATE crawl SET ended_at = updated_at, outcome = 'died',
-                 message = 'its process ended silently'
+UPDATE crawl SET ended_at = updated_at, outcome = 'died', reason = 'died',
+                 message = 'its process ended silently', reason_figures = '{}'
 WHERE id = %(id)s AND ended_at IS NULL AND updated_at = %(updated_at)s
 RETURNING id
 """

@@ -11,6 +11,7 @@ from scrapy.exceptions import DontCloseSpider
 
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.key_lookup import KeyLookup
+from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.records.keys import Key
@@ -82,24 +83,20 @@ class MissingRecords:
         try:
             keys, count = await self.marking.unseen(self.calls_max * size + 1)
         except SESSION_ERRORS as error:
-            note_failure(self.crawler, "database_error", one_line(error))
+            note_failure(self.crawler, database_reason(error, one_line(error)))
             return
         self.marking.is_wanted = bool(count)
         calls = list(_calls([key for key in keys if spider.can_look_up(key)], size))
         if not self.calls_max:
             self._tell_unchecked(count)
         elif len(calls) > self.calls_max:
-            message = (
-                f"{count} known coins did not come, more than DELISTING_CHECK_CALLS_MAX="
-                f"{self.calls_max} calls can ask for: none is marked as delisted"
-            )
-            note_failure(self.crawler, "coins_missing", message)
+            figures = {"missing_count": count, "most": self.calls_max}
+            note_failure(self.crawler, Reason("coins_unchecked", figures))
         else:
             # Records that can't be asked for stay unchanged.
             state = crawl_state(self.crawler)
             state.seen.add([k for k in keys if not spider.can_look_up(k)])
             self.marking.only_gone = True
-            state.lookups_left = self.calls_max - len(calls)
             for call in calls:
                 self.crawler.engine.crawl(spider.lookup_request(call))
 

@@ -8,6 +8,7 @@ import psycopg
 from scrapy.crawler import Crawler
 
 from coinspider.crawl.failure import fail_crawl
+from coinspider.crawl.reasons import database_reason
 from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
@@ -78,7 +79,7 @@ class RowWriter:
             self.crawler.stats.inc_value(LOST_STAT, len(items) + len(rejected))
             self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
             self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
-            fail_crawl(self.crawler, "database_error", one_line(error))
+            fail_crawl(self.crawler, database_reason(error, one_line(error)))
 
     async def close(self) -> None:
         """What remains to be done after the outcome of everything else is known."""
@@ -174,7 +175,7 @@ class RowWriter:
         logger.error("Not stored, or not wholly: %s", ", ".join(pages))
         lost = f"{stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
         state = crawl_state(self.crawler)
-        state.failure = f"{state.failure}; {lost}"
+        state.remarks = (*state.remarks, lost)
 
 
 def _fault_of_row(error: Exception) -> str | None:

@@ -137,6 +137,8 @@ CRAWL = Table(
         "ended_at": TIME,
         "outcome": TEXT,
         "message": TEXT,
+        "reason": TEXT,
+        "reason_figures": SqlColumn("jsonb"),
         "batch_count": COUNT,
         "page_count": COUNT._replace(type="integer"),
         "record_count": COUNT,
@@ -150,6 +152,7 @@ CRAWL = Table(
         "set_aside_count": COUNT,
         "future_count": COUNT,
         "delisted_count": COUNT,
+        # Of 0.2, which may still run beside this version; nothing reads it any more.
         "missed_keys": SqlColumn("jsonb"),
         "call_count": COUNT,
         "refused_count": COUNT,

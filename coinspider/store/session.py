@@ -11,8 +11,9 @@ from scrapy.crawler import Crawler
 
 from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.failure import fail_crawl, note_failure, note_skip
+from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.crawl.state import crawl_state
-from coinspider.crawl.target import CrawlStart, CrawlTarget
+from coinspider.crawl.target import CrawlStart, CrawlTarget, Ending
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
 from coinspider.records.table_item import TableItem
 from coinspider.store.connection import CrawlConnection, Patience, connect, one_line, place
@@ -106,7 +107,8 @@ class SessionStart:
         try:
             connection = await connect(self.database, self.patience)
         except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise note_failure(self.crawler, "database_unreachable", str(error)) from None
+            reason = Reason("database_unreachable", {"why": str(error)})
+            raise note_failure(self.crawler, reason) from None
         try:
             lease = CrawlLease(target.lock_name, self.lease_seconds)
             start = await self._take(connection, lease, target, prepare)
@@ -114,13 +116,14 @@ class SessionStart:
                 raise note_skip(self.crawler, start)
         except ConfigurationError as error:
             await connection.close()
-            raise note_failure(self.crawler, "database_unusable", str(error)) from None
+            reason = Reason("database_unusable", {"why": str(error)})
+            raise note_failure(self.crawler, reason) from None
         except (psycopg.Error, TimeoutError) as error:
             holder = await lock_holder(connection, error, table_names(target.item_class))
             await connection.close()
             message = f"the crawl can't be prepared in the database: {one_line(error)}"
             message += f" ({holder})" if holder else ""
-            raise note_failure(self.crawler, "database_error", message) from None
+            raise note_failure(self.crawler, database_reason(error, message)) from None
         except BaseException:
             await connection.close()
             raise
@@ -144,7 +147,7 @@ class SessionStart:
             self._tell_of(died)
             if message := await crawled_elsewhere(connection, target):
                 stats = self.crawler.stats
-                await end_crawl(connection, lease.crawl_id, stats, "skipped", message)
+                await end_crawl(connection, lease.crawl_id, stats, _skipped(message))
                 return message
             since = await read_since(connection, target.lock_name) if target.incremental else None
             earlier = await read_earlier(connection, target.source, target.url, target.arguments)
@@ -168,7 +171,7 @@ class SessionStart:
         message = f"the same crawl is running already: {other or 'it has just begun'}"
         async with connection.transaction():
             crawl_id = await begin_crawl(connection, target)
-            await end_crawl(connection, crawl_id, self.crawler.stats, "skipped", message)
+            await end_crawl(connection, crawl_id, self.crawler.stats, _skipped(message))
         return message
 
 
@@ -265,10 +268,10 @@ class CrawlSession:
                 self.patience.seconds = HISTORY_TIMEOUT
                 await self.tables.keep_history(self.connection)
             except LeaseLostError as error:
-                note_failure(self.crawler, "lease_lost", str(error))
+                note_failure(self.crawler, Reason("lease_lost", {"why": str(error)}))
             except SESSION_ERRORS as error:
                 message = f"the crawl's row can't be closed: {one_line(error)}"
-                note_failure(self.crawler, "database_error", message)
+                note_failure(self.crawler, database_reason(error, message))
         await self.connection.close()
 
     async def prepare(self, item_class: type[TableItem]) -> None:
@@ -278,7 +281,7 @@ class CrawlSession:
 
     async def _end(self, connection: CrawlConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats
-        await end_crawl(connection, self.lease.crawl_id, stats, *outcome)
+        await end_crawl(connection, self.lease.crawl_id, stats, outcome.ending)
         since = crawl_state(self.crawler).next_since
         if since is not None and outcome.status == 0:
             await write_since(connection, self.lease.name, since)
@@ -303,7 +306,7 @@ class CrawlSession:
                 await self.connection.run(self._give_sign_of_life)
             except LeaseLostError as error:
                 self.connection.ended_by = error
-                fail_crawl(self.crawler, "lease_lost", str(error))
+                fail_crawl(self.crawler, Reason("lease_lost", {"why": str(error)}))
                 return
             except SESSION_ERRORS as error:
                 # The next batch will have the same problem, and fail the crawl.
@@ -325,3 +328,7 @@ class CrawlSession:
     def _end_tasks(self) -> None:
         for task in self.tasks:
             task.cancel()
+
+
+def _skipped(why: str) -> Ending:
+    return Ending("skipped", why, "skipped", {"why": why})

@@ -1,86 +1,97 @@
-"""What the pages say of a crawl's message, and what they advise."""
+"""What the pages say of a crawl's row, and what they advise."""
+
+import string
 
 import pytest
 
-from coinspider.daemon.crawl_messages import remedy, told, told_figures
+from coinspider.crawl.reasons import KINDS, Reason, page_reason, stored_reason
+from coinspider.daemon.crawl_messages import remedy, remedy_before_start, told, told_figures
 
-DONE = "20 pages, 5000 records, 0 new, 4000 changed, 1000 unchanged, 0 rejected"
-PAGE = "page http://database.example/disk/rejected?page=401 could not be fetched: "
+URL = "http://database.example/disk/rejected?page=401"
+MISSING = {"missing_count": 4000, "known_count": 17000, "most": "0.1"}
+FIGURES = {
+    "pages": 20, "records": 5000, "new": 0, "changed": 4000, "unchanged": 1000, "older": 3,
+    "repeated": 0, "dropped": 0, "rejected": 1,
+}  # fmt: skip
+
+
+def row_of(reason: Reason | None, remarks=(), **others):
+    figures = dict(reason.figures) if reason else {}
+    if remarks:
+        figures["remarks"] = remarks
+    code = reason.code if reason else None
+    return {"reason": code, "reason_figures": figures, "message": "whatever it was"} | others
 
 
 @pytest.mark.parametrize(
-    ("message", "text", "figures"),
+    ("row", "text"),
     [
-        (f"the crawl is complete: {DONE}", "", True),
-        (f"the crawl is complete: {DONE}; 12000 coins came late", "12,000 coins came late", True),
-        (f"the crawl failed: a feed could not be written, see the log ({DONE})",
-         "a feed could not be written, see the log", True),
-        (f"the crawl was interrupted ({DONE})", "", True),
-        (f"the crawl did not reach the last page: closespider ({DONE})",
-         "the crawl did not reach the last page: closespider", True),
-        ("the crawl finished: 3 items", "the crawl finished: 3 items", False),
-        ("its process ended silently", "its process ended silently", False),
-        ("1 page, 1 record, 1 new", "", True),
-        ("HTTP status 5000, 2026-12-01 and port 15432 failed and 127.0.0.1:65535 are",
-         "HTTP status 5000, 2026-12-01 and port 15432 failed and 127.0.0.1:65535 are", False),
-        (None, "", False),
+        (row_of(None), ""),
+        (row_of(None, ["12 coins came late"]), "12 coins came late"),
+        (row_of(Reason("interrupted")), ""),
+        (row_of(Reason("database_error", {"why": "gone"}), ["5 rows are lost"]),
+         "gone; 5 rows are lost"),
+        (row_of(Reason("coins_missing", MISSING)),
+         "4,000 of the 17,000 known coins are missing: more than DELISTED_SHARE_MAX=0.1 is taken"
+         " for a fault of the API, and none is marked as delisted"),
+        ({"message": "the crawl is complete: 3 pages", "reason": None, "reason_figures": None},
+         "the crawl is complete: 3 pages"),
+        (row_of(None) | {"reason": "of_a_newer_version"}, "whatever it was"),
+        ({}, ""),
     ],
+    ids=["complete", "remark", "interrupted", "lost rows", "figures", "0.2", "newer", "running"],
 )  # fmt: skip
-def test_message_is_separated_from_its_figures(message, text, figures):
-    assert told(message) == text
-    assert bool(told_figures(message)) == figures
-    if DONE in (message or ""):
-        assert told_figures(message).startswith("20 pages, 5,000 records, 0 new, 4,000 changed")
+def test_row_is_told_by_its_reason_and_remarks(row, text):
+    assert told(row) == text
+
+
+def test_figures_of_a_row_are_those_of_its_columns():
+    said = "20 pages, 5,000 records, 0 new, 4,000 changed, 1,000 unchanged, 3 older"
+    assert told_figures(FIGURES) == said
+    assert told_figures({"pages": 0}) == ""
 
 
 @pytest.mark.parametrize(
     ("reason", "advice"),
     [
-        (f"{PAGE}HTTP status 401, the key is wrong (COINGECKO_API_KEY is missing or wrong)",
-         "COINGECKO_API_KEY"),
-        (f"{PAGE}HTTP status 429, Throttled", "COINGECKO_RATE_LIMIT"),
-        (f"{PAGE}no page in RATELIMIT_PAGE_TIMEOUT=600 seconds, the next call is 60 s away: x",
-         "COINGECKO_RATE_LIMIT"),
-        (f"{PAGE}HTTP status 503, the database is away", "could not be reached"),
-        (f"{PAGE}HTTP status 404", "arguments"),
-        (f"{PAGE}no answer came: Connection refused", "API could not be reached"),
-        (f"{PAGE}it was not complete within DOWNLOAD_TIMEOUT=60 seconds", "raise DOWNLOAD_TIME"),
-        (f"{PAGE}its certificate is not valid", "DOWNLOAD_CA_FILE"),
-        ("page 1 was refused: 401, this is a Demo key on the Pro host", "COINGECKO_API_KEY"),
-        ("the database me on h:5432 can't be reached: connection refused", "DATABASE_URL"),
-        ("the database was away for longer than 60 s: Connection refused", "DATABASE_URL"),
-        ('could not extend file "base/1/2": No space left on device', "disk of PostgreSQL"),
-        ("4000 of the 17000 known coins are missing: more than DELISTED_SHARE_MAX=0.1 is taken for"
-         " a fault of the API, and none is marked as delisted", "raise DELISTED_SHARE_MAX for"),
-        ("2000 known coins did not come, more than DELISTING_CHECK_CALLS_MAX=5 calls can ask for:"
-         " none is marked as delisted", "raise DELISTING_CHECK_CALLS_MAX for"),
-        ("1900 records were rejected so far, more than REJECTED_SHARE_MAX=0.1 of all",
-         "rejected records"),
-        ("more than REJECTED_SHARE_MAX=0.1 of the records were rejected, see the log",
-         "rejected records"),
-        ("the list does not end within PAGINATION_PAGES_MAX=100 pages", "raise PAGINATION"),
-        ("the list is incomplete: page 3 was empty", "next run tries again"),
-        ("a link leads from http://a to http://b, which PAGINATION_HOSTS_ALLOWED does not name",
-         "name it in PAGINATION_HOSTS_ALLOWED"),
-        ("the feed s3://b/c could not be written: denied", "address of the feed"),
-        ("the table full_coin is not coinspider's, as it has no column x", "Change the table"),
-        ("another crawl of the same took over, as this one gave no sign of life", "went on"),
-        ("the spider raised an exception, see the log", "Its log says more"),
+        (page_reason(URL, "HTTP status 401, the key is wrong", 401), "COINGECKO_API_KEY"),
+        (page_reason(URL, "HTTP status 429, Throttled", 429), "COINGECKO_RATE_LIMIT"),
+        (page_reason(URL, "no page in 600 s", code="page_refused"), "COINGECKO_RATE_LIMIT"),
+        (page_reason(URL, "HTTP status 503, the database is away", 503), "could not be reached"),
+        (page_reason(URL, "HTTP status 404", 404), "arguments"),
+        (page_reason(URL, "no answer came: Connection refused"), "API could not be reached"),
+        (page_reason(URL, "slow", setting="DOWNLOAD_TIMEOUT"), "raise DOWNLOAD_TIMEOUT"),
+        (page_reason(URL, "not valid", code="page_untrusted"), "DOWNLOAD_CA_FILE"),
+        (page_reason(URL, "out of order", code="page_spoiled"), "next run tries again"),
     ],
-)  # fmt: skip
-def test_advice_is_about_the_reason_and_not_about_the_figures(reason, advice):
-    assert advice in remedy(f"the crawl failed: {reason} ({DONE})")
+)
+def test_advice_is_by_the_cause_and_not_by_the_words(reason, advice):
+    assert advice in remedy(row_of(reason))
+    assert reason.finish == "page_failed"
+    assert reason.message.startswith(f"page {URL} could not be fetched: ")
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_every_reason_has_a_sentence_and_a_remedy(code):
+    kind = KINDS[code]
+    names = {
+        name for text in (kind.sentence, kind.remedy)
+        for _, name, _, _ in string.Formatter().parse(text) if name
+    }  # fmt: skip
+    reason = Reason(code, dict.fromkeys(names, 1))
+    assert stored_reason(code, reason.figures) == reason
+    assert "{" not in f"{reason.message}{reason.remedy}{reason.for_people()}"
+    assert reason.remedy.endswith(".")
 
 
 @pytest.mark.parametrize(
-    ("message", "advice"),
-    [
-        ("no calls are left for this crawl: the month's calls are used up", "Wait"),
-        ("its process ended silently", "end of its log"),
-        ("signal 9 ended its process", "lack of memory"),
-        ("it was told to stop before it began to crawl", "next run"),
-        (None, "Its log says more"),
-    ],
+    ("status", "advice"),
+    [(None, "lack of memory"), (130, "next run"), (2, "argument"), (1, "Its log says more")],
 )
-def test_advice_for_other_ends(message, advice):
-    assert advice in remedy(message)
+def test_advice_for_a_job_without_a_row(status, advice):
+    assert advice in remedy_before_start(status)
+
+
+@pytest.mark.parametrize("row", [{}, row_of(None), row_of(Reason("died")) | {"reason": "x"}])
+def test_row_without_a_known_reason_refers_to_its_log(row):
+    assert remedy(row) == "Its log says more."

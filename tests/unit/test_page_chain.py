@@ -2,8 +2,7 @@
 
 import pytest
 
-from coinspider.crawl.key_order import PageChain, falls, first_fall, rising_ways, stands_inside
-from coinspider.crawl.place_lookup import window_around
+from coinspider.crawl.key_order import PageChain, falls, first_fall
 
 
 @pytest.mark.parametrize(
@@ -24,37 +23,6 @@ def test_keys_that_every_collation_has_the_other_way_round_fall(pair):
     assert falls(*pair)
     assert first_fall([*pair]) == pair
     assert first_fall(sorted(pair)) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "ends", "inside"),
-    [
-        ("c", {}, True), ("a", {}, False), ("f", {}, False), ("a", {"below": True}, True),
-        ("f", {"above": True}, True), ("f", {"below": True}, False), ("B-", {}, False),
-    ],
-)  # fmt: skip
-def test_key_stands_inside_if_every_order_says_so(key, ends, inside):
-    assert stands_inside(key, ["b", "b-a", "d", "e"], **ends) is inside
-
-
-def test_no_key_stands_inside_keys_in_no_order():
-    assert not stands_inside("b", ["c", "a", "d"])
-
-
-@pytest.mark.parametrize(
-    ("pages", "before"),
-    [
-        ([["A", "B", "a"], ["b"]], False),
-        ([["A"], ["a", "B", "b"]], True),
-        ([["aa", "a-b", "ab"], ["b"]], True),
-        ([["coin-9", "coin-10"]], True),
-        ([["b", "a"]], False),
-    ],
-    ids=["bytes", "capitals", "punctuation", "numbers", "none"],
-)
-def test_ways_of_a_list_are_those_by_which_its_pages_rise(pages, before):
-    way = rising_ways(pages)[0]
-    assert (way("a") < way("B")) is before
 
 
 def keys(start, count):
@@ -150,13 +118,3 @@ def test_list_that_begins_in_no_order_may_go_on_so():
     chain.note(1, ["c", "a", "b"])
     assert chain.fall(2, ["b", "a"]) is None
     assert chain.doubtful() is None
-
-
-@pytest.mark.parametrize("place", [0, 1, 9, 10, 11, 99, 100, 250, 499, 500, 749, 750, 751, 5000])
-@pytest.mark.parametrize("longest", [250, 100, 10, 3, 2])
-def test_window_holds_both_neighbours_of_a_place(place, longest):
-    window = window_around(place, longest)
-    start = (window.number - 1) * window.size
-    assert window.size <= max(longest, 10)
-    assert start < place or start == 0
-    assert place < start + window.size

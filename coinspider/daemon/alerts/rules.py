@@ -15,7 +15,8 @@ COUNTED = ("complete", *BAD)
 LOOKED_AT = 20  # runs of a schedule
 _JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"
 _RUNS = """
-SELECT id, job, outcome, coalesce(message, '') AS message, ended_at, lock_name, whole
+SELECT id, job, outcome, coalesce(message, '') AS message, reason, reason_figures, ended_at,
+       lock_name, whole
 FROM crawl WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
 ORDER BY id DESC LIMIT %(limit)s
 """
@@ -73,7 +74,7 @@ def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
             "limit": LOOKED_AT,
         },
     )
-    runs = [EndedRun(r["outcome"], r["message"], r["ended_at"], r["job"], r["id"]) for r in rows]
+    runs = [EndedRun(r["outcome"], _said(r), r["ended_at"], r["job"], r["id"]) for r in rows]
     runs += [
         EndedRun(job.outcome, job.message, job.ended_at, job.job)
         for job in without_row
@@ -81,6 +82,11 @@ def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
     ]
     runs.sort(key=lambda run: run.ended_at, reverse=True)
     return ScheduleRuns(tuple(runs), _last_success(rows))
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Of a complete crawl the whole line, of others the reason."""
+    return str(row["message"]) if row["outcome"] == "complete" else told(row)
 
 
 def _last_success(rows: list[dict[str, Any]]) -> datetime | None:
@@ -127,7 +133,7 @@ def health(
 
 def _reason(last: EndedRun) -> str:
     said = _SAID.get(last.outcome, last.outcome)
-    return f"the last run {said}: {told(last.message) or 'see its log'}"
+    return f"the last run {said}: {last.message or 'see its log'}"
 
 
 def missed_runs(schedule: Schedule, last_success: datetime, now: datetime) -> int:

@@ -14,7 +14,7 @@ from twisted.web import error
 
 from coinspider.crawl.exit_status import EXIT_STATUS
 from coinspider.daemon.api.schedules import may_be_sent
-from coinspider.daemon.crawl_messages import BAD, remedy, told, told_figures
+from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start, told, told_figures
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.gate.sessions import TOKEN
 from coinspider.daemon.schedules.budget_facts import read_plan
@@ -24,9 +24,9 @@ from coinspider.daemon.views.view import Arguments, Body, DatabaseView, error_pa
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.crawl import (
     NO_SCHEDULE,
-    list_crawls,
     list_latest_runs,
     read_crawl_arguments,
+    read_crawls,
     schedule_of,
 )
 from coinspider.text import counted, readable, readable_seconds
@@ -114,18 +114,9 @@ def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, floa
         crawl["schedule"] = schedule_of(crawl["job"])
         crawl["period"] = periods.get(crawl["schedule"])
         crawl["project"], crawl["log"] = _log(root, crawl)
-        crawl["told"] = told(crawl["message"])
-        crawl["figures"] = told_figures(crawl["message"]) or _figures(crawl)
-        crawl["remedy"] = remedy(crawl["message"]) if crawl["outcome"] in BAD else ""
-
-
-def _figures(crawl: Mapping[str, Any]) -> str:
-    """Of a crawl that has not said them: it runs, or it died."""
-    if not crawl.get("pages"):
-        return ""
-    parts = [f"{crawl[name]:,} {name}" for name in ("new", "changed", "unchanged")]
-    records = f"{crawl['records']:,} record{'' if crawl['records'] == 1 else 's'}"
-    return ", ".join([counted(crawl["pages"], "page"), records, *parts])
+        crawl["told"] = told(crawl)
+        crawl["figures"] = told_figures(crawl)
+        crawl["remedy"] = remedy(crawl) if crawl["outcome"] in BAD else ""
 
 
 def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -141,7 +132,10 @@ def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
 def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:
     """Jobs that ended before they began to crawl, with log and remedy."""
     rows = [job._asdict() | {"outcome": job.outcome} for job in jobs]
-    return [row | {"log": _log(root, row)[1], "remedy": remedy(row["message"])} for row in rows]
+    return [
+        row | {"log": _log(root, row)[1], "remedy": remedy_before_start(row["exit_status"])}
+        for row in rows
+    ]
 
 
 def add_repeats(crawls: Iterable[dict[str, Any]], sent: Mapping[int, Mapping[str, str]]) -> None:
@@ -238,7 +232,7 @@ class CrawlsPage(DatabaseView):
         """What the database has; nothing before the first crawl, which a button may start."""
         failed_jobs, intervals = known["failed_jobs"], known["intervals"]
         try:
-            found = list_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
+            found = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
         except NothingCrawledError:
             failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.root)
             return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}

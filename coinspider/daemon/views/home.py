@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from coinspider.daemon.crawl_messages import BAD, remedy
+from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start
 from coinspider.daemon.database import database_url
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.service import service_named
@@ -14,7 +14,7 @@ from coinspider.daemon.views.crawls import describe_schedules, tell
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.account import ApiUsage, list_api_usage
-from coinspider.store.crawl import list_crawls, read_crawl_arguments
+from coinspider.store.crawl import read_crawl_arguments, read_crawls
 from coinspider.store.database_url import describe
 
 # The latest crawls show how things are; older ones are on their own page.
@@ -51,6 +51,7 @@ def as_crawls(jobs: Iterable[FailedJob]) -> list[Crawl]:
             "seconds": job.seconds,
             "outcome": job.outcome,
             "message": job.message,
+            "status": job.exit_status,
             "job": job.job,
         }
         for job in jobs
@@ -174,7 +175,8 @@ class HomePage(DatabaseView):
         failures = last_failures(crawls, sources)
         tell([*sources, *failures], self.root, known["periods"])
         for failed in failures:
-            failed["remedy"] = remedy(failed["message"])
+            has_row = failed["id"] is not None
+            failed["remedy"] = remedy(failed) if has_row else remedy_before_start(failed["status"])
         sources = [source | {"late": _is_late(source)} for source in sources]
         usage = list_api_usage(connected)
         used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
@@ -207,7 +209,7 @@ def is_in_use(one: ApiUsage) -> bool:
 def _crawls(connected: Connection) -> list[dict[str, Any]]:
     try:
         with connected.transaction():
-            crawls = list_crawls(connected, _LOOKED_AT).dicts()
+            crawls = read_crawls(connected, _LOOKED_AT).dicts()
     except NothingCrawledError:
         return []
     return [with_end(crawl) for crawl in crawls]
