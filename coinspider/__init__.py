@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from coinspider.http.pagination import SinglePage as SinglePage
     from coinspider.http.pagination import Step as Step
     from coinspider.records.column_types import Amount as Amount
+    from coinspider.records.column_types import Date as Date
     from coinspider.records.column_types import Integer as Integer
+    from coinspider.records.column_types import LocalTime as LocalTime
     from coinspider.records.column_types import Time as Time
     from coinspider.records.table_item import IntegerKey as IntegerKey
     from coinspider.records.table_item import Key as Key
@@ -45,7 +47,7 @@ _PLACES = {
         "SinglePage",
         "Step",
     ),
-    "coinspider.records.column_types": ("Amount", "Integer", "Time"),
+    "coinspider.records.column_types": ("Amount", "Date", "Integer", "LocalTime", "Time"),
     "coinspider.records.table_item": ("IntegerKey", "Key", "TableItem", "TrackedAmount", "Version"),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}

@@ -154,7 +154,9 @@ def without_password(text: str) -> str:
 
 
 def in_utc(value: datetime) -> datetime | None:
-    """The time in UTC, naive; ``None`` if Python can't represent it."""
+    """The time in UTC, naive, or as it is without a zone; ``None`` if Python can't represent it."""
+    if value.tzinfo is None:
+        return value
     try:
         return value.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:

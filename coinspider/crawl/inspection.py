@@ -10,7 +10,16 @@ from scrapy import Request
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.protocol import command_arguments
-from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, TEXT, TIME, ColumnType
+from coinspider.records.column_types import (
+    AMOUNT,
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    LOCAL_TIME,
+    TEXT,
+    TIME,
+    ColumnType,
+)
 from coinspider.records.cutting import Cut
 from coinspider.records.record import Page
 from coinspider.records.table_item import columns
@@ -18,7 +27,15 @@ from coinspider.text import program
 
 SAMPLE_MAX = 300  # bytes of a record
 # How a field of each type is declared, and how a field of the key.
-DECLARED = {AMOUNT: "Amount", INTEGER: "Integer", TEXT: "str", BOOLEAN: "bool", TIME: "Time"}
+DECLARED = {
+    AMOUNT: "Amount",
+    INTEGER: "Integer",
+    TEXT: "str",
+    BOOLEAN: "bool",
+    TIME: "Time",
+    LOCAL_TIME: "LocalTime",
+    DATE: "Date",
+}
 DECLARED_KEY = {AMOUNT: "IntegerKey", INTEGER: "IntegerKey", TEXT: "Key"}
 
 

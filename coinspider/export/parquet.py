@@ -20,7 +20,9 @@ from coinspider.records.column_types import (
     ARROW_PRECISION,
     ARROW_SCALE,
     BOOLEAN,
+    DATE,
     INTEGER,
+    LOCAL_TIME,
     TEXT,
     TIME,
     ColumnType,
@@ -87,7 +89,7 @@ class ArrowColumn:
         """``None`` means double; anything without its own type is text."""
         if self.declared:
             return self.declared
-        if not self.python_types:
+        if not self.python_types or self.fallback in (DATE, LOCAL_TIME):
             return self.fallback
         if self.python_types <= {float, int} and float in self.python_types:
             return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from itertools import chain, repeat
@@ -14,7 +15,7 @@ from msgspec.json import encode
 from msgspec.structs import fields as struct_fields
 
 from coinspider.errors import CoercionError
-from coinspider.records.column_types import AMOUNT, INTEGER
+from coinspider.records.column_types import AMOUNT, INTEGER, LOCAL_TIME, TIME, is_too_fine
 from coinspider.records.record import (
     RECORD_SIZE_MAX,
     FieldSetAside,
@@ -33,6 +34,8 @@ _NOT_FINITE = rb"-?(?:NaN|Infinity)"
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 _is_finite = Decimal.is_finite
+_microsecond = attrgetter("microsecond")
+_TOO_FINE = "a time of more than microseconds"
 
 
 class Field(NamedTuple):
@@ -57,6 +60,7 @@ class ItemShape(NamedTuple):
     """By their JSON keys."""
     integer_keys: frozenset[str]
     amounts: Callable[[TableItem], tuple[Decimal | None, ...]]
+    times: Callable[[TableItem], tuple[datetime | None, ...]]
     # The fields that a record itself doesn't set, except by accident, and their defaults.
     unsent: Callable[[TableItem], tuple[object, ...]]
     defaults: tuple[object, ...]
@@ -106,6 +110,7 @@ def item_shape(
         },
         integer_keys=frozenset(c.json_key for c in sent if c.type is INTEGER),
         amounts=_tuple_getter([c.name for c in sent if c.type is AMOUNT]),
+        times=_tuple_getter([c.name for c in sent if c.type in (TIME, LOCAL_TIME)]),
         unsent=_tuple_getter([field.name for field in unsent]),
         defaults=tuple(field.default for field in unsent),
         without_column=without,
@@ -183,6 +188,8 @@ def _decode_plain(text: bytes, longest: int, shape: ItemShape) -> list[TableItem
     amounts = list(filter(None, chain.from_iterable(map(shape.amounts, items))))
     if not all(map(_is_finite, amounts)) or is_too_long(longest, amounts, shape.digits_max):
         return []
+    if _is_rounded(text, chain.from_iterable(map(shape.times, items))):
+        return []
     shape.finish(items)
     return items
 
@@ -246,7 +253,16 @@ def _decode_all(text: bytes, shape: ItemShape) -> TableItem:
         raise CoercionError(f"{_not_finite(text)}: not a finite number")
     if is_too_long(len(text), amounts, shape.digits_max):
         raise CoercionError(_too_long(shape))
+    if _is_rounded(text, shape.times(item)):
+        raise CoercionError(_TOO_FINE)
     return item
+
+
+def _is_rounded(text: bytes, times: Iterable[datetime | None]) -> bool:
+    """Whether one of these times, read from the text, may have lost digits."""
+    # Hardly any API sends more than milliseconds, and a search of the text takes longer.
+    fractions = set(map(_microsecond, filter(None, times)))
+    return any(fraction % 1000 for fraction in fractions) and is_too_fine(text)
 
 
 def _too_long(shape: ItemShape) -> str:
@@ -350,6 +366,8 @@ def _fault(key: str, text: bytes, shape: ItemShape) -> str | None:
         value = shape.fields[key].decode(whole if isinstance(whole, bytes) else _encode(whole))
     except msgspec.DecodeError as error:
         return _in_plain_words(error)
+    if isinstance(value, datetime) and is_too_fine(text):
+        return _TOO_FINE
     if not isinstance(value, Decimal):
         return None
     if not value.is_finite():

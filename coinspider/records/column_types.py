@@ -1,11 +1,13 @@
 """The types that a column can have: everything about each is here and nowhere else."""
 
+import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import ModuleType
 from typing import Annotated, Any, LiteralString, NamedTuple
 
+import msgspec
 from msgspec import Meta, Raw
 from msgspec import inspect as msgspec_inspect
 
@@ -14,9 +16,13 @@ from coinspider.errors import ConfigurationError
 Amount = Decimal
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
+LocalTime = Annotated[datetime, Meta(tz=False)]
+Date = date
 
 # The widest decimal that pandas, polars and DuckDB all read: it holds 1e19 and 1e-18.
 ARROW_PRECISION, ARROW_SCALE = 38, 18
+# A seventh digit of a second that is not 0, or one after it.
+_FINE = rb":\d\d\.\d{6}0*[1-9]"
 
 
 class ColumnType(NamedTuple):
@@ -40,13 +46,24 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_time(value: object) -> bool:
-    if not isinstance(value, str) or "T" not in value:
-        return False
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
+def _is_text_of(alias: object) -> Callable[[object], bool]:
+    """Whether a text is read as this type, and keeps all its digits."""
+
+    def is_so(value: object) -> bool:
+        if not isinstance(value, str) or is_too_fine(value.encode()):
+            return False
+        try:
+            msgspec.convert(value, alias)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    return is_so
+
+
+def is_too_fine(text: bytes) -> bool:
+    """Whether a time in it has more than microseconds, which PostgreSQL and Python would round."""
+    return re.search(_FINE, text) is not None
 
 
 BOOLEAN = ColumnType(
@@ -56,7 +73,7 @@ BOOLEAN = ColumnType(
     arrow=lambda arrow: arrow.bool_(),
     infers=lambda value: isinstance(value, bool),
 )
-# Never inferred: the next page may have fractions.
+# Inferred by its name only: another page may have fractions of anything else.
 INTEGER = ColumnType(
     Integer,
     msgspec_inspect.IntType,
@@ -78,7 +95,21 @@ TIME = ColumnType(
     msgspec_inspect.DateTimeType,
     "timestamp with time zone",
     arrow=lambda arrow: arrow.timestamp("us", tz="UTC"),
-    infers=_is_time,
+    infers=_is_text_of(Time),
+)
+LOCAL_TIME = ColumnType(
+    LocalTime,
+    msgspec_inspect.DateTimeType,
+    "timestamp without time zone",
+    arrow=lambda arrow: arrow.timestamp("us"),
+    infers=_is_text_of(LocalTime),
+)
+DATE = ColumnType(
+    Date,
+    msgspec_inspect.DateType,
+    "date",
+    arrow=lambda arrow: arrow.date32(),
+    infers=_is_text_of(Date),
 )
 TEXT = ColumnType(
     str,
@@ -95,19 +126,21 @@ JSON = ColumnType(
     infers=lambda _: True,
 )
 # A value has the first type that matches.
-COLUMN_TYPES = (BOOLEAN, INTEGER, AMOUNT, TIME, TEXT, JSON)
+COLUMN_TYPES = (BOOLEAN, INTEGER, AMOUNT, TIME, LOCAL_TIME, DATE, TEXT, JSON)
 
-_BY_DECLARED = {column_type.declared: column_type for column_type in COLUMN_TYPES}
+_BY_DECLARED = {kind.declared: kind for kind in COLUMN_TYPES if kind is not LOCAL_TIME}
 _BY_SQL = {column_type.sql: column_type for column_type in COLUMN_TYPES}
 
 
 def declared_type(field: str, declared: msgspec_inspect.Type) -> ColumnType:
     """The type of a field that an item declares; :exc:`ConfigurationError` if no column has it."""
+    if isinstance(declared, msgspec_inspect.DateTimeType) and declared.tz is False:
+        return LOCAL_TIME
     if found := _BY_DECLARED.get(type(declared)):
         return found
     raise ConfigurationError(
         f"the field {field} has a type that no column can have:"
-        " declare it as Amount, Integer, Time, str, bool or Raw"
+        " declare it as Amount, Integer, Time, LocalTime, Date, str, bool or Raw"
     )
 
 

@@ -1,5 +1,6 @@
 """Any paginated API, without code."""
 
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -18,8 +19,10 @@ from coinspider.http.links import check_url
 from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
+from coinspider.records.record import Page
 from coinspider.records.table_item import columns
 
+logger = logging.getLogger(__name__)
 ITEM_CLASSES = {item_class.table: item_class for item_class in (FullCoin, Asset)}
 Url = Annotated[str, Meta(pattern=r"^https?://[^/]+", description="http://... or https://...")]
 Name = Annotated[
@@ -132,6 +135,19 @@ class NextSpider(PaginatedSpider):
             self.item_class = infer_item_class(self.table, keys, page.records)
         except ConfigurationError as error:
             raise note_failure(self.crawler, Reason("no_key", {"why": str(error)})) from None
+
+    def page_of_records(self, page: AnsweredPage) -> Page | None:
+        """With a column for each field that is new, if the project has no class for the table."""
+        from coinspider.records.inferred_item import grown_item_class
+
+        known = self.item_class
+        if known and known.table not in ITEM_CLASSES and page.records:
+            self.item_class = grown_item_class(known, page.records)
+        if known and self.item_class and self.item_class is not known:
+            old = columns(known)
+            new = [f"{c.name} {c.type.sql}" for c in columns(self.item_class) if c not in old]
+            logger.info("New columns of %s: %s", self.table, ", ".join(new), extra={"spider": self})
+        return super().page_of_records(page)
 
 
 def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:

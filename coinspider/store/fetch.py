@@ -12,7 +12,17 @@ from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
 from coinspider.errors import NothingCrawledError
-from coinspider.records.column_types import AMOUNT, BOOLEAN, INTEGER, JSON, TEXT, TIME, ColumnType
+from coinspider.records.column_types import (
+    AMOUNT,
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    JSON,
+    LOCAL_TIME,
+    TEXT,
+    TIME,
+    ColumnType,
+)
 from coinspider.text import program
 
 
@@ -44,7 +54,7 @@ def fetch_all(
 # As psycopg calls them.
 _TYPES = {
     "bool": BOOLEAN, "int2": INTEGER, "int4": INTEGER, "int8": INTEGER, "numeric": AMOUNT,
-    "timestamptz": TIME, "text": TEXT, "jsonb": JSON,
+    "timestamptz": TIME, "timestamp": LOCAL_TIME, "date": DATE, "text": TEXT, "jsonb": JSON,
 }  # fmt: skip
 _BATCH = 2000  # rows
 # Otherwise PostgreSQL plans for a reader who wants only the first rows.

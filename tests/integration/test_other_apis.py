@@ -39,7 +39,7 @@ def test_second_source_needs_only_an_item_and_a_spider(scrapy, others, query):
     assert query("SELECT count(*), max(rank) FROM asset") == [(COINS, COINS)]
 
 
-def test_unknown_table_gets_its_columns_once_and_later_fields_go_to_extra(scrapy, others, query):
+def test_unknown_table_gets_its_columns_from_the_records(scrapy, others, query):
     url = others()
     arguments = ("crawl", "next", "-a", f"url={url}/drf", "-a", "table=mine")
     assert "250 new" in last_line(scrapy(*arguments))
@@ -50,6 +50,31 @@ def test_unknown_table_gets_its_columns_once_and_later_fields_go_to_extra(scrapy
     assert types["circulating_supply"] == "numeric"
     assert types["last_updated"] == "timestamp with time zone"
     assert "250 unchanged" in last_line(scrapy(*arguments))
+
+
+def test_new_field_becomes_a_column(scrapy, sandbox, query, tmp_path):
+    page = tmp_path / "page"
+    for text in (
+        '[{"id": "a", "price": "1.5"}]',
+        '[{"id": "a", "price": "2.50", "on": "2026-01-31"}]',
+    ):
+        page.write_text(text)
+        url = sandbox("--body", page).url
+        done = scrapy(
+            "crawl",
+            "next",
+            "-a",
+            f"url={url}/coins/markets?vs_currency=usd",
+            "-a",
+            "table=mine",
+            "-a",
+            "pagination=none",
+        )
+        assert done.returncode == 0, done.stderr
+    assert "New columns of mine: on date" in done.stderr
+    assert query('SELECT price::text, "on"::text, extra::text FROM mine') == [
+        ("2.50", "2026-01-31", "{}")
+    ]
 
 
 def test_no_database_is_needed(scrapy, others, tmp_path):

@@ -1,6 +1,6 @@
 """The table of types finds the same type by alias, by SQL name and by value."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import ClassVar
 
@@ -17,6 +17,8 @@ VALUES = {
     "bigint": 2**63 - 1,
     "numeric": Decimal("1e-18"),
     "timestamp with time zone": datetime(2025, 3, 4, tzinfo=UTC),
+    "timestamp without time zone": datetime(2025, 3, 4),  # noqa: DTZ001
+    "date": date(2025, 3, 4),
     "text": "a",
     "jsonb": Raw(b"[1.0]"),
 }
@@ -56,8 +58,8 @@ def test_arrow_holds_its_values(column_type):
         (1, "numeric"),
         (1.5, "numeric"),
         ("2025-03-04T11:02:03Z", "timestamp with time zone"),
-        ("2025-03-04T11:02:03", "text"),
-        ("2025-03-04", "text"),
+        ("2025-03-04T11:02:03", "timestamp without time zone"),
+        ("2025-03-04", "date"),
         ("", "text"),
         ([], "jsonb"),
         ({}, "jsonb"),

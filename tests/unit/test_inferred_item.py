@@ -10,7 +10,7 @@ from msgspec import Raw
 from coinspider.errors import ConfigurationError
 from coinspider.records.coercion import coerce
 from coinspider.records.column_types import stored_type
-from coinspider.records.inferred_item import infer_item_class, make_item_class
+from coinspider.records.inferred_item import grown_item_class, infer_item_class, make_item_class
 from coinspider.records.record import Record, Source
 from coinspider.records.table_item import columns, primary_key
 
@@ -25,12 +25,21 @@ def inferred(*texts: str) -> dict[str, str]:
     [
         pytest.param(["1", "2.5", "1e30"], "numeric", id="numbers"),
         pytest.param(["1", '"104485184.0928"'], "numeric", id="numbers, some as strings"),
-        pytest.param(['"1"', '"2.5"'], "text", id="only strings, though of digits"),
+        pytest.param(['"1"', '"2.5"', '"-1.2E-7"'], "numeric", id="numbers as strings"),
+        pytest.param(['"1"', '"007"'], "text", id="codes of digits"),
+        pytest.param(['"1e5"', '"4"'], "text", id="hashes"),
         pytest.param(['"1"', '"x"'], "text", id="strings"),
         pytest.param(["true", "false"], "boolean", id="booleans"),
         pytest.param(['"2025-03-04T11:02:03.5Z"'], "timestamp with time zone", id="times"),
-        pytest.param(['"2025-03-04T11:02:03"'], "text", id="times without a zone"),
-        pytest.param(['"2025-03-04T11:02:03Z"', '"soon"'], "jsonb", id="times and others"),
+        pytest.param(
+            ['"2025-03-04T11:02:03"', '"2025-03-04 11:02:03.123456000"'],
+            "timestamp without time zone",
+            id="times without a zone",
+        ),
+        pytest.param(['"2025-03-04"'], "date", id="dates"),
+        pytest.param(['"2025-03-04"', '"2025-03-04T11:02:03Z"'], "text", id="dates and times"),
+        pytest.param(['"2025-03-04T11:02:03Z"', '"soon"'], "text", id="times and others"),
+        pytest.param(['"2025-03-04T11:02:03.123456789Z"'], "text", id="nanoseconds"),
         pytest.param(["[1]", '{"a": 1}'], "jsonb", id="arrays and objects"),
         pytest.param(["1", "true"], "jsonb", id="mixed"),
         pytest.param(["null", "1"], "numeric", id="null first"),
@@ -38,6 +47,46 @@ def inferred(*texts: str) -> dict[str, str]:
 )
 def test_types(values, type_):
     assert inferred(*(f'{{"id": "a", "value": {value}}}' for value in values))["value"] == type_
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "type_"),
+    [
+        ("rank", ["1", "2"], "bigint"),
+        ("accountId", ["1", str(2**63 - 1)], "bigint"),
+        ("tx_count", ["1", "2.5"], "numeric"),
+        ("block_index", ["1", str(2**63)], "numeric"),
+        ("price", ["1", "2"], "numeric"),
+        ("grid", ["1"], "numeric"),
+    ],
+)
+def test_whole_numbers_are_told_by_their_name(name, values, type_):
+    page = (f'{{"id": "a", "{name}": {value}}}' for value in values)
+    assert inferred(*page)[name] == type_
+
+
+def test_class_grows_by_fields_that_are_new():
+    old = infer_item_class("things", ["id"], [Raw(b'{"id": "a", "price": 1}')])
+    assert grown_item_class(old, [Raw(b'{"id": "b", "price": "x"}')]) is old
+    new = grown_item_class(old, [Raw(b'{"id": "b", "price": 2, "on": "2025-03-04", "a b": 1}')])
+    assert {c.name: c.type.sql for c in columns(new)} == {
+        "id": "text", "price": "numeric", "on": "date", "extra": "jsonb"
+    }  # fmt: skip
+    assert primary_key(new) == ["id"]
+
+
+def test_time_that_would_be_rounded_is_set_aside():
+    item_class = infer_item_class(
+        "things", ["id"], [Raw(b'{"id": "a", "at": "2025-03-04T00:00:00Z"}')]
+    )
+    text = Raw(b'{"id": "b", "at": "2025-03-04T00:00:00.123456789Z"}')
+    item = coerce(Record(text, Source("u", item_class, {})), by_field=True)
+    assert item.at is None
+    [field] = item.set_aside
+    assert field.reason == "at: a time of more than microseconds"
+    assert json.loads(bytes(item.extra)) == {"at": "2025-03-04T00:00:00.123456789Z"}
+    exact = Raw(b'{"id": "b", "at": "2025-03-04T00:00:00.123456000Z"}')
+    assert coerce(Record(exact, Source("u", item_class, {}))).at.microsecond == 123456
 
 
 @pytest.mark.parametrize("name", ["a b", "1st", "from", "table", "extra", "x" * 64, "né-e"])
