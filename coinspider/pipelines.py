@@ -10,16 +10,16 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem, NotConfigured
 
-from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.failure import fail_crawl
 from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider_base import PaginatedSpider
 from coinspider.crawl.state import crawl_state
-from coinspider.errors import CoercionError, ConfigurationError, RejectedRecordError
+from coinspider.errors import CoercionError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce, prepare
 from coinspider.records.record import Record, RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
+from coinspider.setting_kinds import number, whole_number
 from coinspider.stats import RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT
 from coinspider.store.missing_records import MissingRecords
 from coinspider.store.row_writer import RowWriter
@@ -46,7 +46,7 @@ class CoercePipeline:
         self.stats, self.state = crawler.stats, crawl_state(crawler)
         self.by_field = not crawler.settings.getbool("COERCION_STRICT_ENABLED")
         self.crawler = crawler
-        self.share_max = share_setting(crawler.settings, "REJECTED_SHARE_MAX")
+        self.share_max = number(crawler.settings, "REJECTED_SHARE_MAX")
         self.digits_max = crawler.settings.getint("AMOUNT_DIGITS_MAX")
 
     @classmethod
@@ -145,9 +145,7 @@ class PostgresPipeline:
         ):
             raise NotConfigured
         self.crawler = crawler
-        self.batch_size = settings.getint("POSTGRES_BATCH_SIZE")
-        if self.batch_size < 1:
-            raise ConfigurationError("POSTGRES_BATCH_SIZE must be 1 or more")
+        self.batch_size = whole_number(settings, "POSTGRES_BATCH_SIZE")
         self.writer = RowWriter(crawler, CrawlSession(crawler))
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []

@@ -6,6 +6,8 @@ import stat
 import sys
 from pathlib import Path
 
+from coinspider.setting_kinds import unquoted
+
 _SECRET = re.compile(
     r"^\s*(?:export\s+)?(?:\w+_(?:KEY|TOKEN|PASSWORD)|DATABASE_URL|ALERT_URL)[ \t]*=[ \t]*\S",
     re.MULTILINE,
@@ -40,7 +42,7 @@ def secret(name: str) -> str | None:
     """
     path = os.environ.get(f"{name}_FILE")
     if os.environ.get(name) or not path:
-        return os.environ.get(name)
+        return unquoted(os.environ.get(name, "")) or None
     try:
         # Most editors end a file with a newline, which is not part of the secret.
         return Path(path).read_text().rstrip("\r\n")

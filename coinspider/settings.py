@@ -3,7 +3,6 @@
 The environment, and a ``.env`` file beside ``scrapy.cfg``, are read here and nowhere else.
 """
 
-import os
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -11,6 +10,7 @@ from scrapy.settings import default_settings
 from scrapy.utils.conf import closest_scrapy_cfg
 
 from coinspider.secrets import secret, warn_of_open_file
+from coinspider.setting_kinds import from_environment
 
 # An egg in scrapyd has neither file.
 if _scrapy_cfg := closest_scrapy_cfg():
@@ -24,26 +24,26 @@ NEWSPIDER_MODULE = "coinspider.spiders"
 COMMANDS_MODULE = "coinspider.commands"
 
 # CoinGecko (used by CoinsSpider)
-COINGECKO_BASE_URL = os.environ.get("COINGECKO_BASE_URL")
+COINGECKO_BASE_URL = from_environment("COINGECKO_BASE_URL")
 COINGECKO_API_KEY = secret("COINGECKO_API_KEY")
-COINGECKO_PLAN = os.environ.get("COINGECKO_PLAN")
+COINGECKO_PLAN = from_environment("COINGECKO_PLAN")
 # calls per minute, 0 for no limit; auto, the default, begins with the plan's limit and learns
-COINGECKO_RATE_LIMIT = os.environ.get("COINGECKO_RATE_LIMIT")
+COINGECKO_RATE_LIMIT = from_environment("COINGECKO_RATE_LIMIT")
 # calls per month, 0 for no limit; the default is the plan's, or what the API's /key says
-COINGECKO_MONTHLY_CREDITS = os.environ.get("COINGECKO_MONTHLY_CREDITS")
+COINGECKO_MONTHLY_CREDITS = from_environment("COINGECKO_MONTHLY_CREDITS")
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password
 API_TOKEN = secret("API_TOKEN")
-API_TOKEN_SCHEME = os.environ.get("API_TOKEN_SCHEME")  # Token, or none with API_TOKEN_HEADER
-API_TOKEN_HEADER = os.environ.get("API_TOKEN_HEADER")
-API_TOKEN_PARAMETER = os.environ.get("API_TOKEN_PARAMETER")
-API_USERNAME = os.environ.get("API_USERNAME")
+API_TOKEN_SCHEME = from_environment("API_TOKEN_SCHEME")  # Token, or none with API_TOKEN_HEADER
+API_TOKEN_HEADER = from_environment("API_TOKEN_HEADER")
+API_TOKEN_PARAMETER = from_environment("API_TOKEN_PARAMETER")
+API_USERNAME = from_environment("API_USERNAME")
 API_PASSWORD = secret("API_PASSWORD")
 # calls per RATELIMIT_PERIOD, 0 for no limit, auto to learn it
-RATELIMIT_CALLS = os.environ.get("API_RATE_LIMIT") or "auto"
+RATELIMIT_CALLS = from_environment("API_RATE_LIMIT", "auto")
 # calls per month, which are never exceeded; 0 or empty for no limit
-RATELIMIT_MONTHLY_CREDITS = os.environ.get("API_MONTHLY_CREDITS")
+RATELIMIT_MONTHLY_CREDITS = from_environment("API_MONTHLY_CREDITS")
 DOWNLOAD_HANDLERS = dict.fromkeys(
     ("http", "https"),
     "coinspider.http.handler.TokenParameterDownloadHandler"
@@ -52,21 +52,21 @@ DOWNLOAD_HANDLERS = dict.fromkeys(
 )
 # Certificate authorities that are trusted beside the system's, in a PEM file
 DOWNLOAD_VERIFY_CERTIFICATES = True
-DOWNLOAD_CA_FILE = os.environ.get("DOWNLOAD_CA_FILE")
+DOWNLOAD_CA_FILE = from_environment("DOWNLOAD_CA_FILE")
 
 # Links in responses may lead only to the API's own host or, without credentials, to these.
 PAGINATION_HOSTS_ALLOWED: list[str] = []
 # If links name another host, such as one behind a proxy, request the same path on the API's own
 # host.
-PAGINATION_REWRITE_ENABLED = os.environ.get("PAGINATION_REWRITE_ENABLED", "0")
+PAGINATION_REWRITE_ENABLED = from_environment("PAGINATION_REWRITE_ENABLED", False)
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
 
 # PostgreSQL (used by PostgresPipeline)
-POSTGRES_ENABLED = os.environ.get("POSTGRES_ENABLED", "1")
+POSTGRES_ENABLED = from_environment("POSTGRES_ENABLED", True)
 DATABASE_URL = secret("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
-POSTGRES_SCHEMA = os.environ.get("POSTGRES_SCHEMA")  # of the tables, if not by search_path
+POSTGRES_SCHEMA = from_environment("POSTGRES_SCHEMA")  # of the tables, if not by search_path
 POSTGRES_STATEMENT_TIMEOUT = 60  # seconds
 POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for another session's lock
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails
@@ -89,16 +89,16 @@ DELISTING_CHECK_CALLS_MAX = 10  # calls of about 250 coins each; 0 to look for n
 
 # The history of prices: changes for at least this many days, hourly candles for this many days,
 # daily candles for ever (0 means for ever)
-HISTORY_ENABLED = os.environ.get("HISTORY_ENABLED", "1")
-HISTORY_RETENTION_DAYS = os.environ.get("HISTORY_RETENTION_DAYS", "2")
-HISTORY_HOURLY_RETENTION_DAYS = os.environ.get("HISTORY_HOURLY_RETENTION_DAYS", "365")
+HISTORY_ENABLED = from_environment("HISTORY_ENABLED", True)
+HISTORY_RETENTION_DAYS = from_environment("HISTORY_RETENTION_DAYS", 2)
+HISTORY_HOURLY_RETENTION_DAYS = from_environment("HISTORY_HOURLY_RETENTION_DAYS", 365)
 
 # A number with more digits or decimals is rejected, because showing it would be expensive.
 AMOUNT_DIGITS_MAX = 1000
 
 # The hosts from which views show coins' logos, such as coin-images.coingecko.com. Browsers then
 # send requests there; without any, they don't.
-VIEW_LOGO_HOSTS = os.environ.get("VIEW_LOGO_HOSTS", "")
+VIEW_LOGO_HOSTS = from_environment("VIEW_LOGO_HOSTS", "")
 
 # The share of the month's credits that schedules with a budget leave for crawls by hand
 BUDGET_RESERVE_SHARE = 0.02
@@ -131,13 +131,13 @@ FEED_EXPORTERS = {
 }
 FEED_STORAGES = {"gsheets": "coinspider.export.google_sheets.GoogleSheetsFeedStorage"}
 # The path of a service account's JSON key, and an address other than Google's
-GOOGLE_SHEETS_CREDENTIALS = os.environ.get("GOOGLE_SHEETS_CREDENTIALS")
-GOOGLE_SHEETS_URL = os.environ.get("GOOGLE_SHEETS_URL")
+GOOGLE_SHEETS_CREDENTIALS = from_environment("GOOGLE_SHEETS_CREDENTIALS")
+GOOGLE_SHEETS_URL = from_environment("GOOGLE_SHEETS_URL")
 # Whether text that a spreadsheet would take for a formula (=1+1) gets an apostrophe in CSV
-CSV_FORMULAS_ESCAPED = os.environ.get("CSV_FORMULAS_ESCAPED", "1")
+CSV_FORMULAS_ESCAPED = from_environment("CSV_FORMULAS_ESCAPED", True)
 # Amounts in Parquet: auto (decimals of 38 digits if all of a column's values fit, else doubles
 # beside a column with the exact text), double (the same without decimals), or text
-PARQUET_AMOUNTS = os.environ.get("PARQUET_AMOUNTS", "auto")
+PARQUET_AMOUNTS = from_environment("PARQUET_AMOUNTS", "auto")
 
 # The API's limit (see ratelimit.py; CoinsSpider takes its own from COINGECKO_RATE_LIMIT)
 RATELIMIT_ENABLED = True
@@ -194,7 +194,7 @@ METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
 
 # A live line of progress: auto (only on a terminal), 1 (always) or 0 (never)
-PROGRESS_ENABLED = os.environ.get("PROGRESS_ENABLED", "auto")
+PROGRESS_ENABLED = from_environment("PROGRESS_ENABLED", "auto")
 EXTENSIONS = {
     "coinspider.crawl.progress.Progress": 500,
     "coinspider.crawl.log.StatsLog": 500,
@@ -204,17 +204,17 @@ EXTENSIONS = {
 # the JSON to send, with placeholders such as {message}; without it, all fields are sent
 ALERT_URL = secret("ALERT_URL")
 ALERT_TOKEN = secret("ALERT_TOKEN")
-ALERT_BODY = os.environ.get("ALERT_BODY")
-ALERT_FAILURES = os.environ.get("ALERT_FAILURES", "1")  # runs in a row, 0 for never
-ALERT_PERIODS = os.environ.get("ALERT_PERIODS", "3")  # due times without new data, 0 for never
-ALERT_INTERVAL = os.environ.get("ALERT_INTERVAL", "15")  # seconds between two checks
+ALERT_BODY = from_environment("ALERT_BODY")
+ALERT_FAILURES = from_environment("ALERT_FAILURES", 1)  # runs in a row, 0 for never
+ALERT_PERIODS = from_environment("ALERT_PERIODS", 3)  # due times without new data, 0 for never
+ALERT_INTERVAL = from_environment("ALERT_INTERVAL", 15)  # seconds between two checks
 
 # Logging: one line per page at DEBUG; a line per coin would cost more than the coin.
 LOG_LEVEL = "INFO"
 LOG_FORMATTER = "coinspider.crawl.log.PageLogFormatter"
 # Whether Scrapy logs thirty lines of stats before the last line; with LOG_LEVEL=DEBUG they are
 # always logged
-STATS_DUMP = os.environ.get("STATS_DUMP", "0")
+STATS_DUMP = from_environment("STATS_DUMP", False)
 
 # These imports would take most of a short crawl's start; None in EXTENSIONS or
 # DOWNLOADER_MIDDLEWARES would not prevent them. The first two run code that arrives on a port of

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coinspider.setting_kinds import KINDS
+
 SETTINGS = Path(__file__).parent.parent / "coinspider/settings.py"
 MARKER = "<!-- the tables of settings -->"
 _ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]+)(?:: [^=]+)? = (.*?)(?:  # (.*))?$")
-_ENVIRONMENT = re.compile(r'(?:os\.environ\.get|secret)\("([A-Z_]+)"(?:, (.+?))?\)')
+_ENVIRONMENT = re.compile(r'(?:from_environment|secret)\("([A-Z_]+)"(?:, (.+?))?\)')
 _DEFAULT_LENGTH = 40
-_HEAD = "| setting | default | environment | |\n| --- | --- | --- | --- |"
+_HEAD = "| setting | default | allowed | environment | |\n| --- | --- | --- | --- | --- |"
 
 
 class Setting(NamedTuple):
@@ -57,9 +59,14 @@ def settings_tables() -> str:
     return "\n\n".join(_table(group) for group in groups())
 
 
+def allowed(name: str) -> str:
+    """What the setting may be, in the words of its errors."""
+    return KINDS[name].allowed if name in KINDS else ""
+
+
 def _table(group: Group) -> str:
     rows = [
-        f"| `{setting.name}` | `{setting.default}` |"
+        f"| `{setting.name}` | `{setting.default}` | {allowed(setting.name)} |"
         f" {f'`{setting.variable}`' if setting.variable else ''} | {setting.comment} |"
         for setting in group.settings
     ]

@@ -11,7 +11,7 @@ from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.command import check_options, reject_options, show_examples
 from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.log import check_log_settings, survive_full_disk
 from coinspider.crawl.summary import summary
@@ -62,6 +62,7 @@ class Command(CrawlCommand):
         for outputs in (opts.output or [], opts.overwrite_output or []):
             outputs[:] = map(with_format, outputs)
         super().process_options(args, opts)
+        check_options(self.settings)
         assert self.settings
         try:
             check_log_settings(self.settings)

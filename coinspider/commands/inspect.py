@@ -10,7 +10,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
-from coinspider.crawl.command import quiet_pipe, reject_options, show_examples
+from coinspider.crawl.command import check_options, quiet_pipe, reject_options, show_examples
 from coinspider.text import program
 
 EXAMPLES = (
@@ -56,6 +56,7 @@ class Command(CrawlCommand):
                 "it writes no feed: -O goes to the command that it prints", print_help=False
             )
         super().process_options(args, opts)
+        check_options(self.settings)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
         self.settings.set("PROGRESS_ENABLED", "0", priority="cmdline")

@@ -8,7 +8,7 @@ from scrapy.commands.parse import Command as ParseCommand
 from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
-from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.command import check_options, reject_options, show_examples
 from coinspider.errors import CoercionError
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Page, Record
@@ -32,6 +32,7 @@ class Command(ParseCommand):
                 f"give one URL: {program()} parse --spider=coins URL", print_help=False
             )
         super().process_options(args, opts)
+        check_options(self.settings)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
 

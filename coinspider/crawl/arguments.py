@@ -4,7 +4,6 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
-from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
 
@@ -55,11 +54,3 @@ def _description(hint: Any) -> str:
             if isinstance(meta, Meta) and meta.description:
                 return meta.description
     return str(hint)
-
-
-def share_setting(settings: BaseSettings, name: str) -> float:
-    """A setting that is a share from 0 to 1. Raises :exc:`ConfigurationError`."""
-    share = settings.getfloat(name)
-    if not 0 <= share <= 1:
-        raise ConfigurationError(f"{name} must be a share from 0 to 1")
-    return share

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
+from scrapy.settings import BaseSettings
 
-from coinspider.errors import CoinspiderError
+from coinspider.errors import CoinspiderError, ConfigurationError
+from coinspider.setting_kinds import check_settings
 from coinspider.text import program
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
@@ -39,11 +41,24 @@ class PlainCommand(ScrapyCommand):
         super().add_options(parser)
         self.parser = parser
 
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        check_options(self.settings)
+
     def reject_arguments(self, args: Sequence[str]) -> None:
         """Raise :exc:`UsageError` for any."""
         reject_options(self.parser, args)
         if args:
             raise UsageError(f"it takes options only, not {' '.join(args)}", print_help=False)
+
+
+def check_options(settings: BaseSettings | None) -> None:
+    """Check all settings, also those of ``-s``. Raises :exc:`UsageError`."""
+    assert settings
+    try:
+        check_settings(settings)
+    except ConfigurationError as error:
+        raise UsageError(str(error), print_help=False) from None
 
 
 def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
+from coinspider.setting_kinds import number
 
 _FORM = "postgresql://user:password@host:port/database"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?DATABASE_URL\s*=\s*")
@@ -155,8 +156,8 @@ class DatabaseSettings(NamedTuple):
             url=check_url(url) if url else None,
             schema=_schema(settings.get("POSTGRES_SCHEMA")),
             connect_timeout=settings.getint("POSTGRES_CONNECT_TIMEOUT"),
-            statement_timeout=seconds_setting(settings, "POSTGRES_STATEMENT_TIMEOUT"),
-            lock_timeout=seconds_setting(settings, "POSTGRES_LOCK_TIMEOUT"),
+            statement_timeout=number(settings, "POSTGRES_STATEMENT_TIMEOUT"),
+            lock_timeout=number(settings, "POSTGRES_LOCK_TIMEOUT"),
         )
 
     def pinned(self) -> dict[str, str]:
@@ -171,17 +172,6 @@ class DatabaseSettings(NamedTuple):
     def search_path(self) -> str:
         """The schema as an identifier."""
         return '"{}"'.format((self.schema or "").replace('"', '""'))
-
-
-def seconds_setting(settings: BaseSettings, name: str) -> float:
-    """A setting that is a time in seconds. Raises :exc:`ConfigurationError`."""
-    try:
-        seconds = float(settings.get(name))
-    except (TypeError, ValueError):
-        seconds = 0
-    if not 0 < seconds <= 86_400:
-        raise ConfigurationError(f"{name} must be a number of seconds, more than 0")
-    return seconds
 
 
 def _schema(name: str | None) -> str | None:

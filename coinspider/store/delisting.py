@@ -11,7 +11,6 @@ import msgspec
 from psycopg import AsyncConnection, sql
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.arguments import share_setting
 from coinspider.crawl.exit_status import outcome_of
 from coinspider.crawl.failure import note_failure
 from coinspider.crawl.reasons import Reason, database_reason
@@ -19,6 +18,7 @@ from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlTarget
 from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
+from coinspider.setting_kinds import number
 from coinspider.stats import DELISTED_STAT, RELISTED_STAT
 from coinspider.store.connection import CrawlConnection, one_line
 from coinspider.store.reconnecting import SESSION_ERRORS
@@ -183,7 +183,7 @@ class Marking:
 
     def __init__(self, crawler: Crawler, session: CrawlSession):
         self.crawler, self.session = crawler, session
-        self.share_max = share_setting(crawler.settings, "DELISTED_SHARE_MAX")
+        self.share_max = number(crawler.settings, "DELISTED_SHARE_MAX")
         self.is_wanted = True
         """Whether records that a whole crawl does not see may be marked at all."""
         self.only_gone = False

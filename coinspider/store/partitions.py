@@ -8,7 +8,7 @@ from typing import LiteralString, NamedTuple, Self
 from psycopg import AsyncConnection, errors, sql
 from scrapy.settings import BaseSettings
 
-from coinspider.errors import ConfigurationError
+from coinspider.setting_kinds import whole_number
 from coinspider.store.migration import SCHEMA_LOCK
 
 logger = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ class HistorySettings(NamedTuple):
         """Raises :exc:`ConfigurationError`."""
         return cls(
             settings.getbool("HISTORY_ENABLED"),
-            _days(settings, "HISTORY_RETENTION_DAYS"),
-            _days(settings, "HISTORY_HOURLY_RETENTION_DAYS"),
+            whole_number(settings, "HISTORY_RETENTION_DAYS"),
+            whole_number(settings, "HISTORY_HOURLY_RETENTION_DAYS"),
         )
 
 
@@ -145,10 +145,3 @@ async def drop_old_partitions(connection: AsyncConnection, table: str, end: date
     for partition in await list_partitions(connection, table):
         if partition.end <= end and re.fullmatch(re.escape(table) + _OWN_NAME, partition.name):
             await drop_partition(connection, partition.name)
-
-
-def _days(settings: BaseSettings, name: str) -> int:
-    days = str(settings.get(name))
-    if not (days.isascii() and days.isdecimal() and len(days) < 7):
-        raise ConfigurationError(f"{name}={days} is not a number of days (0 to keep all)")
-    return int(days)

@@ -16,6 +16,7 @@ from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget, Ending
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
 from coinspider.records.table_item import TableItem
+from coinspider.setting_kinds import number
 from coinspider.store.connection import CrawlConnection, Patience, connect, one_line, place
 from coinspider.store.crawl import (
     Batch,
@@ -28,7 +29,7 @@ from coinspider.store.crawl import (
     update_crawl,
     write_since,
 )
-from coinspider.store.database_url import DatabaseSettings, seconds_setting
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.foreign_tables import stored_item_class
 from coinspider.store.lease import CrawlLease, Run
 from coinspider.store.migration import make_schema, migrate, table_names
@@ -200,9 +201,9 @@ class CrawlSession:
         self.database = DatabaseSettings.from_settings(settings)
         self.patience = Patience(self.database.statement_timeout)
         self.reconnect_timeout = settings.getfloat("POSTGRES_RECONNECT_TIMEOUT")
-        self.lease_seconds = seconds_setting(settings, "POSTGRES_LEASE_TIMEOUT")
+        self.lease_seconds = number(settings, "POSTGRES_LEASE_TIMEOUT")
         self.log_interval = min(
-            seconds_setting(settings, "CRAWL_LOG_INTERVAL"), self.lease_seconds / _SIGNS_OF_LIFE
+            number(settings, "CRAWL_LOG_INTERVAL"), self.lease_seconds / _SIGNS_OF_LIFE
         )
         self.tables = CrawlTables(HistorySettings.from_settings(settings))
         self.totals = Totals()

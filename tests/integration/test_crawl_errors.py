@@ -18,7 +18,7 @@ COUNT = "SELECT count(*) FROM full_coin"
         ),
         (["-a", "pages=0"], "wrong argument pages=0: allowed is a number of pages from 1"),
         (["-s", "COINGECKO_PLAN=gold"], "COINGECKO_PLAN must be one of public, demo, "),
-        (["-s", "POSTGRES_BATCH_SIZE=0"], "POSTGRES_BATCH_SIZE must be 1 or more"),
+        (["-s", "POSTGRES_BATCH_SIZE=0"], "POSTGRES_BATCH_SIZE=0 is not a whole number, 1 or more"),
     ],
 )
 def test_wrong_argument_or_setting_stops_the_start_with_one_line(scrapy, arguments, message):

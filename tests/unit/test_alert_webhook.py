@@ -31,7 +31,7 @@ def test_nothing_is_sent_without_an_address():
         ({"ALERT_BODY": '{"text": "{mesage}"}'}, r"ALERT_BODY has \{mesage\}: there are status,"),
         ({"ALERT_FAILURES": "often"}, r"ALERT_FAILURES=often is not a number \(0 for never\)"),
         ({"ALERT_PERIODS": "-1"}, "ALERT_PERIODS=-1 is not a number"),
-        ({"ALERT_INTERVAL": "0"}, "ALERT_INTERVAL is the seconds between two looks"),
+        ({"ALERT_INTERVAL": "0"}, "ALERT_INTERVAL=0 is not a number of seconds between two looks"),
     ],
 )
 def test_settings_that_can_not_work_are_named_at_the_start(given, line):

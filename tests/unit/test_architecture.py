@@ -12,13 +12,14 @@ from tests.helpers.processes import PROJECT
 
 # Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
-    "errors", "secrets", "text", "exact_json", "_compat", "records", "http", "stats",
-    "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon", "commands",
+    "errors", "setting_kinds", "secrets", "text", "exact_json", "_compat", "records", "http",
+    "stats", "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon",
+    "commands",
 ]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
-    "sandbox": {"sources", "records", "errors", "text", "exact_json"},
-    "settings": {"secrets"},
+    "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
+    "settings": {"secrets", "setting_kinds"},
 }
 IMPORTERS_OF_SANDBOX = {"commands", "sandbox"}
 PACKAGE = PROJECT / "coinspider"

@@ -29,6 +29,7 @@ from coinspider.daemon.database import connection
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.setting_kinds import number, whole_number
 from coinspider.text import visible
 
 DATABASE = "database"
@@ -319,15 +320,8 @@ def alert_service(settings: BaseSettings) -> Callable[[Any], AlertService] | Non
     webhook = Webhook.from_settings(settings)
     if webhook is None:
         return None
-    limits = Limits(_number(settings, "ALERT_FAILURES"), _number(settings, "ALERT_PERIODS"))
-    interval = settings.getfloat("ALERT_INTERVAL")
-    if interval <= 0:
-        raise ConfigurationError("ALERT_INTERVAL is the seconds between two looks: more than 0")
+    limits = Limits(
+        whole_number(settings, "ALERT_FAILURES"), whole_number(settings, "ALERT_PERIODS")
+    )
+    interval = number(settings, "ALERT_INTERVAL")
     return lambda app: AlertService(app, webhook, limits, interval)
-
-
-def _number(settings: BaseSettings, name: str) -> int:
-    text = str(settings.get(name))
-    if not text.isdecimal():
-        raise ConfigurationError(f"{name}={text} is not a number (0 for never)")
-    return int(text)

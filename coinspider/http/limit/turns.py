@@ -19,6 +19,7 @@ from coinspider.http.limit.state import (
     turn_back,
     used,
 )
+from coinspider.setting_kinds import number
 
 # For this share of a period a crawl's share of the calls is kept for it, though it asks for none.
 _ACTIVE_SHARE = 1 / 3
@@ -267,14 +268,12 @@ def told_from_settings(settings: BaseSettings) -> ToldLimit:
     It is firm unless ``RATELIMIT_FIRM`` is off. Raises :exc:`ConfigurationError`.
     """
     text = str(settings.get("RATELIMIT_CALLS") or 0)
-    period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
+    period = number(settings, "RATELIMIT_PERIOD") if "RATELIMIT_PERIOD" in settings else 60.0
     if text != "auto" and not text.isdecimal():
         raise ConfigurationError(
             f"API_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit, auto to"
             " learn it)"
         )
-    if not period > 0:
-        raise ConfigurationError(f"RATELIMIT_PERIOD={period:g} is not a number of seconds above 0")
     if text == "auto":
         return ToldLimit(0, period, firm=False)
     return ToldLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))
