@@ -40,6 +40,43 @@ _NOTE_ASKED = f"""
 INSERT INTO api_usage (account, month, told_at) VALUES (%(account)s, {MONTH}, now())
 ON CONFLICT (account, month) DO UPDATE SET told_at = now()
 """  # noqa: S608
+# The second time is read when the row is locked, which may be much later than the first one.
+_READ = """
+WITH account AS MATERIALIZED (
+    SELECT state::text FROM api_account WHERE name = %s FOR NO KEY UPDATE
+)
+SELECT state, extract(epoch FROM statement_timestamp())::float8,
+       extract(epoch FROM clock_timestamp())::float8
+FROM account
+"""
+_ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
+_REPLACE = f"""
+WITH replaced AS (
+    UPDATE api_account SET state = %(state)s::jsonb, updated_at = now()
+    WHERE name = %(name)s RETURNING name
+)
+INSERT INTO api_usage (account, month, calls)
+SELECT name, {MONTH}, greatest(0, %(calls)s) FROM replaced
+ON CONFLICT (account, month) DO UPDATE SET calls = greatest(0, api_usage.calls + %(calls)s)
+RETURNING calls
+"""  # noqa: S608
+_ACCOUNTS = f"""
+SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
+       coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
+       extract(epoch FROM now() - told_at)::float8
+FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.name
+    AND month = {MONTH}
+ORDER BY account.updated_at DESC
+"""  # noqa: S608
+_ALLOW = """
+UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words'
+WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
+"""
+# So that the next crawl asks how many are left.
+_FORGET_TOLD = f"""
+UPDATE api_usage SET told_left = NULL, told_calls = NULL, told_at = NULL
+WHERE account = %s AND month = {MONTH} AND told_left <= calls - told_calls
+"""  # noqa: S608
 
 
 class Usage(NamedTuple):
@@ -101,28 +138,6 @@ async def note_asked(connection: AsyncConnection, account: str) -> None:
     await connection.execute(_NOTE_ASKED, {"account": account})
 
 
-# The second time is read when the row is locked, which may be much later than the first one.
-_READ = """
-WITH account AS MATERIALIZED (
-    SELECT state::text FROM api_account WHERE name = %s FOR NO KEY UPDATE
-)
-SELECT state, extract(epoch FROM statement_timestamp())::float8,
-       extract(epoch FROM clock_timestamp())::float8
-FROM account
-"""
-_ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
-_REPLACE = f"""
-WITH replaced AS (
-    UPDATE api_account SET state = %(state)s::jsonb, updated_at = now()
-    WHERE name = %(name)s RETURNING name
-)
-INSERT INTO api_usage (account, month, calls)
-SELECT name, {MONTH}, greatest(0, %(calls)s) FROM replaced
-ON CONFLICT (account, month) DO UPDATE SET calls = greatest(0, api_usage.calls + %(calls)s)
-RETURNING calls
-"""  # noqa: S608
-
-
 class LockedAccount(NamedTuple):
     """The state, and two times of the server's clock, in seconds since 1970."""
 
@@ -156,25 +171,6 @@ async def replace_account(
     row = await (await connection.execute(_REPLACE, values)).fetchone()
     assert row
     return int(row[0])
-
-
-_ACCOUNTS = f"""
-SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
-       coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
-       extract(epoch FROM now() - told_at)::float8
-FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.name
-    AND month = {MONTH}
-ORDER BY account.updated_at DESC
-"""  # noqa: S608
-_ALLOW = """
-UPDATE api_account SET state = state - 'exhausted_until' - 'exhausted_words'
-WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM clock_timestamp())
-"""
-# So that the next crawl asks how many are left.
-_FORGET_TOLD = f"""
-UPDATE api_usage SET told_left = NULL, told_calls = NULL, told_at = NULL
-WHERE account = %s AND month = {MONTH} AND told_left <= calls - told_calls
-"""  # noqa: S608
 
 
 class ApiUsage(NamedTuple):

@@ -28,6 +28,8 @@ from coinspider.store.partitions import (
 )
 from coinspider.store.schema import identifiers
 
+logger = logging.getLogger(__name__)
+
 RESOLUTIONS = {"1h": "hour", "1d": "day"}
 OHLC = ("open", "high", "low", "close")
 EVERYTHING = sql.SQL("true")
@@ -71,12 +73,49 @@ _DAYS = """
 _HOURS = "{days}, unnest(unpacked.hour) WITH ORDINALITY AS at (hour, place)"
 _HOUR_VALUE = "unpacked.candles[at.place::integer][{}] AS {}"
 _TABLES = {"1h": "hours", "1d": "days"}
+OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
+# One statement sorts two million rows.
+_PLANS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 0"
+_READ_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %s"
+_WRITE_STATE = """
+INSERT INTO candle_state (history_table, rolled_up_to) VALUES (%s, %s)
+ON CONFLICT (history_table) DO UPDATE SET rolled_up_to = excluded.rolled_up_to
+"""
+_ROLL_UP = """
+WITH candle AS ({candles}),
+hours AS (
+    INSERT INTO {hours} ({keys}, day, hour, candles)
+    SELECT {keys}, %(first)s, array_agg(
+               extract(hour FROM started_at AT TIME ZONE 'UTC')::smallint ORDER BY started_at),
+           array_agg(ARRAY[{values}] ORDER BY started_at)
+    FROM candle WHERE high IS NOT NULL GROUP BY {keys} ON CONFLICT DO NOTHING
+)
+INSERT INTO {days} ({keys}, day, {values})
+SELECT {keys}, %(first)s, {first_value}, max(high), min(low), {last_values}
+FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
+"""
+_FORGET = "DELETE FROM {} WHERE day >= %(first)s AND day < %(end)s"
+_FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
+_LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
+_STORAGE = "ALTER TABLE {table} ALTER {column} SET STORAGE MAIN"
+# The rest is rolled up after the next crawl.
+_SECONDS_MAX = 60.0
+_INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (recorded_at)"
+# Not from the partition itself, which another crawl may drop at any moment.
+_OLDEST = "SELECT min(recorded_at) FROM {} WHERE {}"
+_COLUMNS = """
+SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0
+"""
 
 
 def candles(
-    item_class: type[TableItem], resolution: str,
-    kept: sql.Composable = EVERYTHING, changed: sql.Composable = EVERYTHING,
-) -> sql.Composed:  # fmt: skip
+    item_class: type[TableItem],
+    resolution: str,
+    kept: sql.Composable = EVERYTHING,
+    changed: sql.Composable = EVERYTHING,
+) -> sql.Composed:
     """All candles: those that are kept, and after them those of the changes not yet rolled up.
 
     ``kept`` and ``changed`` are conditions on the columns of the two tables.
@@ -160,36 +199,6 @@ def _each(template: LiteralString, columns: Sequence[str]) -> sql.Composed:
     return sql.Composed([sql.SQL(template).format(sql.Identifier(name)) for name in columns])
 
 
-logger = logging.getLogger(__name__)
-
-OF_DAY = "recorded_at >= %(first)s AND recorded_at < %(end)s"
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider candles'))"
-# Two million rows are sorted with each.
-_PLANS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 0"
-_READ_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %s"
-_WRITE_STATE = """
-INSERT INTO candle_state (history_table, rolled_up_to) VALUES (%s, %s)
-ON CONFLICT (history_table) DO UPDATE SET rolled_up_to = excluded.rolled_up_to
-"""
-_ROLL_UP = """
-WITH candle AS ({candles}),
-hours AS (
-    INSERT INTO {hours} ({keys}, day, hour, candles)
-    SELECT {keys}, %(first)s, array_agg(
-               extract(hour FROM started_at AT TIME ZONE 'UTC')::smallint ORDER BY started_at),
-           array_agg(ARRAY[{values}] ORDER BY started_at)
-    FROM candle WHERE high IS NOT NULL GROUP BY {keys} ON CONFLICT DO NOTHING
-)
-INSERT INTO {days} ({keys}, day, {values})
-SELECT {keys}, %(first)s, {first_value}, max(high), min(low), {last_values}
-FROM candle GROUP BY {keys} HAVING count(high) > 0 ON CONFLICT DO NOTHING
-"""
-_FORGET = "DELETE FROM {} WHERE day >= %(first)s AND day < %(end)s"
-_FIRST = "(array_agg(open ORDER BY started_at) FILTER (WHERE open IS NOT NULL))[1]"
-_LAST = "(array_agg({0} ORDER BY started_at DESC) FILTER (WHERE {0} IS NOT NULL))[1]"
-_STORAGE = "ALTER TABLE {table} ALTER {column} SET STORAGE MAIN"
-
-
 async def read_rolled_up_to(
     connection: AsyncConnection, item_class: type[TableItem]
 ) -> datetime | None:
@@ -243,9 +252,7 @@ def _statement(item_class: type[TableItem]) -> sql.Composed:
     )
 
 
-async def go_back(
-    connection: AsyncConnection, item_class: type[TableItem], due: datetime
-) -> bool:  # fmt: skip
+async def go_back(connection: AsyncConnection, item_class: type[TableItem], due: datetime) -> bool:
     """Roll up from ``due`` on, because the server's clock was ahead when it came to a later day.
 
     Otherwise the changes until that day would never become candles. Candles of days whose changes
@@ -265,17 +272,6 @@ async def go_back(
     return True
 
 
-# The rest is rolled up after the next crawl.
-_SECONDS_MAX = 60.0
-_INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING brin (recorded_at)"
-# Not from the partition itself, which another crawl may drop at any moment.
-_OLDEST = "SELECT min(recorded_at) FROM {} WHERE {}"
-_COLUMNS = """
-SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
-WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0
-"""
-
-
 async def make_views(connection: AsyncConnection, item_class: type[TableItem]) -> None:
     """The views of an item's candles, unless they are there with all their columns."""
     for resolution in RESOLUTIONS:
@@ -292,9 +288,11 @@ async def make_views(connection: AsyncConnection, item_class: type[TableItem]) -
 
 
 async def keep_history(
-    connection: AsyncConnection, item_class: type[TableItem], settings: HistorySettings,
+    connection: AsyncConnection,
+    item_class: type[TableItem],
+    settings: HistorySettings,
     now: datetime | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Roll up the days that are due, and drop what has been kept long enough."""
     table = item_class.history_table
     assert table
@@ -311,9 +309,11 @@ async def keep_history(
 
 
 async def _roll_up_due(
-    connection: AsyncConnection, item_class: type[TableItem], settings: HistorySettings,
+    connection: AsyncConnection,
+    item_class: type[TableItem],
+    settings: HistorySettings,
     now: datetime,
-) -> datetime:  # fmt: skip
+) -> datetime:
     """Returns the time up to which changes are now rolled up."""
     due, deadline = midnight(now) - settings.lateness, monotonic() + _SECONDS_MAX
     day = await read_rolled_up_to(connection, item_class)

@@ -26,6 +26,20 @@ _GRACE = 5.0  # seconds
 # How many seconds a crawl that is told to end has for its work in the database. psycopg then takes
 # up to ten more to cancel; scrapyd kills after thirty (stop_timeout).
 _STOP = 10.0
+logger = logging.getLogger(__name__)
+DEMO_DATABASE = "demo"
+# A server that is cut off sends nothing, not even an error.
+_KEEPALIVE = {
+    "keepalives_idle": 10,  # seconds
+    "keepalives_interval": 5,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+# Behind a pooler, each transaction may run in another server process.
+_PROVE = "SELECT pg_backend_pid(), current_setting('server_encoding'), pg_is_in_recovery()"
+# A transaction whose client has gone silent ends well before the crawl's lease does.
+_OF_A_CRAWL = {"idle_in_transaction_session_timeout": "10s"}
+_PIN = "SELECT set_config(key, value, %s) FROM json_each_text(%s)"
 
 
 class Patience:
@@ -57,9 +71,6 @@ class Patience:
         return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
 
 
-logger = logging.getLogger(__name__)
-
-
 def warn_of_clear_text(connection: AsyncConnection[Any]) -> None:
     """Warn if a connection with a password leads to another machine without TLS."""
     info = connection.info
@@ -76,22 +87,6 @@ def _is_local(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:  # a Unix socket has none
         return True
-
-
-DEMO_DATABASE = "demo"
-
-# A server that is cut off sends nothing, not even an error.
-_KEEPALIVE = {
-    "keepalives_idle": 10,  # seconds
-    "keepalives_interval": 5,  # seconds
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,  # milliseconds
-}
-# Behind a pooler, each transaction may run in another server process.
-_PROVE = "SELECT pg_backend_pid(), current_setting('server_encoding'), pg_is_in_recovery()"
-# A transaction whose client has gone silent ends well before the crawl's lease does.
-_OF_A_CRAWL = {"idle_in_transaction_session_timeout": "10s"}
-_PIN = "SELECT set_config(key, value, %s) FROM json_each_text(%s)"
 
 
 def one_line(error: Exception) -> str:

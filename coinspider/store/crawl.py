@@ -69,6 +69,73 @@ NOTE = f"UPDATE crawl SET batch_count = %(batch)s, {_ALIVE.format('(SELECT momen
 IF_HELD = f"""
 WHERE id = %(crawl_id)s AND EXISTS (SELECT FROM held) RETURNING {", ".join(Totals._fields)}
 """
+# Of the last crawls, the one in the middle: one that met an outage says nothing about the next one.
+# Parts of a list have its URL, too. Crawls of 0.1 did not count their calls.
+EARLIER = """
+SELECT (array_agg(page_count ORDER BY ended_at DESC))[1] AS pages,
+       percentile_disc(0.5) WITHIN GROUP (
+           ORDER BY CASE WHEN call_count > 0 THEN call_count - refused_count ELSE page_count + 1 END
+       )::integer AS calls
+FROM (
+    SELECT * FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
+        AND (arguments->>'pages', arguments->>'first_page')
+            IS NOT DISTINCT FROM (%s::text, %s::text)
+    ORDER BY ended_at DESC LIMIT 5
+) AS last
+"""
+_READ_SINCE = "SELECT since FROM source_state WHERE source = %s"
+_WRITE_SINCE = """
+INSERT INTO source_state (source, since) VALUES (%s, %s)
+ON CONFLICT (source) DO UPDATE SET since = excluded.since, updated_at = now()
+"""
+FIRST_COMPLETE = sql.SQL("""
+SELECT ended_at FROM crawl
+WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole IS NOT FALSE
+ORDER BY id LIMIT 1
+""")
+"""When the first whole crawl of a currency ended."""
+_CRAWLS = """
+SELECT id, spider, vs_currency AS currency, started_at,
+       extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
+       coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
+       inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
+       rejected_count AS rejected, refused_count AS refused, job, older_count AS older,
+       repeated_count AS repeated, dropped_count AS dropped, delisted_count AS delisted, reason,
+       reason_figures,
+       CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
+           THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
+                        '"it waits for the API''s limit until "HH24:MI:SS" UTC"')
+           ELSE message END AS message
+FROM crawl
+WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
+    AND CASE coalesce(%(schedule)s, '')
+        WHEN '' THEN true
+        WHEN %(no_schedule)s THEN id > (SELECT max(id) FROM crawl) - %(looked_at)s
+            AND (job IS NULL OR right(job, %(suffix)s) NOT LIKE %(job_time)s)
+        ELSE starts_with(job, %(schedule)s || '.')
+            AND length(job) = length(%(schedule)s) + %(suffix)s
+    END
+ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+NO_SCHEDULE = "(none)"
+"""In place of a schedule's name: crawls that no schedule has begun, among the newest."""
+_LOOKED_AT = 50_000
+# What follows the name of its schedule in a job's id: .20261124T140122.123
+_JOB_TIME = ".________T______.___"
+_JOB = r"\.\d{8}T\d{6}\.\d+$"
+_LATEST_RUNS = """
+SELECT id, schedule, started_at, outcome, seconds FROM (
+    SELECT *, row_number() OVER (PARTITION BY schedule ORDER BY id DESC) AS place FROM (
+        SELECT id, started_at, coalesce(outcome, 'running') AS outcome,
+               extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
+               CASE WHEN job ~ %(job)s THEN regexp_replace(job, %(job)s, '')
+                    ELSE %(no_schedule)s END AS schedule
+        FROM crawl ORDER BY id DESC LIMIT %(looked_at)s
+    ) AS latest WHERE outcome <> 'skipped'
+) AS numbered WHERE place <= %(limit)s ORDER BY id
+"""
+_CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
+_OF_PAGES = ("older", "repeated", "dropped", "delisted", "reason", "reason_figures")
 
 
 class Batch(NamedTuple):
@@ -148,22 +215,6 @@ async def end_crawl(
     await connection.execute(_END, values | figures(stats))
 
 
-# Of the last crawls, the one in the middle: one that met an outage says nothing about the next one.
-# Parts of a list have its URL, too. Crawls of 0.1 did not count their calls.
-EARLIER = """
-SELECT (array_agg(page_count ORDER BY ended_at DESC))[1] AS pages,
-       percentile_disc(0.5) WITHIN GROUP (
-           ORDER BY CASE WHEN call_count > 0 THEN call_count - refused_count ELSE page_count + 1 END
-       )::integer AS calls
-FROM (
-    SELECT * FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
-        AND (arguments->>'pages', arguments->>'first_page')
-            IS NOT DISTINCT FROM (%s::text, %s::text)
-    ORDER BY ended_at DESC LIMIT 5
-) AS last
-"""
-
-
 class Earlier(NamedTuple):
     """Of the last complete crawl the pages, and of the last ones the usual calls; ``None`` if there
     was none.
@@ -188,13 +239,6 @@ async def read_earlier(
     return Earlier(*row) if row else Earlier()
 
 
-_READ_SINCE = "SELECT since FROM source_state WHERE source = %s"
-_WRITE_SINCE = """
-INSERT INTO source_state (source, since) VALUES (%s, %s)
-ON CONFLICT (source) DO UPDATE SET since = excluded.since, updated_at = now()
-"""
-
-
 async def read_since(connection: AsyncConnection, source: str) -> str | None:
     """How far the last complete crawl of the source came; ``None`` before the first one."""
     row = await (await connection.execute(_READ_SINCE, [source])).fetchone()
@@ -205,68 +249,25 @@ async def write_since(connection: AsyncConnection, source: str, since: str) -> N
     await connection.execute(_WRITE_SINCE, [source, since])
 
 
-FIRST_COMPLETE = sql.SQL("""
-SELECT ended_at FROM crawl
-WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole IS NOT FALSE
-ORDER BY id LIMIT 1
-""")
-"""When the first whole crawl of a currency ended."""
-_CRAWLS = """
-SELECT id, spider, vs_currency AS currency, started_at,
-       extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
-       coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
-       inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
-       rejected_count AS rejected, refused_count AS refused, job, older_count AS older,
-       repeated_count AS repeated, dropped_count AS dropped, delisted_count AS delisted, reason,
-       reason_figures,
-       CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
-           THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
-                        '"it waits for the API''s limit until "HH24:MI:SS" UTC"')
-           ELSE message END AS message
-FROM crawl
-WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
-    AND CASE coalesce(%(schedule)s, '')
-        WHEN '' THEN true
-        WHEN %(no_schedule)s THEN id > (SELECT max(id) FROM crawl) - %(looked_at)s
-            AND (job IS NULL OR right(job, %(suffix)s) NOT LIKE %(job_time)s)
-        ELSE starts_with(job, %(schedule)s || '.')
-            AND length(job) = length(%(schedule)s) + %(suffix)s
-    END
-ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
-"""
-NO_SCHEDULE = "(none)"
-"""In place of a schedule's name: crawls that no schedule has begun, among the newest."""
-_LOOKED_AT = 50_000
-# What follows the name of its schedule in a job's id: .20261124T140122.123
-_JOB_TIME = ".________T______.___"
-_JOB = r"\.\d{8}T\d{6}\.\d+$"
-_LATEST_RUNS = """
-SELECT id, schedule, started_at, outcome, seconds FROM (
-    SELECT *, row_number() OVER (PARTITION BY schedule ORDER BY id DESC) AS place FROM (
-        SELECT id, started_at, coalesce(outcome, 'running') AS outcome,
-               extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
-               CASE WHEN job ~ %(job)s THEN regexp_replace(job, %(job)s, '')
-                    ELSE %(no_schedule)s END AS schedule
-        FROM crawl ORDER BY id DESC LIMIT %(looked_at)s
-    ) AS latest WHERE outcome <> 'skipped'
-) AS numbered WHERE place <= %(limit)s ORDER BY id
-"""
-_CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
-
-
-_OF_PAGES = ("older", "repeated", "dropped", "delisted", "reason", "reason_figures")
-
-
 def read_crawls(
-    connection: Connection, limit: int | None, offset: int = 0, *,
-    outcome: str | None = None, schedule: str | None = None,
-) -> Listing:  # fmt: skip
+    connection: Connection,
+    limit: int | None,
+    offset: int = 0,
+    *,
+    outcome: str | None = None,
+    schedule: str | None = None,
+) -> Listing:
     """The newest crawls first: all, or those with an outcome (or ``running``) or of a schedule."""
     values = {
-        "limit": limit, "offset": offset, "outcome": outcome, "schedule": schedule,
-        "no_schedule": NO_SCHEDULE, "looked_at": _LOOKED_AT, "suffix": len(_JOB_TIME),
+        "limit": limit,
+        "offset": offset,
+        "outcome": outcome,
+        "schedule": schedule,
+        "no_schedule": NO_SCHEDULE,
+        "looked_at": _LOOKED_AT,
+        "suffix": len(_JOB_TIME),
         "job_time": _JOB_TIME,
-    }  # fmt: skip
+    }
     return fetch_listing(connection, sql.SQL(_CRAWLS), values)
 
 

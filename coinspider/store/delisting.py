@@ -69,6 +69,8 @@ _PLANS = "SET LOCAL enable_nestloop = off"
 _MARKED = """
 SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {constants}
 """
+logger = logging.getLogger(__name__)
+_MISSED_MAX = 10_000  # keys kept in a crawl's row
 
 
 class Delisted(NamedTuple):
@@ -167,11 +169,6 @@ class Delisting:
             if self.constants
             else sql.SQL("true"),
         )
-
-
-logger = logging.getLogger(__name__)
-
-_MISSED_MAX = 10_000  # keys kept in a crawl's row
 
 
 class Marking:

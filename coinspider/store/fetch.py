@@ -25,6 +25,23 @@ from coinspider.records.column_types import (
 )
 from coinspider.text import program
 
+# As psycopg calls them.
+_TYPES = {
+    "bool": BOOLEAN,
+    "int2": INTEGER,
+    "int4": INTEGER,
+    "int8": INTEGER,
+    "numeric": AMOUNT,
+    "timestamptz": TIME,
+    "timestamp": LOCAL_TIME,
+    "date": DATE,
+    "text": TEXT,
+    "jsonb": JSON,
+}
+_BATCH = 2000  # rows
+# Otherwise PostgreSQL plans for a reader who wants only the first rows.
+_ALL_ROWS = "SET LOCAL cursor_tuple_fraction = 1"
+
 
 class AnyTimeLoader(TimestamptzLoader):
     """``infinity``, a time before year 1 or after 9999: a string."""
@@ -49,16 +66,6 @@ def fetch_all(
         cursor = connection.execute(query, values)
         rows = cursor.fetchall()
     return cursor.description or (), rows
-
-
-# As psycopg calls them.
-_TYPES = {
-    "bool": BOOLEAN, "int2": INTEGER, "int4": INTEGER, "int8": INTEGER, "numeric": AMOUNT,
-    "timestamptz": TIME, "timestamp": LOCAL_TIME, "date": DATE, "text": TEXT, "jsonb": JSON,
-}  # fmt: skip
-_BATCH = 2000  # rows
-# Otherwise PostgreSQL plans for a reader who wants only the first rows.
-_ALL_ROWS = "SET LOCAL cursor_tuple_fraction = 1"
 
 
 class Listing(NamedTuple):
@@ -133,9 +140,11 @@ def stream_listing(
     if not first:
         cursor.close()
     return RowStream(
-        [column.name for column in description], _read(cursor, first), not first,
+        [column.name for column in description],
+        _read(cursor, first),
+        not first,
         _types(connection, description),
-    )  # fmt: skip
+    )
 
 
 def _read(cursor: ServerCursor, batch: list[Any]) -> Iterator[Any]:

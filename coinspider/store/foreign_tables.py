@@ -48,6 +48,50 @@ FROM unnest(%s::text[]) AS wanted (name)
     JOIN pg_attribute ON attrelid = to_regclass(quote_ident(name))
 WHERE attnum > 0 AND NOT attisdropped
 """
+logger = logging.getLogger(__name__)
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+    "i": "index",
+    "I": "index",
+    "c": "type",
+}
+KEEP_APART = "rename it, or set POSTGRES_SCHEMA to a schema for coinspider's tables alone"
+# Wider types that a user may have given a column.
+_WIDER = {
+    "integer": ("bigint", "numeric"),
+    "smallint[]": ("integer[]", "bigint[]"),
+    "bigint": ("numeric",),
+    "text": ("character varying",),
+}
+_SAMPLES: dict[str, LiteralString] = {
+    "text": "'coinspider probe'",
+    "numeric": "0",
+    "bigint": "0",
+    "integer": "0",
+    "double precision": "0",
+    "boolean": "false",
+    "timestamp with time zone": "now()",
+    "jsonb": "'{}'",
+    "text[]": "'{}'",
+    "numeric[]": "'{}'",
+    "smallint[]": "'{}'",
+}
+_PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
+_PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
+_STORED_TYPES = """
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_STORED_KEYS = """
+SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
+ORDER BY array_position(indkey::int2[], attnum)
+"""
 
 
 class FoundColumn(NamedTuple):
@@ -85,22 +129,6 @@ async def find_tables(connection: AsyncConnection, names: Iterable[str]) -> dict
         columns.setdefault(table, {})[column.name] = column
     rows = await (await connection.execute(_TABLES, wanted)).fetchall()
     return {name: FoundTable._make([*row, columns.get(name, {})]) for name, *row in rows}
-
-
-logger = logging.getLogger(__name__)
-
-_KINDS = {
-    "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
-    "f": "foreign table", "S": "sequence", "i": "index", "I": "index", "c": "type",
-}  # fmt: skip
-KEEP_APART = "rename it, or set POSTGRES_SCHEMA to a schema for coinspider's tables alone"
-# Wider types that a user may have given a column.
-_WIDER = {
-    "integer": ("bigint", "numeric"),
-    "smallint[]": ("integer[]", "bigint[]"),
-    "bigint": ("numeric",),
-    "text": ("character varying",),
-}
 
 
 def newer_columns(table: Table, found: FoundTable, recorded: set[str]) -> list[str]:
@@ -197,15 +225,6 @@ def holds(found: str, needed: str) -> bool:
     return found == needed or found in _WIDER.get(needed, ())
 
 
-_SAMPLES: dict[str, LiteralString] = {
-    "text": "'coinspider probe'", "numeric": "0", "bigint": "0", "integer": "0",
-    "double precision": "0", "boolean": "false", "timestamp with time zone": "now()",
-    "jsonb": "'{}'", "text[]": "'{}'", "numeric[]": "'{}'", "smallint[]": "'{}'",
-}  # fmt: skip
-_PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
-_PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
-
-
 async def probe(connection: AsyncConnection, table: Table) -> None:
     """Write a row, to see whether it is discarded, and roll back.
 
@@ -243,17 +262,6 @@ async def probe(connection: AsyncConnection, table: Table) -> None:
             f"a trigger or a policy of the table {table.name} swallows rows: let it return the row"
             f" (RETURN NEW), or {KEEP_APART}"
         )
-
-
-_STORED_TYPES = """
-SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
-"""
-_STORED_KEYS = """
-SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))
-ORDER BY array_position(indkey::int2[], attnum)
-"""
 
 
 async def stored_item_class(connection: AsyncConnection, table: str) -> type[TableItem] | None:

@@ -28,6 +28,12 @@ _ATTACH = "ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({fi
 _DROP = "DROP TABLE {partition}"
 # This has to wait for other queries, which must not hold up the crawl for long.
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
+DAY = timedelta(days=1)
+_LATENESS = 2  # days
+# A crawl may run past midnight, a very slow one for days.
+_DAYS_AHEAD = 7
+# In 0.1 a partition covered a month.
+_OWN_NAME = r"_\d{4}_\d{2}(_\d{2})?"
 
 
 class Partition(NamedTuple):
@@ -81,14 +87,6 @@ async def drop_partition(connection: AsyncConnection, name: str) -> None:
         logger.info("Dropped %s, which is too old", name)
 
 
-DAY = timedelta(days=1)
-_LATENESS = 2  # days
-# A crawl may run past midnight, a very slow one for days.
-_DAYS_AHEAD = 7
-# In 0.1 a partition covered a month.
-_OWN_NAME = r"_\d{4}_\d{2}(_\d{2})?"
-
-
 class HistorySettings(NamedTuple):
     """``HISTORY_ENABLED``, and how many days changes and hourly candles are kept (0: for ever)."""
 
@@ -125,9 +123,11 @@ async def server_time(connection: AsyncConnection) -> datetime:
 
 
 async def keep_partitions(
-    connection: AsyncConnection, table: str, lateness: timedelta = timedelta(),
+    connection: AsyncConnection,
+    table: str,
+    lateness: timedelta = timedelta(),
     now: datetime | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Create the partitions of today and of the days around it, unless larger ones exist."""
     today = midnight(now or await server_time(connection))
     found = await list_partitions(connection, table)

@@ -28,6 +28,14 @@ WHERE granted AND relname = ANY(%s) AND session.pid <> pg_backend_pid()
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY mode = 'AccessShareLock', xact_start LIMIT 1
 """
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# Connection, serialisation, resources, operator intervention, system errors: the statement is not
+# at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OUTAGES = ("08", "40", "53", "55P03", "57", "58")
+_LONGEST_PAUSE = 5.0  # seconds
+SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LeaseLostError, CrawlRowError)
+"""What ends a crawl's work in the database, each with a message of one plain line."""
 
 
 async def lock_holder(connection: AsyncConnection, error: Exception, tables: Iterable[str]) -> str:
@@ -46,17 +54,6 @@ async def lock_holder(connection: AsyncConnection, error: Exception, tables: Ite
     return (
         f"the table {table} is locked by the server's process {pid}: {application} of {user}{began}"
     )
-
-
-logger = logging.getLogger(__name__)
-T = TypeVar("T")
-
-# Connection, serialisation, resources, operator intervention, system errors: the statement is not
-# at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OUTAGES = ("08", "40", "53", "55P03", "57", "58")
-_LONGEST_PAUSE = 5.0  # seconds
-SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LeaseLostError, CrawlRowError)
-"""What ends a crawl's work in the database, each with a message of one plain line."""
 
 
 def is_outage(error: Exception) -> bool:

@@ -21,20 +21,6 @@ WITH {HELD}, written AS (
 ), {DONE}
 {NOTE} {IF_HELD}
 """  # noqa: S608
-
-
-async def insert_rejected(
-    connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
-) -> Totals | None:
-    """Store a batch of rejected records, and note it in the crawl's row.
-
-    ``None`` if the batch was written before, or the crawl has lost its lease.
-    """
-    names = ("source_urls", "texts", "reasons", "columns")
-    values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))
-    return await fetch_totals(await connection.execute(_INSERT, values | batch.values))
-
-
 _LIST = """
 SELECT id, crawl_id AS crawl, rejected_at, reason, column_name AS "column", source_url, text
 FROM rejected_record
@@ -52,6 +38,18 @@ GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
 """
 
 
+async def insert_rejected(
+    connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
+) -> Totals | None:
+    """Store a batch of rejected records, and note it in the crawl's row.
+
+    ``None`` if the batch was written before, or the crawl has lost its lease.
+    """
+    names = ("source_urls", "texts", "reasons", "columns")
+    values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))
+    return await fetch_totals(await connection.execute(_INSERT, values | batch.values))
+
+
 class RejectedFilter(NamedTuple):
     """Which rejected records: all, or those of a crawl, with a reason, or with an id."""
 
@@ -65,7 +63,7 @@ _ALL = RejectedFilter()
 
 def list_rejected_records(
     connection: Connection, limit: int | None, offset: int = 0, which: RejectedFilter = _ALL
-) -> Listing:  # fmt: skip
+) -> Listing:
     """The newest first. If only a value was set aside, ``column`` names it; its row is stored."""
     values = {"limit": limit, "offset": offset} | which._asdict()
     return fetch_listing(connection, sql.SQL(_LIST), values)

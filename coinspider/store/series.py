@@ -64,9 +64,12 @@ def list_changes(
 
 
 def list_candles(
-    connection: Connection, item_class: type[TableItem], key: Mapping[str, str], resolution: str,
+    connection: Connection,
+    item_class: type[TableItem],
+    key: Mapping[str, str],
+    resolution: str,
     span: Span = ALWAYS,
-) -> Listing:  # fmt: skip
+) -> Listing:
     """The candles of ``1h`` or ``1d`` that begin in the span, as :func:`list_changes`.
 
     Hours or days without a change have none.
@@ -81,19 +84,25 @@ def list_candles(
     columns = candle_columns(item_class)
     query = sql.SQL(_CANDLES).format(
         columns=identifiers(columns),
-        candles=candles(item_class, resolution,
-                        kept=sql.SQL("{} AND {}").format(same, older),
-                        changed=sql.SQL("{} AND {}").format(same, recorded)),
+        candles=candles(
+            item_class,
+            resolution,
+            kept=sql.SQL("{} AND {}").format(same, older),
+            changed=sql.SQL("{} AND {}").format(same, recorded),
+        ),
         condition=span.condition("started_at"),
-    )  # fmt: skip
+    )
     values = {**key, **span._asdict(), "oldest": oldest}
     return Listing(columns, history_rows(connection, query, values))
 
 
 def price_points(
-    connection: Connection, item_class: type[TableItem], key: Mapping[str, str], days: float | None,
+    connection: Connection,
+    item_class: type[TableItem],
+    key: Mapping[str, str],
+    days: float | None,
     now: datetime | None = None,
-) -> list[Point]:  # fmt: skip
+) -> list[Point]:
     """The price in the last ``days``, or all of it, in as many points as a chart can show.
 
     Raises :exc:`NoHistoryError`.
@@ -113,17 +122,23 @@ def price_points(
 
 
 def _points(
-    connection: Connection, item_class: type[TableItem], key: Mapping[str, str],
-    resolution: str | None, span: Span,
-) -> list[Point]:  # fmt: skip
+    connection: Connection,
+    item_class: type[TableItem],
+    key: Mapping[str, str],
+    resolution: str | None,
+    span: Span,
+) -> list[Point]:
     if resolution:
         listing = list_candles(connection, item_class, key, resolution, span)
         time, value = "started_at", "close"
     else:
         listing = list_changes(connection, item_class, key, span)
         time, value = "recorded_at", item_class.candle_price or ""
-    return [Point(row[time], row[value]) for row in listing.dicts()
-            if row[value] is not None and row[value].is_finite()]  # fmt: skip
+    return [
+        Point(row[time], row[value])
+        for row in listing.dicts()
+        if row[value] is not None and row[value].is_finite()
+    ]
 
 
 def _same_key(item_class: type[TableItem]) -> sql.Composed:

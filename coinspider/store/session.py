@@ -92,9 +92,13 @@ class SessionStart:
     """Begins the session of a crawl."""
 
     def __init__(
-        self, crawler: Crawler, database: DatabaseSettings, patience: Patience,
-        tables: CrawlTables, lease_seconds: float,
-    ):  # fmt: skip
+        self,
+        crawler: Crawler,
+        database: DatabaseSettings,
+        patience: Patience,
+        tables: CrawlTables,
+        lease_seconds: float,
+    ):
         self.crawler, self.database, self.patience = crawler, database, patience
         self.tables, self.lease_seconds = tables, lease_seconds
 
@@ -131,9 +135,12 @@ class SessionStart:
         return Begun(connection, lease, start)
 
     async def _take(
-        self, connection: CrawlConnection, lease: CrawlLease, target: CrawlTarget,
+        self,
+        connection: CrawlConnection,
+        lease: CrawlLease,
+        target: CrawlTarget,
         prepare: Callable[[CrawlConnection], Awaitable[None]],
-    ) -> CrawlStart | str:  # fmt: skip
+    ) -> CrawlStart | str:
         """Take the lease; or say in one line why the crawl does not begin."""
         async with connection.pinned():
             await make_schema(connection, self.database.schema)

@@ -52,6 +52,7 @@ _COUNT_WITHOUT = "SELECT {counts} FROM {looked_in} WHERE {constants}"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
 _KEYS = "SELECT {key} FROM {table} WHERE {constants}"
 _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
+_NEAR_MAX = 5
 
 
 def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
@@ -64,9 +65,7 @@ def stream_rows(connection: Connection, chosen: RowFilter) -> RowStream:
     return stream_listing(connection, *_list_query(connection, chosen))
 
 
-def _list_query(
-    connection: Connection, chosen: RowFilter
-) -> tuple[sql.Composed, dict[str, Any]]:  # fmt: skip
+def _list_query(connection: Connection, chosen: RowFilter) -> tuple[sql.Composed, dict[str, Any]]:
     """The statement and its values."""
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
@@ -116,9 +115,10 @@ def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | 
     """
     parts = chosen.parts()
     filters: dict[str | int, sql.Composable] = {
-        "listed": parts["listed"], "search": sql.SQL(_SEARCHED).format(**parts),
+        "listed": parts["listed"],
+        "search": sql.SQL(_SEARCHED).format(**parts),
         **{n: each.sql(f"condition_{n}") for n, each in enumerate(chosen.conditions)},
-    }  # fmt: skip
+    }
     counts = [
         sql.SQL("count(*) FILTER (WHERE {})").format(
             sql.SQL(" AND ").join(each for other, each in filters.items() if other != name)
@@ -177,9 +177,6 @@ def _check_columns(chosen: RowFilter, *names: str) -> None:
             raise ConfigurationError(
                 f"no column {name or repr(name)}{hint}: there are {', '.join(known)}"
             )
-
-
-_NEAR_MAX = 5
 
 
 class NamedRow(NamedTuple):

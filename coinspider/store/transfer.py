@@ -57,9 +57,13 @@ def restore(url: str, path: Path, schema: str | None = None) -> None:
     check_is_empty(url, schema)
     read = [str(bundled_program("pg_restore")), *_WHAT, "--file=-", str(path)]
     write = [
-        *_program("psql", url), "--no-psqlrc", "--quiet", "--single-transaction",
-        "--set=ON_ERROR_STOP=1", "--output=/dev/null",
-    ]  # fmt: skip
+        *_program("psql", url),
+        "--no-psqlrc",
+        "--quiet",
+        "--single-transaction",
+        "--set=ON_ERROR_STOP=1",
+        "--output=/dev/null",
+    ]
     with (
         _started(read, url, stdout=subprocess.PIPE) as pg_restore,
         _started(write, url, stdin=subprocess.PIPE) as psql,
