@@ -29,7 +29,7 @@ class Command(ListingCommand):
         "scrapy coins",
         "scrapy coins --search doge --sort=-total_volume",
         "scrapy coins --search bitcoin --columns all --format list",
-        "scrapy coins --limit all --columns all > coins.csv",
+        "scrapy coins --columns all > coins.csv",
     )
 
     def short_desc(self) -> str:
@@ -68,32 +68,42 @@ class Command(ListingCommand):
             raise UsageError(f"no {args[0]}: for a coin --search {args[0]}", print_help=False)
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
-        first = columns if opts.columns not in (None, "all") else FIRST
         for_people = self.output_format(opts) in FOR_PEOPLE
-        rows = Rows(lambda connection: _coins(connection, opts, columns, for_people), "coin", first)
+        chosen = _chosen(opts, columns)
+        rows = Rows(
+            lambda connection: _coins(connection, chosen, for_people),
+            "coin",
+            first=columns if opts.columns not in (None, "all") else FIRST,
+            total=lambda connection: _count(connection, chosen),
+        )
         self.exitcode = self.show(opts, rows)
 
 
-def _coins(
-    connection: "Connection", opts: argparse.Namespace, columns: list[str], for_people: bool
-) -> "Listing | RowStream":
+def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.items import FullCoin
-    from coinspider.store import tables
     from coinspider.store.row_filter import RowFilter
 
-    chosen = RowFilter(
-        FullCoin,
-        {"vs_currency": opts.currency},
-        columns,
-        opts.sort,
-        opts.search,
-        opts.limit,
-        listed=opts.listed,
+    constants = {"vs_currency": opts.currency}
+    return RowFilter(
+        FullCoin, constants, columns, opts.sort, opts.search, opts.limit, listed=opts.listed
     )
+
+
+def _coins(
+    connection: "Connection", chosen: "RowFilter", for_people: bool
+) -> "Listing | RowStream":
+    from coinspider.store import tables
+
     listing = (tables.list_rows if for_people else tables.stream_rows)(connection, chosen)
-    if listing.is_empty and opts.limit != 0:
+    if listing.is_empty and chosen.limit != 0:
         _explain(connection, chosen)
     return listing
+
+
+def _count(connection: "Connection", chosen: "RowFilter") -> int:
+    from coinspider.store import tables
+
+    return tables.count_rows(connection, chosen)
 
 
 def _explain(connection: "Connection", chosen: "RowFilter") -> None:

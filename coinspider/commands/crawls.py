@@ -19,12 +19,13 @@ class Command(ListingCommand):
         return "Show what became of each crawl"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import crawl
+        from coinspider.store import crawl, tables
 
         return Rows(
             lambda connection: crawl.list_crawls(connection, opts.limit),
             "crawl",
             first=("id", "outcome", "message", "started_at", "spider"),
             needed=3,
+            total=lambda connection: tables.count_all(connection, "crawl"),
             empty=f"there is no crawl yet: {program()} crawl coins",
         )

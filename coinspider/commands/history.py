@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options
+from coinspider.crawl.command import names_of
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 from coinspider.text import program, visible
 
@@ -71,18 +71,18 @@ class Command(ListingCommand):
         add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if not args or args[0].startswith("-"):
-            self.reject_arguments(args)
+        names = names_of(self.parser, args)
+        if not names:
             raise UsageError(f"name a coin: {program()} history bitcoin", print_help=False)
-        reject_options(self.parser, args)
-        if len(args) > 1:
-            raise UsageError(f"name one coin, not {' '.join(args)}", print_help=False)
+        if len(names) > 1:
+            raise UsageError(f"name one coin, not {' '.join(names)}", print_help=False)
+        [coin] = names
         may_refine = not opts.resolution and self.output_format(opts) == CHART
         rows = Rows(
-            lambda connection: _history(connection, args[0], opts, may_refine),
+            lambda connection: _history(connection, coin, opts, may_refine),
             "candle",
             first=("started_at", "recorded_at", "close", "current_price"),
-            empty=f"nothing is kept of {args[0]} in that time: --days all shows what there is",
+            empty=f"nothing is kept of {coin} in that time: --days all shows what there is",
             same=("coin_id", "vs_currency"),
         )
         self.exitcode = self.show(opts, rows)

@@ -11,19 +11,20 @@ class Command(ListingCommand):
     title = "Rejected records"
     examples = (
         "scrapy rejected",
-        "scrapy rejected --limit all > rejected.csv",
+        "scrapy rejected > rejected.csv",
     )
 
     def short_desc(self) -> str:
         return "Show the records that could not be stored, each with its reason"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
-        from coinspider.store import rejected
+        from coinspider.store import rejected, tables
 
         return Rows(
             lambda connection: rejected.list_rejected_records(connection, opts.limit),
             "record",
             first=("id", "reason", "text"),
             needed=2,
+            total=lambda connection: tables.count_all(connection, "rejected_record"),
             empty="no record is kept as rejected",
         )

@@ -12,7 +12,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
-from coinspider.errors import CoinspiderError, ConfigurationError
+from coinspider.errors import CoinspiderError
 from coinspider.setting_kinds import check_settings
 from coinspider.text import program
 
@@ -53,12 +53,10 @@ class PlainCommand(ScrapyCommand):
 
 
 def check_options(settings: BaseSettings | None) -> None:
-    """Check all settings, also those of ``-s``. Raises :exc:`UsageError`."""
+    """Check all settings, also those of ``-s``: one line and exit status 2 if one is wrong."""
     assert settings
-    try:
+    with one_line_errors():
         check_settings(settings)
-    except ConfigurationError as error:
-        raise UsageError(str(error), print_help=False) from None
 
 
 def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:
@@ -69,6 +67,19 @@ def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> N
     width = shutil.get_terminal_size().columns - 2
     parser.description = textwrap.fill(parser.description or "", width)
     parser.add_argument_group("Examples", "\n".join(here))
+
+
+def names_of(parser: argparse.ArgumentParser, args: Sequence[str]) -> list[str]:
+    """Arguments that may begin with a dash, such as the coin ``-11``: a number, or after ``--``.
+
+    Raises :exc:`UsageError` for an unknown option.
+    """
+    before, after = list(args), []
+    if "--" in before:
+        place = before.index("--")
+        before, after = before[:place], before[place + 1 :]
+    reject_options(parser, [name for name in before if not name[1:2].isdecimal()])
+    return [*before, *after]
 
 
 def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None:

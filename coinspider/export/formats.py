@@ -32,15 +32,24 @@ class Output(NamedTuple):
     formulas_escaped: bool = True
     parquet_amounts: str = "auto"
     same: Sequence[str] = ()
+    total: int | None = None
+    """How many rows there are, if not all are shown."""
 
 
 def write_table(listing: "Listing", output: Output) -> None:
     title = [f"{output.style.shown(listing.title)}; times are UTC", ""] if listing.title else []
-    _write_lines([*title, *table_lines(listing.without(output.same), output.style)])
+    lines = table_lines(listing.without(output.same), output.style)
+    _write_lines([*title, *lines, *_foot(listing, output)])
 
 
 def write_list(listing: "Listing", output: Output) -> None:
-    _write_lines(list_lines(listing, output.style))
+    _write_lines([*list_lines(listing, output.style), *_foot(listing, output)])
+
+
+def _foot(listing: "Listing", output: Output) -> list[str]:
+    shown = len(listing.rows)
+    is_part = output.total is not None and shown < output.total
+    return [f"{shown:,} of {output.total:,} (--limit all)"] if is_part else []
 
 
 def write_chart(listing: "Listing", output: Output) -> None:

@@ -34,6 +34,8 @@ class Rows(NamedTuple):
     """What to say if there are no rows."""
     same: Sequence[str] = ()
     """Columns with the same value in each row: a table goes without them."""
+    total: Callable[["Connection"], int] | None = None
+    """How many rows there are without the limit."""
 
 
 class ListingCommand(PlainCommand):
@@ -49,12 +51,12 @@ class ListingCommand(PlainCommand):
         self.group = parser.add_argument_group(self.title)
         super().add_options(parser)
         add = self.group.add_argument
-        shown = "all" if self.limit is None else self.limit
+        shown = "all" if self.limit is None else f"{self.limit} on a terminal, all elsewhere"
         add(
             "-n",
             "--limit",
             type=_limit,
-            default=self.limit,
+            default=self.limit if sys.stdout.isatty() else None,
             metavar="N",
             help=f"how many rows, or all (default: {shown})",
         )
@@ -89,6 +91,7 @@ class ListingCommand(PlainCommand):
         # Scrapy imports all commands, whichever is to run.
         from coinspider.export.formats import Output
         from coinspider.export.table import terminal_style
+        from coinspider.store.fetch import Listing
 
         assert self.settings
         with one_line_errors():
@@ -109,6 +112,8 @@ class ListingCommand(PlainCommand):
                     sys.stderr.write(f"{rows.empty}\n")
                     if name in FOR_PEOPLE:
                         return 0
+                if name in FOR_PEOPLE and isinstance(listing, Listing) and rows.total:
+                    output = output._replace(total=rows.total(connection))
                 return _write(listing, name, output)
 
 

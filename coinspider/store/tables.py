@@ -109,6 +109,13 @@ def count_rows(connection: Connection, chosen: RowFilter) -> int:
     return int(count)
 
 
+def count_all(connection: Connection, table: str) -> int:
+    """The number of a table's rows."""
+    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+    [[count]] = fetch_listing(connection, query, {}).rows
+    return int(count)
+
+
 def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | int, int]:
     """How many rows there would be without ``listed``, without ``search``, and without each
     condition, by its number; all counted at once.
