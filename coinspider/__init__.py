@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coinspider.crawl.spider_base import PaginatedSpider as PaginatedSpider
+    from coinspider.crawl.spider import PaginatedSpider as PaginatedSpider
     from coinspider.http.pagination import AnsweredPage as AnsweredPage
     from coinspider.http.pagination import Cursor as Cursor
     from coinspider.http.pagination import LinkHeader as LinkHeader
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from coinspider.records.table_item import Version as Version
 
 _PLACES = {
-    "coinspider.crawl.spider_base": ("PaginatedSpider",),
+    "coinspider.crawl.spider": ("PaginatedSpider",),
     "coinspider.http.pagination": (
         "AnsweredPage",
         "Cursor",

@@ -5,23 +5,25 @@ import logging
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any, Self
+from uuid import uuid4
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import DropItem, NotConfigured
+from scrapy.exceptions import DontCloseSpider, DropItem, NotConfigured
 
-from coinspider.crawl.failure import fail_crawl
-from coinspider.crawl.reasons import Reason
-from coinspider.crawl.spider_base import PaginatedSpider
-from coinspider.crawl.state import crawl_state
+from coinspider.crawl.lookup import Lookup
+from coinspider.crawl.outcome import crawl_outcome, fail_crawl, note_failure
+from coinspider.crawl.reasons import Reason, database_reason
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import CoercionError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce, prepare
 from coinspider.records.record import Record, RejectedRecord, rejected_record, storable
 from coinspider.records.table_item import TableItem
 from coinspider.setting_kinds import number, whole_number
-from coinspider.stats import RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT
-from coinspider.store.missing_records import MissingRecords
+from coinspider.stats import REASONS_STAT, RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT, SINCE_STAT
+from coinspider.store.connection import one_line
+from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.row_writer import RowWriter
 from coinspider.store.session import CrawlSession
 from coinspider.store.shared_limit import SharedLimit
@@ -43,7 +45,7 @@ class CoercePipeline:
     """
 
     def __init__(self, crawler: Crawler):
-        self.stats, self.state = crawler.stats, crawl_state(crawler)
+        self.stats, self.outcome = crawler.stats, crawl_outcome(crawler)
         self.by_field = not crawler.settings.getbool("COERCION_STRICT_ENABLED")
         self.crawler = crawler
         self.share_max = number(crawler.settings, "REJECTED_SHARE_MAX")
@@ -63,7 +65,8 @@ class CoercePipeline:
             coerced = coerce(item, self.by_field, self.digits_max)
         except CoercionError as error:
             self.stats.inc_value(REJECTED_STAT)
-            self.state.rejection_reasons = _with(self.state.rejection_reasons, str(error))
+            self.outcome.rejection_reasons = _with(self.outcome.rejection_reasons, str(error))
+            self.stats.set_value(REASONS_STAT, self.outcome.rejection_reasons)
             self._judge()
             raise RejectedRecordError(str(error)) from None
         if coerced.set_aside:
@@ -74,16 +77,16 @@ class CoercePipeline:
         """End a crawl that is going to fail, before it reads all the bad records."""
         rejected = self.stats.get_value(REJECTED_STAT)
         most = self.share_max * self.stats.get_value(RECORD_STAT, 0)
-        if rejected > max(most, REJECTED_MIN) and not self.state.failure:
+        if rejected > max(most, REJECTED_MIN) and not self.outcome.reason:
             figures = {"rejected_count": rejected, "most": f"{self.share_max:g}"}
             fail_crawl(self.crawler, Reason("records_rejected", figures))
 
     def _note_set_aside(self, item: TableItem) -> None:
         self.stats.inc_value(SET_ASIDE_STAT, len(item.set_aside))
         for field in item.set_aside:
-            known = self.state.set_aside_reasons
-            self.state.set_aside_reasons = _with(known, field.reason)
-            if self.state.set_aside_reasons is not known:
+            known = self.outcome.set_aside_reasons
+            self.outcome.set_aside_reasons = _with(known, field.reason)
+            if self.outcome.set_aside_reasons is not known:
                 text = storable(field.text[:TEXT_SHOWN])
                 logger.warning("Fields set aside: %s, in %s", field.reason, text)
 
@@ -120,7 +123,88 @@ class SincePipeline:
         if self.greatest is not None:
             is_time = isinstance(self.greatest, datetime)
             since = self.greatest.isoformat() if is_time else str(self.greatest)
-            crawl_state(self.crawler).next_since = since
+            crawl_outcome(self.crawler).next_since = since
+            self.crawler.stats.set_value(SINCE_STAT, since)
+
+
+class MissingRecords:
+    """Requests, at the end of a whole crawl, the known records that did not come.
+
+    Records that the API still has are stored; only the others are marked as delisted. At most
+    ``DELISTING_CHECK_CALLS_MAX`` calls are made; if more are needed, nothing is marked and the
+    crawl fails. A spider that can't look records up by their keys is left alone.
+    """
+
+    def __init__(self, crawler: Crawler, spider: PaginatedSpider, writer: RowWriter):
+        self.spider = spider
+        self.crawler, self.writer, self.marking = crawler, writer, writer.marking
+        self.calls_max = whole_number(crawler.settings, "DELISTING_CHECK_CALLS_MAX")
+        self.search: asyncio.Task[None] | None = None
+        self.id = uuid4().hex
+        crawler.signals.connect(self.spider_opened, signals.spider_opened)
+        crawler.signals.connect(self.spider_idle, signals.spider_idle)
+
+    def spider_opened(self) -> None:
+        """A crawl that continues from its JOBDIR does not know what it saw before the interruption.
+
+        https://docs.scrapy.org/en/latest/topics/jobs.html
+        """
+        kept = getattr(self.crawler.spider, "state", None)
+        if kept is not None and kept.setdefault("coinspider_process", self.id) != self.id:
+            self.spider.seen.incomplete = "the crawl was resumed from its JOBDIR"
+
+    def spider_idle(self) -> None:
+        if self.search is None and self._is_wanted():
+            self.search = asyncio.create_task(self._search())
+        if self.search and not self.search.done():
+            raise DontCloseSpider
+
+    def _is_wanted(self) -> bool:
+        seen, outcome = self.spider.seen, self.spider.outcome
+        return (
+            self.marking.whole
+            and outcome.end_reached
+            and bool(seen.size)
+            and not (outcome.reason or seen.incomplete or self.writer.lost_pages)
+        )
+
+    async def _search(self) -> None:
+        if self.spider.lookup_size:
+            await self._look_up(self.spider.lookup)
+        engine = self.crawler.engine
+        if engine.spider_is_idle():
+            # Scrapy itself would check again only after five seconds.
+            await engine.close_spider_async(reason="finished")
+
+    async def _look_up(self, lookup: Lookup) -> None:
+        chain = self.spider.walk.chain
+        size = lookup.keys_a_call(chain.limit if chain else None)
+        try:
+            keys, count = await self.marking.unseen(self.calls_max * size + 1)
+        except SESSION_ERRORS as error:
+            note_failure(self.crawler, database_reason(error, one_line(error)))
+            return
+        self.marking.is_wanted = bool(count)
+        calls = lookup.calls(keys, size)
+        if not self.calls_max:
+            self._tell_unchecked(count)
+        elif len(calls) > self.calls_max:
+            figures = {"missing_count": count, "most": self.calls_max}
+            note_failure(self.crawler, Reason("coins_unchecked", figures))
+        else:
+            lookup.spare_unnamed(keys)
+            self.marking.only_gone = True
+            for call in calls:
+                self.crawler.engine.crawl(self.spider.lookup_request(call))
+
+    def _tell_unchecked(self, count: int) -> None:
+        self.marking.is_wanted = False
+        if count:
+            logger.info(
+                "%d known coins did not come; none is marked as delisted, because"
+                " DELISTING_CHECK_CALLS_MAX=0 allows no search for them",
+                count,
+            )
 
 
 class PostgresPipeline:
@@ -139,12 +223,11 @@ class PostgresPipeline:
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
+        spider = crawler.spider
         # Other spiders, such as those of scrapy shell or fetch, have nothing for the tables.
-        if not settings.getbool("POSTGRES_ENABLED") or not isinstance(
-            crawler.spider, PaginatedSpider
-        ):
+        if not settings.getbool("POSTGRES_ENABLED") or not isinstance(spider, PaginatedSpider):
             raise NotConfigured
-        self.crawler = crawler
+        self.crawler, self.spider = crawler, spider
         self.batch_size = whole_number(settings, "POSTGRES_BATCH_SIZE")
         self.writer = RowWriter(crawler, CrawlSession(crawler))
         self.items: list[TableItem] = []
@@ -155,23 +238,21 @@ class PostgresPipeline:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
-        pipeline.missing = MissingRecords(crawler, pipeline.writer)
+        pipeline.missing = MissingRecords(crawler, pipeline.spider, pipeline.writer)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
         # Only then have all other components finished, such as the feeds.
         crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
         return pipeline
 
     async def open_spider(self) -> None:
-        spider = self.crawler.spider
-        assert isinstance(spider, PaginatedSpider)
-        spider.start_from(await self.writer.open(spider.target()))
-        self._share_limit(spider)
+        self.spider.start_from(await self.writer.open(self.spider.target()))
+        self._share_limit()
 
-    def _share_limit(self, spider: PaginatedSpider) -> None:
+    def _share_limit(self) -> None:
         """From now on count the crawl's calls together with those of all crawls of the key."""
         limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
         if limiter:
-            self.limit = SharedLimit(self.writer.session, spider.account, limiter.told)
+            self.limit = SharedLimit(self.writer.session, self.spider.account, limiter.told)
             limiter.limit = self.limit
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
@@ -192,9 +273,9 @@ class PostgresPipeline:
                 await self._send_batch(item)
 
     def _note_foreign(self, name: str) -> None:
-        state = crawl_state(self.crawler)
-        if name not in state.foreign_items:
-            state.foreign_items = (*state.foreign_items, name)
+        outcome = crawl_outcome(self.crawler)
+        if name not in outcome.foreign_items:
+            outcome.foreign_items = (*outcome.foreign_items, name)
 
     async def close_spider(self) -> None:
         await self._send_batch(None)

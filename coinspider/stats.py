@@ -25,17 +25,15 @@ LOST_STAT = "postgres/lost_count"
 RELISTED_STAT = "postgres/relisted_count"
 DELISTED_STAT = "postgres/delisted_count"
 
-# Fields of CrawlState, each with the stat that mirrors it.
-STATE_STATS = {
-    "end_reached": "pagination/end_reached",
-    "known_pages": "pagination/known_page_count",
-    "expected_pages": "pagination/expected_page_count",
-    "next_since": "pagination/since",
-    "failure": "crawl/failure",
-    "exhausted": "crawl/exhausted",
-    "skipped": "crawl/skipped",
-    "rejection_reasons": "coercion/first_reasons",
-}
+END_STAT = "pagination/end_reached"
+KNOWN_STAT = "pagination/known_page_count"
+EXPECTED_STAT = "pagination/expected_page_count"
+SINCE_STAT = "pagination/since"
+FAILURE_STAT = "crawl/failure"
+EXHAUSTED_STAT = "crawl/exhausted"
+SKIPPED_STAT = "crawl/skipped"
+REASONS_STAT = "coercion/first_reasons"
+
 # Columns of the table crawl, each with the stats it is the sum of.
 FIGURES = {
     "page_count": (PAGE_STAT,),

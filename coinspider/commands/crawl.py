@@ -12,9 +12,8 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import check_options, reject_options, show_examples
-from coinspider.crawl.exit_status import Outcome, outcome_of
 from coinspider.crawl.log import check_log_settings, survive_full_disk
-from coinspider.crawl.summary import summary
+from coinspider.crawl.outcome import Outcome, outcome_of, summary
 from coinspider.errors import ConfigurationError
 from coinspider.text import program
 

@@ -68,9 +68,9 @@ class Command(CrawlCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from coinspider.crawl.inspection import Inspection
-        from coinspider.crawl.state import crawl_state
         from coinspider.errors import ConfigurationError
         from coinspider.spiders.next import NextSpider
+        from coinspider.stats import FAILURE_STAT
 
         class InspectionSpider(Inspection, NextSpider):
             name = "inspect"
@@ -86,7 +86,7 @@ class Command(CrawlCommand):
             raise error
         spider = crawler.spider
         lines = spider.report() if isinstance(spider, InspectionSpider) else []
-        failure = str(error) if error else crawl_state(crawler).failure
+        failure = str(error) if error else crawler.stats.get_value(FAILURE_STAT)
         if lines:
             with quiet_pipe():
                 print("\n".join(lines))

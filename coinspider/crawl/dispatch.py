@@ -18,9 +18,8 @@ from scrapy.utils.log import logformatter_adapter
 from twisted.python.failure import Failure
 
 from coinspider._compat import is_ending, pipeline_methods
-from coinspider.crawl.state import crawl_state
 from coinspider.errors import RejectedRecordError
-from coinspider.records.keys import record_keys
+from coinspider.records.keys import SeenKeys, record_keys
 from coinspider.records.record import Page, Record, Source
 from coinspider.stats import DROPPED_STAT
 
@@ -108,7 +107,8 @@ class PageMiddleware:
         if page.repeated is not None:
             return page.repeated
         keys = record_keys(page.texts, page.source.item_class, page.source.constants)
-        return crawl_state(self.crawler).seen.add(keys)
+        seen: SeenKeys | None = getattr(self.spider, "seen", None)
+        return seen.add(keys) if seen else [False] * len(keys)
 
     def _prepared(self, source: Source, texts: list[Raw], repeated: list[bool]) -> list[Record]:
         records = [Record(text, source, came) for text, came in zip(texts, repeated, strict=True)]

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Raw, Struct, field
-from scrapy import Request
 
 from coinspider.crawl.key_order import PageChain
-from coinspider.http.pagination import AnsweredPage
+from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.keys import Key
 
 # How many records' contents are remembered, at about 100 bytes each.
@@ -18,7 +17,7 @@ KEYS_MAX = 1_000_000
 class End(NamedTuple):
     """A page after which no other seems to come."""
 
-    request: Request
+    page: PageRequest
     evidence: str
     is_empty: bool
     is_error: bool
@@ -117,6 +116,13 @@ class PageLog(Struct):
             return None
         return f"{self.total_name} says {self.least_total} records, and as many came"
 
+    def ask_again(self, number: int, what: str) -> bool:
+        """Whether a page may be requested again for this reason, which it may be once."""
+        if (number, what) in self.asked_again:
+            return False
+        self.asked_again.add((number, what))
+        return True
+
     def hole(self) -> int | None:
         """The number of a page without records before the last one that has some."""
         return next((n for n in sorted(self.ends) if self.ends[n].is_empty and n < self.last), None)
@@ -130,7 +136,7 @@ class Doubt(NamedTuple):
     """Why the end is not believed, and what to request again first."""
 
     reason: str
-    request: Request | None = None
+    page: PageRequest | None = None
     once: bool = False
     """Whether to request it only once, and not as often as a failed page."""
     fails: bool = True
@@ -147,20 +153,20 @@ def doubt(
     """
     if (hole := log.hole()) is not None:
         end = log.ends[hole]
-        again = None if end.is_error else end.request
+        again = None if end.is_error else end.page
         return Doubt(f"{end.evidence}, and yet page {log.last} has records", again)
     number = min(number for number in log.ends if number >= log.last)
     end = log.ends[number]
     if end.is_final:
         return None
     if not log.record_count and not (may_be_empty or log.says_nothing):
-        return Doubt("the first page has no records", end.request, once=True)
+        return Doubt("the first page has no records", end.page, once=True)
     found = _doubt_of_end(end, log) or _doubt_of_key(log)
     return found or (None if told else _doubt_of_silence(end, log, known_pages))
 
 
 def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
-    again = end.request if end.is_empty else None
+    again = end.page if end.is_empty else None
     if shortage := log.shortage(end.is_numbered):
         return Doubt(f"{shortage}; {end.evidence}", again)
     if end.is_error and not _is_past_the_end(end, log):
@@ -177,8 +183,8 @@ def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt 
         return None
     if not end.is_error and log.last < (known_pages or 0):
         reason = f"the last complete crawl had {known_pages} pages, this one {log.last}"
-        return Doubt(reason, end.request, fails=False)
-    return Doubt(end.evidence, end.request, once=True, fails=False)
+        return Doubt(reason, end.page, fails=False)
+    return Doubt(end.evidence, end.page, once=True, fails=False)
 
 
 def _doubt_of_key(log: PageLog) -> Doubt | None:

@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from scrapy import Request
 
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.protocol import command_arguments
 from coinspider.records.column_types import (
@@ -45,14 +45,15 @@ class Inspection(PaginatedSpider):
     page: AnsweredPage | None = None
     step: Step | None = None
 
-    def walk_on(self, page: AnsweredPage, request: Request) -> Iterator[Request | Page]:
+    def walk_on(self, page: AnsweredPage) -> Iterator[Request | Page]:
         if self.page is None:
             self.page = page
             if page.records and self.item_class is None:
                 self.begin(page)
-        self.step = self.step_after(page)
+        self.step = self.walk.step_after(page)
         if page is self.page:
-            yield from self.requests_after(Step(self.step.requests[:1]))
+            for following in self.step.requests[:1]:
+                yield self.page_request(replace(following, url=self.checked(following.url)))
 
     def requests_done(self) -> None:
         """An inspection does not look for the end of the list."""

@@ -11,11 +11,10 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
-from coinspider.crawl.state import crawl_state
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.http.retry import BackoffRetryMiddleware
 from coinspider.records.table_item import TableItem
-from coinspider.stats import figures
+from coinspider.stats import EXPECTED_STAT, KNOWN_STAT, figures
 from coinspider.text import counted
 
 INTERVAL = 0.25  # seconds
@@ -110,9 +109,9 @@ class Progress:
 
     def _pages(self) -> tuple[int, int | None]:
         """How many pages came, and how many are expected; ``None`` if that is unknown."""
-        state = crawl_state(self.crawler)
+        get = self.crawler.stats.get_value
         done = int(figures(self.crawler.stats)["page_count"])
-        expected = state.expected_pages or state.known_pages or 0
+        expected = get(EXPECTED_STAT) or get(KNOWN_STAT) or 0
         return done, expected if done <= expected else None
 
     def _others(self) -> str:

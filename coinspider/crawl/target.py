@@ -58,7 +58,11 @@ class CrawlStart(Struct, frozen=True):
     since: str | None
     known_pages: int | None
     known_calls: int | None
-    place: Place
+    place: Place | None
+
+
+NO_START = CrawlStart(None, None, None, None, None)
+"""That of a crawl that is not stored."""
 
 
 # For retries, and for coins that are looked for before they are marked as delisted.

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from coinspider.crawl.exit_status import SUM, sum_in_words
+from coinspider.crawl.outcome import SUM, sum_in_words
 from coinspider.crawl.reasons import KINDS, remarks_of, stored_reason
 from coinspider.text import counted
 

@@ -26,7 +26,7 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.python import without_none_values
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
-from coinspider.crawl.failure import fail_crawl, note_failure
+from coinspider.crawl.outcome import fail_crawl, note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from scrapy import Spider
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.failure import note_failure
+from coinspider.crawl.outcome import note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode

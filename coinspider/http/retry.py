@@ -93,6 +93,8 @@ logger = logging.getLogger(__name__)
 
 # The key in a retry's meta for why it is one, in words.
 RETRY_REASON_META = "retry_reason"
+# The same for how often a callback has repeated a request.
+ASKED_AGAIN_META = "asked_again"
 # A shorter wait is not worth a line in the log.
 _TOLD_WAIT = 3.0  # seconds
 _URL_SHOWN = 300  # characters
@@ -104,7 +106,7 @@ class BackoffRetryMiddleware(RetryMiddleware):
     ``RETRY_BACKOFF`` (1 second) is the first wait, ``RETRY_BACKOFF_MAX`` (60 seconds) the longest;
     up to a tenth more is added at random. What is retried, and how often, is Scrapy's
     ``RETRY_HTTP_CODES``, ``RETRY_EXCEPTIONS`` and ``RETRY_TIMES``. Retries that a callback requests
-    with :func:`~scrapy.downloadermiddlewares.retry.get_retry_request` wait as well.
+    wait as well.
     """
 
     wait_until = 0.0
@@ -119,7 +121,7 @@ class BackoffRetryMiddleware(RetryMiddleware):
         self.backoff_max = settings.getfloat("RETRY_BACKOFF_MAX", 60.0)
 
     async def process_request(self, request: Request) -> None:
-        times = request.meta.get("retry_times", 0)
+        times = request.meta.get("retry_times", request.meta.get(ASKED_AGAIN_META, 0))
         if times and request.meta.get("retry_waited") != times:
             wait = min(self.backoff * 2 ** (times - 1), self.backoff_max)
             self._tell(request, wait, times)

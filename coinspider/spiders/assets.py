@@ -1,6 +1,6 @@
 """CoinCap's assets: a source in one file."""
 
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import Offset
 from coinspider.items import Asset
 

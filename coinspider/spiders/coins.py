@@ -11,8 +11,7 @@ from scrapy.http import Response
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.key_order import PageChain
-from coinspider.crawl.spider_base import PaginatedSpider
-from coinspider.crawl.state import crawl_state
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.limit.credits import MonthlyCredits
 from coinspider.http.pagination import PageNumber
 from coinspider.items import FullCoin
@@ -180,8 +179,8 @@ class CoinsSpider(PaginatedSpider):
 
     def closed(self, reason: str) -> None:
         """Remark on what was requested and did not come."""
-        state, stats = crawl_state(self.crawler), self.crawler.stats
-        came = state.end_reached or stats.get_value(EMPTY_STAT)
+        stats = self.crawler.stats
+        came = self.outcome.end_reached or stats.get_value(EMPTY_STAT)
         if self.asked.ids and came and (missing := self._ids_missing()):
             self._remark(f"the API has no coin {', '.join(missing)}")
         pages, count = self.asked.pages, stats.get_value(RECORD_STAT, 0)
@@ -194,13 +193,12 @@ class CoinsSpider(PaginatedSpider):
     def _ids_missing(self) -> list[str]:
         """Those of ``ids`` that have not come yet."""
         ids = list(dict.fromkeys((self.asked.ids or "").split(",")))
-        came = crawl_state(self.crawler).seen.repeated(ids)
+        came = self.seen.repeated(ids)
         return [id_ for id_, is_there in zip(ids, came, strict=True) if not is_there]
 
     def _remark(self, text: str) -> None:
         self.logger.warning(text)
-        state = crawl_state(self.crawler)
-        state.remarks = (*state.remarks, text)
+        self.outcome.remark(text)
 
     def explain(self, response: Response) -> str:
         return ERRORS.explain(response) or super().explain(response)

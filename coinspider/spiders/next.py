@@ -10,16 +10,15 @@ from scrapy.crawler import Crawler
 from w3lib.url import add_or_replace_parameter
 
 from coinspider.crawl.arguments import parse_arguments, parse_pairs
-from coinspider.crawl.failure import note_failure
+from coinspider.crawl.outcome import note_failure
 from coinspider.crawl.reasons import Reason
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import key_in_headers
 from coinspider.http.links import check_url
 from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
-from coinspider.records.record import Page
 from coinspider.records.table_item import columns
 
 logger = logging.getLogger(__name__)
@@ -136,18 +135,17 @@ class NextSpider(PaginatedSpider):
         except ConfigurationError as error:
             raise note_failure(self.crawler, Reason("no_key", {"why": str(error)})) from None
 
-    def page_of_records(self, page: AnsweredPage) -> Page | None:
-        """With a column for each field that is new, if the project has no class for the table."""
+    def adapt(self, page: AnsweredPage) -> None:
+        """Add a column for each field that is new, if the project has no class for the table."""
         from coinspider.records.inferred_item import grown_item_class
 
         known = self.item_class
-        if known and known.table not in ITEM_CLASSES and page.records:
+        if known and known.table not in ITEM_CLASSES:
             self.item_class = grown_item_class(known, page.records)
         if known and self.item_class and self.item_class is not known:
             old = columns(known)
             new = [f"{c.name} {c.type.sql}" for c in columns(self.item_class) if c not in old]
             logger.info("New columns of %s: %s", self.table, ", ".join(new), extra={"spider": self})
-        return super().page_of_records(page)
 
 
 def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:

@@ -11,10 +11,8 @@ import msgspec
 from psycopg import AsyncConnection, sql
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.exit_status import outcome_of
-from coinspider.crawl.failure import note_failure
+from coinspider.crawl.outcome import note_failure, outcome_of
 from coinspider.crawl.reasons import Reason, database_reason
-from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlTarget
 from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
@@ -188,7 +186,8 @@ class Marking:
 
     def begin(self, target: CrawlTarget) -> None:
         if target.item_class:
-            seen = crawl_state(self.crawler).seen
+            spider: Any = self.crawler.spider
+            seen = spider.seen
             self.delisting = Delisting(target.item_class, target.constants, seen)
             self.whole = target.whole
 
@@ -254,15 +253,15 @@ class Marking:
 
         Returns whether the rest may be marked.
         """
-        state = crawl_state(self.crawler)
+        spider: Any = self.crawler.spider
         missed, total = await self.unseen(_MISSED_MAX)
-        spared = [key for key in missed if key not in state.gone]
+        spared = [key for key in missed if key not in spider.lookup.gone]
         delisting.seen.add(spared)
-        if state.lookup_ignored and spared:
+        if spider.lookup.is_ignored and spared:
             remark = (
                 f"the API ignores requests for certain coins: {total} did not come, and"
                 f" {len(spared)} of these are not marked as delisted"
             )
             logger.warning(remark)
-            state.remarks = (*state.remarks, remark)
+            spider.outcome.remark(remark)
         return total == len(missed)

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
+from typing import Any
 
 import psycopg
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.failure import fail_crawl
+from coinspider.crawl.outcome import crawl_outcome, fail_crawl
 from coinspider.crawl.reasons import database_reason
-from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
 from coinspider.records.record import RejectedRecord, rejected_record
@@ -89,7 +89,8 @@ class RowWriter:
             else:
                 await self.marking.end()
             await self.session.close()
-        crawl_state(self.crawler).seen.close()
+        spider: Any = self.crawler.spider
+        spider.seen.close()
 
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         failed = []
@@ -174,8 +175,7 @@ class RowWriter:
         more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
         logger.error("Not stored, or not wholly: %s", ", ".join(pages))
         lost = f"{stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
-        state = crawl_state(self.crawler)
-        state.remarks = (*state.remarks, lost)
+        crawl_outcome(self.crawler).remark(lost)
 
 
 def _fault_of_row(error: Exception) -> str | None:

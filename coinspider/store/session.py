@@ -9,10 +9,15 @@ from typing import NamedTuple, TypeVar
 import psycopg
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.exit_status import Outcome, outcome_of
-from coinspider.crawl.failure import fail_crawl, note_failure, note_skip
+from coinspider.crawl.outcome import (
+    Outcome,
+    crawl_outcome,
+    fail_crawl,
+    note_failure,
+    note_skip,
+    outcome_of,
+)
 from coinspider.crawl.reasons import Reason, database_reason
-from coinspider.crawl.state import crawl_state
 from coinspider.crawl.target import CrawlStart, CrawlTarget, Ending
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
 from coinspider.records.table_item import TableItem
@@ -290,7 +295,7 @@ class CrawlSession:
     async def _end(self, connection: CrawlConnection, outcome: Outcome) -> None:
         stats = self.crawler.stats
         await end_crawl(connection, self.lease.crawl_id, stats, outcome.ending)
-        since = crawl_state(self.crawler).next_since
+        since = crawl_outcome(self.crawler).next_since
         if since is not None and outcome.status == 0:
             await write_since(connection, self.lease.name, since)
 

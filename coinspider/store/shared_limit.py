@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 from scrapy import Request
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.failure import note_exhausted
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.outcome import note_exhausted
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import CrawlEndingError, CreditsExhaustedError
 from coinspider.http.limit.credits import next_credits, within_credits
 from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit

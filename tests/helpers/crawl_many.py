@@ -19,7 +19,7 @@ from scrapy.crawler import CrawlerRunner  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
 from twisted.internet.task import react  # noqa: E402
 
-from coinspider.crawl.exit_status import outcome_of  # noqa: E402
+from coinspider.crawl.outcome import outcome_of  # noqa: E402
 
 
 async def crawl_all(jobs: Iterator[dict[str, Any]]) -> None:

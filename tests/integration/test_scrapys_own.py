@@ -15,7 +15,7 @@ CALLS = "/calls"
 MANY = """
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
-from coinspider.crawl.exit_status import outcome_of
+from coinspider.crawl.outcome import outcome_of
 
 process = AsyncCrawlerProcess(get_project_settings())
 crawlers = [process.create_crawler("coins") for _ in range(3)]

@@ -1,6 +1,6 @@
 """An incremental source, as a user would write it."""
 
-from coinspider.crawl.spider_base import PaginatedSpider
+from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import Offset
 from coinspider.items import FullCoin
 

@@ -10,7 +10,6 @@ from scrapy.http import Response
 from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
-from coinspider.crawl.state import crawl_state
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name, credential_headers
 from coinspider.http.ratelimit import RateLimitMiddleware
@@ -134,5 +133,6 @@ def test_key_that_the_api_repeats_is_not_shown(
     shown = "The key *** makes too many calls"
     assert limiter.limit.state.why == f"refused with HTTP status 429: {shown}"
     one.page_failure(Request(response.url), one.explain(response))
-    with closing(crawl_state(one.crawler).seen):
-        assert str(crawl_state(one.crawler).failure).endswith(f"could not be fetched: {shown}")
+    with closing(one.seen):
+        assert one.outcome.reason
+        assert one.outcome.reason.message.endswith(f"could not be fetched: {shown}")

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from scrapy import Request
 
 from coinspider.crawl.evidence import End, PageLog, doubt
 from coinspider.http.pagination import PageRequest
@@ -28,7 +27,7 @@ def log_of(*counts: int, envelope: dict[str, Any] | None = None, **headers: str)
 def end(evidence: str = "next is null", **options: bool) -> End:
     is_empty = evidence.endswith("is empty")
     defaults = {"is_empty": is_empty, "is_error": False, "is_numbered": True, "is_final": False}
-    return End(Request(URL), evidence, **{**defaults, **options})
+    return End(PageRequest(URL), evidence, **{**defaults, **options})
 
 
 def reason(log: PageLog, known_pages: int | None = None) -> str | None:
@@ -46,14 +45,14 @@ def test_empty_page_is_the_end_if_nothing_contradicts_it(counts):
 def test_empty_page_before_one_with_records_is_not_the_end():
     found = doubt(log_of(10, 0, 10, 0), None)
     assert found.reason == "page 2 is empty, and yet page 3 has records"
-    assert found.request
+    assert found.page
 
 
 @pytest.mark.parametrize("headers", [{"Total": "50"}, {"X_Total_Count": "50"}], ids=str)
 def test_total_is_compared_with_what_came(headers):
     found = doubt(log_of(10, 10, 0, **headers), None)
     assert "says 50 records, 20 came" in found.reason
-    assert found.request, "the empty page is asked for again"
+    assert found.page, "the empty page is asked for again"
     assert reason(log_of(10, 10, 10, 10, 10, 0, **headers)) is None
 
 

@@ -8,7 +8,7 @@ from scrapyd.webservice import WsResource, param
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
-from coinspider.crawl.exit_status import EXIT_STATUS
+from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.database import figure_workers, query
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.schedules.service import service_named

@@ -7,7 +7,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
-from coinspider.crawl.exit_status import EXIT_STATUS
+from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon import database
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.fleet.egg_storage import PostgresEggStorage

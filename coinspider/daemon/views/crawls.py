@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from twisted.web import error
 
-from coinspider.crawl.exit_status import EXIT_STATUS
+from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.api.schedules import may_be_sent
 from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start, told, told_figures
 from coinspider.daemon.failed_jobs import FailedJob

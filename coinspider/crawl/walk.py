@@ -1,0 +1,287 @@
+"""Goes from page to page of a list, and decides what is asked for next, and whether it has ended.
+
+A :class:`Walk` is given answered pages, in any order, and answers with plain values. It makes no
+request and knows nothing of Scrapy: the spider does as it says.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec import Raw, Struct
+
+from coinspider.crawl.evidence import Doubt, End, PageLog, doubt
+from coinspider.crawl.key_order import PageChain
+from coinspider.crawl.reasons import Reason, page_reason
+from coinspider.http.pagination import (
+    IN_SEQUENCE,
+    AnsweredPage,
+    PageNumber,
+    PageRequest,
+    Pagination,
+    Step,
+)
+from coinspider.records.keys import Key, SeenKeys
+
+# The statuses that APIs give a page past the end, or unknown parameters.
+PAST_THE_END = (400, 404, 416, 422)
+# Empty pages in a row: some cursors lead across a few.
+EMPTY_PAGES_MAX = 100
+
+
+class Again(NamedTuple):
+    """A page to request again, and why; ``is_reading`` if it is read beside the list itself."""
+
+    page: PageRequest
+    why: str
+    times: int = 1
+    """How often it will have been requested again."""
+    is_reading: bool = False
+
+
+class Answer(Struct, frozen=True):
+    """What follows from a page: either the page ``again``, or the others."""
+
+    requests: tuple[PageRequest, ...] = ()
+    again: Again | None = None
+    texts: Sequence[Raw] = ()
+    """The records to store."""
+    repeated: list[bool] | None = None
+    """For each of them, whether its key came earlier."""
+    is_counted: bool = False
+    """Whether it is a page of the list, and not one that was requested to try something."""
+    failure: Reason | None = None
+    note: str | None = None
+    """What was found out, for the log."""
+
+
+class Verdict(NamedTuple):
+    """What to do when nothing is under way: read a page again, fail, or believe the end."""
+
+    again: Again | None = None
+    failure: Reason | None = None
+    is_end: bool = False
+
+
+class Walk:
+    """The reading of one list.
+
+    ``seen`` holds the keys of all records so far, ``chain`` how pages join if the list is in the
+    order of its keys. ``known_pages`` is how many pages the last complete crawl had; a list that
+    ``may_be_empty`` has ended if its first page is. ``came_all`` may know that all records came.
+    """
+
+    def __init__(  # noqa: PLR0913 (all by name: what it must know when it is made)
+        self,
+        pagination: Pagination,
+        seen: SeenKeys,
+        listed: PageRequest,
+        *,
+        chain: PageChain | None = None,
+        known_pages: int | None = None,
+        may_be_empty: bool = False,
+        checks_keys: bool = False,
+        names_pagination: bool = False,
+        pages_max: int = 0,
+        retry_times: int = 0,
+        came_all: Callable[[], str | None] = lambda: None,
+    ):
+        self.pagination, self.seen, self.listed = pagination, seen, listed
+        self.chain, self.known_pages, self.may_be_empty = chain, known_pages, may_be_empty
+        self.names_pagination, self.pages_max = names_pagination, pages_max
+        self.retry_times, self._came_all = retry_times, came_all
+        self.log = PageLog(contents={} if checks_keys else None, chain=chain)
+        self.end_reached = False
+        self.expected_pages: int | None = None
+        """How many pages the API itself announces."""
+        self.doubted: dict[int, int] = {}
+        """How often a page was requested again, because of a doubt about the end."""
+
+    def first(self) -> PageRequest:
+        return self.pagination.first(self.listed)
+
+    def strategy(self, request: PageRequest) -> Pagination:
+        return request.strategy or self.pagination
+
+    def came_all(self) -> str | None:
+        """The evidence that all records came, if there is any."""
+        return self._came_all() or self.log.reached_total()
+
+    def step_after(self, page: AnsweredPage) -> Step:
+        """The strategy's answer, unless an empty page comes after all announced records.
+
+        CKAN's last pages link to a next page endlessly.
+        """
+        if page.request.number > 1 and not page.records and (told := self.came_all()):
+            return Step(end=told)
+        return self.strategy(page.request).following(page)
+
+    def take(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Answer:
+        """What follows from a page whose records have these keys."""
+        step = self.step_after(page)
+        if step.is_repeat:
+            failure = self._check(page, step)
+            return Answer(() if failure else step.requests, failure=failure, note=step.note)
+        if reason := self._misfit(page, keys):
+            return self._ask_for_another(page.request, reason)
+        failure = self._note(page, keys) or self._check(page, step)
+        return Answer(
+            () if failure else step.requests,
+            texts=page.records,
+            repeated=self.seen.add(keys) if page.records else None,
+            is_counted=True,
+            failure=failure,
+            note=step.note,
+        )
+
+    def may_be_past_the_end(self, page: PageRequest, status: int) -> bool:
+        """Whether an error on the second or a later page may mean the end of the list."""
+        if page.number == 1:
+            return False
+        return bool(self.came_all()) or (status in PAST_THE_END and self._takes_errors(page))
+
+    def knows(self, number: int) -> bool:
+        """Whether the page of this number came."""
+        return number in self.log.counts or number in self.log.ends
+
+    def judge(self) -> Verdict:
+        """Believe the end, or say which page it depends on; nothing if none was seen."""
+        if self.end_reached or not self.log.ends:
+            return Verdict()
+        told = self.came_all()
+        found = doubt(self.log, self.known_pages, may_be_empty=self.may_be_empty, told=told)
+        again = self._after_doubt(found) if found else None
+        if again is None and not (found and found.fails):
+            again = self._second_reading()
+        if again:
+            return Verdict(again)
+        if found and found.fails:
+            return Verdict(failure=Reason("end_in_doubt", {"why": found.reason}))
+        self.end_reached = True
+        return Verdict(is_end=True)
+
+    def take_reading(self, page: AnsweredPage, keys: Sequence[Key | None]) -> list[Raw]:
+        """Add the second reading of a page, and return its records that did not come before."""
+        number = page.request.number
+        if self.chain:
+            self.chain.note(number, keys)
+        self.log.counts[number] = max(self.log.counts.get(number, 0), len(keys))
+        return self.unseen(page, keys)
+
+    def unseen(self, page: AnsweredPage, keys: Sequence[Key | None]) -> list[Raw]:
+        """The records of an additional page, without those that the crawl has seen."""
+        repeated = self.seen.repeated(keys)
+        return [
+            text
+            for text, key, came in zip(page.records, keys, repeated, strict=True)
+            # Without a key, there is no way to tell whether it came.
+            if key not in (None, "") and not came
+        ]
+
+    def _takes_errors(self, request: PageRequest) -> bool:
+        return getattr(self.strategy(request), "takes_errors", False)
+
+    def _hint(self, page: AnsweredPage) -> str:
+        """What the page says about others, and which arguments may read them."""
+        # Only needed if the crawl fails.
+        from coinspider.http.pagination.auto import Auto, hint
+
+        return hint(page, self.names_pagination and self.pagination != Auto())
+
+    def _misfit(self, page: AnsweredPage, keys: Sequence[Key | None]) -> str | None:
+        """Why a page can't be the one that was requested."""
+        if page.request.number > 1 and keys and self.seen.has_all(keys):
+            return "it holds nothing that was not on an earlier page" + self._hint(page)
+        fall = self.chain.fall(page.request.number, keys) if self.chain else None
+        return f"it is out of order: {fall}" if fall else None
+
+    def _ask_for_another(self, page: PageRequest, reason: str) -> Answer:
+        """A page that can't be right is read once more; the second time it ends the crawl."""
+        if self.log.ask_again(page.number, "misfit"):
+            return Answer(again=Again(page, reason))
+        return Answer(failure=page_reason(page.url, reason, code="page_spoiled"))
+
+    def _note(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Reason | None:
+        if self.log.has_two_of_a_key(page.records, keys):
+            why = (
+                "the key does not identify the records: two of one page have the same, name another"
+                " with -a key=FIELD,FIELD"
+            )
+            return Reason("key_not_unique", {"why": why})
+        self.log.note(page, keys)
+        self._expect_pages(len(page.records))
+        return None
+
+    def _expect_pages(self, count: int) -> None:
+        """Learn from the first page how many pages there are in all."""
+        if self.expected_pages or not count:
+            return
+        log = self.log
+        expected = log.least_pages or (-(-log.least_total // count) if log.least_total else None)
+        last: int | None = getattr(self.pagination, "last", None)
+        self.expected_pages = min(expected, last or expected) if expected else None
+
+    def _check(self, page: AnsweredPage, step: Step) -> Reason | None:
+        """Note the end of the list; or why the list can't be followed."""
+        if step.problem:
+            return _lost(step.problem + self._hint(page))
+        if step.end:
+            return self._note_end(page, step)
+        if page.request.number - self.log.last > EMPTY_PAGES_MAX:
+            return _lost(f"the last {EMPTY_PAGES_MAX} pages have no records")
+        if self.pages_max and len(self.log.counts) >= self.pages_max:
+            return Reason("too_many_pages", {"most": self.pages_max})
+        return None
+
+    def _note_end(self, page: AnsweredPage, step: Step) -> Reason | None:
+        assert step.end
+        if page.records and not (step.is_final or step.overrules or step.is_repeat):
+            contradiction = page.signs.says_more(len(page.records), page.request.number)
+            if contradiction:
+                return _lost(f"{contradiction}, but {step.end}{self._hint(page)}")
+        self.log.ends[page.request.number] = End(
+            page.request,
+            step.end,
+            is_empty=not page.records,
+            is_error=bool(page.error) and not self.came_all(),
+            is_numbered=self._takes_errors(page.request),
+            is_final=step.is_final,
+            is_told=bool(page.signs.says_last or page.signs.no_link),
+        )
+        return None
+
+    def _after_doubt(self, found: Doubt) -> Again | None:
+        page = found.page
+        if page is None or (found.once and self.log.is_cached):
+            return None
+        times = self.doubted.get(page.number, 0) + 1
+        is_left = (
+            self.log.ask_again(page.number, "end") if found.once else times <= self.retry_times
+        )
+        if not is_left:
+            return None
+        self.doubted[page.number] = times
+        return Again(page, found.reason, times)
+
+    def _second_reading(self) -> Again | None:
+        """A page of a list in key order that is short, or shares records with the page next to it.
+
+        Such a page may be spoiled; its new records are stored.
+        """
+        if self.chain is None or not isinstance(self.pagination, PageNumber):
+            return None
+        if self.log.is_cached or self._all_are_different():
+            return None
+        number = self.chain.doubtful()
+        if number is None:
+            return None
+        listed = self.pagination.with_limit(self.listed).moved(look_ahead=IN_SEQUENCE)
+        return Again(self.pagination.page(listed, number), "", is_reading=True)
+
+    def _all_are_different(self) -> bool:
+        """Whether as many different records came as the pages announced."""
+        total = self.log.least_total
+        return total is not None and self.seen.count >= total
+
+
+def _lost(why: str) -> Reason:
+    return Reason("pagination_unknown", {"why": why})
