@@ -11,6 +11,9 @@ from scrapy.utils.conf import closest_scrapy_cfg
 
 from coinspider.secrets import secret, warn_of_open_file
 from coinspider.setting_kinds import from_environment
+from coinspider.text import hold_streams
+
+hold_streams()
 
 # An egg in scrapyd has neither file.
 if _scrapy_cfg := closest_scrapy_cfg():

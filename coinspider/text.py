@@ -1,5 +1,7 @@
 """Texts for people to read: values, and the command to type."""
 
+import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -39,6 +41,28 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(char) if _is_hidden(char) else char for char in text)
+
+
+def say(message: str) -> None:
+    """One line on standard error, whatever is in it, and whether or not anybody can read it.
+
+    The exit status says the same; a full disk behind ``2>`` must not change it.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{visible(message)}\n")
+        sys.stderr.flush()
+
+
+def hold_streams() -> None:
+    """Open what is closed of the three standard streams.
+
+    Otherwise the next socket would get its number, and what others write there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stderr is None:  # Scrapy's log takes it as it is
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def without_formula(text: str) -> str:

@@ -1,13 +1,12 @@
 """``scrapy coins``: the stored coins, in the terminal or for another program."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
 from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
-from coinspider.text import visible
+from coinspider.text import say
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -120,10 +119,7 @@ def _explain(connection: "Connection", chosen: "RowFilter") -> None:
     else:
         near = tables.similar_keys(connection, chosen)
         hint = f": did you mean {', '.join(near)}?" if near else ""
-    print(
-        visible(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}"),
-        file=sys.stderr,
-    )
+    say(f"no coin in {currency} has {chosen.search} in its symbol or name{hint}")
 
 
 def _columns(text: str | None, listed: str) -> list[str]:

@@ -5,7 +5,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 
 from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
@@ -15,7 +14,7 @@ from coinspider.crawl.command import check_options, reject_options, show_example
 from coinspider.crawl.log import check_log_settings, survive_full_disk
 from coinspider.crawl.outcome import Outcome, outcome_of, summary
 from coinspider.errors import ConfigurationError
-from coinspider.text import program
+from coinspider.text import program, say
 
 logger = logging.getLogger(__name__)
 SHEETS = "gsheets://"
@@ -93,8 +92,8 @@ class Command(CrawlCommand):
             # On a terminal the last line says so; in scrapyd people look into the log.
             logger.error("The crawl did not begin: %s", error)
         for line in summary(crawler):
-            print(line, file=sys.stderr)
-        print(f"coinspider: {outcome.message}", file=sys.stderr)
+            say(line)
+        say(f"coinspider: {outcome.message}")
         self.exitcode = outcome.status
 
 

@@ -10,7 +10,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
-from coinspider.text import visible, without_password
+from coinspider.text import say, visible, without_password
 
 # As requests calls it, in a line with addresses of objects.
 _UNREACHABLE = "Max retries exceeded"
@@ -49,7 +49,7 @@ class Command(ScrapyCommand):
         if problem is None:
             print(f"Deployed version {version} of {target['project']} to {target['url']}")
             return
-        print(f"Not deployed to {target['url']}: {problem}", file=sys.stderr)
+        say(f"Not deployed to {target['url']}: {problem}")
         _take_away(target, version)
         self.exitcode = 1
 
@@ -102,4 +102,4 @@ def _take_away(target: dict[str, str], version: str) -> None:
     except (requests.RequestException, ErrorResponse, MalformedResponse):
         # It never arrived there.
         return
-    print(f"Version {version} is removed again", file=sys.stderr)
+    say(f"Version {version} is removed again")

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import names_of
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
-from coinspider.text import program, visible
+from coinspider.text import program, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,12 +116,9 @@ def _coin(connection: "Connection", text: str, currency: str) -> "Mapping[str, o
     found = find_named_row(connection, FullCoin, text, {"vs_currency": currency})
     if found.others:
         others = ", ".join(found.others[:OTHERS_MAX])
-        print(
-            visible(
-                f"{found.row['coin_id']} is the largest coin with the {found.by} {text};"
-                f" others are {others}"
-            ),
-            file=sys.stderr,
+        say(
+            f"{found.row['coin_id']} is the largest coin with the {found.by} {text};"
+            f" others are {others}"
         )
     return found.row
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
 from coinspider.crawl.command import check_options, quiet_pipe, reject_options, show_examples
-from coinspider.text import program
+from coinspider.text import program, say, visible
 
 EXAMPLES = (
     "scrapy inspect https://api.example/things",
@@ -89,9 +88,9 @@ class Command(CrawlCommand):
         failure = str(error) if error else crawler.stats.get_value(FAILURE_STAT)
         if lines:
             with quiet_pipe():
-                print("\n".join(lines))
+                print("\n".join(map(visible, lines)))
         else:
-            print(f"coinspider: {failure or 'the first page has no records'}", file=sys.stderr)
+            say(f"coinspider: {failure or 'the first page has no records'}")
         self.exitcode = 2 if error else 0 if lines else 1
 
 

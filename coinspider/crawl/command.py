@@ -14,7 +14,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import CoinspiderError
 from coinspider.setting_kinds import check_settings
-from coinspider.text import program
+from coinspider.text import program, say
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
 TERMINATED = 143  # after SIGTERM
@@ -103,7 +103,8 @@ def quiet_pipe() -> Iterator[None]:
     """End quietly if a reader such as ``head`` closes the pipe before the output ends."""
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Python would complain again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -119,5 +120,5 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except CoinspiderError as error:
         # A UsageError would show the usage, too, which is seldom what is wrong.
-        print(f"coinspider: {error}", file=sys.stderr)  # noqa: T201
+        say(f"coinspider: {error}")
         raise SystemExit(2) from None

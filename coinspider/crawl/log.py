@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.record import Record, storable
-from coinspider.text import visible, without_password
+from coinspider.text import say, visible, without_password
 
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
@@ -185,10 +185,9 @@ def survive_full_disk() -> None:
             return
         _told.add(handler.baseFilename)
         error = sys.exc_info()[1]
-        print(  # noqa: T201
+        say(
             f"coinspider: the log {handler.baseFilename} can't be written:"
-            f" {getattr(error, 'strerror', None) or error} (the crawl goes on)",
-            file=sys.stderr,
+            f" {getattr(error, 'strerror', None) or error} (the crawl goes on)"
         )
 
     def close_quietly() -> None:

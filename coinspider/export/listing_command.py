@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scrapy.settings import BaseSettings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
+from coinspider.text import say
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -56,7 +57,7 @@ class ListingCommand(PlainCommand):
             "-n",
             "--limit",
             type=_limit,
-            default=self.limit if sys.stdout.isatty() else None,
+            default=self.limit if is_terminal() else None,
             metavar="N",
             help=f"how many rows, or all (default: {shown})",
         )
@@ -84,7 +85,7 @@ class ListingCommand(PlainCommand):
 
     def output_format(self, opts: argparse.Namespace) -> str:
         """The format that was chosen, or the one that suits where the output goes."""
-        return opts.format or (self.terminal_format if sys.stdout.isatty() else "csv")
+        return opts.format or (self.terminal_format if is_terminal() else "csv")
 
     def show(self, opts: argparse.Namespace, rows: Rows) -> int:
         """Write the rows to standard output; return the exit status."""
@@ -94,6 +95,9 @@ class ListingCommand(PlainCommand):
         from coinspider.store.fetch import Listing
 
         assert self.settings
+        if sys.stdout is None:
+            say("the output could not be written: it is closed")
+            return 1
         with one_line_errors():
             style = terminal_style(opts.color, opts.exact)
             style = style._replace(first=rows.first, needed=rows.needed)
@@ -109,12 +113,17 @@ class ListingCommand(PlainCommand):
             with _connection(self.settings, opts) as connection:
                 listing = rows.read(connection)
                 if rows.empty and listing.is_empty and opts.limit != 0:
-                    sys.stderr.write(f"{rows.empty}\n")
+                    say(rows.empty)
                     if name in FOR_PEOPLE:
                         return 0
                 if name in FOR_PEOPLE and isinstance(listing, Listing) and rows.total:
                     output = output._replace(total=rows.total(connection))
                 return _write(listing, name, output)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is one; it may also be closed."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 @contextmanager
@@ -133,7 +142,7 @@ def _write(listing: "Listing | RowStream", name: str, output: "Output") -> int:
         with quiet_pipe():
             write(listing, output)
     except OSError as error:
-        sys.stderr.write(f"the output could not be written: {error.strerror}\n")
+        say(f"the output could not be written: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0

@@ -19,7 +19,7 @@ DIRECTION = [
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
-    "settings": {"secrets", "setting_kinds"},
+    "settings": {"secrets", "setting_kinds", "text"},
 }
 IMPORTERS_OF_SANDBOX = {"commands", "sandbox"}
 PACKAGE = PROJECT / "coinspider"
