@@ -26,7 +26,8 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join letters and emoji.
 _JOINERS = "\u200c\u200d"
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_FORMULA_MARKS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(f"^(?=[{_FORMULA_MARKS}\t\r\n])|(?<=[;\t\r\n])(?=[{_FORMULA_MARKS}])")
 # me@, or me:secret@ whatever the secret has in it, but no port
 _USER_OF_URL = r"://(?:[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))\S*@|[^\s/@]+@)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -66,8 +67,11 @@ def hold_streams() -> None:
 
 
 def without_formula(text: str) -> str:
-    """A cell's text that no spreadsheet takes for a formula: ``'=1+1`` for ``=1+1``."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A cell's text that no spreadsheet takes for a formula: ``'=1+1`` for ``=1+1``.
+
+    Also if it parts cells by semicolons or tabs, or takes a line break in a cell for a row's end.
+    """
+    return _FORMULA.sub("'", text)
 
 
 def readable(value: object) -> str:

@@ -1,16 +1,18 @@
 """Feeds: JSON, JSON lines and CSV with the API's own digits; an incomplete one fails the crawl."""
 
 import contextlib
+import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TextIO
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Raw
 from scrapy import Spider
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
@@ -32,12 +34,13 @@ from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.records.column_types import ColumnType
 from coinspider.records.table_item import TableItem, columns
-from coinspider.text import program, without_formula, without_password
+from coinspider.text import exact, program, without_formula, without_password
 
 KnownColumns = Mapping[str, ColumnType | None]
 """The names of the columns, and the types of those that have one."""
 NO_COLUMNS: KnownColumns = MappingProxyType({})
 NO_WHITE_SPACE = -1
+_TEXTS = (str, Raw)
 # The module and package that a format needs beyond requirements.txt.
 PACKAGES = {
     "xlsx": ("openpyxl", "openpyxl"),
@@ -108,6 +111,41 @@ class ExactJsonLinesItemExporter(JsonLinesItemExporter):
         self.encoder = _ExactEncoder(indent=NO_WHITE_SPACE)
 
 
+class _LineEnds:
+    """Ends the lines that ``csv`` writes with a line feed alone.
+
+    ``csv`` quotes a carriage return in a cell only if it ends lines as well.
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        self.stream.write(f"{line[:-2]}\n")
+
+
+def write_csv(
+    stream: TextIO,
+    names: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    formulas_escaped: bool = True,
+) -> None:
+    """Rows with all digits; text that a spreadsheet takes for a formula gets an apostrophe."""
+    writer = csv.writer(_LineEnds(stream), lineterminator="\r\n")
+    writer.writerow(csv_text(name, formulas_escaped) for name in names)
+    writer.writerows(
+        [
+            csv_text(exact(value), formulas_escaped) if type(value) in _TEXTS else exact(value)
+            for value in row
+        ]
+        for row in rows
+    )
+
+
+def csv_text(text: str, formulas_escaped: bool) -> str:
+    return without_formula(text) if formulas_escaped else text
+
+
 class ExactCsvItemExporter(CsvItemExporter):
     """Amounts with the API's own digits, times as ISO 8601, ``extra`` as JSON.
 
@@ -126,8 +164,9 @@ class ExactCsvItemExporter(CsvItemExporter):
 
     def serialize_field(self, field: object, name: str, value: object) -> object:
         if isinstance(value, str):
-            return without_formula(value) if self.formulas_escaped else value
-        return None if value is None else encode(value).decode().strip('"')
+            return csv_text(value, self.formulas_escaped)
+        text = None if value is None else encode(value).decode().strip('"')
+        return csv_text(text, self.formulas_escaped) if text and isinstance(value, Raw) else text
 
 
 class RowExporter(BaseItemExporter):

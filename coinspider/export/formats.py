@@ -1,6 +1,5 @@
 """Listings on standard output: tables for people; CSV, JSON lines, Parquet, xlsx for programs."""
 
-import csv
 import sys
 from collections.abc import Callable, Sequence
 from io import BytesIO, TextIOWrapper
@@ -12,7 +11,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode_row
 from coinspider.export.chart import chart_lines
 from coinspider.export.table import TableStyle, list_lines, table_lines
-from coinspider.text import exact, without_formula
+from coinspider.text import exact
 
 if TYPE_CHECKING:
     from scrapy.exporters import BaseItemExporter
@@ -67,10 +66,9 @@ def write_chart(listing: "Listing", output: Output) -> None:
 def write_csv(listing: "Listing | RowStream", output: Output) -> None:
     """In UTF-8 whatever the locale, because programs read it."""
     _as_utf8()
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(listing.columns)
-    for row in listing.rows:
-        writer.writerow(_csv_cell(value, output.formulas_escaped) for value in row)
+    from coinspider.export.feeds import write_csv as write_rows
+
+    write_rows(sys.stdout, listing.columns, listing.rows, output.formulas_escaped)
 
 
 def write_json_lines(listing: "Listing | RowStream", _: Output) -> None:
@@ -120,11 +118,6 @@ def _as_utf8() -> None:
 
 def _write_lines(lines: list[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
-
-
-def _csv_cell(value: object, formulas_escaped: bool) -> str:
-    text = exact(value)
-    return without_formula(text) if formulas_escaped and isinstance(value, str) else text
 
 
 def _write_file(

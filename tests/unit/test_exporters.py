@@ -143,7 +143,10 @@ def test_text_is_unchanged(read_feed, name):
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_csv_has_no_formulas_unless_they_are_allowed(name):
     [row] = read_csv(coin(name=name, ath=Decimal("-1.5")))
-    assert (row["name"], row["ath"]) == ("'" + name, "-1.5")
+    # An apostrophe also where a sheet may begin a cell: after a tab or a line's end.
+    assert (row["name"][0], row["name"].replace("'", ""), row["ath"]) == (
+        "'", name.replace("'", ""), "-1.5"
+    )  # fmt: skip
     [row] = read_csv(coin(name=name), formulas_escaped=False)
     assert row["name"] == name
 

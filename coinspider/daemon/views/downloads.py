@@ -1,6 +1,5 @@
 """The coins, and the history of one, as files: ``/coins.json``, ``.csv``, ``.xlsx`` and so on."""
 
-import csv
 from io import BytesIO, StringIO
 from typing import Any
 
@@ -13,11 +12,11 @@ from coinspider.daemon.views.columns import COLUMNS, SORTABLE, SPARKLINE, STORED
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.exact_json import encode, encode_row
+from coinspider.export.feeds import write_csv
 from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.store.fetch import Listing
 from coinspider.store.series import list_candles, list_changes
-from coinspider.text import exact, without_formula
 
 _CHANGES = "changes"
 
@@ -130,17 +129,9 @@ def history_of_coin(connected: Connection, arguments: Arguments) -> Listing:
 def as_csv(listing: Listing) -> bytes:
     """With all digits; names can't become formulas in a spreadsheet."""
     file = StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(listing.columns)
-    for row in listing.rows:
-        writer.writerow(map(_cell, row))
+    write_csv(file, listing.columns, listing.rows)
     return file.getvalue().encode()
 
 
 def as_json(**fields: Any) -> bytes:
     return encode(fields) + b"\n"
-
-
-def _cell(value: Any) -> str:
-    text = exact(value)
-    return without_formula(text) if isinstance(value, str | Raw) else text
