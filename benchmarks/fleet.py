@@ -36,7 +36,6 @@ from tests.helpers.processes import CLEAN, start_sandbox
 PROJECT = Path(__file__).parent.parent
 CONF = """
 [scrapyd]
-queue = postgres
 max_proc = 2
 finished_to_keep = 1000000
 node_name = {name}

@@ -23,7 +23,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 PROGRAM = FOLDER / "scrapydweb/bin/scrapydweb"
 SETTINGS = "scrapydweb_settings_v11.py"
-FLEET = "[scrapyd]\nqueue = postgres\nnode_name = {}"
+FLEET = "[scrapyd]\nnode_name = {}"
 SHOWN = {"jobs": "/{}/jobs/", "stats": "/{}/log/stats/coinspider/coins/{}/",
          "log": "/{}/log/utf8/coinspider/coins/{}/"}  # fmt: skip
 

@@ -76,10 +76,6 @@ POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl
 # A crawl without a heartbeat for this many seconds counts as dead; another may take over.
 POSTGRES_LEASE_TIMEOUT = 25
 CRAWL_LOG_INTERVAL = 5  # seconds
-# Set by scrapyd: the name of its node, for a scheduled run and for each job of a fleet, and the
-# schedule's period. If another node has crawled the same within most of it, the run does not begin.
-SCHEDULE_NODE = None
-SCHEDULE_PERIOD = 0  # seconds
 # How many rejected records are kept per crawl; the share of all records above which it fails
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1

@@ -200,8 +200,6 @@ class PaginatedSpider(Spider):
             incremental=bool(self.since_parameter),
             job=self.job,
             arguments=self.arguments,
-            node=self.settings.get("SCHEDULE_NODE"),
-            period=self.settings.getfloat("SCHEDULE_PERIOD"),
         )
 
     @cached_property

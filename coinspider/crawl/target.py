@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from coinspider.records.table_item import TableItem
 
+NODE = "COINSPIDER_NODE"
+"""The variable with the name of the scrapyd that runs the crawl."""
+
 
 class CrawlTarget(Struct, frozen=True):
     """A source and the part of it that one crawl reads.
@@ -25,10 +28,6 @@ class CrawlTarget(Struct, frozen=True):
     incremental: bool
     job: str | None
     arguments: Mapping[str, Any]
-    node: str | None = None
-    """The scrapyd whose schedule started it."""
-    period: float = 0
-    """The schedule's period in seconds."""
 
 
 class Ending(NamedTuple):

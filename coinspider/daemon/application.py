@@ -15,6 +15,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger
 
 from coinspider._compat import scrapyd_application
+from coinspider.crawl.target import NODE
 from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
 from coinspider.daemon.configuration import (
     add_local_file,
@@ -24,14 +25,13 @@ from coinspider.daemon.configuration import (
     check_values,
     sections,
 )
-from coinspider.daemon.database import EmbeddedDatabase
-from coinspider.daemon.fleet.setup import use_fleet, uses_fleet
 from coinspider.daemon.gate.gate import Gate, GateOptions
 from coinspider.daemon.gate.login import Pages
 from coinspider.daemon.gate.site import GateSite, turn_uploads_off
+from coinspider.daemon.nodes import NodeService, this_node
 from coinspider.daemon.schedules.schedule import check_schedules, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
-from coinspider.daemon.schedules.state import ScheduleStates, ScheduleStore
+from coinspider.daemon.schedules.states import ScheduleStates
 from coinspider.daemon.views.view import error_page, login_page
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secrets import forget, secret
@@ -39,6 +39,22 @@ from coinspider.secrets import forget, secret
 log = Logger()
 # After the first scheduled runs have begun, which log lines of their own.
 _ANNOUNCED_AFTER = 1.0  # seconds
+# scrapyd's seams, with its own classes, and what takes their place.
+_COMPONENTS = {
+    "spiderqueue": ("scrapyd.spiderqueue.SqliteSpiderQueue", "components.SharedQueue"),
+    "poller": ("scrapyd.poller.QueuePoller", "components.SharedPoller"),
+    "jobstorage": ("scrapyd.jobstorage.MemoryJobStorage", "components.FinishedJobs"),
+    "eggstorage": ("scrapyd.eggstorage.FilesystemEggStorage", "eggs.SharedEggs"),
+    "launcher": ("scrapyd.launcher.Launcher", "launcher.GracefulLauncher"),
+}
+_ENDPOINTS = {
+    "listjobs.json": "components.ListJobs",
+    "status.json": "components.Status",
+    "cancel.json": "components.Cancel",
+    "daemonstatus.json": "components.DaemonStatus",
+}
+_PACKAGE = "coinspider.daemon"
+_EARLIER_STATES = ".scrapy/scrapyd/dbs"
 _SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
 
 
@@ -62,24 +78,25 @@ def _application(config: Config) -> Any:
             os.environ[name] = value
     add_local_file(config)
     check_class_names(config)
+    use_components(config)
     check_values(config)
     options = GateOptions.from_config(config)
     check_access(options)
     check_folders(config)
     check_port(config)
-    node = _join_fleet(config) if uses_fleet(config) else None
+    node = this_node()
+    os.environ[NODE] = node.name  # for the rows of its crawls
     schedules = read_schedules(sections(config))
     check_schedules(config, schedules)
     alerts = alert_service(settings)
     forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see
     app = scrapyd_application(config, partial(_site, options))
+    earlier = Path(config.get("dbs_dir", _EARLIER_STATES)) / "schedules.db"
     services: list[Any] = [
-        ScheduleService(app, schedules, _schedule_store(config, node)),
-        EmbeddedDatabase(),
+        ScheduleService(app, schedules, ScheduleStates(node, earlier)),
         Announcement(config),
+        NodeService(app, node),
     ]
-    if node:
-        services.append(node)
     if alerts:
         services.append(alerts(app))
     for service in services:
@@ -87,21 +104,25 @@ def _application(config: Config) -> Any:
     return app
 
 
-def _join_fleet(config: Config) -> Any:
-    use_fleet(config)
-    # It needs procrastinate, which only a fleet has.
-    from coinspider.daemon.fleet.fleet import fleet
-    from coinspider.daemon.fleet.node_service import NodeService
-
-    return NodeService(fleet(), config)
-
-
-def _schedule_store(config: Config, node: Any) -> ScheduleStore:
-    if not node:
-        return ScheduleStates(Path(config.get("dbs_dir", "dbs")) / "schedules.db")
-    from coinspider.daemon.fleet.schedule_states import FleetScheduleStates
-
-    return FleetScheduleStates()
+def use_components(config: Config) -> None:
+    """Give scrapyd the shared queue. Rejects a ``scrapyd.conf`` that names another one."""
+    others = [
+        option
+        for option, (usual, own) in _COMPONENTS.items()
+        if config.get(option, usual) not in (usual, f"{_PACKAGE}.{own}")
+    ]
+    others += ["queue"] if config.get("queue", "") else []
+    if others:
+        raise ConfigurationError(
+            f"{', '.join(others)} in scrapyd.conf: the queue is always in the database now, so drop"
+            " the line (see CHANGELOG.md)"
+        )
+    for option, (_, own) in _COMPONENTS.items():
+        config.cp.set("scrapyd", option, f"{_PACKAGE}.{own}")
+    if not config.cp.has_section("services"):
+        config.cp.add_section("services")
+    for endpoint, own in _ENDPOINTS.items():
+        config.cp.set("services", endpoint, f"{_PACKAGE}.{own}")
 
 
 def check_class_names(config: Config) -> None:

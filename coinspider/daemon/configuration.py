@@ -11,7 +11,7 @@ from scrapyd import Config
 from coinspider.errors import ConfigurationError
 
 LOCAL_FILE = "scrapyd.local.conf"
-_FOLDERS = ("dbs_dir", "eggs_dir", "logs_dir")
+_FOLDERS = ("eggs_dir", "logs_dir")
 _NUMBERS = (
     "poll_interval",
     "stop_timeout",

@@ -11,25 +11,30 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from scrapy.utils.project import get_project_settings
-from twisted.application.service import Service
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread, deferToThreadPool
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadable import isInIOThread
 from twisted.python.threadpool import ThreadPool
 
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError, ViewError
+from coinspider.errors import DatabaseUnreachableError, ViewError
 from coinspider.store.connection import (
     database_settings,
     open_connection,
     pin_transaction,
-    transaction,
 )
 from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.embedded_server import stop_embedded_servers
 
+log = Logger()
+CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
 PAGE_THREADS, FIGURE_THREADS = 4, 2
 WAITING_MAX = 100
+_IDLE_MAX = 30.0  # seconds
+# Otherwise its locks would last until the server gives up on the client: two hours.
+_BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
+_starting = Lock()
 _loop: Any = reactor
 
 
@@ -72,13 +77,6 @@ def figure_workers() -> Workers:
     return Workers("figures", FIGURE_THREADS)
 
 
-log = Logger()
-CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
-# Otherwise its locks would last until the server gives up on the client: two hours.
-_BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
-_starting = Lock()
-
-
 def database() -> DatabaseSettings:
     """The crawls' database; an embedded server runs as long as this process."""
     # Otherwise threads would start the same server at the same time.
@@ -96,10 +94,38 @@ def database_url() -> str:
     return str(database().url)
 
 
+class Availability:
+    """Whether the database could be reached last, and why not.
+
+    The reactor's thread never waits for a database that is known to be away.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note whether the database is reached. Raises :exc:`DatabaseUnreachableError`."""
+        if self.problem and isInIOThread():
+            raise DatabaseUnreachableError(self.problem)
+        try:
+            yield
+        except DatabaseUnreachableError as error:
+            self.problem = str(error)
+            raise
+        self.problem = None
+
+
+availability = Availability()
+
+
 @contextmanager
 def connection() -> Iterator[psycopg.Connection]:
-    """A transaction, for threads, with short time limits: no view should take minutes."""
-    with transaction(database()) as connected:
+    """A transaction with short time limits: no view should take minutes."""
+    with availability.noted():
+        connected = open_connection(database())
+    with connected:
+        pin_transaction(connected, database())
         yield connected
 
 
@@ -124,23 +150,6 @@ def release() -> None:
     """Stop the embedded server, unless others use it. A signal ends twistd, so no atexit runs."""
     if _database.cache_info().currsize:
         stop_embedded_servers()
-
-
-class EmbeddedDatabase(Service):
-    """Keeps the embedded server running between crawls, which would otherwise stop and start it."""
-
-    def startService(self) -> None:
-        super().startService()
-        process: Any = reactor
-        process.addSystemEventTrigger("after", "shutdown", release)
-        deferToThread(database).addErrback(self._failed)
-
-    def _failed(self, failure: Any) -> None:
-        failure.trap(ConfigurationError, DatabaseUnreachableError)
-        log.error("{message}", message=failure.getErrorMessage())
-
-
-_IDLE_MAX = 30.0  # seconds
 
 
 class IdleConnections:
@@ -200,6 +209,7 @@ def _begin() -> psycopg.Connection:
             return connected
         except psycopg.Error:  # the server has ended it
             connected.close()
-    connected = open_connection(database())
+    with availability.noted():
+        connected = open_connection(database())
     pin_transaction(connected, database())
     return connected

@@ -1,21 +1,20 @@
 """Jobs that ended before their row in the table ``crawl`` began, and why.
 
-A wrong argument, no database, a process that could not start: the database knows nothing about
-these, so scrapyd keeps them itself, in an SQLite file. Whether a job has a row is checked when they
-are shown, because the database may be away when the job ends.
+A wrong argument, no database, a process that could not start: the table ``crawl`` knows nothing
+about these, so scrapyd keeps them itself, in the table ``fleet_failed_job``. Whether a job has a
+row is checked when they are shown, because the database may be away when the job ends.
 """
 
-import json
 import signal
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from coinspider.daemon.database import query
+from psycopg.types.json import Jsonb
+
+from coinspider.daemon.database import connection, query
 
 KEPT = 1000
 # scrapyd ends, or someone cancels the job, before Scrapy handles the signal.
@@ -23,17 +22,23 @@ _STOPPED, _INTERRUPTED = (signal.SIGINT, signal.SIGTERM), 130
 _OUTCOMES: dict[int | None, str] = {2: "misconfigured", 3: "skipped", _INTERRUPTED: "interrupted"}
 REASON_MAX = 500  # characters
 _STDERR_MAX = 20_000  # bytes
-_CREATE = """
-CREATE TABLE IF NOT EXISTS failed_job (
-    job text PRIMARY KEY, spider text, arguments text, started_at text, ended_at text,
-    exit_status integer, message text
+_FIELDS = "job, spider, arguments, started_at, ended_at, exit_status, message"
+_ADD = f"""
+INSERT INTO fleet_failed_job ({_FIELDS}) VALUES (
+    %(job)s, %(spider)s, %(arguments)s, %(started_at)s, %(ended_at)s, %(exit_status)s, %(message)s
+)
+ON CONFLICT (job) DO UPDATE SET message = excluded.message, ended_at = excluded.ended_at,
+    exit_status = excluded.exit_status
+"""  # noqa: S608
+_FORGET = """
+DELETE FROM fleet_failed_job WHERE job IN (
+    SELECT job FROM fleet_failed_job ORDER BY ended_at DESC OFFSET %s
 )
 """
-_ADD = "INSERT OR REPLACE INTO failed_job VALUES (?, ?, ?, ?, ?, ?, ?)"
-_FORGET = """
-DELETE FROM failed_job WHERE job NOT IN (SELECT job FROM failed_job ORDER BY ended_at DESC LIMIT ?)
-"""
-_NEWEST = "SELECT * FROM failed_job WHERE ? IS NULL OR job = ? ORDER BY ended_at DESC LIMIT ?"
+_NEWEST = f"""
+SELECT {_FIELDS} FROM fleet_failed_job WHERE %(job)s::text IS NULL OR job = %(job)s
+ORDER BY ended_at DESC LIMIT %(limit)s
+"""  # noqa: S608
 _WITH_ROW = "SELECT job FROM crawl WHERE job = ANY(%s)"
 
 
@@ -73,46 +78,36 @@ class FailedJob(NamedTuple):
 
 
 class FailedJobs:
-    """Those of the newest ``KEPT`` jobs that did not end with status 0; for any thread."""
+    """Those of the newest ``KEPT`` jobs of all nodes that did not end with status 0.
 
-    def __init__(self, path: Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        with self._connection() as connection:
-            connection.execute(_CREATE)
+    What fails while the database is away is recorded when it is back.
+    """
+
+    def __init__(self) -> None:
+        self.unrecorded: deque[FailedJob] = deque(maxlen=KEPT)
 
     def add(self, job: FailedJob) -> None:
-        with self._connection() as connection:
-            connection.execute(
-                _ADD,
-                (
-                    job.job,
-                    job.spider,
-                    json.dumps(dict(job.arguments)),
-                    job.started_at.isoformat(),
-                    job.ended_at.isoformat(),
-                    job.exit_status,
-                    job.message,
-                ),
-            )
-            connection.execute(_FORGET, [KEPT])
+        """For the reactor; :meth:`record` stores it."""
+        self.unrecorded.append(job)
+
+    def record(self) -> None:
+        """For threads; raises what the database does."""
+        while self.unrecorded:
+            job = self.unrecorded[0]
+            with connection() as connected:
+                connected.execute(_ADD, job._asdict() | {"arguments": Jsonb(dict(job.arguments))})
+                connected.execute(_FORGET, [KEPT])
+            self.unrecorded.popleft()
+
+    def known(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
+        """Those of this node that are not recorded yet: all there is without a database."""
+        found = [one for one in reversed(self.unrecorded) if job in (None, one.job)]
+        return found[:limit]
 
     def newest(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
-        """Jobs that failed, with or without a row in ``crawl``."""
-        with self._connection() as connection:
-            rows = connection.execute(_NEWEST, [job, job, limit]).fetchall()
-        return [
-            FailedJob(
-                name,
-                spider,
-                json.loads(arguments),
-                datetime.fromisoformat(started),
-                datetime.fromisoformat(ended),
-                status,
-                message,
-            )
-            for name, spider, arguments, started, ended, status, message in rows
-        ]
+        """Jobs that failed, with or without a row in ``crawl``. Blocks, as :func:`query` does."""
+        stored = [FailedJob(**row) for row in query(_NEWEST, {"job": job, "limit": limit})]
+        return _distinct([*self.known(limit, job), *stored])[:limit]
 
     def without_row(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
         """Jobs that never began to crawl. Blocks; raises what :func:`query` raises."""
@@ -121,10 +116,9 @@ class FailedJobs:
         begun = {row["job"] for row in rows}
         return [job for job in failed if job.job not in begun]
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            yield connection
+
+def _distinct(jobs: Iterable[FailedJob]) -> list[FailedJob]:
+    return list({job.job: job for job in jobs}.values())
 
 
 @dataclass
@@ -170,15 +164,6 @@ class JobWatch:
             code,
             reason,
         )
-
-
-def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:
-    """The spider's arguments in a message of scrapyd's queue."""
-    return {
-        name: str(value)
-        for name, value in message.items()
-        if not name.startswith("_") and name not in ("name", "settings")
-    }
 
 
 def last_words(stderr: bytes) -> str:

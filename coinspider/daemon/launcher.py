@@ -1,22 +1,39 @@
-"""scrapyd's launcher, which ends its crawls in order."""
+"""scrapyd's launcher: starts the jobs that this node has taken, and ends them in order."""
 
-import sqlite3
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from scrapyd import Config
+from scrapyd.interfaces import IPoller
 from scrapyd.launcher import Launcher, ScrapyProcessProtocol
+from twisted.application.service import IServiceCollection
 from twisted.internet import defer, reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from coinspider._compat import use_process_class
-from coinspider.daemon.failed_jobs import FailedJob, FailedJobs, JobWatch, job_arguments
+from coinspider.daemon.failed_jobs import REASON_MAX, FailedJob, JobWatch
+from coinspider.daemon.jobs import JobProcess, job_arguments
+from coinspider.daemon.nodes import (
+    DATABASE_ERRORS,
+    in_background,
+    running_elsewhere,
+    this_node,
+)
+from coinspider.daemon.queue import Message
+from coinspider.store.connection import one_line
 from coinspider.text import counted, without_password
 
 log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
+# After a process could not be started, as when there are too many open files.
+_SPAWN_AGAIN = 1.0  # seconds
+# Exit statuses of a crawl that ends before its time; None after a signal.
+_INTERRUPTED = (130, None)
+_FAILED = 1
+_loop: Any = reactor
 
 
 class QuietProcess(ScrapyProcessProtocol):
@@ -32,50 +49,91 @@ class QuietProcess(ScrapyProcessProtocol):
 
 
 class GracefulLauncher(Launcher):
-    """Ends its crawls when scrapyd ends; each stores what it has and closes its row.
+    """Fetches a job's egg before it starts, and records its run.
 
-    One that takes longer than ``stop_timeout`` seconds is killed.
+    It ends its crawls when scrapyd ends; each stores what it has and closes its row. One that takes
+    longer than ``stop_timeout`` seconds is killed.
     """
 
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
         use_process_class(QuietProcess)
+        self.node = this_node()
         self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
+        self.failed_jobs = self.node.failed_jobs
         self.stopping = False
-        self.failed_jobs = self._failed_jobs(config)
-
-    def _failed_jobs(self, config: Config) -> FailedJobs:
-        return FailedJobs(Path(config.get("dbs_dir", "dbs")) / "failed_jobs.db")
-
-    def _spawn_process(self, message: dict[str, Any], slot: int) -> None:
-        super()._spawn_process(message, slot)
-        JobWatch(self.processes[slot], job_arguments(message), self._note)
-
-    def _note(self, job: FailedJob) -> None:
-        try:
-            self.failed_jobs.add(job)
-        except (OSError, sqlite3.Error, psycopg.Error):
-            log.failure("That job {job} failed can't be kept", job=job.job)
 
     def _get_message(self, slot: int) -> None:
+        """Ask for the next job at once, instead of at the next ``poll_interval``."""
         if not self.stopping:
             super()._get_message(slot)
+            self.app.getComponent(IPoller).poll()
+
+    def _spawn_process(self, message: Message, slot: int) -> Any:
+        project, version = message["_project"], message.get("_version")
+        if not version:
+            return self._spawn(None, message, slot)
+        prepared = deferToThread(self.node.eggs.materialize, project, version)
+        return prepared.addBoth(self._spawn, message, slot)
+
+    def _spawn(self, _: object, message: Message, slot: int) -> None:
+        """A process that can't be started is a failed job, and its slot is free again."""
+        if self.node.leaving:
+            return  # which returns the job to the queue
+        arguments = job_arguments(message)
+        try:
+            super()._spawn_process(message, slot)
+        except Exception as error:
+            log.failure("Job {job} can't be started", job=message["_job"])
+            self._give_up(message, error)
+            _loop.callLater(_SPAWN_AGAIN, self._get_message, slot)
+            return
+        process = self.processes[slot]
+        JobWatch(process, arguments, self._note)
+        self.node.jobs.begin(process)
+        in_background(self.node.jobs.note)
+
+    def _give_up(self, message: Message, error: Exception) -> None:
+        process = QuietProcess(message["_project"], message["_spider"], message["_job"], {}, [])
+        process.end_time = process.start_time
+        now, reason = datetime.now(UTC), f"its process can't be started: {one_line(error)}"
+        job, arguments = message["_job"], job_arguments(message)
+        self._note(
+            FailedJob(job, process.spider, arguments, now, now, _FAILED, reason[:REASON_MAX])
+        )
+        self.node.jobs.begin(process)
+        self.finished.add(process)
+
+    def _note(self, job: FailedJob) -> None:
+        jobs = self.node.jobs
+        if self.node.leaving and job.exit_status in _INTERRUPTED and job.job not in jobs.cancelled:
+            jobs.interrupted.add(job.job)
+        self.failed_jobs.add(job)
+        in_background(self.failed_jobs.record)
 
     def running_jobs(self) -> set[str]:
-        """The ids of the running jobs."""
-        return {process.job for process in self.processes.values()}
+        """The ids of the running jobs on any node; while the database is away, on this one."""
+        here = {process.job for process in self.processes.values()}
+        try:
+            return here | {run.job for run in running_elsewhere()}
+        except DATABASE_ERRORS:
+            return here
 
     def stopService(self) -> Any:
+        """The node leaves after its last crawl has ended."""
         super().stopService()
         self.stopping = True
-        processes = list(self.processes.values())
+        ended = maybeDeferred(self._end_all, list(self.processes.values()))
+        services: Any = IServiceCollection(self.app)
+        return ended.addCallback(lambda _: services.getServiceNamed("node").leave())
+
+    def _end_all(self, processes: list[Any]) -> Any:
         if not processes:
             return None
         log.info("Waiting for {crawls} to end", crawls=counted(len(processes), "crawl"))
         ended: Any = defer.DeferredList([_end_of(process) for process in processes])
         _signal(processes, "TERM")
-        clock: Any = reactor
-        kill = clock.callLater(self.stop_timeout, _signal, processes, "KILL")
+        kill = _loop.callLater(self.stop_timeout, _signal, processes, "KILL")
         return ended.addCallback(lambda _: kill.active() and kill.cancel())
 
 
@@ -90,7 +148,7 @@ def _end_of(process: Any) -> defer.Deferred[None]:
     return ended
 
 
-def _signal(processes: list[Any], sign: str) -> None:
+def _signal(processes: list[JobProcess], sign: str) -> None:
     for process in processes:
         try:
             process.transport.signalProcess(sign)

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, Connection, sql
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.target import CrawlTarget, Ending
+from coinspider.crawl.target import NODE, CrawlTarget, Ending
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
 from coinspider.store.fetch import Listing, fetch_listing
@@ -164,7 +164,7 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
         "whole": target.whole,
         "host": socket.gethostname(),
         "process_id": os.getpid(),
-        "node": target.node,
+        "node": os.environ.get(NODE),
     }
     row = await (await connection.execute(_BEGIN, values)).fetchone()
     assert row

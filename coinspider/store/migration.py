@@ -6,7 +6,9 @@ a newer version has been here. During a rolling upgrade both can run side by sid
 newer columns may be omitted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import LiteralString
 
 from psycopg import AsyncConnection, errors, sql
 
@@ -24,6 +26,7 @@ from coinspider.store.schema import (
     API_ACCOUNT,
     API_USAGE,
     CRAWL,
+    DAEMON_TABLES,
     NEEDED_TEXT,
     NOW,
     REJECTED_RECORD,
@@ -49,6 +52,7 @@ SCHEMA = Table(
     ["table_name"],
 )
 _CURRENT_SCHEMA = "SELECT current_schema()"
+_HAS_QUEUE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
 _RECORDED = "SELECT table_name, columns FROM coinspider_schema"
 _RECORD = """
 INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
@@ -65,8 +69,25 @@ async def migrate(
     :exc:`ConfigurationError` for tables of a newer version, for those that adding columns can't
     update, and for those that coinspider did not make: these are left unchanged.
     """
-    try:
+    with _plain_refusal():
         await _migrate_all(connection, _tables(item_class, history))
+
+
+async def migrate_daemon(connection: AsyncConnection, queue_schema: LiteralString) -> None:
+    """The same for scrapyd's tables; ``queue_schema`` makes those of its queue."""
+    with _plain_refusal():
+        async with connection.transaction():
+            await connection.execute(SCHEMA_LOCK)
+            row = await (await connection.execute(_HAS_QUEUE)).fetchone()
+            if not (row and row[0]):
+                await connection.execute(queue_schema)
+        await _migrate_all(connection, DAEMON_TABLES)
+
+
+@contextmanager
+def _plain_refusal() -> Iterator[None]:
+    try:
+        yield
     except errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             "the user of DATABASE_URL may not make or change coinspider's tables:"
@@ -141,6 +162,8 @@ async def _migrate(
             await probe(connection, table)
     else:
         await connection.execute(_create(table))
+        for index in table.indexes:
+            await connection.execute(index)
     recording = [*table.columns, *(newer_columns(table, found, known) if found else ())]
     if known != set(recording):
         await connection.execute(_RECORD, [table.name, recording])

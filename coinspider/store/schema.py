@@ -64,6 +64,8 @@ class Table(NamedTuple):
     options: LiteralString = ""
     fill: dict[str, LiteralString] = {}  # noqa: RUF012
     made_with: frozenset[str] = frozenset()
+    indexes: tuple[LiteralString, ...] = ()
+    """The statements that make its indexes, together with the table."""
 
     @property
     def first_columns(self) -> frozenset[str]:
@@ -185,6 +187,87 @@ REJECTED_RECORD = Table(
     ["id"],
     made_with=frozenset(["id", "rejected_at", "source_url", "text", "reason"]),
 )
+
+# Of scrapyd: the nodes that are alive, and each run of a job, with the end of its log.
+FLEET_NODE = Table(
+    "fleet_node",
+    {
+        "name": NEEDED_TEXT,
+        "worker_id": SqlColumn("bigint"),
+        "url": NEEDED_TEXT,
+        "version": NEEDED_TEXT,
+        "started_at": NOW,
+        "seen_at": NOW,
+    },
+    ["name"],
+)
+FLEET_RUN = Table(
+    "fleet_run",
+    {
+        "id": IDENTITY,
+        "queue_id": SqlColumn("bigint"),
+        "project": NEEDED_TEXT,
+        "spider": NEEDED_TEXT,
+        "job": NEEDED_TEXT,
+        "node": NEEDED_TEXT,
+        "process_id": SqlColumn("integer"),
+        "started_at": NOW,
+        "ended_at": TIME,
+        "outcome": TEXT,
+        "log_tail": NEEDED_TEXT._replace(default="''"),
+    },
+    ["id"],
+    indexes=(
+        "CREATE INDEX fleet_run_running ON fleet_run (node) WHERE ended_at IS NULL",
+        "CREATE INDEX fleet_run_ended ON fleet_run (ended_at)",
+        "CREATE INDEX fleet_run_job ON fleet_run (job)",
+    ),
+)
+FLEET_EGG = Table(
+    "fleet_egg",
+    {
+        "project": NEEDED_TEXT,
+        "version": NEEDED_TEXT,
+        "egg": SqlColumn("bytea", nullable=False),
+        "stored_at": NOW,
+    },
+    ["project", "version"],
+)
+# Jobs that ended before their row in "crawl" began.
+FLEET_FAILED_JOB = Table(
+    "fleet_failed_job",
+    {
+        "job": NEEDED_TEXT,
+        "spider": NEEDED_TEXT,
+        "arguments": SqlColumn("jsonb", nullable=False),
+        "started_at": NEEDED_TIME,
+        "ended_at": NEEDED_TIME,
+        "exit_status": SqlColumn("integer"),
+        "message": NEEDED_TEXT,
+    },
+    ["job"],
+)
+FLEET_SCHEDULE = Table(
+    "fleet_schedule",
+    {
+        "name": NEEDED_TEXT,
+        "definition": NEEDED_TEXT,
+        "next_time": NEEDED_TIME,
+        "last_time": TIME,
+        "last_job": TEXT,
+        "run_count": COUNT,
+        "skipped_count": COUNT,
+        "paused": SqlColumn("boolean", nullable=False, default="false"),
+    },
+    ["name"],
+)
+# The last alert of each schedule.
+ALERT = Table(
+    "alert",
+    {"subject": NEEDED_TEXT, "status": NEEDED_TEXT, "changed_at": NOW},
+    ["subject"],
+)
+DAEMON_TABLES = [FLEET_NODE, FLEET_RUN, FLEET_EGG, FLEET_FAILED_JOB, FLEET_SCHEDULE, ALERT]
 
 
 # An array of arrays, one for each hour, so that similar values (the four prices of an hour) are

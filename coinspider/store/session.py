@@ -40,7 +40,6 @@ from coinspider.store.lease import CrawlLease, Run
 from coinspider.store.migration import make_schema, migrate, table_names
 from coinspider.store.partitions import HistorySettings, keep_partitions
 from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection, lock_holder
-from coinspider.store.standby import crawled_elsewhere
 
 logger = logging.getLogger(__name__)
 
@@ -158,10 +157,6 @@ class SessionStart:
             if not isinstance(died, list):
                 return await self._skip(connection, target, died)
             self._tell_of(died)
-            if message := await crawled_elsewhere(connection, target):
-                stats = self.crawler.stats
-                await end_crawl(connection, lease.crawl_id, stats, _skipped(message))
-                return message
             since = await read_since(connection, target.lock_name) if target.incremental else None
             earlier = await read_earlier(connection, target.source, target.url, target.arguments)
             await prepare(connection)

@@ -1,14 +1,20 @@
 """What scrapyd shows about jobs that end before their row in ``crawl`` begins."""
 
-import socket
+import time
 from html import unescape
 from types import SimpleNamespace
 from urllib.error import HTTPError
 
 import pytest
 
+from coinspider.daemon import database
 from coinspider.daemon.failed_jobs import FailedJobs, JobWatch
+from coinspider.daemon.nodes import make_tables
+from coinspider.store.database_url import DatabaseSettings
+from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import wait_until
+from tests.helpers.receiver import start_receiver
+from tests.helpers.scrapyd_process import CONFIGURATION
 
 NO_URL = "name the API: -a url=https://..."
 
@@ -61,23 +67,64 @@ def test_refused_argument_is_shown_everywhere(scrapyd, database_url, sandbox):
     assert [crawl["job"] for crawl in daemon.get("crawls.json")["crawls"]] == jobs
 
 
-def test_crawl_that_failed_for_lack_of_a_database_is_shown_without_one(scrapyd):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"postgresql://me:geheim@127.0.0.1:{nobody.getsockname()[1]}/coins"
-        daemon = scrapyd(DATABASE_URL=url)
-        job = daemon.run()
-        finished(daemon, job)
+def test_scrapyd_starts_without_a_database_says_so_and_crawls_when_it_is_there(
+    scrapyd, database_url, sandbox
+):
+    with PostgresProxy(database_url) as network, start_receiver() as receiver:
+        network.accepts = False
+        daemon = scrapyd(
+            CONFIGURATION + "[schedule:test]\nspider = coins\nevery = 1h\nargument.pages = 1\n",
+            DATABASE_URL=network.url,
+            COINGECKO_BASE_URL=sandbox("--coins", 10).url,
+            ALERT_URL=f"{receiver.url}/",
+            ALERT_INTERVAL="0.2",
+        )
+        refused = daemon.get("schedule.json", project="coinspider", spider="coins")
+        assert refused["status"] == "error"
+        assert "can't be reached" in refused["message"]
+        assert "can't be reached" in daemon.get("daemonstatus.json")["database_error"]
+        assert "coinspider" in daemon.get("listprojects.json")["projects"]
+        assert daemon.schedule()["runs"] == 0
+        assert metric(daemon, "coinspider_database_up") == ["0.0"]
+        assert "The database can't be asked" in page(daemon)
+        wait_until(lambda: [body["status"] for _, body in receiver.alerts] == ["failed"])
+        network.accepts = True
+        begun = time.monotonic()
+        wait_until(lambda: daemon.schedule()["runs"])
+        assert time.monotonic() - begun < 15
+        job = daemon.schedule()["last_job"]
+        wait_until(lambda: daemon.crawl(job)["outcome"] == "complete")
+        told = daemon.log.read_text()
+        assert told.count("No job begins, as the database does not answer") == 1
+        assert "Traceback" not in told
+
+
+def test_job_that_fails_while_the_database_is_away_is_shown_then_and_later(
+    scrapyd, database_url, sandbox
+):
+    with PostgresProxy(database_url) as network:
+        api, patience = sandbox("--coins", 10_000, "--latency", "0.5"), "POSTGRES_RECONNECT_TIMEOUT"
+        daemon = scrapyd(
+            CONFIGURATION.replace(
+                "settings_allowed  =", "settings_allowed = POSTGRES_RECONNECT_TIMEOUT,"
+            ),
+            DATABASE_URL=network.url,
+            COINGECKO_BASE_URL=api.url,
+        )
+        job = daemon.run(setting=f"{patience}=1")
+        wait_until(lambda: daemon.get(f"crawls.json?job={job}")["crawls"])
+        network.accepts = False
+        network.cut()
+        wait_until(lambda: "database_error" in daemon.get("daemonstatus.json"))
+        wait_until(lambda: daemon.get("daemonstatus.json")["running"] == 0)
         answer = daemon.get(f"crawls.json?job={job}")
         [crawl] = answer["crawls"]
         assert (crawl["outcome"], crawl["exit_status"]) == ("failed", 1)
-        assert "can't be reached" in crawl["message"]
-        assert "refused" in answer["database_error"]
-        assert "can't be reached" in log_of(daemon, "coins", job)
+        assert answer["database_error"]
         assert metric(daemon, 'coinspider_failed_jobs{spider="coins"}') == ["1.0"]
-        assert metric(daemon, "coinspider_database_up") == ["0.0"]
-        assert "can't be reached" in page(daemon)
-        assert "geheim" not in page(daemon) + str(answer) + log_of(daemon, "coins", job)
+        network.accepts = True
+        wait_until(lambda: metric(daemon, "coinspider_database_up") == ["1.0"])
+        finished(daemon, job)
 
 
 class Process(SimpleNamespace):
@@ -104,8 +151,8 @@ class Process(SimpleNamespace):
         (1, None, [b"x" * 50_000], "x" * 500),
     ],
 )
-def test_end_of_a_process_is_recorded_and_passed_on(tmp_path, code, signal, stderr, message):
-    jobs = FailedJobs(tmp_path / "dbs/failed_jobs.db")
+def test_end_of_a_process_is_recorded_and_passed_on(code, signal, stderr, message):
+    jobs = FailedJobs()
     process = Process(job="a", spider="coins", heard=[])
     JobWatch(process, {"pages": "2"}, jobs.add)
     for part in stderr:
@@ -113,27 +160,33 @@ def test_end_of_a_process_is_recorded_and_passed_on(tmp_path, code, signal, stde
     status = SimpleNamespace(value=SimpleNamespace(exitCode=code, signal=signal))
     process.processEnded(status)
     assert process.heard == [*stderr, status]
-    [job] = jobs.newest()
+    [job] = jobs.known()
     status = 130 if signal == 15 else code
     assert (job.message, job.exit_status, job.arguments) == (message, status, {"pages": "2"})
     assert job.ended_at >= job.started_at
 
 
-def test_job_that_ends_well_is_not_recorded(tmp_path):
-    jobs = FailedJobs(tmp_path / "failed_jobs.db")
+def test_job_that_ends_well_is_not_recorded():
+    jobs = FailedJobs()
     process = Process(job="a", spider="coins", heard=[])
     JobWatch(process, {}, jobs.add)
     process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=0, signal=None)))
-    assert jobs.newest() == []
+    assert jobs.known() == []
 
 
-def test_only_the_newest_are_kept(tmp_path, monkeypatch):
+def test_only_the_newest_are_kept(database_url, monkeypatch):
+    settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
+    monkeypatch.setattr(database, "database", lambda: settings)
+    make_tables(settings)
     monkeypatch.setattr("coinspider.daemon.failed_jobs.KEPT", 3)
-    jobs = FailedJobs(tmp_path / "failed_jobs.db")
+    jobs = FailedJobs()
     for number in range(5):
         process = Process(job=str(number), spider="coins", heard=[])
         JobWatch(process, {}, jobs.add)
         process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=1, signal=None)))
+    assert [job.job for job in jobs.known(limit=1)] == ["4"]
+    jobs.record()
+    assert jobs.known() == []
     assert [job.job for job in jobs.newest()] == ["4", "3", "2"]
     assert [job.job for job in jobs.newest(limit=1)] == ["4"]
     assert [job.job for job in jobs.newest(job="3")] == ["3"]

@@ -20,7 +20,7 @@ from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 # Several scrapyd and their crawls take long to start on a busy machine.
 wait_until = partial(processes.wait_until, seconds=120)
-FLEET = CONFIGURATION.replace("[scrapyd]", "[scrapyd]\nqueue = postgres\nmax_proc = 1", 1)
+FLEET = CONFIGURATION.replace("[scrapyd]", "[scrapyd]\nmax_proc = 1", 1)
 # As if a node had sent no sign of life for an hour.
 SILENCE = """
 WITH node AS (

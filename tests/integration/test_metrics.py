@@ -19,7 +19,7 @@ from coinspider.store.database_url import DatabaseSettings
 ADD = """
 INSERT INTO crawl (spider, job, url, vs_currency, lock_name, whole, host, started_at, ended_at,
                    node, outcome, page_count)
-VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - %s END, 'a', %s, 3)
+VALUES ('coins', %s, 'u', %s, %s, %s, %s, now() - %s, CASE WHEN %s THEN now() - %s END, NULL, %s, 3)
 """
 
 
@@ -83,7 +83,9 @@ def test_counters_are_by_outcome_and_node(add, query):
     assert calls >= pages == 1
     node = socket.gethostname()
     assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
-    found = read(in_fleet=True)
+    with database.connection() as connection:
+        connection.execute("UPDATE crawl SET node = 'a' WHERE vs_currency <> 'usd'")
+    found = read()
     assert found["coinspider_crawls_total", "a", "complete", "coins", "eur"] == 3
     assert found["coinspider_calls_total", node, "complete", "coins", "usd"] == calls
 
@@ -131,9 +133,9 @@ def test_schedule_has_what_an_alert_needs(add):
 
 
 @pytest.mark.needs("promtool")
-def test_promtool_finds_no_problem(add, tmp_path):
+def test_promtool_finds_no_problem(add):
     add("a", outcome=None)
-    failed_jobs = FailedJobs(tmp_path / "failed_jobs.db")
+    failed_jobs = FailedJobs()
     now = datetime.now(UTC)
     failed_jobs.add(FailedJob("b", "coins", {}, now, now, 2, "a reason"))
     add("by hand")

@@ -16,6 +16,12 @@ DIRECTION = [
     "stats", "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon",
     "commands",
 ]  # fmt: skip
+# The same inside the daemon.
+DAEMON = [
+    "health", "runner", "configuration", "database", "job_check", "queue", "eggs", "jobs",
+    "failed_jobs", "nodes", "components", "launcher", "crawl_messages", "schedules", "alerts",
+    "api", "gate", "views", "application", "__main__",
+]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
@@ -31,7 +37,7 @@ def place(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
-def imported(path: Path) -> set[str]:
+def names(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -40,7 +46,11 @@ def imported(path: Path) -> set[str]:
             assert not node.level, f"{path}: a relative import"
             assert node.module
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {place(name) for name in found if name.split(".")[0] == "coinspider"} - {""}
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    return {place(name) for name in names(path) if name.split(".")[0] == "coinspider"} - {""}
 
 
 def allowed(own: str) -> set[str]:
@@ -57,6 +67,15 @@ def test_imports_point_one_way(path):
         return
     assert own in (*DIRECTION, *OUTSIDE), f"{own} has no place in the direction"
     assert imported(path) <= allowed(own)
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "daemon").rglob("*.py")), ids=str)
+def test_imports_point_one_way_inside_the_daemon(path):
+    own = path.relative_to(PACKAGE / "daemon").with_suffix("").parts[0]
+    if own == "__init__":
+        return
+    found = {name.split(".")[2] for name in names(path) if name.startswith("coinspider.daemon.")}
+    assert found & set(DAEMON) <= set(DAEMON[: DAEMON.index(own) + 1])
 
 
 class RunTimeImports(ast.NodeVisitor):

@@ -9,7 +9,7 @@ from coinspider.daemon.schedules import service
 from coinspider.daemon.schedules.budget import Part, PlannedRun
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import BudgetRuns
-from coinspider.daemon.schedules.state import ScheduleState
+from coinspider.daemon.schedules.states import ScheduleState
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 AUTO = Schedule("auto", "coins", budget="auto")

@@ -1,15 +1,13 @@
-"""``deploy/compose.fleet.yaml`` fits ``compose.yaml``, the image and the package's extra.
+"""``deploy/compose.fleet.yaml`` fits ``compose.yaml``, and the image.
 
 The file was also validated with the schema of the Compose Specification, which no package has.
 """
 
 import configparser
-import tomllib
 
 import pytest
 import yaml
 
-from coinspider.daemon.fleet.setup import uses_fleet
 from tests.helpers.processes import PROJECT
 
 FLEET = yaml.safe_load((PROJECT / "deploy/compose.fleet.yaml").read_text())
@@ -49,7 +47,7 @@ def test_everything_that_a_service_names_is_defined(kind):
     assert used == FLEET[kind].keys()
 
 
-def test_nodes_form_a_fleet_and_know_its_names():
+def test_nodes_know_their_names():
     class Config:
         cp = configparser.ConfigParser()
 
@@ -58,17 +56,4 @@ def test_nodes_form_a_fleet_and_know_its_names():
 
     config = Config()
     config.cp.read_string(FLEET["configs"]["node"]["content"])
-    assert uses_fleet(config)
     assert config.get("hosts_allowed", "").split() == [*NODES]
-
-
-def test_image_has_the_packages_of_the_extra():
-    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-    [package] = pyproject["project"]["optional-dependencies"]["fleet"]
-    for node in NODES.values():
-        assert node["build"]["args"] == {"EXTRA_PACKAGES": package}
-    assert f"EXTRA_PACKAGES='{package}'" in (PROJECT / "deploy/kubernetes.yaml").read_text()
-    assert (
-        'pip install --disable-pip-version-check --no-cache-dir "$EXTRA_PACKAGES"'
-        in (PROJECT / "Containerfile").read_text()
-    )

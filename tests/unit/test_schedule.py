@@ -1,7 +1,6 @@
 """The sections ``[schedule:NAME]``, and when their runs are due."""
 
 from configparser import ConfigParser
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -9,7 +8,7 @@ import pytest
 
 from coinspider.daemon.schedules.schedule import Schedule, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
-from coinspider.daemon.schedules.state import ScheduleStates
+from coinspider.daemon.schedules.states import ScheduleState
 from coinspider.errors import ConfigurationError
 from tests.helpers.processes import PROJECT
 
@@ -95,40 +94,63 @@ def test_hour_that_never_comes_skips_no_run():
     assert time.date() == datetime(2025, 3, 30, tzinfo=UTC).date()
 
 
+class States:
+    """Rows that outlive a service, as those of the database do."""
+
+    def __init__(self):
+        self.time, self.rows = START, {}
+
+    def now(self):
+        return self.time
+
+    def read(self, schedules):
+        for name, schedule in schedules.items():
+            first = schedule.first_time(self.time)
+            self.rows.setdefault(name, ScheduleState(schedule.when, first))
+        return self.rows
+
+    def claim(self, name, state, next_time):
+        state.next_time = self.rows[name].next_time = next_time
+        return True
+
+    def write(self, name, state):
+        self.rows[name] = state
+
+    def write_paused(self, name, paused):
+        self.rows[name].paused = paused
+
+
 class Runs(ScheduleService):
     """The service with a simulated clock, and a job that is busy or not."""
 
-    def __init__(self, found, path):
-        super().__init__(None, [found], ScheduleStates(path), now=lambda: self.time)
-        self.time, self.runs, self.busy = START, [], None
-        self.state["test"] = self._resume(found)
+    def __init__(self, found, states):
+        super().__init__(None, [found], states)
+        self.runs, self.busy = [], None
+        self.state |= states.read(self.schedules)
 
     def active_job(self, _):
         return self.busy
 
-    def _run(self, _, state, settings):
-        self.settings = settings
-        self.runs.append((self.time - START).total_seconds())
-        state.last_job, state.last_time = str(len(self.runs)), self.time
+    def _run(self, _, state):
+        self.runs.append((self.now() - START).total_seconds())
+        state.last_job, state.last_time = str(len(self.runs)), self.now()
         return state.last_job
 
     def at(self, *seconds):
         for second in seconds:
-            self.time = START + timedelta(seconds=second)
-            self.tick()
+            self.states.time = START + timedelta(seconds=second)
+            self._look_at_all()
         return self.runs
 
 
 @pytest.fixture
-def service(tmp_path):
-    with ExitStack() as started:
+def service():
+    kept = {}
 
-        def start(file="schedules.db", **options):
-            runs = Runs(schedule(**options), tmp_path / file)
-            started.callback(runs.states.close)
-            return runs
+    def start(name="schedules", **options):
+        return Runs(schedule(**options), kept.setdefault(name, States()))
 
-        yield start
+    return start
 
 
 def test_first_run_of_an_interval_is_at_once_and_the_others_do_not_drift(service):
@@ -170,21 +192,3 @@ def test_cron_time_missed_while_stopped_is_due_at_the_start(service):
     second = service(cron="30 * * * *")
     assert second.at(7200) == [7200]
     assert service(cron="15 * * * *").at(899) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "seconds"),
-    [
-        ({"every": "3m"}, 180),
-        ({"cron": "*/3 * * * *"}, 180),
-        ({"cron": "0 8,9,17 * * *"}, 3600),
-        ({"cron": "0 0 * * 1,3"}, 2 * 86_400),
-    ],
-)
-def test_run_gets_its_node_and_the_shortest_period(service, options, seconds):
-    runs = service(**options)
-    runs.at(0, 8 * 86_400)
-    assert float(runs.settings["SCHEDULE_PERIOD"]) == seconds
-    assert runs.settings["SCHEDULE_NODE"] == runs.states.node
-    assert service(**options).states.node == runs.states.node
-    assert service(file="other.db", **options).states.node != runs.states.node

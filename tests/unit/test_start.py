@@ -10,15 +10,16 @@ import pytest
 from scrapyd import Config
 
 from coinspider.daemon.application import application
+from coinspider.daemon.nodes import this_node
 from tests.helpers.processes import PROJECT
 from tests.helpers.scrapyd_process import CONFIGURATION
 
 # scrapyd imports it.
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
 
-ALONE = """
+LATE = """
 import sys, coinspider.daemon.application, coinspider.daemon.views.webroot
-print(*(m for m in sys.modules if m.startswith(("coinspider.daemon.fleet", "procrastinate"))))
+print(*(module for module in sys.modules if module.startswith("procrastinate")))
 """
 
 
@@ -85,7 +86,7 @@ def test_argument_of_a_spider_without_declaration_that_replaces_a_part_of_it():
     assert line.endswith("the spider assets has no argument records")
 
 
-@pytest.mark.parametrize("option", ["dbs_dir", "eggs_dir", "logs_dir"])
+@pytest.mark.parametrize("option", ["eggs_dir", "logs_dir"])
 def test_folder_that_is_a_file(option, folder):
     (folder / "file").touch()
     for path in ("file", "file/below"):
@@ -131,27 +132,32 @@ def test_address_that_is_not_this_machines(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    "line",
     [
-        ("queue = redis", "queue = redis in scrapyd.conf: one of sqlite, postgres"),
-        ("node_timeout = soon", "node_timeout = soon in scrapyd.conf is not a number of seconds"),
-        ("node_timeout = 0", "node_timeout = 0 in scrapyd.conf is not a number of seconds"),
+        "queue = postgres",
+        "queue = sqlite",
+        "jobstorage = scrapyd.jobstorage.SqliteJobStorage",
+        "spiderqueue = mine.Queue",
+        "launcher = scrapyd.launcher.MyLauncher",
     ],
-    ids=["another queue", "no number", "no time"],
 )
-def test_fleet_that_can_not_work(options, expected):
-    queue = "" if "queue" in options else "queue = postgres\n"
-    assert expected in reason(CONFIGURATION, f"[scrapyd]\n{queue}{options}\n")
-
-
-def test_fleet_without_its_package(monkeypatch):
-    monkeypatch.setitem(sys.modules, "procrastinate", None)
-    told = reason(CONFIGURATION, "[scrapyd]\nqueue = postgres\n")
-    assert told.endswith("needs a package: pip install coinspider[fleet]")
-
-
-def test_scrapyd_without_a_fleet_imports_nothing_of_one():
-    found = subprocess.run(
-        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, cwd=PROJECT
+def test_scrapyd_conf_of_0_2_is_told_that_there_is_one_queue(line):
+    option = line.partition(" ")[0]
+    expected = (
+        f"{option} in scrapyd.conf: the queue is always in the database now, so drop the line"
     )
-    assert found.stdout.split() == ["coinspider.daemon.fleet", "coinspider.daemon.fleet.setup"]
+    assert reason(CONFIGURATION, f"[scrapyd]\n{line}\n").startswith(expected)
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0"])
+def test_time_after_which_a_node_is_dead(seconds):
+    this_node.cache_clear()
+    expected = f"node_timeout = {seconds} in scrapyd.conf is not a number of seconds"
+    assert expected in reason(CONFIGURATION, f"[scrapyd]\nnode_timeout = {seconds}\n")
+
+
+def test_queue_is_imported_only_when_scrapyd_listens_already():
+    found = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert found.stdout.split() == []

@@ -10,7 +10,7 @@ from coinspider.daemon.database import query
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.schedule import Schedule
 
-# Of the others, one that was skipped or interrupted says neither that crawls work nor that not.
+# Skipped and interrupted runs say nothing about health.
 COUNTED = ("complete", *BAD)
 LOOKED_AT = 20  # runs of a schedule
 _JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"

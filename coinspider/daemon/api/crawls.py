@@ -35,7 +35,7 @@ def crawls(failed_jobs: FailedJobs, job: str | None, limit: int) -> dict[str, An
         rows = [row["crawl"] for row in query(_CRAWLS, [job, job, limit])]
         failed = failed_jobs.without_row(limit, job)
     except (psycopg.Error, DatabaseUnreachableError) as error:
-        if failed := failed_jobs.newest(limit, job):
+        if failed := failed_jobs.known(limit, job):
             return {"crawls": [j.as_crawl() for j in failed], "database_error": one_line(error)}
         raise
     found = [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]

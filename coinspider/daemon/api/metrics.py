@@ -68,7 +68,7 @@ class MetricGroup(NamedTuple):
     """Metrics that one statement finds; its rows have a column for each label and each metric.
 
     A value of ``NULL`` gives no series. The statement may use ``%(schedules)s``, the names of the
-    schedules of this scrapyd, and ``%(in_fleet)s``, whether it is a node of a fleet.
+    schedules of this scrapyd.
     """
 
     prefix: str
@@ -82,8 +82,8 @@ class MetricGroup(NamedTuple):
         return f"coinspider_{self.prefix}{metric.name}{suffix}"
 
 
-# The machine, unless this scrapyd is one of a fleet.
-_NODE = "coalesce(CASE WHEN %(in_fleet)s THEN node END, host, '')"
+# The scrapyd that ran it, or the machine on which somebody did.
+_NODE = "coalesce(node, host, '')"
 # The job of a schedule is called after it: coins.20261124T140122.123
 _IS_SCHEDULED = "regexp_replace(job, '\\.\\d{8}T\\d{6}\\.\\d+$', '') = ANY(%(schedules)s)"
 # Of a crawl that nothing repeats any more the series end after a day.
@@ -305,8 +305,8 @@ def metric_labels() -> dict[str, tuple[str, ...]]:
 class CrawlCollector(Collector):
     """Reads the figures from the database on each request."""
 
-    def __init__(self, schedules: Iterable[str], in_fleet: bool):
-        self.values = {"schedules": list(schedules), "in_fleet": in_fleet}
+    def __init__(self, schedules: Iterable[str]):
+        self.values = {"schedules": list(schedules)}
 
     def collect(self) -> Iterable[Family]:
         for group in GROUPS:
@@ -327,20 +327,19 @@ def metrics(
     schedules: Iterable[str],
     failed_jobs: FailedJobs | None = None,
     watched: Sequence[WatchedSchedule] = (),
-    in_fleet: bool = False,
 ) -> bytes:
     """The figures in Prometheus' text format; a crawl that never succeeded has no age.
 
     If the database does not answer, only those that scrapyd keeps itself.
     """
     try:
-        crawls = _text(CrawlCollector(schedules, in_fleet)) + _text(UsageCollector())
+        crawls = _text(CrawlCollector(schedules)) + _text(UsageCollector())
         failed = failed_jobs.without_row() if failed_jobs else []
         runs = read_runs([one.schedule for one in watched], failed)
         told = crawls + _text(ScheduleCollector(watched, runs))
         return told + _text(FailedJobCollector(failed, database_up=True))
     except (psycopg.Error, DatabaseUnreachableError):
-        failed = failed_jobs.newest() if failed_jobs else []
+        failed = failed_jobs.known() if failed_jobs else []
         return _text(FailedJobCollector(failed, database_up=False))
 
 
@@ -366,7 +365,7 @@ class Metrics(Resource):
             for schedule in service.schedules.values()
         ]
         failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        asked = metrics, list(service.schedules), failed_jobs, watched, service.states.shared
+        asked = metrics, list(service.schedules), failed_jobs, watched
         figure_workers().run("metrics", *asked).addBoth(self._send, txrequest)
         return NOT_DONE_YET
 

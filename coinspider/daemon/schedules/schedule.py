@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,6 @@ from coinspider.daemon.job_check import PROJECT, check_project, check_spider, ch
 from coinspider.errors import ConfigurationError
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_TIMES_AHEAD = 20
 AUTO = "auto"
 # The longest time without a whole pass of a schedule with a budget.
 _BUDGET_PERIOD = timedelta(days=1)
@@ -61,15 +59,6 @@ class Schedule(NamedTuple):
                 return f"{self.every // timedelta(**{unit: 1})}{letter}"
         return str(self.every)
 
-    def shortest_period(self, now: datetime) -> timedelta:
-        """The shortest interval between coming runs."""
-        if self.every:
-            return self.every
-        times = [now]
-        while len(times) < _TIMES_AHEAD:
-            times.append(self._next_cron_time(times[-1]))
-        return min(later - earlier for earlier, later in pairwise(times[1:]))
-
     def first_time(self, now: datetime) -> datetime:
         """An interval begins at once; a cron expression waits for its time."""
         return now if self.every else self._next_cron_time(now)
@@ -88,8 +77,10 @@ class Schedule(NamedTuple):
             yield moment
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
-        """Whether the wait is longer than any interval, because the clock was put back."""
-        return bool(self.every and due - now > self.every)
+        """Whether the wait is longer than one interval and the next, because the clock was set."""
+        if self.every:
+            return due - now > self.every
+        return due > self._next_cron_time(self._next_cron_time(now))
 
     def _next_cron_time(self, now: datetime) -> datetime:
         assert self.cron

@@ -1,23 +1,30 @@
-"""The jobs of schedules in scrapyd's queue."""
+"""Runs the schedules inside scrapyd, as jobs of its queue."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from scrapyd.interfaces import IPoller, ISpiderScheduler
 from twisted.application.service import IServiceCollection, Service
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.nodes import DATABASE_ERRORS
 from coinspider.daemon.schedules.budget import PlannedRun
 from coinspider.daemon.schedules.budget_facts import read_next_run
 from coinspider.daemon.schedules.forecast import Forecasts
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.state import ScheduleState, ScheduleStore
-from coinspider.errors import DatabaseUnreachableError
+from coinspider.daemon.schedules.states import ScheduleState, ScheduleStates
+
+log = Logger()
+TICK = 0.25  # seconds
+NAME = "schedules"
+# How long no other scrapyd begins a run with the same budget.
+CLAIMED = timedelta(seconds=5)
+# Crawls by hand and those on other machines spend the same calls.
+LOOKED_UP_EVERY = timedelta(minutes=1)
+LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
 
 
 def service_named(name: str, app: Any) -> Any:
@@ -27,41 +34,34 @@ def service_named(name: str, app: Any) -> Any:
 
 def job_state(app: Any, project: str, job: str | None) -> str | None:
     """``pending`` or ``running``; ``None`` if it has ended, or was never there."""
+    if not job:
+        return None
     queue = app.getComponent(IPoller).queues.get(project)
-    if queue and any(message["_job"] == job for message in queue.list()):
-        return "pending"
+    try:
+        if queue and any(message["_job"] == job for message in queue.list()):
+            return "pending"
+    except DATABASE_ERRORS:
+        pass  # what runs here is known nevertheless
     return "running" if job in service_named("launcher", app).running_jobs() else None
 
 
-def add_job(
-    app: Any,
-    schedule: Schedule,
-    now: datetime,
-    settings: Mapping[str, str],
-    part: Mapping[str, str],
-) -> str:
+def add_job(app: Any, schedule: Schedule, now: datetime, part: Mapping[str, str]) -> str:
     """Add a run to the queue, and return the job's id.
 
-    ``settings`` and the arguments in ``part`` are added to those of the schedule.
+    The arguments in ``part`` are added to those of the schedule.
     """
     job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
     app.getComponent(ISpiderScheduler).schedule(
         schedule.project,
         schedule.spider,
         priority=0.0,
-        settings={**settings, **schedule.settings},
+        settings=dict(schedule.settings),
         _job=job,
         **{**schedule.arguments, **part},
     )
     # Otherwise it would wait for the next poll_interval.
     app.getComponent(IPoller).poll()
     return job
-
-
-log = Logger()
-# Crawls by hand and those on other machines spend the same calls.
-LOOKED_UP_EVERY = timedelta(minutes=1)
-LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
 
 
 class BudgetRuns:
@@ -118,12 +118,6 @@ class BudgetRuns:
         )
 
 
-TICK = 0.25  # seconds
-NAME = "schedules"
-# How long no other scrapyd begins a run with the same budget.
-CLAIMED = timedelta(seconds=5)
-
-
 class ScheduleService(Service):
     """Schedules the job of each schedule when its time has come.
 
@@ -132,25 +126,21 @@ class ScheduleService(Service):
 
     name = NAME
 
-    def __init__(
-        self,
-        app: Any,
-        schedules: Iterable[Schedule],
-        states: ScheduleStore,
-        now: Callable[[], datetime] | None = None,
-    ):
-        self.app, self.states, self.now = app, states, now or states.now
+    def __init__(self, app: Any, schedules: Iterable[Schedule], states: ScheduleStates):
+        self.app, self.states, self.now = app, states, states.now
         self.schedules = {schedule.name: schedule for schedule in schedules}
-        self.state: dict[str, ScheduleState] = {}
+        # Until the database has answered, each is as if it were new.
+        self.state = {
+            name: ScheduleState(schedule.when, schedule.first_time(self.now()))
+            for name, schedule in self.schedules.items()
+        }
+        self.is_known = False
         self.budgets = BudgetRuns()
         self.forecasts = Forecasts(self.schedules, self.active)
-        self.is_away = False
         self.ticking: Any = LoopingCall(self.tick)
 
     def startService(self) -> None:
         super().startService()
-        for schedule in self.schedules.values():
-            self.state[schedule.name] = self._resume(schedule)
         self.ticking.start(TICK)
         self.forecasts.start()
 
@@ -158,37 +148,33 @@ class ScheduleService(Service):
         super().stopService()
         self.ticking.stop()
         self.forecasts.stop()
-        self.states.close()
-
-    def _resume(self, schedule: Schedule) -> ScheduleState:
-        first = schedule.first_time(self.now())
-        state = self.states.begin(schedule.name, ScheduleState(schedule.when, first))
-        # An interval starts again; a missed time of a cron expression is due now.
-        if schedule.every and not self.states.shared:
-            state.next_time = first
-        return state
 
     def tick(self) -> Any:
         """Nothing begins while the states can't be read."""
-        refreshed = maybeDeferred(self.states.refresh, self.state)
-        return refreshed.addCallbacks(self._look_at_all, self._not_refreshed)
+        if self.states.is_due():
+            reading: Any = deferToThread(self.states.read, self.schedules)
+            return reading.addCallback(self._keep).addErrback(self._not_read)
+        if self.is_known:
+            self._look_at_all()
+        return None
 
-    def _not_refreshed(self, failure: Any) -> None:
-        if not failure.check(psycopg.Error, DatabaseUnreachableError):
+    def _keep(self, found: Mapping[str, ScheduleState]) -> None:
+        for name, state in found.items():
+            vars(self.state[name]).update(vars(state))
+        self.is_known = True
+        self._look_at_all()
+
+    def _not_read(self, failure: Any) -> None:
+        self.is_known = False
+        if not failure.check(*DATABASE_ERRORS):  # of which the heartbeat tells
             log.failure("The states of the schedules can't be read", failure)
-        elif not self.is_away:
-            log.emit(
-                LogLevel.warn,
-                "No schedule begins, as the database does not answer: {reason}",
-                reason=" ".join(str(failure.value).split()),
-            )
-        self.is_away = True
 
-    def _look_at_all(self, _: object) -> None:
-        self.is_away = False
+    def _look_at_all(self) -> None:
         for name, schedule in self.schedules.items():
             try:
                 self._look_at(schedule, self.state[name])
+            except DATABASE_ERRORS:
+                self.is_known = False
             except Exception:
                 log.failure("Schedule {name}", name=name)
 
@@ -198,7 +184,7 @@ class ScheduleService(Service):
             self._look_at_budget(schedule, state, now)
             return
         if schedule.is_too_late(state.next_time, now):
-            state.next_time = schedule.next_time(now, now)
+            self.states.claim(schedule.name, state, schedule.next_time(now, now))
         if not schedule.enabled or state.next_time > now:
             return
         active = self.active_job(schedule)
@@ -218,15 +204,8 @@ class ScheduleService(Service):
                 word=active,
             )
         elif not state.paused:
-            self._run(schedule, state, self._standby(schedule, now))
+            self._run(schedule, state)
         self.states.write(schedule.name, state)
-
-    def _standby(self, schedule: Schedule, now: datetime) -> dict[str, str]:
-        """Settings with which the run is skipped if another node has just done the same."""
-        if not self.states.node:
-            return {}
-        period = schedule.shortest_period(now).total_seconds()
-        return {"SCHEDULE_NODE": self.states.node, "SCHEDULE_PERIOD": f"{period:g}"}
 
     def _look_at_budget(self, schedule: Schedule, state: ScheduleState, now: datetime) -> None:
         """A run that is due waits for the end of the last one."""
@@ -241,7 +220,7 @@ class ScheduleService(Service):
             return
         self.budgets.forget(schedule.name)
         if self.states.claim(schedule.name, state, now + CLAIMED):
-            self._run(schedule, state, {}, run.part.arguments())
+            self._run(schedule, state, run.part.arguments())
             self.states.write(schedule.name, state)
 
     def next_time(self, schedule: Schedule) -> datetime | None:
@@ -279,24 +258,22 @@ class ScheduleService(Service):
     def run_now(self, schedule: Schedule) -> str:
         """Schedule its job at once, and return the job's id."""
         state = self.state[schedule.name]
-        job = self._run(schedule, state, {})
+        job = self._run(schedule, state)
         self.states.write(schedule.name, state)
         return job
 
     def pause(self, schedule: Schedule, paused: bool) -> None:
-        state = self.state[schedule.name]
-        state.paused = paused
-        self.states.write_paused(schedule.name, state)
+        self.states.write_paused(schedule.name, paused)
+        self.state[schedule.name].paused = paused
 
     def _run(
         self,
         schedule: Schedule,
         state: ScheduleState,
-        settings: Mapping[str, str],
         part: Mapping[str, str] | None = None,
     ) -> str:
         now = self.now()
-        state.last_job = add_job(self.app, schedule, now, settings, part or {})
+        state.last_job = add_job(self.app, schedule, now, part or {})
         state.last_time = now
         state.run_count += 1
         return state.last_job

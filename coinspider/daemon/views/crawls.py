@@ -126,7 +126,7 @@ def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
         if Path(root.logs_dir, path).exists():
             return project, f"logs/{path}"
     elsewhere = f"logs/{_PROJECTS[0]}/{crawl['spider']}/{crawl['job']}.log"
-    return _PROJECTS[0], elsewhere if crawl["job"] and root.has_other_logs else None
+    return _PROJECTS[0], elsewhere if crawl["job"] and root.logs_dir else None
 
 
 def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:
@@ -200,7 +200,7 @@ class CrawlsPage(DatabaseView):
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        failed = service_named("launcher", self.root.app).failed_jobs.newest(FAILED_JOBS)
+        failed = service_named("launcher", self.root.app).failed_jobs.known(FAILED_JOBS)
         return render(
             "error.html",
             section=self.section,

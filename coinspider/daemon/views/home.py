@@ -159,7 +159,7 @@ class HomePage(DatabaseView):
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        failed = service_named("launcher", self.root.app).failed_jobs.newest(_FAILED_JOBS)
+        failed = service_named("launcher", self.root.app).failed_jobs.known(_FAILED_JOBS)
         return render(
             "error.html",
             section=self.section,

@@ -7,14 +7,20 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from scrapyd import website
+from twisted.internet.threads import deferToThread
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import formatFileSize
 
 from coinspider.daemon.gate.browsers import wants_html
 from coinspider.daemon.gate.sessions import logout_token
+from coinspider.daemon.jobs import TAIL_BYTES as OTHERS_BYTES
+from coinspider.daemon.jobs import find_tail
 from coinspider.daemon.views.view import NotFound, render, send_head
 from coinspider.text import visible
 
 TAIL_BYTES = 256 * 1024
+_PARTS = 3  # project/spider/job.log
 _BAD = (" ERROR: ", " CRITICAL: ", "Traceback ")
 _DOUBTFUL = " WARNING: "
 
@@ -38,28 +44,66 @@ class Folder(website.DirectoryLister):
         return _page(txrequest, "logs.html", entries=entries)
 
 
-class LogPagesMixin:
-    """For a file resource that serves logs."""
+class Logs(website.File):
+    """scrapyd's own listing of files as pages, and the logs of other nodes' jobs."""
 
     childNotFound = NotFound()
 
+    def getChild(self, path: bytes, txrequest: Any) -> Any:
+        """Other nodes' logs are in the database, even those of nodes that are gone."""
+        parts = [part.decode("utf-8", "replace") for part in (path, *txrequest.postpath)]
+        found = self.child(path)
+        for part in parts[1:]:
+            found = found.child(part) if found is not None else None
+        if len(parts) == _PARTS and parts[-1].endswith(".log") and not (found and found.exists()):
+            txrequest.postpath = []
+            return LogTail(parts[0], parts[1], parts[2].removesuffix(".log"))
+        return super().getChild(path, txrequest)
+
     def directoryListing(self) -> Folder:
-        files: Any = self
         return Folder(
-            files.path,
-            files.listNames(),
-            files.contentTypes,
-            files.contentEncodings,
-            files.defaultType,
+            self.path,
+            self.listNames(),
+            self.contentTypes,
+            self.contentEncodings,
+            self.defaultType,
         )
 
     def render_GET(self, txrequest: Any) -> Any:
-        files: Any = self
-        if not (wants_page(txrequest) and files.path.endswith(".log") and files.isfile()):
-            return super().render_GET(txrequest)  # type: ignore[misc]
-        size, tail = _tail(files.path)
+        if not (wants_page(txrequest) and self.path.endswith(".log") and self.isfile()):
+            return super().render_GET(txrequest)
+        size, tail = _tail(self.path)
         whole = size <= TAIL_BYTES
         return log_page(txrequest, tail, size, "" if whole else "These are its last lines.")
+
+
+class LogTail(Resource):
+    """The end of a job's log, as its node last sent it."""
+
+    isLeaf = True
+
+    def __init__(self, project: str, spider: str, job: str):
+        super().__init__()
+        self.names = (project, spider, job)
+
+    def render_GET(self, txrequest: Any) -> int:
+        deferToThread(find_tail, *self.names).addBoth(self._send, txrequest)
+        return NOT_DONE_YET
+
+    def _send(self, found: Any, txrequest: Any) -> None:
+        if not txrequest.channel:  # the client has not waited for it
+            return
+        txrequest.write(_answer(txrequest, *found) if isinstance(found, tuple) else
+                        NotFound().render(txrequest))  # fmt: skip
+        txrequest.finish()
+
+
+def _answer(txrequest: Any, node: str, tail: str) -> bytes:
+    notice = f"The last {OTHERS_BYTES} bytes at most, from {node}:"
+    if wants_page(txrequest):
+        return log_page(txrequest, tail, len(tail.encode()), notice)
+    txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
+    return f"{notice}\n\n{tail}".encode()
 
 
 def wants_page(txrequest: Any) -> bool:

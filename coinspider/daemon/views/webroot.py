@@ -1,6 +1,8 @@
 """scrapyd's own site in coinspider's layout: start page, jobs, logs."""
 
 import re
+from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,11 @@ from markupsafe import Markup
 from scrapyd import Config, website
 from twisted.web.static import Data
 
-from coinspider.daemon.fleet.setup import uses_fleet
 from coinspider.daemon.gate.sessions import form_token, logout_token
+from coinspider.daemon.nodes import running_elsewhere, this_node
 from coinspider.daemon.views.crawls import DONE, act
 from coinspider.daemon.views.home import HomePage
-from coinspider.daemon.views.logs import LogPagesMixin
+from coinspider.daemon.views.logs import Logs
 from coinspider.daemon.views.view import NotFound, render, send_head, token_field
 
 _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
@@ -28,13 +30,11 @@ class Webroot(website.Root):
 
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
-        # Of a fleet, each node also has the ends of the others' logs.
-        self.has_other_logs = uses_fleet(config)
         self.putChild(b"", HomePage(self))
-        self.putChild(b"jobs", _jobs(config)(self))
+        self.putChild(b"jobs", Jobs(self))
         self.putChild(b"favicon.svg", Data(_ICON, "image/svg+xml"))
         if self.logs_dir:
-            self.putChild(b"logs", _logs(config)(self.logs_dir, "text/plain"))
+            self.putChild(b"logs", Logs(self.logs_dir, "text/plain"))
 
     def getChild(self, path: bytes, txrequest: Any) -> NotFound:
         return NotFound()
@@ -51,27 +51,31 @@ class Jobs(website.Jobs):
     def render_POST(self, txrequest: Any) -> bytes:
         return act(self.root, txrequest, "jobs")
 
+    def prepare_running(self) -> str:
+        """What runs on any node, each with its name."""
+        here = [(run, this_node().name) for run in self.root.launcher.processes.values()]
+        runs = [*here, *((run, run.node) for run in running_elsewhere())]
+        return "\n".join(
+            self.prepare_row(
+                {
+                    "Project": escape(run.project),
+                    "Spider": escape(run.spider),
+                    "Job": escape(run.job),
+                    "PID": f"{run.pid} on {escape(node)}",
+                    "Start": website.no_microseconds(run.start_time),
+                    "Runtime": website.no_microseconds(datetime.now() - run.start_time),  # noqa: DTZ005
+                    "Log": self.html_log_url(run),
+                    "Cancel": self.cancel_button(run.project, run.job),
+                }
+            )
+            for run, node in runs
+        )
+
     def cancel_button(self, project: str, job: str) -> str:
         form: str = super().cancel_button(project, job)
         action = '<input type="hidden" name="action" value="cancel">'
         form = form.replace("/cancel.json", "/jobs")
         return form.replace("</form>", f"{token_field(self.token)}{action}</form>")
-
-
-def _jobs(config: Config) -> Any:
-    if not uses_fleet(config):
-        return Jobs
-    from coinspider.daemon.fleet.jobs_view import FleetJobsMixin
-
-    return type("FleetJobs", (FleetJobsMixin, Jobs), {})
-
-
-def _logs(config: Config) -> Any:
-    if not uses_fleet(config):
-        return type("Logs", (LogPagesMixin, website.File), {})
-    from coinspider.daemon.fleet.logs import FleetLogs
-
-    return type("Logs", (LogPagesMixin, FleetLogs), {})
 
 
 def _framed(txrequest: Any, page: bytes | str, section: str, title: str, done: str | None) -> bytes:

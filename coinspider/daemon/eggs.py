@@ -12,10 +12,16 @@ from scrapyd.interfaces import IEggStorage
 from zope.interface import implementer
 
 from coinspider.daemon import database
+from coinspider.errors import DatabaseUnreachableError
 
 _PUT = """
 INSERT INTO fleet_egg (project, version, egg) VALUES (%s, %s, %s)
 ON CONFLICT (project, version) DO UPDATE SET egg = excluded.egg, stored_at = now()
+"""
+# Those that an earlier scrapyd had in its folder alone.
+_ADOPT = """
+INSERT INTO fleet_egg (project, version, egg) SELECT %s, %s, %s
+ON CONFLICT (project, version) DO NOTHING
 """
 _GET = "SELECT egg FROM fleet_egg WHERE project = %s AND version = %s"
 _VERSIONS = "SELECT version FROM fleet_egg WHERE project = %s"
@@ -29,7 +35,7 @@ def _read(sql: str, *values: object) -> list[tuple[Any, ...]]:
         with database.connection() as connection:
             return connection.execute(sql, values).fetchall()
     except psycopg.errors.UndefinedTable:
-        return []  # scrapyd asks before the fleet's tables are made
+        return []  # scrapyd asks before the tables are made
 
 
 def latest_version(project: str) -> str | None:
@@ -39,14 +45,16 @@ def latest_version(project: str) -> str | None:
 
 
 @implementer(IEggStorage)
-class PostgresEggStorage(FilesystemEggStorage):
+class SharedEggs(FilesystemEggStorage):
     """Keeps eggs in the database, and those that this node runs also in ``eggs_dir``.
 
-    A job's process reads its egg from there, without a connection.
+    A job's process reads its egg from there, without a connection. Without ``egg_upload`` there are
+    no eggs, whatever the database and the folder have.
     """
 
     def __init__(self, config: Config):
         super().__init__(config)
+        self.enabled = config.getboolean("egg_upload", False)
 
     def put(self, eggfile: IO[bytes], project: str, version: str) -> None:
         egg = eggfile.read()
@@ -57,17 +65,26 @@ class PostgresEggStorage(FilesystemEggStorage):
         self.materialize(project, name)
 
     def get(self, project: str, version: str | None = None) -> tuple[str | None, IO[bytes] | None]:
-        version = version or latest_version(project)
+        version = version or (latest_version(project) if self.enabled else None)
         if version is None or not self.materialize(project, version):
             return None, None
         found: tuple[str | None, IO[bytes] | None] = super().get(project, version)
         return found
 
     def list(self, project: str) -> Sequence[str]:
+        if not self.enabled:
+            return ()
         return tuple(sorted_versions([version for (version,) in _read(_VERSIONS, project)]))
 
     def list_projects(self) -> Sequence[str]:
-        return [project for (project,) in _read(_PROJECTS)]
+        """Those in ``eggs_dir`` while the database is away."""
+        if not self.enabled:
+            return []
+        try:
+            return [project for (project,) in _read(_PROJECTS)]
+        except DatabaseUnreachableError:
+            found: Sequence[str] = super().list_projects()
+            return found
 
     def delete(self, project: str, version: str | None = None) -> None:
         with database.connection() as connection:
@@ -76,8 +93,18 @@ class PostgresEggStorage(FilesystemEggStorage):
             raise EggNotFoundError if version else ProjectNotFoundError
         Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
 
+    def adopt(self) -> None:
+        """Put the eggs of the folder into the database, if that has none yet. For threads."""
+        if not self.enabled or _read(_ALL):
+            return
+        for path in Path(self.basedir).glob("*/*.egg"):
+            with database.connection() as connection:
+                connection.execute(_ADOPT, [path.parent.name, path.stem, path.read_bytes()])
+
     def sync(self) -> dict[str, tuple[str, ...]]:
         """Keep exactly the eggs that were sent to any node; return the versions of each project."""
+        if not self.enabled:
+            return {}
         stored: dict[str, list[str]] = {}
         for project, version in _read(_ALL):
             stored.setdefault(project, []).append(version)
@@ -89,6 +116,8 @@ class PostgresEggStorage(FilesystemEggStorage):
 
     def materialize(self, project: str, version: str) -> bool:
         """Write the egg where this node's jobs look for it; return whether there is one."""
+        if not self.enabled:
+            return False
         path = Path(self._egg_path(project, version))
         if path.exists():
             return True

@@ -1,0 +1,211 @@
+"""scrapyd's components for a shared queue: queue, poller, finished jobs, and their endpoints.
+
+https://scrapyd.readthedocs.io/en/stable/config.html
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from scrapyd import Config, webservice
+from scrapyd.interfaces import IJobStorage, IPoller, ISpiderQueue
+from scrapyd.poller import QueuePoller
+from scrapyd.webservice import param
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from coinspider.daemon import database, jobs
+from coinspider.daemon.eggs import latest_version
+from coinspider.daemon.jobs import JobProcess, JobRun
+from coinspider.daemon.nodes import (
+    DATABASE_ERRORS,
+    in_background,
+    list_nodes,
+    running_elsewhere,
+    this_node,
+)
+from coinspider.daemon.queue import Message
+from coinspider.errors import DatabaseUnreachableError
+from coinspider.store.connection import one_line
+
+log = Logger()
+
+
+class Arguments(Protocol):
+    """The part of Twisted's request that scrapyd's endpoints use."""
+
+    args: dict[bytes, list[bytes]]
+
+
+@implementer(ISpiderQueue)
+class SharedQueue:
+    """The waiting jobs of a project, whichever node they were sent to."""
+
+    def __init__(self, config: Config, project: str):
+        self.project, self.has_eggs = project, config.getboolean("egg_upload", False)
+
+    def add(self, name: str, priority: float = 0.0, **spider_args: Any) -> None:
+        # Each job runs the version that was newest when it was queued.
+        if self.has_eggs and "_version" not in spider_args:
+            version = latest_version(self.project)
+            spider_args |= {"_version": version} if version else {}
+        this_node().queue.add(self.project, spider_args | {"name": name}, priority)
+
+    def pop(self) -> Message | None:
+        message = this_node().jobs.fetch([self.project])
+        if message:
+            del message["_project"]
+            message["name"] = message.pop("_spider")
+        return message
+
+    def count(self) -> int:
+        return len(self.list())
+
+    def list(self) -> list[Message]:
+        node = this_node()
+        waiting = node.queue.pending(self.project)
+        return [message for _, message in waiting if not node.jobs.knows(message["_job"])]
+
+    def remove(self, func: Callable[[Message], bool]) -> int:
+        return this_node().queue.remove(self.project, func)
+
+    def clear(self) -> None:
+        self.remove(lambda _: True)
+
+
+@implementer(IPoller)
+class SharedPoller(QueuePoller):
+    """Takes a job from the queue, in a thread, when this node has a free slot."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.asking = False
+
+    def poll(self) -> Deferred[None]:
+        node = this_node()
+        if self.asking or not self.dq.waiting or node.leaving or not node.is_open:
+            return succeed(None)
+        self.asking = True
+        asked: Deferred[Any] = deferToThread(node.jobs.fetch, list(self.queues))
+        return asked.addCallbacks(self._fetched, self._failed)
+
+    def _fetched(self, message: Message | None) -> Any:
+        self.asking = False
+        if message is None:
+            return None
+        self.dq.put(message)
+        return self.poll()  # there may be more slots, and more jobs
+
+    def _failed(self, failure: Any) -> None:
+        self.asking = False
+        if not failure.check(*DATABASE_ERRORS):  # of which the heartbeat tells
+            log.failure("No job can be taken from the queue", failure)
+
+
+@implementer(IJobStorage)
+class FinishedJobs:
+    """The finished jobs of all nodes; ``finished_to_keep`` of them."""
+
+    def __init__(self, config: Config):
+        self.finished_to_keep = config.getint("finished_to_keep", 100)
+
+    def add(self, job: JobProcess) -> None:
+        node = this_node()
+        node.jobs.end(job)
+        in_background(node.jobs.note)
+
+    def list(self) -> list[JobProcess | JobRun]:
+        """While the database is away, those of this node that it does not have yet."""
+        ended = this_node().jobs.ended()
+        try:
+            with database.connection() as connection:
+                return [*ended, *jobs.finished_runs(connection, self.finished_to_keep)]
+        except DATABASE_ERRORS:
+            return [*ended]
+
+    def __len__(self) -> int:
+        with database.connection() as connection:
+            return len(this_node().jobs.ended()) + jobs.count_finished_runs(connection)
+
+    def __iter__(self) -> Iterator[JobProcess | JobRun]:
+        return iter(self.list())
+
+
+class ListJobs(webservice.ListJobs):
+    """``GET``: as scrapyd's, each running job with its ``node``."""
+
+    @param("project", required=False)
+    def render_GET(self, txrequest: Arguments, project: str | None) -> dict[str, Any]:
+        txrequest.args |= _encoded({"project": project})
+        answer: dict[str, Any] = super().render_GET(txrequest)
+        here = [job | {"node": this_node().name} for job in answer["running"]]
+        answer["running"] = here + [
+            {
+                "id": run.job,
+                "project": run.project,
+                "spider": run.spider,
+                "pid": run.pid,
+                "start_time": str(run.start_time),
+                "log_url": f"/logs/{run.project}/{run.spider}/{run.job}.log",
+                "items_url": None,
+                "node": run.node,
+            }
+            for run in running_elsewhere(project)
+        ]
+        return answer
+
+
+class Status(webservice.Status):
+    """``GET``: the state of a job, whichever node runs it."""
+
+    @param("job")
+    @param("project", required=False)
+    def render_GET(self, txrequest: Arguments, job: str, project: str | None) -> dict[str, Any]:
+        if any(run.job == job for run in running_elsewhere(project)):
+            return {"currstate": "running"}
+        txrequest.args |= _encoded({"job": job, "project": project})
+        answer: dict[str, Any] = super().render_GET(txrequest)
+        return answer
+
+
+class Cancel(webservice.Cancel):
+    """``POST``: ends a job, whichever node runs it; that takes a few seconds on another one."""
+
+    @param("project")
+    @param("job")
+    def render_POST(self, txrequest: Arguments, project: str, job: str) -> dict[str, Any]:
+        txrequest.args |= _encoded({"job": job, "project": project})
+        answer: dict[str, Any] = super().render_POST(txrequest)
+        if answer["prevstate"] == "running":
+            this_node().jobs.cancelled.add(job)
+        elif not answer["prevstate"] and this_node().queue.abort(project, job):
+            return {"prevstate": "running"}
+        return answer
+
+
+class DaemonStatus(webservice.DaemonStatus):
+    """``GET``: the jobs of all nodes, and the nodes that are alive.
+
+    While the database is away, ``database_error`` says so, and what is not known is ``null``.
+    """
+
+    def render_GET(self, txrequest: Arguments) -> dict[str, Any]:
+        try:
+            if not this_node().queue.is_tried:
+                raise DatabaseUnreachableError("it has not answered yet")
+            answer: dict[str, Any] = super().render_GET(txrequest)
+            with database.connection() as connection:
+                found = list_nodes(connection)
+            elsewhere = len(running_elsewhere())
+        except DATABASE_ERRORS as error:
+            here = {"pending": None, "running": len(self.root.launcher.processes)}
+            return here | {"finished": None, "nodes": [], "database_error": one_line(error)}
+        alive = [node | {"started_at": str(node["started_at"])} for node in found]
+        return answer | {"running": answer["running"] + elsewhere, "nodes": alive}
+
+
+def _encoded(arguments: Mapping[str, str | None]) -> dict[bytes, list[bytes]]:
+    return {
+        name.encode(): [value.encode()] for name, value in arguments.items() if value is not None
+    }

@@ -1,0 +1,302 @@
+"""The runs of jobs: those of this node, and the table ``fleet_run`` with those of all.
+
+A run is a job's process on a node. Its row has the end of its log, for the other nodes.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import psycopg
+from psycopg.rows import kwargs_row
+
+from coinspider.daemon import database
+from coinspider.daemon.queue import Message, Queue
+
+if TYPE_CHECKING:
+    from procrastinate.jobs import Job
+
+TAIL_BYTES = 16_384
+_COLUMNS = """
+id, queue_id, project, spider, job, node, process_id AS pid,
+started_at AS start_time, ended_at AS end_time, outcome
+"""
+_BEGIN = """
+INSERT INTO fleet_run (queue_id, project, spider, job, node, process_id)
+VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
+"""
+_TAIL = "UPDATE fleet_run SET log_tail = %s WHERE id = %s AND ended_at IS NULL"
+_END = """
+UPDATE fleet_run SET ended_at = now(), outcome = %s, log_tail = %s
+WHERE id = %s AND ended_at IS NULL
+"""
+_LOST = """
+UPDATE fleet_run SET ended_at = now(), outcome = 'lost' WHERE ended_at IS NULL AND node <> ALL (
+    SELECT name FROM fleet_node
+)
+"""
+_LOST_OF = """
+UPDATE fleet_run SET ended_at = now(), outcome = 'lost' WHERE ended_at IS NULL AND node = %s
+"""
+_COUNT_LOST = "SELECT count(*) FROM fleet_run WHERE queue_id = %s AND outcome = 'lost'"
+# A job's own row: whether its crawl has ended, and whether its process still keeps its lease.
+_CRAWL = """
+SELECT ended_at IS NOT NULL AND outcome NOT IN ('died', 'interrupted') AS has_ended,
+       ended_at IS NULL AND lease_until > now() AS is_alive
+FROM crawl WHERE job = %s ORDER BY id DESC LIMIT 1
+"""
+_RUNNING = f"SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NULL ORDER BY id"  # noqa: S608
+_FINISHED = f"""
+SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
+"""  # noqa: S608
+_COUNT = "SELECT count(*) FROM fleet_run WHERE ended_at IS NOT NULL"
+# As long as a job is in the queue, how often it was lost must be known.
+_FORGET = """
+DELETE FROM fleet_run WHERE id IN (
+    SELECT id FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC OFFSET %s
+) AND NOT EXISTS (SELECT FROM procrastinate_jobs WHERE procrastinate_jobs.id = queue_id)
+"""
+_FIND_TAIL = """
+SELECT node, log_tail FROM fleet_run WHERE project = %s AND spider = %s AND job = %s
+ORDER BY id DESC LIMIT 1
+"""
+
+
+class Transport(Protocol):
+    """The part of Twisted's process transport that is used."""
+
+    def signalProcess(self, signal: str | int, /) -> None: ...
+
+
+class JobProcess(Protocol):
+    """The parts of scrapyd's process protocol of a job that are used."""
+
+    project: str
+    spider: str
+    job: str
+    pid: int | None
+    start_time: datetime
+    end_time: datetime | None
+    transport: Transport
+
+
+class JobRun(NamedTuple):
+    """One run of a job. Times are local, without a zone, as in scrapyd."""
+
+    id: int
+    queue_id: int | None
+    project: str
+    spider: str
+    job: str
+    node: str
+    pid: int | None
+    start_time: datetime
+    end_time: datetime | None
+    outcome: str | None
+
+
+class Begun(NamedTuple):
+    """A run of this node that the database does not have yet."""
+
+    process: JobProcess
+
+
+class Ended(NamedTuple):
+    """The end of one, likewise."""
+
+    process: JobProcess
+    outcome: str
+
+
+class NodeJobs:
+    """The jobs that this node has taken from the queue, until their end is recorded.
+
+    Methods that wait for the database are for threads; the others are for the reactor's. What
+    begins and ends while the database is away is recorded when it is back.
+    """
+
+    def __init__(self, queue: Queue, node: str, logs_dir: str, finished_to_keep: int):
+        self.queue, self.node = queue, node
+        self.logs_dir, self.finished_to_keep = Path(logs_dir), finished_to_keep
+        self.queue_ids: dict[str, int] = {}
+        self.run_ids: dict[str, int] = {}
+        self.processes: dict[str, JobProcess] = {}
+        self.cancelled: set[str] = set()
+        self.interrupted: set[str] = set()
+        self.notes: deque[Begun | Ended] = deque()
+        self.noting = Lock()
+
+    def fetch(self, projects: list[str]) -> Message | None:
+        """Take the next job, as scrapyd's message; ``None`` if none waits. For threads."""
+        job = self.queue.fetch(projects)
+        while job and job.attempts and self._has_ended(job):
+            job = self.queue.fetch(projects)
+        if job is None:
+            return None
+        message: Message = dict(job.task_kwargs)
+        assert job.id is not None
+        self.queue_ids[message["_job"]] = job.id
+        return message | {"_project": job.queue, "_spider": message.pop("name")}
+
+    def _has_ended(self, job: "Job") -> bool:
+        """A node that was assumed to be dead may have finished it since."""
+        with database.connection() as connection:
+            ended = crawl_of(connection, str(job.task_kwargs["_job"])).has_ended
+        if ended and job.id is not None:
+            self.queue.finish(job.id)
+        return ended
+
+    def begin(self, process: JobProcess) -> None:
+        """A process of this node runs a job now."""
+        self.processes[process.job] = process
+        self.notes.append(Begun(process))
+
+    def end(self, process: JobProcess) -> None:
+        """It has ended; :meth:`note` records it, now or with the next heartbeat."""
+        self.processes.pop(process.job, None)
+        outcome = "interrupted" if process.job in self.interrupted else "ended"
+        self.notes.append(Ended(process, outcome))
+
+    def knows(self, job: str) -> bool:
+        """Whether a job runs on this node, or ended here a moment ago."""
+        return job in self.processes or any(note.process.job == job for note in self._ends())
+
+    def ended(self) -> list[JobProcess]:
+        """The processes whose end the database does not have yet, the last one first."""
+        return [note.process for note in reversed(self._ends())]
+
+    def _ends(self) -> list[Ended]:
+        return [note for note in list(self.notes) if isinstance(note, Ended)]
+
+    def keep_tails(self, connection: psycopg.Connection) -> None:
+        """Store the ends of the logs of running jobs. For threads, like the following methods."""
+        running = list(self.processes.items())
+        tails = [(self._tail(process), self.run_ids.get(job, 0)) for job, process in running]
+        connection.cursor().executemany(_TAIL, tails)
+
+    def to_cancel(self) -> list[JobProcess]:
+        """The processes of jobs that somebody has cancelled, each once."""
+        running = dict(self.processes)
+        aborts = self.queue.aborts() if running else set()
+        return [
+            process
+            for job, process in running.items()
+            if self.queue_ids.get(job) in aborts and job not in self.cancelled
+        ]
+
+    def note(self) -> None:
+        """Record what has begun and ended, in its order."""
+        with self.noting:
+            while self.notes:
+                note = self.notes[0]
+                if isinstance(note, Begun):
+                    self._note_begin(note.process)
+                else:
+                    self._note_end(note.process, note.outcome)
+                self.notes.popleft()
+
+    def _note_begin(self, process: JobProcess) -> None:
+        queue_id = self.queue_ids.get(process.job)
+        given = [queue_id, process.project, process.spider, process.job, self.node, process.pid]
+        with database.brief_transaction() as connection:
+            row = connection.execute(_BEGIN, given).fetchone()
+        assert row
+        self.run_ids[process.job] = row[0]
+
+    def _note_end(self, process: JobProcess, outcome: str) -> None:
+        job = process.job
+        with database.brief_transaction() as connection:
+            connection.execute(_END, [outcome, self._tail(process), self.run_ids.get(job, 0)])
+            connection.execute(_FORGET, [self.finished_to_keep])
+        if (queue_id := self.queue_ids.get(job)) is not None:
+            if outcome == "interrupted":
+                self.queue.hand_back(queue_id)
+            else:
+                self.queue.finish(queue_id)
+        self.run_ids.pop(job, None)
+        self.queue_ids.pop(job, None)
+        self.cancelled.discard(job)
+
+    def hand_back(self) -> None:
+        """Jobs that were taken, but neither begun nor ended, go back for another node."""
+        with self.noting:
+            for queue_id in self.queue_ids.values():
+                self.queue.hand_back(queue_id)
+
+    def _tail(self, process: JobProcess) -> str:
+        """The end of the log of a job on this node."""
+        path = self.logs_dir / process.project / process.spider / f"{process.job}.log"
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                return file.read().decode("utf-8", "replace").replace("\0", "\\x00")
+        except OSError:
+            return ""
+
+
+class CrawlState(NamedTuple):
+    """What a job's own row in ``crawl`` says of it."""
+
+    has_ended: bool = False
+    is_alive: bool = False
+
+
+def crawl_of(connection: psycopg.Connection, job: str) -> CrawlState:
+    try:
+        with connection.transaction():
+            row = connection.execute(_CRAWL, [job]).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return CrawlState()  # nothing was crawled yet
+    return CrawlState(*map(bool, row)) if row else CrawlState()
+
+
+def end_lost_runs(connection: psycopg.Connection, node: str | None = None) -> None:
+    """Close the runs of nodes that are gone, or of one that was killed and starts again."""
+    connection.execute(_LOST_OF, [node]) if node else connection.execute(_LOST)
+
+
+def count_lost(connection: psycopg.Connection, queue_id: int) -> int:
+    """How many nodes died while they ran a job."""
+    row = connection.execute(_COUNT_LOST, [queue_id]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def running_runs(connection: psycopg.Connection) -> list[JobRun]:
+    return connection.cursor(row_factory=kwargs_row(_run)).execute(_RUNNING).fetchall()
+
+
+def finished_runs(connection: psycopg.Connection, limit: int) -> list[JobRun]:
+    """The newest first."""
+    return connection.cursor(row_factory=kwargs_row(_run)).execute(_FINISHED, [limit]).fetchall()
+
+
+def count_finished_runs(connection: psycopg.Connection) -> int:
+    row = connection.execute(_COUNT).fetchone()
+    return int(row[0]) if row else 0
+
+
+def find_tail(project: str, spider: str, job: str) -> tuple[str, str] | None:
+    """The node of a job's last run, and the end of its log. For threads."""
+    with database.connection() as connection:
+        return connection.execute(_FIND_TAIL, [project, spider, job]).fetchone()
+
+
+def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:
+    """The spider's arguments in a message of scrapyd's queue."""
+    return {
+        name: str(value)
+        for name, value in message.items()
+        if not name.startswith("_") and name not in ("name", "settings")
+    }
+
+
+def _run(**row: Any) -> JobRun:
+    local = {
+        name: row[name].astimezone().replace(tzinfo=None)
+        for name in ("start_time", "end_time")
+        if row[name]
+    }
+    return JobRun(**row | local)
