@@ -8,9 +8,6 @@ from psycopg import sql
 from coinspider.records.table_item import TableItem, primary_key
 from coinspider.store.crawl import FIRST_COMPLETE
 
-SEARCHED = "searched"
-"""The listing's column for searches: the item's texts in lower case."""
-
 LISTED = {
     "all": sql.SQL("true"),
     "listed": sql.SQL("delisted_at IS NULL"),
@@ -24,8 +21,6 @@ _COMPARISONS = {
     "NEW": sql.SQL("{} >= greatest({}, (SELECT coalesce(({first}), 'infinity')))"),
 }
 _FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
-# As :data:`SEARCHED` has it.
-_FOUND_LISTED = "strpos({}, lower(%(search)s)) > 0"
 
 
 class Condition(NamedTuple):
@@ -46,9 +41,7 @@ class RowFilter(NamedTuple):
     """Which rows of an item's table to list, and in what order.
 
     ``constants`` are values of key columns; ``sort`` is a column, ``-`` before it for the greatest
-    first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows. With a
-    ``listing`` they are looked for in that narrow copy of the table (see ``store/listing.py``), of
-    which ``listed_columns`` are shown, too: changes in per cent.
+    first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows.
     """
 
     item_class: type[TableItem]
@@ -60,8 +53,6 @@ class RowFilter(NamedTuple):
     offset: int = 0
     listed: str = "all"
     conditions: Sequence[Condition] = ()
-    listing: str | None = None
-    listed_columns: Sequence[str] = ()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -72,20 +63,18 @@ class RowFilter(NamedTuple):
 
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""
-        template = _FOUND_LISTED if self.listing else _FOUND
-        searched = [SEARCHED] if self.listing else self.item_class.searched
+        searched = self.item_class.searched
         found = sql.SQL(" OR ").join(
-            sql.SQL(template).format(sql.Identifier(name)) for name in searched
+            sql.SQL(_FOUND).format(sql.Identifier(name)) for name in searched
         )
         return key_parts(self.item_class, self.constants) | {
-            "looked_in": sql.Identifier(self.listing or self.item_class.table),
             "listed": LISTED[self.listed],
             "conditions": sql.SQL(" AND ").join(
                 each.sql(f"condition_{n}") for n, each in enumerate(self.conditions)
             )
             if self.conditions
             else sql.SQL("true"),
-            "found": found if self.item_class.searched else sql.SQL("false"),
+            "found": found if searched else sql.SQL("false"),
         }
 
 

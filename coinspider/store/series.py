@@ -1,6 +1,6 @@
 """The history of an item's values: changes, candles, and points for charts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
@@ -9,10 +9,20 @@ from psycopg import Connection, errors, sql
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.records.table_item import TableItem, history_columns, primary_key
-from coinspider.store.candles import EVERYTHING, RESOLUTIONS, candle_columns, candles
+from coinspider.store.candles import (
+    EVERYTHING,
+    RESOLUTIONS,
+    candle_columns,
+    candles,
+    days_of_hours,
+    hour_values,
+)
 from coinspider.store.fetch import Listing
+from coinspider.store.row_filter import constant_values, key_parts
 from coinspider.store.schema import identifiers
 
+SPARKLINE_TIME, _SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
+_MANY_SPARKLINES = 100  # above which each has fewer points
 STEPS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 # Up to how many days a chart shows all changes, or hours; longer ones show days.
 _DAYS_OF_CHANGES, _DAYS_OF_HOURS = 2, 92
@@ -22,6 +32,38 @@ _CHANGES = """
 SELECT {columns} FROM {history} WHERE {key} AND {condition} ORDER BY recorded_at
 """
 _CANDLES = "SELECT {columns} FROM ({candles}) AS candle WHERE {condition} ORDER BY started_at"
+_STATE = "SELECT rolled_up_to FROM candle_state WHERE history_table = %(table)s"
+# One index lookup for each point, so most changes are not read.
+_SPARKLINES = """
+SELECT asked.key, asked.moment, found.price
+FROM (SELECT * FROM unnest(%(keys)s::text[]) AS key, generate_series(
+          %(since)s::timestamptz, %(now)s::timestamptz, %(step)s) AS moment
+      WHERE moment > %(rolled_up_to)s) AS asked,
+     LATERAL (
+         SELECT recorded_at AS moment, {price} AS price FROM {history}
+         WHERE {key} = asked.key AND {constants} AND recorded_at <= asked.moment
+             AND recorded_at > asked.moment - %(step)s AND recorded_at >= %(rolled_up_to)s
+             AND {price} IS NOT NULL
+         ORDER BY recorded_at DESC LIMIT 1
+     ) AS found
+UNION ALL
+SELECT * FROM (
+    SELECT DISTINCT ON (key, moment) {key} AS key, moment, {close}
+    FROM {days}, LATERAL (
+        SELECT moment, width_bucket(
+            (least(ceil(extract(epoch FROM moment - day) / 3600), 24) - 1)::smallint, unpacked.hour
+        ) AS place
+        FROM generate_series(
+            %(since)s::timestamptz + %(step)s, %(rolled_up_to)s::timestamptz, %(step)s) AS moment
+        WHERE moment > day AND moment < day + interval '1 day' + %(step)s
+    ) AS at
+    WHERE {key} = ANY (%(keys)s) AND {constants} AND day >= %(since)s - interval '1 day'
+        AND at.place > 0
+        AND day + make_interval(hours => unpacked.hour[at.place]) >= at.moment - %(step)s
+    ORDER BY key, moment, day DESC
+) AS kept
+ORDER BY 1, 2
+"""
 
 
 class Point(NamedTuple):
@@ -118,6 +160,42 @@ def price_points(
             found = finer
         if len(found) >= _FEW_POINTS:
             break
+    return found
+
+
+def sparklines(
+    connection: Connection,
+    item_class: type[TableItem],
+    keys: Sequence[str],
+    constants: Mapping[str, str],
+    now: datetime | None = None,
+) -> dict[str, list[Point]]:
+    """The price of each row in the last week, by key, every few hours if it changed.
+
+    ``keys`` are values of the first column of the primary key; ``constants`` has the others. Raises
+    :exc:`NoHistoryError`.
+    """
+    now = now or datetime.now(UTC)
+    parts = key_parts(item_class, constants)
+    query = sql.SQL(_SPARKLINES).format(
+        key=parts["key"],
+        constants=parts["constants"],
+        price=sql.Identifier(item_class.candle_price or ""),
+        history=sql.Identifier(item_class.history_table or ""),
+        days=days_of_hours(item_class),
+        close=hour_values(item_class, "close"),
+    )
+    state = history_rows(connection, sql.SQL(_STATE), {"table": item_class.history_table})
+    times = {
+        "since": now - SPARKLINE_TIME,
+        "now": now,
+        "step": _SPARKLINE_STEP if len(keys) <= _MANY_SPARKLINES else 3 * _SPARKLINE_STEP,
+        "rolled_up_to": state[0][0] if state else datetime.min.replace(tzinfo=UTC),
+    }
+    values = {"keys": list(keys), **constant_values(constants), **times}
+    found: dict[str, list[Point]] = {}
+    for key, time, price in history_rows(connection, query, values):
+        found.setdefault(key, []).append(Point(time, price))
     return found
 
 

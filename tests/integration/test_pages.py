@@ -17,7 +17,7 @@ import pytest
 from openpyxl import load_workbook
 
 from coinspider.daemon.views.choice import BOUNDS
-from coinspider.daemon.views.columns import SORTABLE
+from coinspider.daemon.views.columns import STORED
 from coinspider.items import FullCoin
 from coinspider.records.table_item import stored_columns
 from tests.helpers.processes import wait_until
@@ -209,7 +209,7 @@ ODD = ("-1", "1e400", "%00%FF%FE", "'{{,,")
 def test_no_argument_breaks_a_page(site):
     asked = [f"coins?limit=2&{name}={value}" for name in COINS_ARGUMENTS for value in ODD]
     asked += [f"coin?id={CHARTED}&{name}={value}" for name in COIN_ARGUMENTS for value in ODD]
-    asked += [f"coins?limit=2&columns=symbol&sort=-{name}" for name in SORTABLE]
+    asked += [f"coins?limit=2&columns=symbol&sort=-{name}" for name in STORED]
     found = {path: status(site.daemon, path) for path in asked}
     assert {path: code for path, code in found.items() if code not in (200, 400, 404)} == {}
 
@@ -293,8 +293,9 @@ def test_page_is_shown_after_the_server_ended_its_connection(site):
 
 
 def test_coins_are_sorted_by_the_change_of_an_hour(coins):
-    for sort in ("change_1h", "-change_1h"):
-        known = [coin["change_1h"] for coin in coins(f"sort={sort}&limit=100")["coins"]]
+    column = "price_change_percentage_1h_in_currency"
+    for sort in (column, f"-{column}"):
+        known = [coin[column] for coin in coins(f"sort={sort}&limit=100")["coins"]]
         known = [change for change in known if change is not None]
         assert known == sorted(known, reverse=sort.startswith("-"))
 
@@ -326,9 +327,10 @@ def test_files_have_the_rows_and_columns_of_the_view(site):
 
 
 def test_json_of_a_view_has_its_columns_and_all_its_rows(coins):
-    view = "search=qz&columns=name,last_7_days,change_7d,ath&sort=-ath&limit=25"
+    view = "search=qz&columns=name,last_7_days,market_cap_rank,ath&sort=-ath&limit=25"
     page, everything = coins(f"{view}&page=2"), coins(f"{view}&all=1")
-    assert [list(coin) for coin in page["coins"]] == [["coin_id", "name", "change_7d", "ath"]] * 25
+    names = ["coin_id", "name", "market_cap_rank", "ath"]
+    assert [list(coin) for coin in page["coins"]] == [names] * 25
     assert (page["page"], page["pages"]) == (2, -(-page["total"] // 25))
     assert (everything["page"], everything["pages"]) == (1, 1)
     assert len(everything["coins"]) == everything["total"] == page["total"] > 49

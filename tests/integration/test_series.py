@@ -10,8 +10,7 @@ import pytest
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.items import FullCoin
-from coinspider.store.earlier_prices import ChosenRows, earlier_prices, sparklines
-from coinspider.store.series import Span, list_candles, list_changes, price_points
+from coinspider.store.series import Span, list_candles, list_changes, price_points, sparklines
 from tests.helpers.changes import NOW, History
 
 KEY = {"coin_id": "a", "vs_currency": "usd"}
@@ -66,23 +65,9 @@ def test_history_that_has_just_begun_has_all_its_points(filled, connection):
 
 
 @pytest.mark.parametrize("rolled_up", [True, False], ids=["rolled up", "not rolled up"])
-def test_earlier_prices_are_those_of_that_moment(filled, connection, rolled_up):
-    filled(10, rolled_up=rolled_up)
-    ages = [HOUR, DAY, 7 * DAY, 20 * DAY]
-    found = earlier_prices(connection, ChosenRows(FullCoin, ["a", "nobody"], USD), ages, NOW)
-    assert found.keys() == {"a"}
-    assert found["a"].keys() == set(ages[:3])
-    for age, price in found["a"].items():
-        minutes = age.total_seconds() / 60
-        # A candle's price is that at its end.
-        assert minutes <= price <= minutes + 60
-    assert found["a"][HOUR] == 60
-
-
-@pytest.mark.parametrize("rolled_up", [True, False], ids=["rolled up", "not rolled up"])
 def test_sparkline_has_a_point_every_four_hours(filled, connection, rolled_up):
     filled(10, rolled_up=rolled_up)
-    found = sparklines(connection, ChosenRows(FullCoin, ["a", "nobody"], USD), now=NOW)
+    found = sparklines(connection, FullCoin, ["a", "nobody"], USD, NOW)
     assert found.keys() == {"a"}
     points = found["a"]
     if rolled_up:
@@ -93,8 +78,10 @@ def test_sparkline_has_a_point_every_four_hours(filled, connection, rolled_up):
     assert {b.time - a.time for a, b in pairwise(points)} == {timedelta(hours=4)}
 
 
-@pytest.mark.parametrize("hours", [1, 4, 12])
-def test_sparkline_of_candles_has_the_last_price_of_each_step(database_url, connection, hours):
+@pytest.mark.parametrize(("coins", "hours"), [(1, 4), (101, 12)])
+def test_sparkline_of_candles_has_the_last_price_of_each_step(
+    database_url, connection, coins, hours
+):
     chosen = random.Random(hours)
     minutes = chosen.sample(range(4 * 24 * 60, 11 * 24 * 60), 90)  # so that hours and days lack
     History(database_url).make(11).add(
@@ -108,7 +95,7 @@ def test_sparkline_of_candles_has_the_last_price_of_each_step(database_url, conn
         end = now - 7 * DAY + number * step
         if inside := [c["close"] for c in candles if end - step <= c["started_at"] < end]:
             expected.append((end, inside[-1]))
-    found = sparklines(connection, ChosenRows(FullCoin, ["a"], USD), step, now)
+    found = sparklines(connection, FullCoin, ["a"] * coins, USD, now)
     assert found["a"] == expected
     assert len(expected) > 5
 
@@ -139,9 +126,8 @@ def test_no_digit_is_lost(database_url, connection):
 @pytest.mark.parametrize(
     "read",
     [lambda c: price_points(c, FullCoin, KEY, 7), lambda c: list_changes(c, FullCoin, KEY),
-     lambda c: sparklines(c, ChosenRows(FullCoin, ["a"], USD)),
-     lambda c: earlier_prices(c, ChosenRows(FullCoin, ["a"], USD), [HOUR])],
-    ids=["points", "changes", "sparklines", "earlier"],
+     lambda c: sparklines(c, FullCoin, ["a"], USD)],
+    ids=["points", "changes", "sparklines"],
 )  # fmt: skip
 def test_without_a_history_the_error_says_how_to_begin_one(connection, read):
     with pytest.raises(NoHistoryError, match="HISTORY_ENABLED=1"):

@@ -18,6 +18,7 @@ from coinspider.daemon.views.charts import (
 )
 from coinspider.daemon.views.coin import merged_candles
 from coinspider.daemon.views.coins import row_sparkline
+from coinspider.daemon.views.columns import CHANGE_7D
 from coinspider.store.series import Point
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -191,10 +192,10 @@ def test_candles_of_one_hour_are_merged_into_four_hours():
     ],
 )
 def test_sparkline_goes_where_the_change_in_its_row_does(line, price, change, count, kind):
-    row = {"current_price": price and Decimal(price), "change_7d": change and Decimal(change)}
+    row = {"current_price": price and Decimal(price), CHANGE_7D: change and Decimal(change)}
     drawn = row_sparkline(points(*line), row, NOW + timedelta(days=1))
     assert (len(drawn.points.split()) if drawn else 0) == count
     assert (direction(drawn.change) if drawn else None) == kind
     if kind == "down" and count == 4:
-        assert drawn.change == row["change_7d"]
+        assert drawn.change == row[CHANGE_7D]
         assert numbers(drawn.points)[-1][1] > numbers(drawn.points)[0][1]

@@ -9,8 +9,8 @@ from coinspider.daemon.views.choice import (
     WATCH_MAX,
     FieldsError,
     amount,
-    coin_query,
     conditions,
+    read_choice,
 )
 
 
@@ -62,7 +62,7 @@ def test_error_names_all_unreadable_fields_at_once():
 
 
 def test_filter_is_left_out_of_a_query():
-    query = coin_query({"rank_max": "9", "cap_min": "1B", "watch": "a,b", "watched": "1"})
+    query = read_choice({"rank_max": "9", "cap_min": "1B", "watch": "a,b", "watched": "1"})
     assert query.conditions == ["rank_max", "cap_min", "watched"]
     assert [each.column for each in query.chosen.conditions] == [
         "market_cap_rank", "market_cap", "coin_id",
@@ -76,7 +76,7 @@ def test_filter_is_left_out_of_a_query():
 
 def test_link_to_a_long_watch_list_is_no_longer_than_its_ids():
     ids = [f"coin-{number}" for number in range(WATCH_MAX)]
-    query = coin_query({"watch": ",".join(ids)})
+    query = read_choice({"watch": ",".join(ids)})
     assert query.watch_link("one-more") is None
     assert query.watch_link("coin-7") == "?watch=" + ",".join(i for i in ids if i != "coin-7")
-    assert coin_query({"watch": "a"}).watch_link("b") == "?watch=a,b"
+    assert read_choice({"watch": "a"}).watch_link("b") == "?watch=a,b"

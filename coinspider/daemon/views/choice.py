@@ -114,7 +114,7 @@ _USUAL_STATUS = ("listed", "listed")
 _KEPT = ("currency", "sort", "limit", "columns", "watch", *FILTERS)
 
 
-class CoinQuery(NamedTuple):
+class CoinChoice(NamedTuple):
     """The rows, the columns to show, and the arguments for both."""
 
     chosen: RowFilter
@@ -144,9 +144,9 @@ class CoinQuery(NamedTuple):
         watched = ["watched"] if self.arguments.get("watched") else []
         return [*filled_in(self.arguments), *watched]
 
-    def without(self, name: str) -> "CoinQuery":
-        """The query without one of its filters."""
-        return coin_query({**self.arguments, name: "all" if name == "listed" else ""})
+    def without(self, name: str) -> "CoinChoice":
+        """The choice without one of its filters."""
+        return read_choice({**self.arguments, name: "all" if name == "listed" else ""})
 
     def sort_link(self, column: str) -> str:
         """For numbers the largest first, then the reverse."""
@@ -167,7 +167,7 @@ class CoinQuery(NamedTuple):
         return link(self.arguments, watch=",".join(watch) or None, page=page)
 
 
-def coin_query(arguments: Arguments, most: int = LIMIT_MAX) -> CoinQuery:
+def read_choice(arguments: Arguments, most: int = LIMIT_MAX) -> CoinChoice:
     """With at most ``most`` rows on a page.
 
     Raises :exc:`FieldsError` or another :exc:`ViewError`, and :exc:`ConfigurationError` for an
@@ -198,7 +198,7 @@ def coin_query(arguments: Arguments, most: int = LIMIT_MAX) -> CoinQuery:
         listed=listed,
         conditions=_conditions(arguments, watch),
     )
-    return CoinQuery(chosen, columns, watch, kept, page)
+    return CoinChoice(chosen, columns, watch, kept, page)
 
 
 def _columns(text: str, listed: str) -> list[str]:

@@ -1,7 +1,6 @@
 """The columns of the coins for people: names, kinds and groups."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 from coinspider.items import FullCoin
@@ -40,16 +39,16 @@ class CoinColumn(NamedTuple):
         return self.is_number or self.kind in (SPARKLINE, TIME)
 
 
-# Columns made from the history, by the age of the price that is compared.
-CHANGES = {"change_1h": timedelta(hours=1), "change_7d": timedelta(days=7)}
+_SPANS = ("1h", "7d", "14d", "30d", "200d", "1y")
+CHANGE_7D = "price_change_percentage_7d_in_currency"
 LAST_7_DAYS = "last_7_days"
 _ALL = [
     CoinColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
     CoinColumn("name", "Coin", TEXT, width=PHONE),
     CoinColumn("current_price", "Price", PRICE, width=PHONE),
-    CoinColumn("change_1h", "1h", CHANGE, made=True, long="Change 1h"),
+    CoinColumn("price_change_percentage_1h_in_currency", "1h", CHANGE, long="Change 1h"),
     CoinColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
-    CoinColumn("change_7d", "7d", CHANGE, made=True, long="Change 7d", width=TABLET),
+    CoinColumn(CHANGE_7D, "7d", CHANGE, long="Change 7d", width=TABLET),
     CoinColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
     CoinColumn("total_volume", "24h volume", AMOUNT),
     CoinColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True, width=TABLET),
@@ -57,6 +56,22 @@ _ALL = [
     CoinColumn("symbol", "Symbol", TEXT),
     CoinColumn("coin_id", "Id", TEXT),
     CoinColumn("vs_currency", "Currency", TEXT),
+    CoinColumn("price_change_percentage_14d_in_currency", "14d", CHANGE, long="Change 14d"),
+    CoinColumn("price_change_percentage_30d_in_currency", "30d", CHANGE, long="Change 30d"),
+    CoinColumn("price_change_percentage_200d_in_currency", "200d", CHANGE, long="Change 200d"),
+    CoinColumn("price_change_percentage_1y_in_currency", "1y", CHANGE, long="Change 1y"),
+    CoinColumn(
+        "price_change_percentage_24h_in_currency",
+        "24h in currency",
+        CHANGE,
+        long="Change 24h in this currency",
+    ),
+    CoinColumn(
+        "market_cap_rank_with_rehypothecated",
+        "# with rehypothecated",
+        NUMBER,
+        long="Rank with rehypothecated coins",
+    ),
     CoinColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
     CoinColumn("price_change_24h", "Price change 24h", PRICE),
     CoinColumn("high_24h", "High 24h", PRICE),
@@ -91,11 +106,11 @@ _ALL += [
 ]
 COLUMNS = {column.name: column for column in _ALL}
 STORED = stored_columns(FullCoin)
-SORTABLE = [*STORED, *CHANGES]
 SHOWN = [column.name for column in _ALL[: list(COLUMNS).index("symbol")]]
 GROUPS = {
     "Market": [
         "market_cap_rank",
+        "market_cap_rank_with_rehypothecated",
         "market_cap",
         "fully_diluted_valuation",
         "total_volume",
@@ -103,6 +118,7 @@ GROUPS = {
         "market_cap_change_percentage_24h",
     ],
     "Price": [
+        *(f"price_change_percentage_{span}_in_currency" for span in _SPANS),
         "price_change_24h",
         "price_change_percentage_24h",
         "low_24h",

@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Raw
 from psycopg import Connection
 
-from coinspider.daemon.views.choice import CoinQuery, coin_query
-from coinspider.daemon.views.coins import count, look_up, read_rows
-from coinspider.daemon.views.columns import COLUMNS, SORTABLE, SPARKLINE, STORED
+from coinspider.daemon.views.choice import CoinChoice, read_choice
+from coinspider.daemon.views.coins import count_coins
+from coinspider.daemon.views.columns import STORED, stored
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.exact_json import encode, encode_row
@@ -17,6 +17,7 @@ from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.store.fetch import Listing
 from coinspider.store.series import list_candles, list_changes
+from coinspider.store.tables import list_rows
 
 _CHANGES = "changes"
 
@@ -37,20 +38,17 @@ class CoinsJson(JsonView):
     """
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        total = count(connected, look_up(connected, coin_query(arguments)))
-        if arguments.get("columns"):
-            coins = listing_of_view(connected, arguments).dicts()
-        else:
-            query = look_up(connected, _query_of_file(arguments)._replace(columns=SORTABLE))
-            coins = read_rows(connected, query, STORED)
-        asked = _query_of_file(arguments)
-        pages = -(-total // asked.chosen.limit) if asked.chosen.limit else 1
+        choice = _choice_of_file(arguments)
+        if not arguments.get("columns"):
+            choice = choice._replace(columns=STORED)
+        total = count_coins(connected, choice).get(choice.currency, 0)
+        pages = -(-total // choice.chosen.limit) if choice.chosen.limit else 1
         return as_json(
             status="ok",
             total=total,
-            page=asked.page,
+            page=choice.page,
             pages=pages,
-            coins=[Raw(encode_row(row)) for row in coins],
+            coins=[Raw(encode_row(row)) for row in _listing(connected, choice).each_dict()],
         )
 
 
@@ -61,7 +59,7 @@ class CoinsCsv(DatabaseView):
     file_name = "coins.csv"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        return as_csv(listing_of_view(connected, arguments))
+        return as_csv(_listing(connected, _choice_of_file(arguments)))
 
 
 class CoinsXlsx(DatabaseView):
@@ -71,7 +69,7 @@ class CoinsXlsx(DatabaseView):
     file_name = "coins.xlsx"
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        listing, file = listing_of_view(connected, arguments), BytesIO()
+        listing, file = _listing(connected, _choice_of_file(arguments)), BytesIO()
         try:
             exporter = XlsxItemExporter(file, sheet="coins", known=dict.fromkeys(listing.columns))
         except ConfigurationError as error:  # openpyxl is not installed
@@ -101,21 +99,18 @@ class CoinHistoryJson(JsonView):
         return as_json(status="ok", history=[Raw(encode_row(row)) for row in history])
 
 
-def listing_of_view(connected: Connection, arguments: Arguments) -> Listing:
-    query = look_up(connected, _query_of_file(arguments))
-    rows = read_rows(connected, query, query.chosen.columns)
-    # A chart line can't be in a cell.
-    shown = [name for name in query.columns if COLUMNS[name].kind != SPARKLINE]
-    names = list(dict.fromkeys(["coin_id", *shown]))
-    return Listing(names, [[row[name] for name in names] for row in rows])
-
-
-def _query_of_file(arguments: Arguments) -> CoinQuery:
+def _choice_of_file(arguments: Arguments) -> CoinChoice:
     """With ``all`` the rows of all pages."""
-    query = coin_query(arguments)
+    choice = read_choice(arguments)
     if not arguments.get("all"):
-        return query
-    return query._replace(page=1, chosen=query.chosen._replace(limit=None, offset=0))
+        return choice
+    return choice._replace(page=1, chosen=choice.chosen._replace(limit=None, offset=0))
+
+
+def _listing(connected: Connection, choice: CoinChoice) -> Listing:
+    # A chart's line can't be in a file.
+    names = list(dict.fromkeys(["coin_id", *stored(choice.columns)]))
+    return list_rows(connected, choice.chosen._replace(columns=names))
 
 
 def history_of_coin(connected: Connection, arguments: Arguments) -> Listing:
