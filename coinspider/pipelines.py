@@ -261,7 +261,7 @@ class PostgresPipeline:
             return item
         self.items.append(item)
         for column, text, reason in item.set_aside:
-            self.rejected.append(rejected_record(item.source, text, reason, column))
+            self.rejected.append(rejected_record(item.source, text, reason, column, item))
         # A coroutine costs the crawl a task switch, so there is one per batch only.
         return self._send_batch(item) if len(self.items) >= self.batch_size else item
 

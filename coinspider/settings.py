@@ -79,6 +79,10 @@ CRAWL_LOG_INTERVAL = 5  # seconds
 # How many rejected records are kept per crawl; the share of all records above which it fails
 REJECTED_RECORD_MAX = 1000
 REJECTED_SHARE_MAX = 0.1
+# For how many days after they were last met rejected records are kept, and for how many the rows
+# of crawls (0 means for ever)
+REJECTED_RETENTION_DAYS = from_environment("REJECTED_RETENTION_DAYS", 90)
+CRAWL_RETENTION_DAYS = from_environment("CRAWL_RETENTION_DAYS", 400)
 # A value that does not fit its column is stored as null; with 1 the whole record is rejected.
 COERCION_STRICT_ENABLED = False
 # If more than this share of the known coins is missing, the API is assumed to be at fault.

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from coinspider.errors import PageError
-from coinspider.records.table_item import TableItem
+from coinspider.records.keys import record_keys
+from coinspider.records.table_item import TableItem, primary_key
 
 PAGE_RECORDS_MAX = 1_000_000  # each takes about 100 bytes
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them must fit into memory
@@ -146,6 +148,8 @@ class RejectedRecord(NamedTuple):
     reason: str
     column: str | None = None
     """The column, if only its value is set aside and the row is stored without it."""
+    identity: str = ""
+    """The same for the same field of the same record, however often a crawl meets it."""
 
 
 class FieldSetAside(NamedTuple):
@@ -157,10 +161,36 @@ class FieldSetAside(NamedTuple):
 
 
 def rejected_record(
-    source: Source | None, text: bytes, reason: str, column: str | None = None
+    source: Source | None,
+    text: bytes,
+    reason: str,
+    column: str | None = None,
+    item: TableItem | None = None,
 ) -> RejectedRecord:
+    """``item`` is what became of the rest of the record, if only a field is set aside."""
     url = source.url if source else None
-    return RejectedRecord(url, storable(text[:TEXT_MAX]), reason, column)
+    identity = _identity(source, text, column, item)
+    return RejectedRecord(url, storable(text[:TEXT_MAX]), reason, column, identity)
+
+
+def _identity(
+    source: Source | None, text: bytes, column: str | None, item: TableItem | None
+) -> str:
+    """Whose record it is; a record that does not say so is known by its text."""
+    if not source:
+        return _digest(None, column, text)
+    own = source.item_class
+    if item is not None:
+        key: object = [str(getattr(item, name)) for name in primary_key(own)]
+    else:
+        key = next(iter(record_keys([Raw(text)], own, source.constants)), None)
+        key = key if key is None else [str(key), sorted(map(str, source.constants.items()))]
+    return _digest(own.table, column, text if key is None else str(key).encode())
+
+
+def _digest(table: str | None, column: str | None, subject: bytes) -> str:
+    named = f"{table}\0{column}\0".encode()
+    return sha256(named + subject).hexdigest()[:32]
 
 
 def storable(text: bytes) -> str:

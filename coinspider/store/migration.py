@@ -157,13 +157,14 @@ async def _migrate(
     """``known`` are the columns that coinspider gave it."""
     if found:
         check_table(table, found, known)
-        await _add_columns(connection, table, found.columns)
+        added = await _add_columns(connection, table, found.columns)
         if found.may_swallow:
             await probe(connection, table)
     else:
         await connection.execute(_create(table))
-        for index in table.indexes:
-            await connection.execute(index)
+        added = True
+    for index in table.indexes if added else ():
+        await connection.execute(index)
     recording = [*table.columns, *(newer_columns(table, found, known) if found else ())]
     if known != set(recording):
         await connection.execute(_RECORD, [table.name, recording])
@@ -171,8 +172,10 @@ async def _migrate(
 
 async def _add_columns(
     connection: AsyncConnection, table: Table, found: Mapping[str, FoundColumn]
-) -> None:
-    """Also drop NOT NULL from columns whose field is no longer required."""
+) -> bool:
+    """Also drop NOT NULL from columns whose field is no longer required; return whether any were
+    added.
+    """
     changes = [
         sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), column.for_old_rows().definition())
         for name, column in table.columns.items()
@@ -199,6 +202,7 @@ async def _add_columns(
     for name, fill in table.fill.items():
         if name not in found:
             await connection.execute(fill)
+    return not table.columns.keys() <= found.keys()
 
 
 def _create(table: Table) -> sql.Composed:

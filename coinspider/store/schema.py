@@ -54,8 +54,8 @@ class SqlColumn(NamedTuple):
 class Table(NamedTuple):
     """A table: its columns by name, its primary key, and the rest of its definition.
 
-    ``fill`` has the statements that fill columns added to a table with rows; ``made_with`` are the
-    columns of its first version.
+    ``fill`` has the statements that fill columns added to a table with rows; ``indexes`` those that
+    are run when it is made or gets columns; ``made_with`` are the columns of its first version.
     """
 
     name: str
@@ -65,7 +65,6 @@ class Table(NamedTuple):
     fill: dict[str, LiteralString] = {}  # noqa: RUF012
     made_with: frozenset[str] = frozenset()
     indexes: tuple[LiteralString, ...] = ()
-    """The statements that make its indexes, together with the table."""
 
     @property
     def first_columns(self) -> frozenset[str]:
@@ -83,7 +82,7 @@ TIME, NEEDED_TIME = (
     SqlColumn("timestamp with time zone", nullable=False),
 )
 NOW = NEEDED_TIME._replace(default="now()")
-FIRST_CRAWLED = TIME._replace(default="now()", since_added=True)
+SINCE_ADDED = TIME._replace(default="now()", since_added=True)
 COUNT = SqlColumn("bigint", nullable=False, default="0")
 IDENTITY = SqlColumn("bigint", nullable=False, is_identity=True)
 
@@ -173,6 +172,7 @@ CRAWL = Table(
 CANDLE_STATE = Table(
     "candle_state", {"history_table": NEEDED_TEXT, "rolled_up_to": NEEDED_TIME}, ["history_table"]
 )
+# The same field of the same record has one row, with the times of its first and last crawl.
 REJECTED_RECORD = Table(
     "rejected_record",
     {
@@ -183,9 +183,16 @@ REJECTED_RECORD = Table(
         "column_name": TEXT,
         "text": NEEDED_TEXT,
         "reason": NEEDED_TEXT,
+        "identity": TEXT,
+        "times": COUNT._replace(default="1"),
+        "last_rejected_at": SINCE_ADDED,
     },
     ["id"],
     made_with=frozenset(["id", "rejected_at", "source_url", "text", "reason"]),
+    indexes=(
+        "CREATE INDEX IF NOT EXISTS rejected_record_identity ON rejected_record (identity)",
+        "CREATE INDEX IF NOT EXISTS rejected_record_crawl ON rejected_record (crawl_id)",
+    ),
 )
 
 # Of scrapyd: the nodes that are alive, and each run of a job, with the end of its log.
@@ -218,9 +225,9 @@ FLEET_RUN = Table(
     },
     ["id"],
     indexes=(
-        "CREATE INDEX fleet_run_running ON fleet_run (node) WHERE ended_at IS NULL",
-        "CREATE INDEX fleet_run_ended ON fleet_run (ended_at)",
-        "CREATE INDEX fleet_run_job ON fleet_run (job)",
+        "CREATE INDEX IF NOT EXISTS fleet_run_running ON fleet_run (node) WHERE ended_at IS NULL",
+        "CREATE INDEX IF NOT EXISTS fleet_run_ended ON fleet_run (ended_at)",
+        "CREATE INDEX IF NOT EXISTS fleet_run_job ON fleet_run (job)",
     ),
 )
 FLEET_EGG = Table(
@@ -286,7 +293,7 @@ def item_table(item_class: type[TableItem]) -> Table:
     return Table(
         item_class.table,
         {column.name: _sql_column(column) for column in columns(item_class)}
-        | {"delisted_at": TIME, "first_crawled_at": FIRST_CRAWLED},
+        | {"delisted_at": TIME, "first_crawled_at": SINCE_ADDED},
         primary_key(item_class),
         "WITH (fillfactor = 85)",
         made_with=frozenset([*primary_key(item_class), "extra"]),

@@ -40,6 +40,7 @@ from coinspider.store.lease import CrawlLease, Run
 from coinspider.store.migration import make_schema, migrate, table_names
 from coinspider.store.partitions import HistorySettings, keep_partitions
 from coinspider.store.reconnecting import SESSION_ERRORS, ReconnectingConnection, lock_holder
+from coinspider.store.retention import Retention
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +214,7 @@ class CrawlSession:
             number(settings, "CRAWL_LOG_INTERVAL"), self.lease_seconds / _SIGNS_OF_LIFE
         )
         self.tables = CrawlTables(HistorySettings.from_settings(settings))
+        self.retention = Retention.from_settings(settings)
         self.totals = Totals()
         self.tasks: list[asyncio.Task[None]] = []
         self.is_open = False
@@ -274,6 +276,7 @@ class CrawlSession:
             try:
                 await self.run(lambda connection: self._end(connection, outcome))
                 self.patience.seconds = HISTORY_TIMEOUT
+                await self.connection.run(self.retention.forget)
                 await self.tables.keep_history(self.connection)
             except LeaseLostError as error:
                 note_failure(self.crawler, Reason("lease_lost", {"why": str(error)}))

@@ -116,7 +116,7 @@ def test_rejected_records_are_kept_up_to_a_limit_and_all_are_counted(
     assert "more than REJECTED_SHARE_MAX=0.1 of the records were rejected" in last_line(done)
     assert "1 new, 0 changed, 0 unchanged, 9 rejected" in last_line(done)
     assert done.stderr.count("More than 4 records are rejected") == 1
-    assert query("SELECT count(*) FROM rejected_record") == [(4,)]
+    assert query("SELECT count(*), sum(times) FROM rejected_record") == [(1, 4)]
     assert query("SELECT rejected_count, outcome FROM crawl") == [(9, "failed")]
     assert query("SELECT count(*) FROM full_coin") == [(1,)]
 
