@@ -132,7 +132,11 @@ FEED_EXPORTERS = {
     "parquet": "coinspider.export.parquet.ParquetItemExporter",
     "gsheets": "coinspider.export.google_sheets.GoogleSheetsItemExporter",
 }
-FEED_STORAGES = {"gsheets": "coinspider.export.google_sheets.GoogleSheetsFeedStorage"}
+FEED_STORAGES = {
+    "": "coinspider.export.feeds.FileFeedStorage",
+    "file": "coinspider.export.feeds.FileFeedStorage",
+    "gsheets": "coinspider.export.google_sheets.GoogleSheetsFeedStorage",
+}
 # The path of a service account's JSON key, and an address other than Google's
 GOOGLE_SHEETS_CREDENTIALS = from_environment("GOOGLE_SHEETS_CREDENTIALS")
 GOOGLE_SHEETS_URL = from_environment("GOOGLE_SHEETS_URL")

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from io import BytesIO
@@ -24,6 +25,7 @@ from scrapy.exporters import (
 )
 from scrapy.extensions.feedexport import FeedExporter as ScrapyFeedExporter
 from scrapy.extensions.feedexport import FeedSlot
+from scrapy.extensions.feedexport import FileFeedStorage as ScrapyFileFeedStorage
 from scrapy.utils.defer import ensure_awaitable
 from scrapy.utils.python import without_none_values
 from scrapy.utils.serialize import ScrapyJSONEncoder
@@ -34,6 +36,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.records.column_types import ColumnType
 from coinspider.records.table_item import TableItem, columns
+from coinspider.stats import FAILURE_STAT
 from coinspider.text import exact, program, without_formula, without_password
 
 KnownColumns = Mapping[str, ColumnType | None]
@@ -205,6 +208,39 @@ class RowExporter(BaseItemExporter):
             self.begin(None, columns_without_rows(self.known, self.fields_to_export))
 
 
+class FileFeedStorage(ScrapyFileFeedStorage):
+    """A file that is replaced only when the new one is whole, if there is one already.
+
+    A crawl that fails before its first record leaves the old one.
+    """
+
+    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, Any]):
+        super().__init__(uri, feed_options=feed_options)
+        self.crawler, self.beside = crawler, Path(self.path + ".part")
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, Any]) -> Self:
+        return cls(crawler, uri, feed_options)
+
+    def open(self, spider: Spider) -> IO[bytes]:
+        if self.write_mode == "wb" and _has_bytes(self.path) and not Path(self.path).is_symlink():
+            with contextlib.suppress(OSError):  # a folder in which nothing can be made
+                file = self.beside.open("wb")
+                shutil.copymode(self.path, self.beside)
+                return file
+        return super().open(spider)
+
+    def store(self, file: IO[bytes]) -> None:
+        super().store(file)
+        if file.name != str(self.beside):
+            return
+        stats = self.crawler.stats
+        if stats.get_value("item_scraped_count") or not stats.get_value(FAILURE_STAT):
+            self.beside.replace(self.path)
+        else:
+            self.beside.unlink()
+
+
 class FeedExporter(ScrapyFeedExporter):
     """Does not start a crawl whose feed can't be written, and fails one whose feed was not.
 
@@ -239,7 +275,7 @@ class FeedExporter(ScrapyFeedExporter):
 
     async def close_spider(self, spider: Spider) -> None:
         # Only after that does each close or store its file.
-        self._each(FeedSlot.finish_exporting)
+        self._each(_finish)
         await super().close_spider(spider)
 
     def _each(self, do: Callable[[FeedSlot], None]) -> None:
@@ -290,6 +326,12 @@ class FeedExporter(ScrapyFeedExporter):
                 slot.file.close()
         note = note_failure if self.crawler.engine.spider is None else fail_crawl
         note(self.crawler, Reason("feed_failed", {"why": message}))
+
+
+def _finish(slot: FeedSlot) -> None:
+    """Once and for all: Scrapy would begin a feed without items again, and write ``[][]``."""
+    FeedSlot.finish_exporting(slot)  # not the watched one: its failure ends the slot
+    slot.start_exporting = lambda: None  # type: ignore[method-assign]
 
 
 def _what_there_is(crawler: Crawler) -> str:

@@ -122,3 +122,26 @@ def test_program_is_named_as_the_user_can_call_it():
     ).stdout.strip()
     version = subprocess.run([*found.split(), "--version"], check=True, capture_output=True)
     assert version.stdout.startswith(b"pip ")
+
+
+def test_feed_without_items_is_an_empty_list(scrapy, sandbox, tmp_path):
+    page, feed = tmp_path / "page", tmp_path / "coins.json"
+    page.write_text("[]")
+    url = sandbox("--body", page).url
+    done = scrapy("crawl", "coins", "-O", feed, COINGECKO_BASE_URL=url, POSTGRES_ENABLED="0")
+    assert json.loads(feed.read_text()) == [], done.stderr
+
+
+@pytest.mark.parametrize("end", ["json", "csv", "xlsx"])
+def test_crawl_that_fails_at_once_leaves_the_old_file(scrapy, sandbox, tmp_path, end):
+    feed = tmp_path / f"coins.{end}"
+    environment = {"COINGECKO_BASE_URL": sandbox("--coins", 3).url, "POSTGRES_ENABLED": "0"}
+    assert scrapy("crawl", "coins", "-O", feed, **environment).returncode == 0
+    old = feed.read_bytes()
+    feed.chmod(0o640)
+    away = environment | {"COINGECKO_BASE_URL": "http://127.0.0.1:9"}
+    assert scrapy("crawl", "coins", "-O", feed, "-s", "RETRY_TIMES=0", **away).returncode == 1
+    assert feed.read_bytes() == old
+    assert scrapy("crawl", "coins", "-O", feed, **environment).returncode == 0
+    assert feed.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == [feed.name]
