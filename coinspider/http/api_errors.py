@@ -250,6 +250,19 @@ def _is_of_the_month(sentence: str) -> bool | None:
     return True if re.search(_QUOTA, sentence) and not re.search(_RATE, sentence) else None
 
 
+# An API that gives only so much of a list says so with the same statuses as one whose list is over.
+_CAP = (
+    r"(?i)exceed|maximum|too (large|high|deep|many)|only the first|must be (less|lower|at most)"
+    r"|not allowed|access token|upgrade|subscri|\bplan\b|limited to"
+)
+_NO_SUCH_PAGE = r"(?i)total|number of pages|last page|no (more|such|further)|available|not found"
+
+
+def is_cap(words: str) -> bool:
+    """Whether an error says that no more of a list is given, rather than that there is no more."""
+    return bool(re.search(_CAP, words)) and not re.search(_NO_SUCH_PAGE, words)
+
+
 class KnownErrors(NamedTuple):
     """What one API's own codes mean, beside what all APIs have in common.
 

@@ -39,6 +39,7 @@ import asyncio
 import logging
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from time import monotonic, time
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -68,6 +69,8 @@ PERIOD_STAT = "ratelimit/period_seconds"
 
 # Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
+# How often a body with status 200 may refuse one request; then the page is an error.
+SAID_IN_BODY_MAX = 2
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 
 
@@ -123,13 +126,14 @@ class RateLimitMiddleware:
                 self._give_back()
         if self.is_exhausted(response):
             raise self._exhausted(response)
-        if not self.is_refusal(response):
+        refusals = request.meta.get("ratelimit_refusals", 0) + 1
+        is_told_enough = response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX
+        if is_told_enough or not self.is_refusal(response):
             self.page_at = now
             self.limit.note(lambda state, at: limit_model.passed(state, at, age))
             return response
         self.crawler.stats.inc_value(REFUSED_STAT)
         self._refused(response, age)
-        refusals = request.meta.get("ratelimit_refusals", 0) + 1
         if refusals > self.retry_times:
             return response
         # Ahead of the requests that wait in the scheduler, as before.

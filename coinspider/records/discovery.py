@@ -1,5 +1,6 @@
 """Finds the records in an unknown body, and what identifies one."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -7,10 +8,11 @@ from msgspec import Raw
 
 from coinspider.errors import PageError
 from coinspider.records.cutting import KEY_COLUMN, Cut, cut_records
-from coinspider.records.json_path import Path, find, parse_path
+from coinspider.records.json_path import Path, find, parse_path, path_text
 from coinspider.records.record import cut_object, split_page
 
 DEPTH = 3
+_TIME = re.compile(r"\d{4}-\d\d")
 _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
 # that identify a record. The likeliest first.
@@ -70,12 +72,23 @@ def find_cut(body: bytes) -> Cut:
     lists = list(_lists(text))
     objects = [(path, count) for path, count in _objects(text) if count]
     if any(count for _, count in lists) or (lists and not objects):
-        path = max(lists, key=lambda found: _likelihood(*found))[0]
+        path, count = max(lists, key=lambda found: _likelihood(*found))
+        _check_rivals(path, count, lists)
         return _unwrapped(Cut(path), text)
     if objects:
         path = max(objects, key=lambda found: found[1])[0]
         return Cut(path, by_key=KEY_COLUMN)
     raise PageError("no list of records", retry_times=0)
+
+
+def _check_rivals(path: Path, count: int, lists: list[tuple[Path, int]]) -> None:
+    """Raise :exc:`PageError` if other lists beside one without a usual name are about as long."""
+    # An object of lists, one for each symbol, holds others on other pages.
+    least = max(count, 4) if len(path) == 1 else 0
+    beside = [p for p, n in lists if p[:-1] == path[:-1] and 2 * n >= least]
+    if path[-1] not in LISTS and len(beside) > 1:
+        names = ", ".join(map(path_text, beside))
+        raise PageError(f"it has several lists ({names}): name one with -a records=NAME", 0)
 
 
 def _bare_list(text: bytes) -> Cut:
@@ -90,12 +103,33 @@ def _unwrapped(cut: Cut, body: bytes) -> Cut:
     """The cut with the path into each element, if that is little more than a wrapper."""
     elements = cut_records(body, cut)[:10]
     if elements and _kind(elements[0]) == b"[":
+        _check_header(elements)
         return msgspec.structs.replace(cut, names=("c1",))
     fields = [cut_object(bytes(element)) or {} for element in elements]
     for name in ("node", "data"):
         if fields and all(len(f) <= 2 and _kind(f.get(name, b"")) == b"{" for f in fields):
             return msgspec.structs.replace(cut, inside=(name,))
     return cut
+
+
+def _check_header(rows: Sequence[Raw]) -> None:
+    """Raise :exc:`PageError` if the first of several arrays names the columns of the others.
+
+    It has only words, and the others have numbers in one of its places.
+    """
+    try:
+        header, *others = (_decode(row, type=list) for row in rows)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return
+    columns = list(zip(*others, strict=False))
+    has_numbers = any(not any(map(_is_word, values)) for values in columns)
+    if has_numbers and all(map(_is_word, header)):
+        names = ", ".join(header[:5])
+        raise PageError(f"its first array names the columns ({names}), and is no record", 0)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and any(map(str.isalpha, value))
 
 
 def _lists(text: bytes, path: Path = (), depth: int = DEPTH) -> Iterator[tuple[Path, int]]:
@@ -174,7 +208,17 @@ def _find_key(records: Sequence[Raw]) -> Path:
     ids = [name for name in first or {} if name.endswith(("Id", "ID", "id"))]
     top: list[Path] = [(name,) for name in (*KEYS[:9], *ids, *KEYS[9:])]
     below: list[Path] = [(inner, key) for inner in _objects_of(records) for key in KEYS]
-    return next((path for path in (*top, *below) if _identifies(records, path)), ("id",))
+    found = (path for path in (*top, *below, *_first_field(records)) if _identifies(records, path))
+    return next(found, ("id",))
+
+
+def _first_field(records: Sequence[Raw]) -> Iterator[Path]:
+    """The first field, which is what a record is about, if it has words in each of several."""
+    name = next(iter(cut_object(bytes(records[0])) or ()), None) if len(records) > 1 else None
+    if name is not None:
+        values = [_scalar(find(record, (name,))) for record in records]
+        if all(_is_word(value) and not _TIME.match(str(value)) for value in values):
+            yield (name,)
 
 
 def _objects_of(records: Sequence[Raw]) -> list[str]:

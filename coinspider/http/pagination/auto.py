@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
 import msgspec
-from msgspec import Raw
 
 from coinspider.errors import ConfigurationError
 from coinspider.http.pagination import (
@@ -22,6 +21,7 @@ from coinspider.http.pagination.candidates import (
     all_guesses,
     candidates,
     guesses,
+    marked_candidates,
     read_candidates,
 )
 from coinspider.http.pagination.protocol import (
@@ -29,12 +29,14 @@ from coinspider.http.pagination.protocol import (
     PageRequest,
     Step,
     command_arguments,
-    is_round,
+    identities,
 )
 from coinspider.records.json_path import find
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
+# No page is so short that fewer records than these may be cut off.
+FEW = 10
 THESE_ARE_ALL = "-a pagination=none if these are all"
 NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAME"
 
@@ -44,7 +46,7 @@ class Auto:
     """Finds the strategy from the first page; a candidate is accepted if it brings a new page.
 
     If the page says nothing, one request is made with all the usual parameters at once. If they
-    change nothing, the list is one page.
+    change nothing, only a list of a few records is believed to be one page.
     """
 
     def first(self, request: PageRequest) -> PageRequest:
@@ -56,12 +58,14 @@ class Auto:
         found = candidates(page)
         if not found and (told := page.signs.says_end(len(page.records))):
             return Step(end=told)
-        known = frozenset(map(bytes, page.records))
+        known = identities(page)
         said = page.signs.says_more(len(page.records))
+        found = found or marked_candidates(page)
         if not found:
             probe = _Probe(known, tuple(guesses(page)), said)
             return Step((replace(all_guesses(page), strategy=probe),))
-        return _Trial(known, _distinct([*found, *guesses(page)]), said).next_request()
+        tried = _distinct([*found, *guesses(page)])
+        return _Trial(known, tried, said, advice=_advice(found)).next_request()
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class FirstPage:
         firsts = [echo.value] if echo and echo.value in (0, 1) else [0, 1]
         made = [replace(self.strategy, first_page=first) for first in firsts]
         tried = [Candidate(s, "it was asked for", s.page(page.request, 2)) for s in made]
-        known = frozenset(map(bytes, page.records))
+        known = identities(page)
         return _Trial(known, tuple(tried), named=self.strategy.parameter).next_request()
 
 
@@ -91,7 +95,7 @@ class _Probe:
     """Handle the response to all the usual parameters at once."""
 
     takes_errors: ClassVar[bool] = True
-    known: frozenset[bytes]
+    known: frozenset[object]
     guesses: tuple[Candidate, ...]
     says_more: str | None
 
@@ -99,7 +103,7 @@ class _Probe:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
-        if page.error or not _is_known(page.records, self.known):
+        if page.error or not identities(page) <= self.known:
             trial = _Trial(self.known, _distinct(self.guesses), self.says_more)
             step = replace(trial, refused=page.error or None).next_request()
             # All of them are guesses.
@@ -107,7 +111,7 @@ class _Probe:
         if self.says_more:
             problem = f"{self.says_more}, but none of the usual parameters brings another page"
             return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
-        if is_round(len(self.known)):
+        if len(self.known) >= FEW:
             problem = f"the first page has {len(self.known)} records and doesn't mention more"
             return Step(problem=f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}", is_repeat=True)
         return Step(end="the list is one page: none of the usual parameters changes it",
@@ -119,12 +123,14 @@ class _Trial:
     """Handle the response to the first candidate's request for the second page."""
 
     takes_errors: ClassVar[bool] = True
-    known: frozenset[bytes]
+    known: frozenset[object]
     candidates: tuple[Candidate, ...]
     says_more: str | None = None
     """What the first page says about further pages, which no guess can overrule."""
     named: str = ""
     """The parameter, if an argument of the crawl names it."""
+    advice: str = NAME_IT
+    """What may help if all of them fail."""
     refused: str | None = ""
     """What the API said of all candidates so far; ``None`` if it answered one with a page."""
 
@@ -140,7 +146,7 @@ class _Trial:
     def following(self, page: AnsweredPage) -> Step:
         candidate, *others = self.candidates
         is_nothing = not page.records and candidate.is_guess and self.says_more
-        is_same = page.records and _is_known(page.records, self.known)
+        is_same = page.records and identities(page) <= self.known
         is_end = page.error and self.named and not others
         if (page.error and not is_end) or is_nothing or is_same:
             refused = None if self.refused is None else page.error or None
@@ -156,7 +162,7 @@ class _Trial:
         if self.refused and not self.says_more:
             problem = f"each of the usual parameters is refused ({self.refused})"
             return f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}"
-        return f"none of the usual parameters brings a second page: {NAME_IT}"
+        return f"none of the usual parameters brings a second page: {self.advice}"
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -168,8 +174,14 @@ def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(made.values())[:TRIES_MAX]
 
 
-def _is_known(records: Iterable[Raw], known: frozenset[bytes]) -> bool:
-    return all(bytes(text) in known for text in records)
+def _advice(found: list[Candidate]) -> str:
+    """What names a list's pagination where only the parameter of its cursor is unknown."""
+    for strategy in (candidate.strategy for candidate in found):
+        if isinstance(strategy, Cursor) and strategy.path_in == "body":
+            where = " -a parameter_in=body" if strategy.parameter_in == "body" else ""
+            named = f"-a pagination=cursor -a path={strategy.path} -a parameter=NAME{where}"
+            return f"name its own with {named}"
+    return NAME_IT
 
 
 def hint(page: AnsweredPage, may_use_auto: bool) -> str:
@@ -179,7 +191,10 @@ def hint(page: AnsweredPage, may_use_auto: bool) -> str:
     """
     said = page.signs.says_more(len(page.records))
     read = candidates if page.request.number == 1 else read_candidates
-    found = read(page) if page.records else []
+    tried = page.request.strategy
+    # What has just failed, or is what failed, is no advice.
+    found = [] if isinstance(tried, (_Trial, _Probe)) or not page.records else read(page)
+    found = [candidate for candidate in found if candidate.strategy != tried]
     arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
     if not arguments and _is_search(page):
         arguments = ["-a 'body={}', which is sent by POST"]

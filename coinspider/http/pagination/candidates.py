@@ -1,5 +1,6 @@
 """How a list may be paged, judging by its first page, and the requests that would show it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -43,8 +44,11 @@ def suggest(page: AnsweredPage, strategy: Pagination, why: str) -> Iterator[Cand
 
 
 def in_body(page: AnsweredPage, name: str) -> str:
-    """A parameter's place in a GraphQL query; the parameter itself elsewhere."""
-    return f"variables.{name}" if b'"variables"' in page.request.body else name
+    """A parameter's place in GraphQL's and JSON-RPC's bodies; the parameter itself elsewhere."""
+    body = page.request.body
+    if find(body, ("params", 0)) is not None:  # JSON-RPC
+        return f"params[0].{name}"
+    return f"variables.{name}" if find(body, ("variables",)) is not None else name
 
 
 def candidates(page: AnsweredPage) -> list[Candidate]:
@@ -72,7 +76,8 @@ def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
     signs = page.signs
     goes_in: Where = "body" if page.request.body else "query"
     if around := signs.cursor_object:
-        strategy = Cursor(around.name, parameter_in=goes_in)
+        name = next(iter(around.known.parameters), Cursor.parameter)
+        strategy = Cursor(around.name, name, parameter_in=goes_in)
         yield from suggest(page, strategy, f"{around.name} has the next page's parameters")
     for sign, path_in in ((signs.cursor, "body"), (signs.header_cursor, "header")):
         for name in _parameters(sign, len(page.records)) if sign else ():
@@ -80,6 +85,21 @@ def _cursors(page: AnsweredPage) -> Iterator[Candidate]:
             where: Where = "header" if name in HEADER_PARAMETERS else goes_in
             strategy = Cursor(sign.name, in_body(page, name), path_in, where)  # type: ignore[arg-type]
             yield from suggest(page, strategy, f"{sign.name} has the next page's cursor")
+
+
+def marked_candidates(page: AnsweredPage) -> list[Candidate]:
+    """Those of a cursor whose name no table has, though it sounds like one."""
+    goes_in: Where = "body" if page.request.body else "query"
+    return [
+        candidate
+        for sign in page.signs.marks
+        for name in _parameters(sign, len(page.records))
+        for candidate in suggest(
+            page,
+            Cursor(sign.name, in_body(page, name), parameter_in=goes_in),
+            f"{sign.name} may be the next page's cursor",
+        )
+    ]
 
 
 def _last_records(page: AnsweredPage) -> Iterator[Candidate]:
@@ -102,7 +122,8 @@ def _parameters(sign: Sign, count: int) -> list[str]:
     is_count, is_second = str(sign.value) == str(count), str(sign.value) == "2"
     unlikely = None if is_count is is_second else "page" if is_count else "offset"
     is_camel, is_snake = own != own.lower(), "_" in own
-    known = [own, *sign.known.parameters] if own[:1].isupper() else [*sign.known.parameters, own]
+    parameters = sign.known.parameters or _likely(own)
+    known = [own, *parameters] if own[:1].isupper() else [*parameters, own]
     other = [p for p in known if (is_camel and "_" in p) or (is_snake and p != p.lower())]
     ordered = dict.fromkeys([*(p for p in known if p not in other), *other])
     return [name for name in ordered if name != unlikely or name == own]
@@ -195,3 +216,10 @@ def _offset(page: AnsweredPage, name: str, first: int, why: str, where: Where) -
     strategy = Offset(parameter=parameter, limit=0, first_record=first, parameter_in=where)
     second = page.request.with_parameter(parameter, place, where)
     return Candidate(strategy, why, replace(second, number=2, place=str(place)))
+
+
+def _likely(name: str) -> tuple[str, ...]:
+    """The parameters that a cursor of an unknown name may go back as: its name without ``next``."""
+    plain = re.sub(r"(?i)^next[_-]?", "", name)
+    plain = plain[:1].lower() + plain[1:] if name[:1].islower() else plain
+    return tuple(dict.fromkeys(filter(None, (plain, "cursor", "after", "next"))))

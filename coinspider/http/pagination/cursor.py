@@ -36,6 +36,8 @@ class Cursor:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
+        if page.problem:
+            return Step(problem=page.problem)
         signs = page.signs
         if signs.says_last:
             return Step(end=signs.says_last)
@@ -67,7 +69,8 @@ class Cursor:
     def _next(self, request: PageRequest, cursor: Any) -> PageRequest:
         # MediaWiki's cursor is an object whose members are parameters:
         # https://www.mediawiki.org/wiki/API:Continue
-        members = cursor if isinstance(cursor, dict) else {self.parameter: cursor}
+        is_members = isinstance(cursor, dict) and self.parameter == Cursor.parameter
+        members = cursor if is_members else {self.parameter: cursor}
         following = request
         for name, value in members.items():
             following = following.with_parameter(name, value, self.parameter_in)

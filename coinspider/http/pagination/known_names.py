@@ -45,7 +45,7 @@ CURSORS = (
           "https://docs.slack.dev/apis/web-api/pagination/"),
     Known(("nextpagetoken",), ("pageToken", "nextPageToken", "page_token", "next_page_token"),
           "https://cloud.google.com/apis/design/design_patterns#list_pagination"),
-    Known(("nexttoken",), ("pagination_token", "next_token", "nextToken", "NextToken"),
+    Known(("nexttoken",), ("pagination_token", "next_token", "nextToken", "NextToken", "next"),
           "https://docs.x.com/x-api/fundamentals/pagination"),
     Known(("next.startingafter",), ("starting_after", "pagination.starting_after"),
           "https://developers.intercom.com/docs/build-an-integration/learn-more/rest-apis/pagination"),
@@ -69,7 +69,7 @@ CURSORS = (
           "https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"),
     Known(("pagination.cursor", "cursor"), ("cursor", "after"),
           "https://dev.twitch.tv/docs/api/guide/#pagination"),
-    Known(("next",), ("next", "cursor", "offset", "page"), "https://docs.opensea.io/reference/api-overview"),
+    Known(("next",), ("next", "cursor", "offset", "page", "until"), "https://docs.opensea.io/reference/api-overview"),
     Known(("nextpage",), ("page", "page_token"), "https://www.rubydoc.info/gems/kaminari-api-meta-data"),
     Known(("nextoffset",), ("offset",), "https://docs.dune.com/api-reference/executions/pagination"),
     Known(("nextpagestart",), ("start",),
@@ -86,6 +86,9 @@ CURSORS = (
     Known(("paginationkey",), ("pagination_key",), "https://jpx-jquants.com/en/spec/pagination"),
     Known(("lastevaluatedkey",), ("ExclusiveStartKey", "start_key"),
           "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
+    Known(("endid",), ("idLessThan", "after"),
+          "https://www.bitget.com/api-doc/spot/trade/Get-Fills"),
+    Known(("marker",), ("marker",), "https://xrpl.org/docs/references/http-websocket-apis/api-conventions/markers-and-pagination"),
 )  # fmt: skip
 # Names that may also mean something else: an empty value proves nothing.
 WEAK_NAMES = ("next", "after", "offset", "cursor", "continuation")
@@ -103,6 +106,7 @@ HEADER_CURSORS = (
 CURSOR_OBJECTS = (
     Known(("continue",), (), "https://www.mediawiki.org/wiki/API:Continue"),
     Known(("nextpageparams",), (), "https://docs.blockscout.com/devs/apis/rest"),
+    Known(("lastevaluatedkey",), ("ExclusiveStartKey",), "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"),
 )  # fmt: skip
 
 # True as long as there is more.
@@ -116,6 +120,7 @@ MORE_FLAGS = (
     Known(("hasmorepages",), (), "https://lighthouse-php.com/master/api-reference/directives.html#paginate"),
     Known(("hasmoreitems",), (), "https://docs.alfresco.com/content-services/latest/develop/rest-api-guide/"),
     Known(("hasmoreresults",), (), "https://docs.aws.amazon.com/datapipeline/latest/APIReference/API_QueryObjects.html"),
+    Known(("moreresult", "moreresults"), (), "https://experienceleague.adobe.com/en/docs/marketo-developer/marketo/rest/paging-tokens"),
     Known(("truncated",), (), "https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html"),
 )  # fmt: skip
 # True on the last page.
@@ -137,7 +142,6 @@ TOTALS = (
     Known(("totalresults", "totalitems", "totalrecords", "totalrows", "totalentries"), (), "https://developers.google.com/youtube/v3/docs/search/list"),
     Known(("nbhits",), (), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
     Known(("found",), (), "https://typesense.org/docs/latest/api/search.html"),
-    Known(("estimatedtotalhits",), (), "https://www.meilisearch.com/docs/reference/api/search"),
     Known(("rowcount",), (), "https://developers.google.com/analytics/devguides/reporting/data/v1/rest/v1beta/RunReportResponse"),
     Known(("hitcount",), (), "https://europepmc.org/RestfulWebService"),
     Known(("totalnum",), (), "https://www.kucoin.com/docs-new/introduction"),
@@ -149,6 +153,9 @@ TOTALS = (
     Known(("numbermatched",), (), "https://docs.ogc.org/is/17-069r4/17-069r4.html#_response_6"),
     Known(("recordstotal",), (), "https://datatables.net/manual/server-side"),
 )  # fmt: skip
+# No evidence: a guess, which may also end at a limit of the search.
+_MEILISEARCH = "https://www.meilisearch.com/docs/reference/api/search"
+ESTIMATES = (Known(("estimatedtotalhits",), (), _MEILISEARCH),)
 HEADER_TOTALS = (
     Known(("xtotal",), (), "https://docs.gitlab.com/api/rest/#pagination"),
     Known(("total",), (), "https://docs.coingecko.com/reference/coins-markets"),
@@ -177,7 +184,7 @@ PAGE_ECHOES = (
     Known(("searchcriteria.currentpage",), ("searchCriteria[currentPage]",),
           "https://developer.adobe.com/commerce/webapi/rest/use-rest/performing-searches/"),
     Known(("page.number",), ("page", "page[number]"), "https://jsonapi.org/examples/#pagination"),
-    Known(("page",), ("page",), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
+    Known(("page",), ("page", "$page"), "https://www.algolia.com/doc/api-reference/api-parameters/page/"),
     Known(("currentpage",), ("page", "currentPage"), "https://laravel.com/docs/pagination"),
     Known(("number",), ("page",), "https://docs.spring.io/spring-data/commons/docs/current/api/org/springframework/data/domain/Slice.html"),
     Known(("pagenumber",), ("pageNumber", "page_number", "page", "page-number"), "https://www.quicknode.com/docs/ethereum/qn_fetchNFTsByCollection"),

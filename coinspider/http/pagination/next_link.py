@@ -23,6 +23,8 @@ class NextLink:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
+        if page.problem:
+            return Step(problem=page.problem)
         path = parse_path(self.path)
         link = find_value(page.body, path)
         if isinstance(link, list):
@@ -48,6 +50,8 @@ class LinkHeader:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
+        if page.problem:
+            return Step(problem=page.problem)
         header = page.headers.get(self.header.lower(), "")
         link = parse_links(header).get(self.relation)
         what = f'header {self.header} with rel="{self.relation}"'

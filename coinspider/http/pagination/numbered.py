@@ -7,6 +7,8 @@ from typing import ClassVar
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE
 from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, Where
 
+_ROUND = 100  # records
+
 
 @dataclass(frozen=True)
 class PageNumber:
@@ -43,6 +45,8 @@ class PageNumber:
         number = page.request.number
         if number == self.last and page.records:
             return Step(end="the last page that was wanted", is_final=True)
+        if page.problem:
+            return Step(problem=page.problem)
         if end := _end(page):
             return Step(end=end)
         numbers = page.look_ahead.after(number)
@@ -73,9 +77,19 @@ class Offset:
         return self._at(request, self.first_record, 1)
 
     def following(self, page: AnsweredPage) -> Step:
+        if problem := page.problem or self._capped(page):
+            return Step(problem=problem)
         if end := _end(page):
             return Step(end=end)
         return Step(tuple(self._after(page)))
+
+    def _capped(self, page: AnsweredPage) -> str | None:
+        """Why an empty page is no end: a search may end at a round number that is an estimate."""
+        place = int(page.request.place) - self.first_record if page.request.place else 0
+        for told in () if page.records else page.signs.estimates:
+            if told.value == place and place % _ROUND == 0:
+                return f"{told.name} says {place}, which may be as far as the API lets a search go"
+        return None
 
     def _after(self, page: AnsweredPage) -> Iterator[PageRequest]:
         number, count = page.request.number, len(page.records)

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Raw
 from w3lib.url import add_or_replace_parameter, url_query_parameter
 
+from coinspider.errors import ConfigurationError
+from coinspider.http.api_errors import explain_body, is_cap, is_error_object
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE, LookAhead
 from coinspider.http.pagination.signs import NO_NAMES, SignNames, Signs
 from coinspider.records.cutting import Cut
-from coinspider.records.json_path import parse_path
+from coinspider.records.json_path import find, parse_path, path_text
 
 Where = Literal["query", "body", "header"]
 
@@ -65,9 +67,12 @@ def _text(value: Any) -> str:
 def _with_value(body: bytes, path: list[str | int], value: Any) -> bytes:
     root: Any = msgspec.json.decode(body or b"{}")
     node = root
-    for step in path[:-1]:
-        node = node.setdefault(step, {})
-    node[path[-1]] = value
+    try:
+        for step in path[:-1]:
+            node = node[int(step)] if isinstance(node, list) else node.setdefault(step, {})
+        node[path[-1]] = value
+    except (AttributeError, IndexError, TypeError, ValueError):
+        raise ConfigurationError(f"the body has no place {path_text(tuple(path))}") from None
     return msgspec.json.encode(root)
 
 
@@ -87,6 +92,18 @@ class AnsweredPage:
     """How many pages may be requested at once."""
     error: str | None = None
     """The API's error message (status 400 and above), for strategies that take errors."""
+
+    @cached_property
+    def problem(self) -> str | None:
+        """Why a page without records is no end: it is an error, or the API gives no more."""
+        if self.records:
+            return None
+        if self.error:
+            told = f"page {self.request.number} answers {self.error}"
+            return f"{told}: the API gives no more of it" if is_cap(self.error) else None
+        if is_error_object(self.body):
+            return f"page {self.request.number} says {explain_body(self.body)}"
+        return None
 
     @cached_property
     def signs(self) -> Signs:
@@ -139,6 +156,19 @@ class Pagination(Protocol):
         """
 
 
+def identities(page: AnsweredPage) -> frozenset[object]:
+    """What identifies the records of a page: their keys, or else what they are.
+
+    A live price may differ between two readings of one record.
+    """
+    keys = page.request.cut.keys if page.request.cut else ()
+    paths = [(key,) for key in keys]
+    found = [tuple(find(record, path) for path in paths) for record in page.records]
+    if not paths or any(None in key for key in found):
+        return frozenset(map(bytes, page.records))
+    return frozenset(tuple(map(bytes, key)) for key in found)  # type: ignore[arg-type]
+
+
 def command_arguments(strategy: Any) -> list[str]:
     """``-a NAME=VALUE`` for each argument that makes a strategy; the defaults are left out.
 
@@ -152,10 +182,6 @@ def command_arguments(strategy: Any) -> list[str]:
         if getattr(strategy, field.name) != field.default
     }
     return [f"pagination={strategy.named}", *(f"{key}={value}" for key, value in given.items())]
-
-
-# Page sizes are round numbers: a page of 47 records that doesn't mention more is rarely cut off.
-ROUND = 10
 
 
 def absent(page: AnsweredPage, what: str, is_trace: bool = False) -> Step:
@@ -179,11 +205,6 @@ def repeated(page: AnsweredPage, what: str) -> Step:
     if page.request.number == 1 and page.records and not page.signs.says_end(len(page.records)):
         return Step(problem=f"{what} leads to the first page itself")
     return Step(end=f"{what} stays the same", overrules=True)
-
-
-def is_round(count: int) -> bool:
-    """Whether this number of records may be a page size."""
-    return count % ROUND == 0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from coinspider.http.pagination.known_names import Known
 from coinspider.records.json_path import Path, find_value, leaves, parse_path, path_text
 
 _GIVEN = Known((), (), "an argument")
+UNKNOWN = Known((), (), "its name")
+# The last part of a name that may be a cursor's, or say that there is more.
+_MARK = re.compile(
+    r"(?i)next|cursor|continu|marker|bookmark|scroll|more|truncated|last_?(evaluated|key|id)|end_?id"
+)
 _NOISE = str.maketrans("", "", "_-$ ")
 _LIST_MAX = 10_000  # bytes: no list of links is longer
 
@@ -111,7 +116,7 @@ def is_known(plain: str, known: Known) -> bool:
 
 
 def is_int(value: Any) -> bool:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return is_number or (isinstance(value, str) and value.isascii() and value.isdigit())
 
 
@@ -179,11 +184,12 @@ class Signs:
     @cached_property
     def cursor_object(self) -> Sign | None:
         """The object whose members are the parameters of the next page."""
-        for name, plain, value in self.values.scalars:
-            for known in known_names.CURSOR_OBJECTS:
-                around, _, _ = plain.rpartition(".")
-                if value is not None and is_known(around, known):
-                    return Sign(name.rpartition(".")[0], value, known)
+        for name, _, value in self.values.scalars:
+            path = parse_path(name)
+            for known in known_names.CURSOR_OBJECTS if value is not None else ():
+                for length in range(len(path) - 1, 0, -1):
+                    if is_known(plain_name(path[:length]), known):
+                        return Sign(path_text(path[:length]), value, known)
         return None
 
     @cached_property
@@ -228,10 +234,38 @@ class Signs:
             told = self.values.given(self.names.total)
             return [told._replace(value=int(told.value))] if is_int(told.value) else []
         values, of_headers = self.values, known_names.HEADER_TOTALS
-        found = [*values.in_body(known_names.TOTALS), *values.in_headers(of_headers)]
+        of_body = (s for s in values.in_body(known_names.TOTALS) if not self._is_lower_bound(s))
+        found = [*of_body, *values.in_headers(of_headers)]
         if content_range := re.match(_RANGE, values.headers.get("content-range", "")):
             found.append(Sign("Content-Range", content_range[1], of_headers[0]))
         return [s._replace(value=int(s.value)) for s in found if is_int(s.value)]
+
+    @cached_property
+    def estimates(self) -> list[Sign]:
+        """Totals that are no evidence: estimates, and what the list has at least."""
+        found = self.values.in_body(known_names.ESTIMATES)
+        least = (s for s in self.values.in_body(known_names.TOTALS) if self._is_lower_bound(s))
+        return [s._replace(value=int(s.value)) for s in (*found, *least) if is_int(s.value)]
+
+    def _is_lower_bound(self, sign: Sign) -> bool:
+        """Whether a total is what there is at least, as Elasticsearch says it."""
+        around, dot, _ = sign.name.rpartition(".")
+        relation = f"{around}{dot}relation"
+        return any(name == relation and value == "gte" for name, _, value in self.values.scalars)
+
+    @cached_property
+    def marks(self) -> list[Sign]:
+        """What may lead on, by its name, though no table has it: a cursor, a token, a flag."""
+        named = (
+            (name, value)
+            for name, plain, value in self.values.scalars
+            if _MARK.search(name.rpartition(".")[2]) and not plain.endswith("previous")
+        )
+        return [
+            Sign(name, value, UNKNOWN)
+            for name, value in named
+            if value not in (None, "", False, 0, "0") and not isinstance(value, (list, dict))
+        ]
 
     @cached_property
     def pages(self) -> Sign | None:
@@ -294,7 +328,7 @@ class Signs:
     def _counts_more(self, count: int) -> str | None:
         if self.pages and self.pages.value > 1:
             return f"{self.pages.name} says {self.pages.value} pages"
-        more = [sign for sign in self.totals if sign.value > count]
+        more = [sign for sign in (*self.totals, *self.estimates) if sign.value > count]
         return f"{more[0].name} says {more[0].value} records" if more else None
 
 
