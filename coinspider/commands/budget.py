@@ -206,6 +206,6 @@ def _table(budget: "Budget | None") -> Iterator[str]:
             ages = (simulate(own, start), simulate_whole(own, start))
             minutes = [seconds / 60 for age in ages for seconds in (age.median, age.mean)]
             rows.append([name, Decimal(of_plan.credits), *minutes])
-    yield "The age of a coin in minutes, weighted by its trading volume, with budget = auto"
-    yield "and with whole crawls alone:"
+    yield "The age of a coin in minutes, weighted by its trading volume,"
+    yield "with budget = auto and with whole crawls alone:"
     yield from table_lines(Listing(COLUMNS, rows), terminal_style(color=False))

@@ -40,7 +40,6 @@ def stored_rows(query: Any) -> dict[str, dict[str, Any]]:
 def digits(row: dict[str, Any]) -> dict[str, Any]:
     """Amounts as PostgreSQL's ``numeric`` shows them, so that 7.0 and 7 are different."""
     return {
-        name: format(value, "f") if isinstance(value, Decimal) else value
+        name: format(value, "f") if name in AMOUNTS and isinstance(value, Decimal) else value
         for name, value in row.items()
-        if name != "market_cap_rank"
-    } | {"market_cap_rank": row["market_cap_rank"]}
+    }
