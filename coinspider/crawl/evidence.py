@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Raw, Struct, field
 
 from coinspider.crawl.key_order import PageChain
+from coinspider.http.api_errors import explain_body, is_error_object
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.keys import Key
 
@@ -29,6 +31,41 @@ class End(NamedTuple):
     """Whether the page itself says that it is the last one."""
 
 
+class Likeness:
+    """What is the same at the top of every good page: ``retCode: 0``, ``success: true``."""
+
+    def __init__(self) -> None:
+        self.same: dict[str, Any] | None = None
+
+    def note(self, page: AnsweredPage) -> None:
+        """Learn from a page with records."""
+        found = _status(page.body)
+        if self.same is None:
+            self.same = found
+        elif self.same:
+            self.same = {name: v for name, v in self.same.items() if found.get(name) == v}
+
+    def unlike(self, page: AnsweredPage) -> str | None:
+        """What a page without records says, if it is an error and no page."""
+        found = _status(page.body)
+        differs = any(found.get(name, value) != value for name, value in (self.same or {}).items())
+        if not (differs or is_error_object(page.body)):
+            return None
+        words = explain_body(page.body)
+        return None if _NO_MORE.search(words) else words
+
+
+def _status(body: bytes) -> dict[str, Any]:
+    if body.lstrip()[:1] != b"{":
+        return {}
+    try:
+        top = msgspec.json.decode(body, type=dict[str, Raw])
+        plain = {name.lower().translate(_NOISE): text for name, text in top.items()}
+        return {name: msgspec.json.decode(plain[name]) for name in _STATUS & plain.keys()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
 class PageLog(Struct):
     """The pages that came, the keys on them, and where the list seems to end."""
 
@@ -49,6 +86,7 @@ class PageLog(Struct):
     """The numbers of pages that were requested again, each with the reason."""
     is_cached: bool = False
     """Whether pages come from Scrapy's cache: repeating a request then changes nothing."""
+    likeness: Likeness = field(default_factory=Likeness)
     says_nothing: bool = False
     """Whether a page says that the list has no records at all."""
 
@@ -69,6 +107,8 @@ class PageLog(Struct):
             self.chain.note(page.request.number, keys)
         if self.contents is not None and len(self.contents) < KEYS_MAX:
             self._note_contents(keys, page.records)
+        if page.records:
+            self.likeness.note(page)
         self._note_totals(page)
 
     def _note_contents(self, keys: Sequence[Key | None], records: Sequence[Raw]) -> None:
@@ -83,11 +123,20 @@ class PageLog(Struct):
         if not count and any(sign.value == 0 for sign in signs.totals):
             self.says_nothing = True
         # A list that shrinks while it is read has less at its end.
-        for sign in signs.totals:
+        for sign in signs.totals if self._are_exact(page) else ():
+            if "estimat" in sign.name.lower():
+                continue
             if sign.value and count <= sign.value <= (self.least_total or sign.value):
                 self.least_total, self.total_name = sign.value, sign.name
         if signs.pages and signs.pages.value > 1:
             self.least_pages = min(signs.pages.value, self.least_pages or signs.pages.value)
+
+    @staticmethod
+    def _are_exact(page: AnsweredPage) -> bool:
+        """Whether a total is one: Elasticsearch's may be the least that there is."""
+        return not re.search(
+            rb'"relation"\s*:\s*"gte"', page.body[:_TOP_MAX] + page.body[-_TOP_MAX:]
+        )
 
     def has_two_of_a_key(self, records: Sequence[Raw], keys: Sequence[Key | None]) -> bool:
         """Whether two records of a page have the same key but different content."""
@@ -128,8 +177,19 @@ class PageLog(Struct):
         return next((n for n in sorted(self.ends) if self.ends[n].is_empty and n < self.last), None)
 
 
-# Words of an error for a page past the end: "Invalid page.", "page number requested is larger".
-_PAST_THE_END = re.compile(r"page|offset|skip|range|past|beyond|exceed|too (large|high)", re.I)
+# What accepts the end that nothing else proves.
+_ACCEPT = "; -a pagination=page -a last={} if these are all"
+# Totals are around the records.
+_TOP_MAX = 1000  # bytes
+# Members at the top of a page that say whether it is one, and not how far the list is.
+_STATUS = frozenset(
+    ["retcode", "code", "success", "status", "ok", "errno", "errcode", "errorcode", "returncode"]
+)
+# Words that are no error: Etherscan says "No transactions found" with status "0".
+_NO_MORE = re.compile(
+    r"\bno (more |further |other )?\w+( \w+)? (were |was )?found\b|\bno more\b", re.I
+)
+_NOISE = str.maketrans("", "", "_-")
 
 
 class Doubt(NamedTuple):
@@ -169,8 +229,8 @@ def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
     again = end.page if end.is_empty else None
     if shortage := log.shortage(end.is_numbered):
         return Doubt(f"{shortage}; {end.evidence}", again)
-    if end.is_error and not _is_past_the_end(end, log):
-        return Doubt(end.evidence)
+    if end.is_error and not _follows_a_short_page(log):
+        return Doubt(f"{end.evidence}, and the page before it was full{_ACCEPT.format(log.last)}")
     return None
 
 
@@ -194,7 +254,9 @@ def _doubt_of_key(log: PageLog) -> Doubt | None:
     return Doubt(f"{reason}: the key does not identify them, name one with -a key=FIELD,FIELD")
 
 
-def _is_past_the_end(end: End, log: PageLog) -> bool:
-    """Whether an error means the end: it says so, or the page before it was not full."""
-    short = log.counts.get(log.last, 0) < max(log.counts.values(), default=0)
-    return short or bool(_PAST_THE_END.search(end.evidence.partition(" answers ")[2]))
+def _follows_a_short_page(log: PageLog) -> bool:
+    """Whether an error means the end: the page before it was not full.
+
+    Its words prove nothing: "page 4 exceeds the allowed maximum" is a cap of the API's.
+    """
+    return log.counts.get(log.last, 0) < max(log.counts.values(), default=0)

@@ -235,6 +235,7 @@ def crawl_outcome(crawler: Crawler) -> CrawlOutcome:
     outcome: CrawlOutcome | None = getattr(spider, "outcome", None)
     if outcome is None:
         outcome = CrawlOutcome()
+    if spider and not hasattr(spider, "outcome"):
         setattr(spider, "outcome", outcome)  # noqa: B010 (Scrapy's class declares no such thing)
     return outcome
 

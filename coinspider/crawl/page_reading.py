@@ -34,19 +34,20 @@ def read_page(
         later = msgspec.structs.replace(cut, optional=request.number > 1 and bool(cut.path))
         records = cut_records(body, later)
     except PageError as error:
-        raise _with_words(error, body) from None
+        raise _with_words(error, body, is_first=request.number == 1) from None
     request = replace(request, cut=cut)
     return AnsweredPage(request, response.url, headers, body, records)
 
 
-def _with_words(error: PageError, body: bytes) -> PageError:
+def _with_words(error: PageError, body: bytes, is_first: bool) -> PageError:
     """The same error with the body's own words, and how many retries are worthwhile."""
     start = body.lstrip()[:1]
     if not start:
         return PageError("the body is empty")
     words = explain_body(body)
     if is_error_object(body):
-        return PageError(f"the API says: {words}", 0)
+        # On a later page it may pass, as a status 500 does.
+        return PageError(f"the API says: {words}", 0 if is_first else None)
     if _is_json(body):
         return PageError(f"{error}: it says {words}", 0)
     if start in (b"{", b"["):

@@ -325,7 +325,7 @@ class PaginatedSpider(Spider):
         try:
             answered = read_page(response, page, self.find_cut)
         except PageError as error:
-            yield self.retry_or_fail(response.request, str(error), error.retry_times)
+            yield from self.retry_or_fail(response.request, str(error), error.retry_times)
             return
         self.walk.log.is_cached |= "cached" in response.flags
         yield from self.walk_on(self._with_look_ahead(answered, response))
@@ -410,7 +410,7 @@ class PaginatedSpider(Spider):
         try:
             answered = read_page(response, page)
         except PageError as error:
-            yield self.retry_or_fail(response.request, str(error), error.retry_times)
+            yield from self.retry_or_fail(response.request, str(error), error.retry_times)
             return
         self.crawler.stats.inc_value(REREAD_STAT)
         yield from self._records(answered, self.walk.take_reading(answered, self.keys(answered)))
@@ -428,12 +428,12 @@ class PaginatedSpider(Spider):
         try:
             page = read_page(response, PageRequest(response.url, cut=parse_cut(self.records)))
         except PageError as error:
-            yield self.retry_or_fail(request, str(error), error.retry_times)
+            yield from self.retry_or_fail(request, str(error), error.retry_times)
             return
         keys = self.keys(page)
         found = self.lookup.take(call, keys, _times(request) + 1)
         if found.call:
-            again = self.retry_or_fail(request, found.why)
+            [again] = self.retry_or_fail(request, found.why)  # a call has no next page
             yield self.lookup_request(found.call, again.meta)
             return
         self.crawler.stats.inc_value(LOOKUP_STAT)
@@ -485,7 +485,8 @@ class PaginatedSpider(Spider):
         page: PageRequest | None = request.cb_kwargs.get("page")
         if page is None or not self.walk.may_be_past_the_end(page, response.status):
             advice = self.advice(response.status) if page and page.number == 1 else ""
-            raise self.page_failure(request, said.rstrip(".") + advice, status=response.status)
+            why = said.rstrip(".") + advice
+            return self._give_up(request, page_reason(request.url, why, response.status))
         answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
         if page.look_ahead:
             answered = replace(answered, look_ahead=page.look_ahead)
@@ -521,18 +522,19 @@ class PaginatedSpider(Spider):
         reason: str,
         times: int | None = None,
         setting: str | None = None,
-    ) -> Request:
+    ) -> list[Request]:
         """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``).
 
-        ``setting`` is what would have to be larger for the page to come.
+        After that the requests for the next page, if this one can be passed over. ``setting`` is
+        what would have to be larger for the page to come.
         """
         assert request
         most = self.crawler.settings.getint("RETRY_TIMES")
         if _times(request) >= (most if times is None else min(times, most)):
-            raise self.page_failure(request, reason, setting=setting)
+            return self._give_up(request, page_reason(request.url, reason, None, "", setting))
         kept = {name: request.meta[name] for name in _KEPT if name in request.meta}
         meta = kept | self._retry_meta(reason, _times(request) + 1)
-        return request.replace(meta=meta, dont_filter=True)
+        return [request.replace(meta=meta, dont_filter=True)]
 
     def page_failure(
         self,
@@ -543,6 +545,17 @@ class PaginatedSpider(Spider):
         setting: str | None = None,
     ) -> Exception:
         return self._failure(page_reason(request.url, reason, status, code, setting))
+
+    def _give_up(self, request: Request, reason: Reason) -> list[Request]:
+        """Pass a page over, and return the requests for the next one; raise if it can't be."""
+        page = request.cb_kwargs.get("page")
+        if page is None or request.callback == self.read_again:
+            raise self._failure(reason)
+        answer = self.walk.pass_over(page, reason)
+        if answer.failure:
+            raise self._failure(reason)
+        logger.error("%s", visible(self.without_secrets(reason.message)), extra={"spider": self})
+        return list(map(self.page_request, answer.requests))
 
     def _request_again(self, again: Again) -> Request:
         """A request of its own for a page that came: bypassing Scrapy's cache, which has it."""

@@ -5,6 +5,7 @@ request and knows nothing of Scrapy: the spider does as it says.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from msgspec import Raw, Struct
@@ -26,6 +27,8 @@ from coinspider.records.keys import Key, SeenKeys
 PAST_THE_END = (400, 404, 416, 422)
 # Empty pages in a row: some cursors lead across a few.
 EMPTY_PAGES_MAX = 100
+# What may be wrong with one page, and not with the next.
+_OF_ONE_PAGE = ("page_failed", "page_too_slow", "page_spoiled")
 
 
 class Again(NamedTuple):
@@ -94,7 +97,11 @@ class Walk:
         self.expected_pages: int | None = None
         """How many pages the API itself announces."""
         self.doubted: dict[int, int] = {}
-        """How often a page was requested again, because of a doubt about the end."""
+        """How often a page was requested again, because of a doubt about it."""
+        self.misfits: dict[int, int] = {}
+        """The keys of pages that were out of order, as a number."""
+        self.missing: dict[int, Reason] = {}
+        """The pages that were passed over, and why."""
 
     def first(self) -> PageRequest:
         return self.pagination.first(self.listed)
@@ -117,6 +124,10 @@ class Walk:
 
     def take(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Answer:
         """What follows from a page whose records have these keys."""
+        if why := self._error_in(page):
+            if not getattr(self.strategy(page.request), "is_trial", False):
+                return self._retry(page.request, why)
+            page = replace(page, error=why)
         step = self.step_after(page)
         if step.is_repeat:
             failure = self._check(page, step)
@@ -154,10 +165,18 @@ class Walk:
             again = self._second_reading()
         if again:
             return Verdict(again)
+        if self.missing:
+            return Verdict(failure=self._missing_pages())
         if found and found.fails:
             return Verdict(failure=Reason("end_in_doubt", {"why": found.reason}))
         self.end_reached = True
         return Verdict(is_end=True)
+
+    def _missing_pages(self) -> Reason:
+        (_, first), *others = sorted(self.missing.items())
+        said = [f"; page {r.figures['url']}: {r.figures['why']}" for _, r in others]
+        figures = {**first.figures, "others": "".join(said), "missing_count": len(self.missing)}
+        return Reason("pages_missing", figures)
 
     def take_reading(self, page: AnsweredPage, keys: Sequence[Key | None]) -> list[Raw]:
         """Add the second reading of a page, and return its records that did not come before."""
@@ -192,13 +211,51 @@ class Walk:
         if page.request.number > 1 and keys and self.seen.has_all(keys):
             return "it holds nothing that was not on an earlier page" + self._hint(page)
         fall = self.chain.fall(page.request.number, keys) if self.chain else None
-        return f"it is out of order: {fall}" if fall else None
+        if not (fall and self.chain):
+            return None
+        before = self.misfits.setdefault(page.request.number, hash(tuple(keys)))
+        if before == hash(tuple(keys)) and (page.request.number, "misfit") in self.log.asked_again:
+            # What comes twice the same is the API's habit: the list is in no order.
+            self.chain.in_order = False
+            return None
+        return f"it is out of order: {fall}"
 
     def _ask_for_another(self, page: PageRequest, reason: str) -> Answer:
         """A page that can't be right is read once more; the second time it ends the crawl."""
         if self.log.ask_again(page.number, "misfit"):
             return Answer(again=Again(page, reason))
-        return Answer(failure=page_reason(page.url, reason, code="page_spoiled"))
+        failure = page_reason(page.url, reason, code="page_spoiled")
+        # Where pages repeat each other, all others will do so, too.
+        is_repeat = page.number not in self.misfits
+        return Answer(failure=failure) if is_repeat else self.pass_over(page, failure)
+
+    def _error_in(self, page: AnsweredPage) -> str | None:
+        """The API's words, if it answers a later page with status 200 and an error."""
+        if page.records or page.error or page.request.number == 1 or self.came_all():
+            return None
+        return self.log.likeness.unlike(page)
+
+    def _retry(self, page: PageRequest, why: str) -> Answer:
+        """Request a page again, as after a status 500."""
+        times = self.doubted.get(page.number, 0) + 1
+        if times > self.retry_times:
+            return Answer(failure=page_reason(page.url, f"the API says: {why}"))
+        self.doubted[page.number] = times
+        return Answer(again=Again(page, why, times))
+
+    def pass_over(self, page: PageRequest, reason: Reason) -> Answer:
+        """A page that can't be had costs one page, where pages have numbers.
+
+        If the next one can't be had either, the crawl fails.
+        """
+        strategy = self.strategy(page)
+        is_one = page.number > 1 and page.number - 1 not in self.missing
+        if not (is_one and reason.code in _OF_ONE_PAGE and isinstance(strategy, PageNumber)):
+            return Answer(failure=reason)
+        self.missing[page.number] = reason
+        following = (page.look_ahead or IN_SEQUENCE).after(page.number)
+        wanted = [n for n in following if strategy.last is None or n <= strategy.last]
+        return Answer(tuple(strategy.page(page, number) for number in wanted))
 
     def _note(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Reason | None:
         if self.log.has_two_of_a_key(page.records, keys):

@@ -94,9 +94,9 @@ def test_empty_page_is_requested_again_without_evidence_that_all_came():
 @pytest.mark.parametrize(
     ("counts", "words", "is_end"),
     [
-        ((10, 10), "HTTP status 404, Invalid page.", True),
-        ((10, 10), "HTTP status 400, the page number requested is larger than ...", True),
-        ((10, 10), "HTTP status 422, offset must be less than 20", True),
+        ((10, 10), "HTTP status 404, Invalid page.", False),
+        ((10, 10), "HTTP status 400, the page number requested is larger than ...", False),
+        ((10, 10), "HTTP status 422, offset must be less than 20", False),
         ((10, 5), "HTTP status 404, Not found", True),
         ((10, 10), "HTTP status 404, coin not found", False),
         ((10, 10), "HTTP status 400", False),

@@ -1,6 +1,7 @@
 """A walk is given answered pages, in any order, and says what follows."""
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from coinspider.crawl.key_order import PageChain
+from coinspider.crawl.reasons import page_reason
 from coinspider.crawl.walk import Walk
 from coinspider.http.pagination import AnsweredPage, NextLink, PageNumber, PageRequest
 from coinspider.records.keys import SeenKeys
@@ -117,3 +119,70 @@ def test_list_longer_than_allowed_fails(make):
     assert (
         answers[-1].failure.message == "the list does not end within PAGINATION_PAGES_MAX=2 pages"
     )
+
+
+STATUS = [
+    ({"retCode": 0}, {"retCode": 10006, "retMsg": "Too many visits"}, "Too many visits"),
+    ({"success": True}, {"success": False, "message": "no such market"}, "no such market"),
+    ({}, {"error": {"message": "try later"}}, "try later"),
+    ({"code": 0}, {"code": 0, "msg": "no more"}, None),
+    ({"page": 1}, {"page": 2}, None),
+    ({"status": "1"}, {"status": "0", "message": "No transactions found"}, None),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "words"), STATUS)
+def test_page_unlike_the_others_is_an_error_and_no_end(make, good, bad, words):
+    walk = make(PageNumber())
+    first = answered({**good, "result": {"list": things(0, 10)}}, path=["result", "list"])
+    read(walk, first)
+    body = {**bad, "result": {"list": []}}
+    page = answered(body, PageRequest(URL, number=2), path=["result", "list"])
+    answers = read(walk, page, page, page)
+    if words is None:
+        assert walk.judge().again.why == "page 2 is empty"
+        return
+    assert [answer.again and answer.again.times for answer in answers] == [1, 2, None]
+    assert words in answers[-1].failure.message
+
+
+def test_one_page_that_can_not_be_had_costs_one_page(make):
+    walk = make(PageNumber())
+    read(walk, page_of(1))
+    lost = page_reason(f"{URL}?page=2", "HTTP status 500", 500)
+    [following] = walk.pass_over(PageRequest(URL, number=2), lost).requests
+    assert following.number == 3
+    read(walk, page_of(3), page_of(4, 0))
+    read(walk, page_of(walk.judge().again.page.number, 0))
+    failure = walk.judge().failure
+    assert failure.code == "pages_missing"
+    assert failure.message.endswith("HTTP status 500; the other pages are stored")
+
+
+def test_two_pages_in_a_row_that_can_not_be_had_end_the_crawl(make):
+    walk = make(PageNumber())
+    read(walk, page_of(1))
+    lost = page_reason(URL, "HTTP status 500", 500)
+    assert not walk.pass_over(PageRequest(URL, number=2), lost).failure
+    assert walk.pass_over(PageRequest(URL, number=3), lost).failure == lost
+
+
+def test_page_out_of_order_that_comes_again_unchanged_is_stored(make):
+    walk = make(PageNumber(), chain=PageChain(SIZE))
+    read(walk, page_of(1))
+    page = page_of(2)
+    spoiled = [*keys(page)[:8], "00001-x", "00018"]
+    assert walk.take(page, spoiled).again
+    answer = walk.take(page, spoiled)
+    assert len(answer.texts) == SIZE
+    assert walk.chain.in_order is False
+    assert not read(walk, page_of(3))[0].failure
+
+
+@pytest.mark.parametrize("words", ["page 3 exceeds the allowed maximum", "Invalid page."])
+def test_error_after_a_full_page_is_no_end_without_a_total(make, words):
+    walk = make(PageNumber())
+    read(walk, page_of(1), page_of(2))
+    refused = replace(page_of(3, 0), error=f"HTTP status 400, {words}")
+    read(walk, refused)
+    assert "-a last=2 if these are all" in walk.judge().failure.message

@@ -95,6 +95,7 @@ class _Probe:
     """Handle the response to all the usual parameters at once."""
 
     takes_errors: ClassVar[bool] = True
+    is_trial: ClassVar[bool] = True
     known: frozenset[object]
     guesses: tuple[Candidate, ...]
     says_more: str | None
@@ -123,6 +124,7 @@ class _Trial:
     """Handle the response to the first candidate's request for the second page."""
 
     takes_errors: ClassVar[bool] = True
+    is_trial: ClassVar[bool] = True
     known: frozenset[object]
     candidates: tuple[Candidate, ...]
     says_more: str | None = None
