@@ -4,6 +4,7 @@
 """
 
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,24 @@ def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
                 for part in service.args
             )
     return application
+
+
+class WallClock:
+    """The reactor, for the dates in Twisted's log of requests (Twisted 26.10: ``HTTPFactory``)."""
+
+    seconds = staticmethod(time.time)
+
+    def __init__(self, reactor: Any):
+        self.callLater = reactor.callLater
+
+
+def wait_by_monotonic_time(reactor: Any) -> None:
+    """Let the reactor measure waits by a clock that nobody sets.
+
+    Twisted 26.10 takes the time of day (``ReactorBase.seconds``): when that is set back by a day,
+    whatever waits does so for a day.
+    """
+    reactor.seconds = time.monotonic
 
 
 def client_tls_options(policy: Any, hostname: str, add_authorities: "AddAuthorities") -> Any:

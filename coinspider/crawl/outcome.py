@@ -230,8 +230,11 @@ def sum_in_words(figure: Mapping[str, int | float], form: str = "") -> str:
 
 
 def crawl_outcome(crawler: Crawler) -> CrawlOutcome:
-    """That of the crawler's spider; of Scrapy's own kinds of spiders, made when it is needed."""
-    spider = crawler.spider
+    """That of the crawler's spider; of Scrapy's own kinds of spiders, made when it is needed.
+
+    A crawler whose spider could not be made has one, too.
+    """
+    spider = crawler.spider or crawler
     outcome: CrawlOutcome | None = getattr(spider, "outcome", None)
     if outcome is None:
         outcome = CrawlOutcome()

@@ -14,7 +14,7 @@ from twisted.application.service import Service
 from twisted.internet import reactor
 from twisted.logger import Logger
 
-from coinspider._compat import scrapyd_application
+from coinspider._compat import scrapyd_application, wait_by_monotonic_time
 from coinspider.crawl.target import NODE
 from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
 from coinspider.daemon.configuration import (
@@ -72,6 +72,7 @@ def application(config: Config) -> Any:
 
 
 def _application(config: Config) -> Any:
+    wait_by_monotonic_time(reactor)
     settings = get_project_settings()  # which reads the file .env into the environment
     for name in _SECRETS:
         if value := secret(name):

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from coinspider._compat import use_process_class
 from coinspider.daemon.failed_jobs import REASON_MAX, FailedJob, JobWatch
+from coinspider.daemon.job_check import JobRules
 from coinspider.daemon.jobs import JobProcess, job_arguments
 from coinspider.daemon.nodes import (
     DATABASE_ERRORS,
@@ -23,6 +24,7 @@ from coinspider.daemon.nodes import (
     this_node,
 )
 from coinspider.daemon.queue import Message
+from coinspider.errors import ConfigurationError
 from coinspider.store.connection import one_line
 from coinspider.text import counted, without_password
 
@@ -58,7 +60,7 @@ class GracefulLauncher(Launcher):
     def __init__(self, config: Config, app: Any):
         super().__init__(config, app)
         use_process_class(QuietProcess)
-        self.node = this_node()
+        self.node, self.rules = this_node(), JobRules(config)
         self.stop_timeout = config.getfloat("stop_timeout", STOP_TIMEOUT)
         self.failed_jobs = self.node.failed_jobs
         self.stopping = False
@@ -82,10 +84,15 @@ class GracefulLauncher(Launcher):
             return  # which returns the job to the queue
         arguments = job_arguments(message)
         try:
+            self.rules.check(message, arguments)
             super()._spawn_process(message, slot)
+        except ConfigurationError as error:
+            self._give_up(message, f"it is not run: {error}")
+            _loop.callLater(0, self._get_message, slot)
+            return
         except Exception as error:
             log.failure("Job {job} can't be started", job=message["_job"])
-            self._give_up(message, error)
+            self._give_up(message, f"its process can't be started: {one_line(error)}")
             _loop.callLater(_SPAWN_AGAIN, self._get_message, slot)
             return
         process = self.processes[slot]
@@ -93,11 +100,10 @@ class GracefulLauncher(Launcher):
         self.node.jobs.begin(process)
         in_background(self.node.jobs.note)
 
-    def _give_up(self, message: Message, error: Exception) -> None:
+    def _give_up(self, message: Message, reason: str) -> None:
         process = QuietProcess(message["_project"], message["_spider"], message["_job"], {}, [])
         process.end_time = process.start_time
-        now, reason = datetime.now(UTC), f"its process can't be started: {one_line(error)}"
-        job, arguments = message["_job"], job_arguments(message)
+        now, job, arguments = datetime.now(UTC), message["_job"], job_arguments(message)
         self._note(
             FailedJob(job, process.spider, arguments, now, now, _FAILED, reason[:REASON_MAX])
         )

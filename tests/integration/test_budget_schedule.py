@@ -13,7 +13,7 @@ INSERT INTO api_usage (account, month, calls, credits)
 SELECT account, month + interval '1 month', calls, credits FROM api_usage
 """
 # So that no run of the schedule is due during the test, however slow the machine.
-JUST_BEGUN = "UPDATE crawl SET started_at = now() + interval '1 hour'"
+JUST_BEGUN = "UPDATE crawl SET started_at = now()"
 AUTO = CONFIGURATION + "[schedule:coins]\nspider = coins\nbudget = auto\n"
 
 

@@ -115,7 +115,7 @@ def currencies(daemon, names):
 
 
 def test_any_node_shows_and_ends_the_jobs_of_all(nodes, slow_api):
-    first, second = nodes(ALLOWED, **slow_api), nodes(**slow_api)
+    first, second = nodes(ALLOWED, **slow_api), nodes(ALLOWED, **slow_api)
     jobs = currencies(first, ["usd", "eur", "btc"])
     wait_until(lambda: len(running(first)) == 2)
     assert set(running(second).values()) == {"node0", "node1"}

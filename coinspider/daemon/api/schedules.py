@@ -1,6 +1,5 @@
 """What a job may bring along by HTTP."""
 
-import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -10,12 +9,9 @@ from scrapyd.webservice import WsResource, param
 from twisted.web import error, http
 
 from coinspider.daemon.configuration import local_configuration
-from coinspider.daemon.job_check import check_spider_arguments
+from coinspider.daemon.job_check import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
 from coinspider.errors import ConfigurationError
-
-# Arguments that lead a crawl to another address.
-_ADDRESSES = frozenset({"url"})
 
 
 def check_settings(given: Iterable[str]) -> None:
@@ -32,12 +28,12 @@ def check_settings(given: Iterable[str]) -> None:
 
 def may_be_sent(given: Iterable[str]) -> bool:
     """Whether none of these arguments leads a crawl to an address that is not allowed."""
-    return not (_ADDRESSES.intersection(given) - _allowed("arguments_allowed"))
+    return not (ADDRESSES.intersection(given) - _allowed("arguments_allowed"))
 
 
 def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
     """Raise for an argument that the command line would refuse, or that names an address."""
-    if refused := (_ADDRESSES & given.keys()) - _allowed("arguments_allowed"):
+    if refused := (ADDRESSES & given.keys()) - _allowed("arguments_allowed"):
         raise request_error(
             f"argument {', '.join(refused)} may not be given by HTTP, unless arguments_allowed in"
             " scrapyd.conf names it"
@@ -55,12 +51,11 @@ def request_error(message: str) -> error.Error:
 
 @cache
 def _allowed(option: str) -> frozenset[str]:
-    return frozenset(local_configuration().get(option, "").replace(",", " ").split())
+    return names_in(local_configuration(), option)
 
 
 _OWN = ("project", "spider", "_version", "priority")
 PENDING_MAX = 1000
-_JOB = re.compile(r"[\w.:-]{1,200}")
 
 
 class ScheduleJson(webservice.Schedule):
@@ -74,8 +69,10 @@ class ScheduleJson(webservice.Schedule):
             name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
             for name, values in txrequest.args.items()
         }
+        if any("\0" in text for name, values in sent.items() for text in (name, *values)):
+            raise request_error("there is a NUL in a parameter, which no process can be given")
         settings, [job] = sent.pop("setting", []), sent.pop("jobid", ["job"])[:1]
-        if not _JOB.fullmatch(job):
+        if not JOB.fullmatch(job):
             raise request_error("jobid is of letters, digits, '_', '-', '.' and ':'")
         check_settings(settings)
         self._check_queue()

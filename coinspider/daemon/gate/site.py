@@ -9,6 +9,7 @@ from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from coinspider._compat import WallClock
 from coinspider.daemon.gate.browsers import HEADERS, TxRequest, set_cors, set_headers
 from coinspider.daemon.gate.gate import LOGIN, Gate
 from coinspider.daemon.gate.login import Denial, Login, Logout, Pages
@@ -95,7 +96,7 @@ class GateSite(Site):
     requestFactory = GateRequest
 
     def __init__(self, root: Any, gate: Gate, pages: Pages):
-        super().__init__(root)
+        super().__init__(root, reactor=WallClock(reactor))
         self.gate, self.pages = gate, pages
         self.waiting = 0
         if gate.credentials:

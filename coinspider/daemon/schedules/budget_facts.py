@@ -119,7 +119,7 @@ SELECT coalesce((arguments->>'first_page')::int, 1) AS first_page,
 FROM crawl
 WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
     AND NOT arguments ?| ARRAY['ids', 'category', 'per_page', 'order']
-    AND started_at > now() - interval '40 days'
+    AND started_at BETWEEN now() - interval '40 days' AND now()
 GROUP BY 1, 2
 """
 # For all crawls: those by hand and on other nodes spend the same calls. Retries cost calls, too; a
@@ -127,15 +127,20 @@ GROUP BY 1, 2
 _LAST = """
 SELECT started_at, greatest(page_count, call_count) AS calls FROM crawl
 WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
+    AND started_at <= now()
 ORDER BY id DESC LIMIT 1
 """
 _FAILED = """
 SELECT started_at AS failed_at, greatest(page_count, call_count) AS failed_calls FROM (
     SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
-        AND ended_at IS NOT NULL AND outcome <> 'skipped' ORDER BY id DESC LIMIT 1
+        AND ended_at IS NOT NULL AND outcome <> 'skipped' AND started_at <= now()
+    ORDER BY id DESC LIMIT 1
 ) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
 """
-_NEWEST = "SELECT max(started_at) AS at FROM crawl WHERE spider = 'coins' AND vs_currency = %s"
+_NEWEST = """
+SELECT max(started_at) AS at FROM crawl
+WHERE spider = 'coins' AND vs_currency = %s AND started_at <= now()
+"""
 
 
 def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:
@@ -205,6 +210,8 @@ def assumed_calls(arguments: Mapping[str, str]) -> int | None:
 
 
 _A_DAY = timedelta(days=1)
+# A run that begins later than this from now was begun before the clock was set back.
+_CLOCK_SET = timedelta(hours=1)
 
 
 def read_budgets(schedule: Schedule, running: Iterable[Schedule], now: datetime) -> list[Budget]:
@@ -273,6 +280,8 @@ def read_next_run(
 ) -> PlannedRun:
     """What the schedule reads next. For threads; raises what :func:`query` does."""
     now = datetime.now(UTC)
+    if last_at and last_at - now > _CLOCK_SET:
+        last_at = None
     budgets = read_budgets(schedule, running, now)
     reads = read_reads(_currency(schedule.arguments), last_at)
     if not budgets:
