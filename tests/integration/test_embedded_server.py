@@ -2,13 +2,17 @@
 
 import os
 import signal
+import stat
 from contextlib import nullcontext
+from pathlib import Path
 from subprocess import CalledProcessError
 
 import psutil
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from coinspider.errors import ConfigurationError
 from coinspider.store import embedded_server
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import postmaster
@@ -55,3 +59,24 @@ def test_user_that_another_process_makes_at_the_same_time_is_used(
     monkeypatch.setattr(embedded_server, "SERVER_USER", "coinspider-no-one")
     with pytest.raises(CalledProcessError) if is_told else nullcontext():
         embedded_server._make_user()
+
+
+def test_socket_is_its_users_alone_also_with_a_long_path(data_directory, tmp_path, monkeypatch):
+    short = tmp_path.parent.parent
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    long = data_directory.parent / ("x" * 100) / "postgresql"
+    url = start_embedded_server(long)
+    socket = Path(conninfo_to_dict(url)["host"], ".s.PGSQL.5432")
+    assert socket.is_relative_to(short / f"coinspider-{os.geteuid()}")
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SHOW unix_socket_permissions").fetchall() == [("0700",)]
+
+
+def test_folder_for_the_socket_that_others_can_change_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = embedded_server.socket_folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="which others can change"):
+        embedded_server.socket_folder()
