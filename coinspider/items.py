@@ -5,10 +5,17 @@ Coercion, table, upsert and feeds are derived from these classes.
 
 from typing import ClassVar
 
-from msgspec import UNSET, field
+from msgspec import UNSET, Raw, field
 
 from coinspider.records.column_types import Amount, Integer, Time
-from coinspider.records.table_item import Key, NoColumn, TableItem, TrackedAmount, Version
+from coinspider.records.table_item import (
+    NULL,
+    Key,
+    NoColumn,
+    TableItem,
+    TrackedAmount,
+    Version,
+)
 
 
 class FullCoin(TableItem, kw_only=True):
@@ -66,6 +73,55 @@ class FullCoin(TableItem, kw_only=True):
     price_change_percentage_200d_in_currency: Amount | None = None
     price_change_percentage_1y_in_currency: Amount | None = None
     last_updated: Version | None = None
+
+
+class Exchange(TableItem, kw_only=True):
+    """An exchange, from CoinGecko's ``/exchanges``."""
+
+    table: ClassVar[str] = "exchange"
+    noun: ClassVar[str] = "exchange"
+
+    exchange_id: Key = field(name="id")
+    name: str
+    trust_score_rank: Integer | None = None
+    trust_score: Amount | None = None
+    trade_volume_24h_btc: Amount | None = None
+    year_established: Integer | None = None
+    country: str | None = None
+    description: str | None = None
+    url: str | None = None
+    image: str | None = None
+    has_trading_incentive: bool | None = None
+
+
+class Category(TableItem, kw_only=True):
+    """A category of coins, from CoinGecko's ``/coins/categories``."""
+
+    table: ClassVar[str] = "coin_category"
+    noun: ClassVar[str] = "category"
+
+    category_id: Key = field(name="id")
+    name: str
+    market_cap: Amount | None = None
+    market_cap_change_24h: Amount | None = None
+    volume_24h: Amount | None = None
+    content: str | None = None
+    top_3_coins_id: Raw = NULL
+    top_3_coins: Raw = NULL
+    updated_at: Version | None = None
+
+
+class NftCollection(TableItem, kw_only=True):
+    """A collection of NFTs, from CoinGecko's ``/nfts/list``."""
+
+    table: ClassVar[str] = "nft_collection"
+    noun: ClassVar[str] = "collection"
+
+    collection_id: Key = field(name="id")
+    name: str
+    symbol: str | None = None
+    asset_platform_id: str | None = None
+    contract_address: str | None = None
 
 
 class Asset(TableItem, kw_only=True, rename="camel"):

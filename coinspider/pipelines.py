@@ -18,7 +18,13 @@ from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import CoercionError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.records.coercion import coerce, prepare
-from coinspider.records.record import Record, RejectedRecord, rejected_record, storable
+from coinspider.records.record import (
+    PastPrices,
+    Record,
+    RejectedRecord,
+    rejected_record,
+    storable,
+)
 from coinspider.records.table_item import TableItem
 from coinspider.setting_kinds import number, whole_number
 from coinspider.stats import REASONS_STAT, RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT, SINCE_STAT
@@ -271,6 +277,13 @@ class PostgresPipeline:
             self.rejected.append(record)
             if len(self.rejected) >= self.batch_size:
                 await self._send_batch(item)
+
+    async def keep_past(self, past: PastPrices) -> None:
+        """After the rows that came with them, so that our own prices come first."""
+        await self._send_batch(None)
+        if self.in_flight:
+            await self.in_flight
+        await self.writer.write_past(past)
 
     def _note_foreign(self, name: str) -> None:
         outcome = crawl_outcome(self.crawler)

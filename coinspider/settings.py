@@ -34,6 +34,8 @@ COINGECKO_PLAN = from_environment("COINGECKO_PLAN")
 COINGECKO_RATE_LIMIT = from_environment("COINGECKO_RATE_LIMIT")
 # calls per month, 0 for no limit; the default is the plan's, or what the API's /key says
 COINGECKO_MONTHLY_CREDITS = from_environment("COINGECKO_MONTHLY_CREDITS")
+# So many of the largest coins come first, with the prices of seven days, where there is no history.
+COINGECKO_FIRST_COINS = from_environment("COINGECKO_FIRST_COINS", 250)
 
 # Other APIs (used by PaginatedSpider; see credentials.py): a token in a header or in the query, or
 # a user's name and password

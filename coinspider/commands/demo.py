@@ -166,6 +166,7 @@ def _environment(base_url: str, database_url: str) -> dict[str, str]:
         "COINGECKO_API_KEY": "",
         "COINGECKO_PLAN": "public",
         "COINGECKO_RATE_LIMIT": "0",
+        "COINGECKO_FIRST_COINS": "0",  # the demo makes a longer history itself
         "DATABASE_URL": database_url,
         "POSTGRES_ENABLED": "1",
         "HISTORY_ENABLED": "1",

@@ -81,6 +81,9 @@ class PageMiddleware:
         async for output in result:
             if isinstance(output, Page):
                 await self._process_page(output, response)
+                for owner in self.owners if output.past else ():
+                    if hasattr(owner, "keep_past"):
+                        await owner.keep_past(output.past)
             else:
                 yield output
 

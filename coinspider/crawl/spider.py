@@ -103,6 +103,7 @@ class PaginatedSpider(Spider):
     - :meth:`came_all`, if something else than a total shows that all records came
     - :meth:`explain` and :meth:`advice`, for the API's errors
     - :meth:`credits_told` and ``credits_request``, if the API says how many calls are left
+    - :meth:`pages_of`, if a page says more than its records
     - :meth:`find_cut`, :meth:`begin` and :meth:`adapt`, if records and columns have to be found out
 
     The reading itself is done by a ``walk``, a ``lookup`` of missing keys and an ``outcome``, which
@@ -366,11 +367,12 @@ class PaginatedSpider(Spider):
             stats.set_value(EXPECTED_STAT, expected)
         if answer.texts:
             self.adapt(page)
-        yield from self._records(page, answer.texts, answer.repeated)
+        yield from self.pages_of(page, answer.texts, answer.repeated)
 
-    def _records(
+    def pages_of(
         self, page: AnsweredPage, texts: Sequence[Raw], repeated: list[bool] | None = None
     ) -> Iterator[Page]:
+        """The records of a page, counted; a source may add what else the page says."""
         self.crawler.stats.inc_value(RECORD_STAT, len(texts))
         if self.item_class and texts:
             source = Source(page.url, self.item_class, self.constants)
@@ -413,7 +415,7 @@ class PaginatedSpider(Spider):
             yield from self.retry_or_fail(response.request, str(error), error.retry_times)
             return
         self.crawler.stats.inc_value(REREAD_STAT)
-        yield from self._records(answered, self.walk.take_reading(answered, self.keys(answered)))
+        yield from self.pages_of(answered, self.walk.take_reading(answered, self.keys(answered)))
 
     def lookup_request(self, call: Call, meta: dict[str, Any] | None = None) -> Request:
         """A request for the records that a call names."""
@@ -440,7 +442,7 @@ class PaginatedSpider(Spider):
         if found.is_believed:
             texts = self.walk.unseen(page, keys)
             self.crawler.stats.inc_value(FOUND_STAT, len(texts))
-            yield from self._records(page, texts)
+            yield from self.pages_of(page, texts)
 
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops requests it has already made: a link that leads in a circle."""

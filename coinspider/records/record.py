@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
@@ -53,6 +54,24 @@ class Record(Struct):
     made: Made | None = None
 
 
+class PastPrice(Struct, frozen=True):
+    """The tracked fields of one row at an earlier time; :class:`Raw` keeps the API's digits."""
+
+    key: Mapping[str, str]
+    at: datetime
+    values: Mapping[str, Raw | float | None]
+
+
+class PastPrices(Struct):
+    """What an API says of earlier times, for the candles of an item."""
+
+    item_class: type[TableItem]
+    source: str
+    points: list[PastPrice]
+    hourly: bool = True
+    """Whether they are dense enough for hourly candles."""
+
+
 class Page(Struct):
     """The texts of the records of one page."""
 
@@ -60,6 +79,7 @@ class Page(Struct):
     source: Source
     repeated: list[bool] | None = None
     """For each record, whether its key came earlier; ``None`` if not yet known."""
+    past: PastPrices | None = None
 
 
 def split_page(body: bytes) -> list[Raw]:

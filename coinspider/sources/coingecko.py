@@ -3,7 +3,10 @@
 https://docs.coingecko.com/reference/authentication
 """
 
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from scrapy.settings import BaseSettings
@@ -170,3 +173,84 @@ def plan_from_settings(settings: BaseSettings) -> Plan:
         return PLANS[name]
     except KeyError:
         raise ConfigurationError(f"COINGECKO_PLAN must be one of {', '.join(PLANS)}") from None
+
+
+# Its documentation says 250; the CDN refuses URLs of about 8,000 characters.
+IDS_MAX, IDS_LENGTH_MAX = 250, 6_000
+
+
+def in_calls(ids: Sequence[str], most: int = IDS_MAX) -> Iterator[list[str]]:
+    """The ids in groups that one call can name."""
+    group: list[str] = []
+    length = 0
+    for id_ in ids:
+        size = len(quote(id_)) + 1
+        if group and (len(group) == most or length + size > IDS_LENGTH_MAX):
+            yield group
+            group, length = [], 0
+        group.append(id_)
+        length += size
+    if group:
+        yield group
+
+
+SPARKLINE = "sparkline_in_7d"
+_SPARKLINE_HOURS = 7 * 24 + 1
+_SPARKLINE_AGE_MAX = timedelta(hours=3)
+
+
+class _Sparkline(msgspec.Struct):
+    id: str
+    last_updated: datetime | None = None
+    sparkline_in_7d: dict[str, list[msgspec.Raw]] | None = None
+
+
+_read_sparkline = msgspec.json.Decoder(_Sparkline).decode
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def sparkline_prices(text: msgspec.Raw) -> tuple[str, list[tuple[datetime, msgspec.Raw]]]:
+    """The id of a record's coin, and its hourly prices, each with the beginning of its hour.
+
+    They come without times; the last one is of the hour of ``last_updated``. None come if that is
+    long ago, since the week is not, or if the record can't be read.
+    """
+    try:
+        told = _read_sparkline(text)
+    except msgspec.MsgspecError:
+        return "", []
+    prices = (told.sparkline_in_7d or {}).get("price", [])[-_SPARKLINE_HOURS:]
+    if not told.last_updated or told.last_updated.tzinfo is None:
+        return told.id, []
+    if abs(datetime.now(UTC) - told.last_updated) > _SPARKLINE_AGE_MAX:
+        return told.id, []
+    last = told.last_updated.replace(minute=0, second=0, microsecond=0)
+    first = last - timedelta(hours=len(prices) - 1)
+    return told.id, [
+        (first + timedelta(hours=hour), price)
+        for hour, price in enumerate(prices)
+        if _is_number(price)
+    ]
+
+
+def currencies_told(body: bytes) -> list[str]:
+    """The codes in the response of ``/simple/supported_vs_currencies``; none if it is another."""
+    try:
+        return msgspec.json.decode(body, type=list[str])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+
+
+def _is_number(price: msgspec.Raw) -> bool:
+    return bytes(price)[:1].isdigit()
+
+
+def without_sparkline(text: msgspec.Raw) -> msgspec.Raw:
+    """The same record, digit for digit; 3 kB shorter."""
+    try:
+        fields = _read_fields(text)
+    except msgspec.MsgspecError:
+        return text
+    if fields.pop(SPARKLINE, None) is None:
+        return text
+    return msgspec.Raw(msgspec.json.encode(fields))

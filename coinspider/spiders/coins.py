@@ -1,32 +1,43 @@
 """CoinGecko's market data of every coin."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.http import Response
+from twisted.python.failure import Failure
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.key_order import PageChain
+from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.spider import PaginatedSpider
+from coinspider.errors import PageError
 from coinspider.http.limit.credits import MonthlyCredits
-from coinspider.http.pagination import PageNumber
+from coinspider.http.pagination import AnsweredPage, KnownPages, PageNumber, PageRequest
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key
+from coinspider.records.record import Page, PastPrice, PastPrices
+from coinspider.setting_kinds import whole_number
 from coinspider.sources.coingecko import (
     CHANGE_SPANS,
+    CURRENCIES,
     ERRORS,
     LOCALES,
     ORDERS,
     PRECISIONS,
     api_from_settings,
+    currencies_told,
+    in_calls,
     key_facts,
     monthly_credits,
     plan_from_settings,
     rate_limit_from_settings,
+    sparkline_prices,
+    without_sparkline,
 )
 from coinspider.stats import EMPTY_STAT, PAGE_STAT, RECORD_STAT
 
@@ -92,8 +103,21 @@ class CoinsArguments(Struct, kw_only=True):
         }
         return {name: value for name, value in chosen.items() if value is not None}
 
-    def url(self, base_url: str) -> str:
-        return f"{base_url}/coins/markets?{urlencode(self.query())}"
+    def url(self, base_url: str, **other: str | int) -> str:
+        """Of the list, with ``other`` parameters in place of these."""
+        return f"{base_url}/coins/markets?{urlencode(self.query() | other, safe=',')}"
+
+    def urls(self, base_url: str) -> list[str]:
+        """One for each call that the ids take; one if there are none."""
+        if not self.ids:
+            return [self.url(base_url)]
+        ids = list(dict.fromkeys(self.ids.split(",")))
+        return [self.url(base_url, ids=",".join(group)) for group in in_calls(ids, self.per_page)]
+
+    def are_largest(self, count: int) -> bool:
+        """Whether they select some of the ``count`` largest coins, from the first on."""
+        is_by_cap = self.is_part() and self.sort() == "market_cap_desc" and not self.filters()
+        return is_by_cap and (self.first_page or 1) * self.per_page <= count
 
     def sort(self) -> str:
         """The order of the list.
@@ -121,21 +145,142 @@ class CoinsArguments(Struct, kw_only=True):
         return {name: value for name, value in query.items() if value is not None}
 
 
-class CoinsSpider(PaginatedSpider):
+class CoinGeckoSpider(PaginatedSpider):
+    """A list of CoinGecko's: a source names its ``path``, its ``item_class``, its ``pagination``.
+
+    Host, key, limit and credits are those of the plan.
+    """
+
+    path: str
+    base_url: str
+    whole = True
+    custom_settings = {  # noqa: RUF012 (Scrapy declares it)
+        "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal",
+        "RATELIMIT_EXHAUSTED": "coinspider.sources.coingecko.is_exhausted",
+    }
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        api = api_from_settings(crawler.settings)
+        limit = rate_limit_from_settings(crawler.settings)
+        crawler.settings.set("RATELIMIT_CALLS", limit.calls, priority="spider")
+        crawler.settings.set("RATELIMIT_FIRM", limit.firm, priority="spider")
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.headers, spider.base_url = api.headers, api.base_url
+        spider.url = f"{api.base_url}/{cls.path}"
+        spider.api_key = crawler.settings.get("COINGECKO_API_KEY")
+        spider.monthly_credits = monthly_credits(crawler.settings)
+        is_limited = spider.monthly_credits != MonthlyCredits()
+        if is_limited and plan_from_settings(crawler.settings).tells_credits:
+            spider.credits_request = Request(
+                f"{api.base_url}/key", headers=api.headers, meta=_ASKED_ONCE
+            )
+        return spider
+
+    def explain(self, response: Response) -> str:
+        return ERRORS.explain(response) or super().explain(response)
+
+    def credits_told(self, response: Response) -> tuple[int | None, int] | None:
+        facts = key_facts(response.body) if response.status == 200 else None
+        return (facts.credits, facts.left) if facts else None
+
+
+class CoinsSpider(CoinGeckoSpider):
     """Reads ``/coins/markets`` up to the empty page.
 
     https://docs.coingecko.com/reference/coins-markets
     """
 
     name = "coins"
+    path = "coins/markets"
     item_class = FullCoin
     lookup_size = 250
     asked: CoinsArguments
+    first_coins: int
+    constants: Mapping[str, str]
     arguments_class = CoinsArguments
-    custom_settings = {  # noqa: RUF012 (Scrapy declares it)
-        "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal",
-        "RATELIMIT_EXHAUSTED": "coinspider.sources.coingecko.is_exhausted",
-    }
+
+    async def start(self) -> AsyncIterator[Request]:
+        if self.asked.vs_currency not in CURRENCIES:
+            url = f"{self.base_url}/simple/supported_vs_currencies"
+            yield Request(
+                url,
+                self.currencies_came,
+                headers=dict(self.headers),
+                meta=_ASKED_ONCE,
+                errback=self.currencies_missing,
+            )
+            return
+        async for request in self.start_list():
+            yield request
+
+    async def currencies_came(self, response: Response) -> AsyncIterator[Request]:
+        """Refuse a currency that the API does not have, as it would itself."""
+        wanted, known = self.asked.vs_currency, currencies_told(response.body)
+        if known and wanted not in known:
+            near = difflib.get_close_matches(wanted, known, n=1)
+            there = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known))}"
+            assert response.request
+            reason = f"the API has no vs_currency={wanted}: {there}"
+            raise self.page_failure(response.request, reason, code="page_unknown")
+        async for request in self.start_list():
+            yield request
+
+    async def currencies_missing(self, failure: object) -> AsyncIterator[Request]:
+        """An API without this list says by itself what it does not have."""
+        async for request in self.start_list():
+            yield request
+
+    async def start_list(self) -> AsyncIterator[Request]:
+        """The list; in a first crawl the largest coins before it, with the prices of seven days."""
+        is_first = self.outcome.place and not self.earlier.known_pages
+        first = self.first_coins if is_first else 0
+        if self.asked.are_largest(first):
+            self.asked.sparkline = True
+            self.url = self.asked.url(self.base_url)
+        elif self.whole and first and not self.settings.getdict("FEEDS"):
+            size = min(first, 250)
+            for page in range(1, -(-first // size) + 1):
+                yield self.largest_request(page, size)
+        async for request in super().start():
+            yield request
+
+    def largest_request(self, page: int, size: int) -> Request:
+        largest: dict[str, str | int]
+        largest = {"order": "market_cap_desc", "per_page": size, "page": page, "sparkline": "true"}
+        request = self.page_request(PageRequest(self.asked.url(self.base_url, **largest)))
+        return request.replace(
+            callback=self.largest_came, errback=self.largest_missing, cb_kwargs={}, priority=1
+        )
+
+    def largest_came(self, response: Response) -> Iterator[Page]:
+        """They come again with the list, which alone says what there is."""
+        try:
+            answered = read_page(response, PageRequest(response.url, cut=self.first_cut()))
+        except PageError as error:
+            self.logger.warning("The largest coins come with the others: %s", error)
+            return
+        come_again = [False] * len(answered.records)
+        yield from map(self.with_past, super().pages_of(answered, answered.records, come_again))
+
+    def largest_missing(self, failure: Failure) -> None:
+        self.logger.warning("The largest coins come with the others: %s", failure.value)
+
+    def pages_of(
+        self, page: AnsweredPage, texts: Sequence[Raw], repeated: list[bool] | None = None
+    ) -> Iterator[Page]:
+        for found in super().pages_of(page, texts, repeated):
+            yield self.with_past(found) if self.asked.sparkline else found
+
+    def with_past(self, page: Page) -> Page:
+        """The page's records without their sparklines, which become prices of the past."""
+        points = []
+        for coin_id, prices in map(sparkline_prices, page.texts):
+            key = {"coin_id": coin_id, **self.constants}
+            points += [PastPrice(key, at, {"current_price": price}) for at, price in prices]
+        page.texts = list(map(without_sparkline, page.texts))
+        page.past = PastPrices(FullCoin, "sparkline", points)
+        return page
 
     @property
     def must_find(self) -> bool:
@@ -200,35 +345,19 @@ class CoinsSpider(PaginatedSpider):
         self.logger.warning(text)
         self.outcome.remark(text)
 
-    def explain(self, response: Response) -> str:
-        return ERRORS.explain(response) or super().explain(response)
-
-    def credits_told(self, response: Response) -> tuple[int | None, int] | None:
-        facts = key_facts(response.body) if response.status == 200 else None
-        return (facts.credits, facts.left) if facts else None
-
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        api = api_from_settings(crawler.settings)
         # scrapyd gives each spider its job's id.
         arguments = parse_arguments(
             CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
         )
-        limit = rate_limit_from_settings(crawler.settings)
-        crawler.settings.set("RATELIMIT_CALLS", limit.calls, priority="spider")
-        crawler.settings.set("RATELIMIT_FIRM", limit.firm, priority="spider")
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.headers = api.headers
-        spider.url = arguments.url(api.base_url)
+        spider.first_coins = whole_number(crawler.settings, "COINGECKO_FIRST_COINS")
+        spider.url, *others = urls = arguments.urls(spider.base_url)
         spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page or 1)
+        if others:
+            spider.pagination = KnownPages(tuple(urls))
         spider.whole = arguments.are_whole()
         spider.asked = arguments
         spider.constants = {"vs_currency": arguments.vs_currency}
-        spider.api_key = crawler.settings.get("COINGECKO_API_KEY")
-        spider.monthly_credits = monthly_credits(crawler.settings)
-        is_limited = spider.monthly_credits != MonthlyCredits()
-        if is_limited and plan_from_settings(crawler.settings).tells_credits:
-            spider.credits_request = Request(
-                f"{api.base_url}/key", headers=api.headers, meta=_ASKED_ONCE
-            )
         return spider

@@ -208,7 +208,7 @@ async def read_rolled_up_to(
 
 async def roll_up(connection: AsyncConnection, item_class: type[TableItem], day: datetime) -> bool:
     """Make all candles of a day or none; false if another crawl does it."""
-    await _make_month(connection, item_class, day)
+    await make_month(connection, item_class, day)
     values = {"first": day, "end": day + DAY}
     async with connection.transaction():
         await connection.execute(_PLANS)
@@ -221,9 +221,10 @@ async def roll_up(connection: AsyncConnection, item_class: type[TableItem], day:
     return True
 
 
-async def _make_month(
+async def make_month(
     connection: AsyncConnection, item_class: type[TableItem], day: datetime
 ) -> None:
+    """The partition for the hours of a day."""
     table = f"{item_class.candle_table}_hours"
     first = day.replace(day=1)
     month = Partition(f"{table}_{day:%Y_%m}", first, (first + 31 * DAY).replace(day=1))

@@ -12,7 +12,7 @@ from coinspider.crawl.outcome import crawl_outcome, fail_crawl
 from coinspider.crawl.reasons import database_reason
 from coinspider.crawl.target import CrawlStart, CrawlTarget
 from coinspider.exact_json import encode
-from coinspider.records.record import RejectedRecord, rejected_record
+from coinspider.records.record import PastPrices, RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import (
     FUTURE_STAT,
@@ -80,6 +80,18 @@ class RowWriter:
             self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
             self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
             fail_crawl(self.crawler, database_reason(error, one_line(error)))
+
+    async def write_past(self, past: PastPrices) -> None:
+        """A failure never fails the crawl: what is missing is only the time before it."""
+        history = self.session.tables.history
+        if not (history.enabled and past.item_class.candle_table):
+            return
+        from coinspider.store.backfill import add_past_prices  # only in a first crawl
+
+        try:
+            await self.session.run(lambda connection: add_past_prices(connection, past, history))
+        except SESSION_ERRORS as error:
+            logger.warning("The prices of %s are not stored: %s", past.source, one_line(error))
 
     async def close(self) -> None:
         """What remains to be done after the outcome of everything else is known."""

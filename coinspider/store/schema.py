@@ -325,7 +325,10 @@ def history_tables(item_class: type[TableItem]) -> list[Table]:
 
 
 def candle_tables(item_class: type[TableItem]) -> list[Table]:
-    """The tables of an item's candles: a row for the hours of a day, and one for the day itself."""
+    """The tables of an item's candles: a row for the hours of a day, and one for the day itself.
+
+    The source is null for candles of our own changes.
+    """
     keys = dict.fromkeys(primary_key(item_class), NEEDED_TEXT)
     key, day = [*keys, "day"], {"day": NEEDED_TIME}
     values = ["open", "high", "low", "close", *candle_values(item_class)]
@@ -333,13 +336,13 @@ def candle_tables(item_class: type[TableItem]) -> list[Table]:
         CANDLE_STATE,
         Table(
             f"{item_class.candle_table}_hours",
-            keys | day | _HOURS | {"filler": FILLER},
+            keys | day | _HOURS | {"source": TEXT, "filler": FILLER},
             key,
             "PARTITION BY RANGE (day)",
         ),
         Table(
             f"{item_class.candle_table}_days",
-            keys | day | {name: SqlColumn("numeric") for name in values},
+            keys | day | {name: SqlColumn("numeric") for name in values} | {"source": TEXT},
             key,
         ),
     ]

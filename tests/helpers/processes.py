@@ -24,6 +24,7 @@ CLEAN = {
     "COINGECKO_PLAN": "",
     "COINGECKO_RATE_LIMIT": "0",
     "COINGECKO_MONTHLY_CREDITS": "",
+    "COINGECKO_FIRST_COINS": "0",
     "DATABASE_URL": "",
     "POSTGRES_ENABLED": "1",
     # Tests read the files there.

@@ -1,6 +1,10 @@
 """Plans, keys and hosts, and combinations that are refused."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from msgspec import Raw
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
@@ -157,3 +161,69 @@ def test_credits_are_those_of_the_plan_unless_they_are_set(plan, text, credits_o
 )
 def test_key_endpoint_is_read(body, facts):
     assert coingecko.key_facts(body) == facts
+
+
+@pytest.mark.parametrize(
+    ("ids", "most", "sizes"),
+    [
+        pytest.param(["a"] * 600, 250, [250, 250, 100], id="as many as a call takes"),
+        pytest.param(["a"] * 5, 2, [2, 2, 1], id="as many as a page has"),
+        pytest.param(["x" * 2_000] * 5, 250, [2, 2, 1], id="as long as a URL may be"),
+        pytest.param(["ü" * 500] * 4, 250, [1, 1, 1, 1], id="as long as it is escaped"),
+        pytest.param(["x" * 9_000, "y"], 250, [1, 1], id="one that is too long by itself"),
+        pytest.param([], 250, [], id="none"),
+    ],
+)
+def test_ids_go_into_calls_that_the_api_takes(ids, most, sizes):
+    groups = list(coingecko.in_calls(ids, most))
+    assert [len(group) for group in groups] == sizes
+    assert [id_ for group in groups for id_ in group] == ids
+
+
+def record(prices, moment):
+    fields = {"id": "btc", "ath": 1.50, "last_updated": moment, "sparkline_in_7d": prices}
+    return Raw(json.dumps(fields).encode())
+
+
+NOW = datetime.now(UTC)
+THIS_HOUR = NOW.replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.mark.parametrize(
+    ("told", "moment", "hours"),
+    [
+        pytest.param({"price": [1.5, 2, 3]}, NOW.isoformat(), [2, 1, 0], id="plain"),
+        pytest.param({"price": [1, None, 3]}, NOW.isoformat(), [2, 0], id="a hole"),
+        pytest.param({"price": [1] * 200}, NOW.isoformat(), [*range(168, -1, -1)], id="too many"),
+        pytest.param({"price": []}, NOW.isoformat(), [], id="none"),
+        pytest.param({}, NOW.isoformat(), [], id="empty"),
+        pytest.param(None, NOW.isoformat(), [], id="null"),
+        pytest.param({"price": [1]}, None, [], id="no time"),
+        pytest.param({"price": [1]}, "2020-01-01T00:00:00Z", [], id="long ago"),
+        pytest.param({"price": [1]}, "2020-01-01T00:00:00", [], id="no offset"),
+        pytest.param({"price": "many"}, NOW.isoformat(), [], id="no list"),
+    ],
+)
+def test_a_sparkline_is_an_hourly_price_of_a_week(told, moment, hours):
+    _, prices = coingecko.sparkline_prices(record(told, moment))
+    assert [at for at, _ in prices] == [THIS_HOUR - timedelta(hours=hour) for hour in hours]
+
+
+def test_a_sparkline_keeps_its_digits_and_leaves_the_record_as_it_is():
+    moment = NOW.isoformat()
+    sparkline = '"sparkline_in_7d":{"price":[1.5000]}'
+    text = f'{{"id":"btc","ath":1.50,{sparkline},"last_updated":"{moment}"}}'
+    _, [(_, price)] = coingecko.sparkline_prices(Raw(text.encode()))
+    assert bytes(price) == b"1.5000"
+    rest = coingecko.without_sparkline(Raw(text.encode()))
+    assert bytes(rest).decode() == f'{{"id":"btc","ath":1.50,"last_updated":"{moment}"}}'
+    assert coingecko.without_sparkline(rest) is rest
+    assert coingecko.without_sparkline(Raw(b"[1")) == Raw(b"[1")
+
+
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [(b'["usd","eur"]', ["usd", "eur"]), (b"{}", []), (b"<html>", []), (b"[1]", []), (b"\xff", [])],
+)
+def test_currencies_are_read(body, codes):
+    assert coingecko.currencies_told(body) == codes

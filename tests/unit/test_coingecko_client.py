@@ -4,12 +4,15 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
+from coingecko_sdk.types.coins.category_get_response import CategoryGetResponseItem
 from coingecko_sdk.types.coins.market_get_params import MarketGetParams
 from coingecko_sdk.types.coins.market_get_response import MarketGetResponseItem
+from coingecko_sdk.types.exchange_get_response import ExchangeGetResponseItem
+from coingecko_sdk.types.nft_get_list_response import NFTGetListResponseItem
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.errors import ConfigurationError
-from coinspider.items import FullCoin
+from coinspider.items import Category, Exchange, FullCoin, NftCollection
 from coinspider.records.table_item import columns, fields_without_column
 from coinspider.spiders.coins import CoinsArguments
 
@@ -35,8 +38,17 @@ def test_an_argument_takes_the_values_of_its_parameter_and_no_others(name):
     assert sorted(listed) == sorted(VALUES[name])
 
 
-def test_each_field_of_a_coin_has_a_column_or_is_known_to_have_none():
-    keys = {column.json_key for column in columns(FullCoin)} - {"vs_currency", "extra"}
-    known: dict[str, Any] = fields_without_column(FullCoin)
-    told = MarketGetResponseItem.model_fields.keys() - {"sparkline_in_7d"}
-    assert keys | set(known.values()) == told
+@pytest.mark.parametrize(
+    ("item_class", "told", "elsewhere"),
+    [
+        # Sparklines become candles.
+        (FullCoin, MarketGetResponseItem, {"sparkline_in_7d"}),
+        (Exchange, ExchangeGetResponseItem, set()),
+        (Category, CategoryGetResponseItem, set()),
+        (NftCollection, NFTGetListResponseItem, set()),
+    ],
+)
+def test_each_field_has_a_column_or_is_known_to_have_none(item_class, told, elsewhere):
+    keys = {column.json_key for column in columns(item_class)} - {"vs_currency", "extra"}
+    known: dict[str, Any] = fields_without_column(item_class)
+    assert keys | set(known.values()) == told.model_fields.keys() - elsewhere

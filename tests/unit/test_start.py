@@ -49,7 +49,7 @@ def reason(configuration, local=None):
 
 
 SCHEDULES = {
-    "spider = coin": "no spider is named coin: there are assets, coins, next",
+    "spider = coin": "no spider is named coin: there are assets, categories, coins",
     "argument.pges = 2": "unknown argument pges: allowed are vs_currency",
     "argument.per_page = 999": "wrong argument per_page=999: allowed is 1 to 250",
     "argument.order = 50%": "wrong argument order=50%: allowed is one of",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from coinspider.http.pagination.numbered import Offset as Offset
     from coinspider.http.pagination.numbered import PageNumber as PageNumber
     from coinspider.http.pagination.protocol import AnsweredPage as AnsweredPage
+    from coinspider.http.pagination.protocol import KnownPages as KnownPages
     from coinspider.http.pagination.protocol import PageRequest as PageRequest
     from coinspider.http.pagination.protocol import Pagination as Pagination
     from coinspider.http.pagination.protocol import SinglePage as SinglePage
@@ -30,6 +31,7 @@ _PLACE_OF = {
     "Offset": "numbered",
     "PageNumber": "numbered",
     "AnsweredPage": "protocol",
+    "KnownPages": "protocol",
     "Pagination": "protocol",
     "Step": "protocol",
     "PageRequest": "protocol",

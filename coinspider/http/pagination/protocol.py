@@ -218,3 +218,19 @@ class SinglePage:
 
     def following(self, page: AnsweredPage) -> Step:
         return Step(end="the list is said to have one page")
+
+
+@dataclass(frozen=True)
+class KnownPages:
+    """Pages whose URLs are known beforehand, one after the other; any may be empty."""
+
+    urls: tuple[str, ...]
+
+    def first(self, request: PageRequest) -> PageRequest:
+        return replace(request, url=self.urls[0], number=1)
+
+    def following(self, page: AnsweredPage) -> Step:
+        number = page.request.number
+        if number >= len(self.urls):
+            return Step(end="all of the pages that were wanted", is_final=True)
+        return Step((replace(page.request, url=self.urls[number], number=number + 1),))

@@ -1,0 +1,177 @@
+"""Prices of the time before the first crawl, as candles that never replace those of our changes.
+
+Those of days that are rolled up go into the tables of candles, with their source; later ones are
+written as changes without a version, and are rolled up like any other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg import AsyncConnection, sql
+
+from coinspider.exact_json import encode
+from coinspider.records.record import PastPrices
+from coinspider.records.table_item import TableItem, candle_values, primary_key
+from coinspider.store.candles import (
+    candle_table,
+    kept_values,
+    make_month,
+    read_rolled_up_to,
+)
+from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
+from coinspider.store.schema import identifiers
+
+# Only a better source replaces what is kept; candles of our own changes have no source.
+SOURCES = ("sparkline", "market_chart")
+_POINTS = """
+given AS (
+    SELECT * FROM json_to_recordset(%(points)s::json)
+        AS given ({key_types}, at timestamptz, {types})
+    WHERE {price} IS NOT NULL
+)
+"""
+_CHANGES = """
+WITH {points}
+INSERT INTO {history} ({keys}, {values}, recorded_at)
+SELECT {keys}, {values}, at FROM given
+WHERE at >= %(rolled_up_to)s AND at < now() AND NOT EXISTS (
+    SELECT FROM {history} AS own WHERE {same_key}
+        AND own.recorded_at >= date_trunc('hour', given.at)
+        AND own.recorded_at < date_trunc('hour', given.at) + interval '1 hour'
+) ON CONFLICT DO NOTHING
+"""
+_CANDLES = """
+WITH {points},
+candle AS (
+    SELECT {keys}, date_trunc({unit}, at, 'UTC') AS started_at,
+           (array_agg({price} ORDER BY at))[1] AS open, max({price}) AS high, min({price}) AS low,
+           (array_agg({price} ORDER BY at DESC))[1] AS close {last_values}
+    FROM given WHERE at < %(rolled_up_to)s
+    GROUP BY {keys}, date_trunc({unit}, at, 'UTC')
+)
+"""
+_LAST = ", (array_agg({0} ORDER BY at DESC) FILTER (WHERE {0} IS NOT NULL))[1] AS {0}"
+_DAYS = """
+INSERT INTO {days} AS kept ({keys}, day, {values}, source)
+SELECT {keys}, started_at, {values}, %(source)s FROM candle
+ON CONFLICT ({keys}, day) DO UPDATE SET ({values}, source) = ({excluded}, excluded.source)
+WHERE kept.source = ANY (%(worse)s)
+"""
+_HOURS = """
+INSERT INTO {hours} AS kept ({keys}, day, hour, candles, source)
+SELECT {keys}, date_trunc('day', started_at, 'UTC'),
+       array_agg(extract(hour FROM started_at AT TIME ZONE 'UTC')::smallint ORDER BY started_at),
+       array_agg(ARRAY[{values}] ORDER BY started_at), %(source)s
+FROM candle GROUP BY {keys}, date_trunc('day', started_at, 'UTC')
+ON CONFLICT ({keys}, day) DO UPDATE
+    SET (hour, candles, source) = (excluded.hour, excluded.candles, excluded.source)
+WHERE kept.source = ANY (%(worse)s)
+"""
+_BEGIN = """
+INSERT INTO candle_state (history_table, rolled_up_to)
+VALUES (%(table)s, least(
+    %(due)s, (SELECT date_trunc('day', min(recorded_at), 'UTC') FROM {history})))
+ON CONFLICT DO NOTHING
+"""
+
+
+class _Parts(NamedTuple):
+    """What the statements are made of."""
+
+    item_class: type[TableItem]
+
+    def format(self, template: str, unit: str = "hour") -> sql.Composed:
+        item_class = self.item_class
+        assert item_class.history_table
+        assert item_class.candle_price
+        keys, price = primary_key(item_class), item_class.candle_price
+        tracked = [price, *candle_values(item_class)]
+        is_change = template is _CHANGES
+        points = sql.SQL(_POINTS).format(
+            key_types=_typed(keys, "text"),
+            types=_typed(tracked, "numeric"),
+            price=sql.Identifier(price),
+        )
+        return sql.SQL(template).format(
+            points=points,
+            keys=identifiers(keys),
+            values=identifiers(tracked if is_change else kept_values(item_class)),
+            excluded=identifiers(kept_values(item_class), "excluded"),
+            price=sql.Identifier(price),
+            unit=sql.Literal(unit),
+            same_key=sql.SQL(" AND ").join(
+                sql.SQL("own.{0} = given.{0}").format(sql.Identifier(key)) for key in keys
+            ),
+            last_values=sql.Composed(
+                [sql.SQL(_LAST).format(sql.Identifier(name)) for name in candle_values(item_class)]
+            ),
+            history=sql.Identifier(item_class.history_table),
+            hours=candle_table(item_class, "1h"),
+            days=candle_table(item_class, "1d"),
+        )
+
+
+def _typed(names: Sequence[str], sql_type: str) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(sql_type)) for name in names
+    )
+
+
+async def add_past_prices(
+    connection: AsyncConnection, past: PastPrices, settings: HistorySettings
+) -> None:
+    """Store them; the same ones again change nothing."""
+    if not past.points:
+        return
+    item_class, parts = past.item_class, _Parts(past.item_class)
+    now = await server_time(connection)
+    rolled_up_to = await _rolled_up_to(connection, item_class, midnight(now) - settings.lateness)
+    moments = [point.at for point in past.points]
+    await _make_partitions(connection, item_class, (min(moments), max(moments)), rolled_up_to)
+    values = {
+        "points": encode([{**p.key, "at": p.at, **p.values} for p in past.points]).decode(),
+        "rolled_up_to": rolled_up_to,
+        "source": past.source,
+        "worse": list(SOURCES[: SOURCES.index(past.source)]),
+    }
+    async with connection.transaction():
+        if past.hourly:
+            hours = parts.format(_CANDLES + _HOURS)
+            await connection.execute(hours, values)
+        await connection.execute(parts.format(_CANDLES + _DAYS, "day"), values)
+        await connection.execute(parts.format(_CHANGES), values)
+
+
+async def _rolled_up_to(
+    connection: AsyncConnection, item_class: type[TableItem], due: datetime
+) -> datetime:
+    """The time before which changes are candles; the first time, it begins with our own changes."""
+    table = item_class.history_table
+    assert table
+    if found := await read_rolled_up_to(connection, item_class):
+        return found
+    begin = sql.SQL(_BEGIN).format(history=sql.Identifier(table))
+    await connection.execute(begin, {"table": table, "due": due})
+    return await read_rolled_up_to(connection, item_class) or due
+
+
+async def _make_partitions(
+    connection: AsyncConnection,
+    item_class: type[TableItem],
+    span: tuple[datetime, datetime],
+    rolled_up_to: datetime,
+) -> None:
+    """Of the months of candles, and of the days of changes."""
+    assert item_class.history_table
+    first, last = span
+    day, months = midnight(first), set()
+    while day < min(last, rolled_up_to):
+        if (day.year, day.month) not in months:
+            await make_month(connection, item_class, day)
+        months.add((day.year, day.month))
+        day += DAY
+    if last >= rolled_up_to:
+        today = midnight(await server_time(connection))
+        lateness = today - midnight(max(first, rolled_up_to))
+        await keep_partitions(connection, item_class.history_table, lateness)
