@@ -14,7 +14,7 @@ _DAY = 86_400
 _FAR = 10**12
 
 
-class Kind(NamedTuple):
+class SettingKind(NamedTuple):
     """How a setting is read, and what people are told that it may be."""
 
     parse: Callable[[str], object]
@@ -28,7 +28,7 @@ def _flag(text: str) -> bool:
     return text.lower() in YES
 
 
-def _number(least: float, most: float, allowed: str, above: bool = False) -> Kind:
+def _number(least: float, most: float, allowed: str, above: bool = False) -> SettingKind:
     """A number with a fraction, from ``least``, or above it."""
 
     def parse(text: str) -> float:
@@ -38,29 +38,29 @@ def _number(least: float, most: float, allowed: str, above: bool = False) -> Kin
             raise ValueError(text)
         return value
 
-    return Kind(parse, allowed)
+    return SettingKind(parse, allowed)
 
 
-def _whole(least: int, most: int, allowed: str) -> Kind:
+def _whole(least: int, most: int, allowed: str) -> SettingKind:
     def parse(text: str) -> int:
         value = int(text)
         if not (text.isascii() and text.isdecimal()) or not least <= value <= most:
             raise ValueError(text)
         return value
 
-    return Kind(parse, allowed)
+    return SettingKind(parse, allowed)
 
 
-def _one_of(*words: str) -> Kind:
+def _one_of(*words: str) -> SettingKind:
     def parse(text: str) -> str:
         if text.lower() not in words:
             raise ValueError(text)
         return text.lower()
 
-    return Kind(parse, f"one of {', '.join(words)}")
+    return SettingKind(parse, f"one of {', '.join(words)}")
 
 
-FLAG = Kind(_flag, "yes or no")
+FLAG = SettingKind(_flag, "yes or no")
 SECONDS = _number(0, _DAY, "a number of seconds, more than 0", above=True)
 SECONDS_OR_NONE = _number(0, _FAR, "a number of seconds from 0")
 SHARE = _number(0, 1, "a share from 0 to 1")
