@@ -91,7 +91,8 @@ class Command(CrawlCommand):
         if error and self.settings and self.settings.get("LOG_FILE"):
             # On a terminal the last line says so; in scrapyd people look into the log.
             logger.error("The crawl did not begin: %s", error)
-        for line in summary(crawler):
+        # A crawl that did not begin has no spider to sum up.
+        for line in () if error else summary(crawler):
             say(line)
         say(f"coinspider: {outcome.message}")
         self.exitcode = outcome.status
