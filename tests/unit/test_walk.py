@@ -179,10 +179,19 @@ def test_page_out_of_order_that_comes_again_unchanged_is_stored(make):
     assert not read(walk, page_of(3))[0].failure
 
 
-@pytest.mark.parametrize("words", ["page 3 exceeds the allowed maximum", "Invalid page."])
-def test_error_after_a_full_page_is_no_end_without_a_total(make, words):
+def after_two_full_pages(make, words):
     walk = make(PageNumber())
     read(walk, page_of(1), page_of(2))
-    refused = replace(page_of(3, 0), error=f"HTTP status 400, {words}")
-    read(walk, refused)
+    return walk, *read(walk, replace(page_of(3, 0), error=f"HTTP status 400, {words}"))
+
+
+def test_error_after_a_full_page_is_no_end_without_a_total(make):
+    walk, answer = after_two_full_pages(make, "Invalid page.")
+    assert not answer.failure
     assert "-a last=2 if these are all" in walk.judge().failure.message
+
+
+def test_cap_is_no_end(make):
+    walk, answer = after_two_full_pages(make, "page 3 exceeds the allowed maximum")
+    assert "the API gives no more of it" in answer.failure.message
+    assert not walk.end_reached
