@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from coinspider.text import exact, per_cent, readable, short, visible
@@ -212,12 +213,15 @@ def _render(columns: list[_Column], style: TableStyle) -> list[str]:
         table.add_row(*(Text(text, _color(name, value, text)) for name, value, text in cells))
     # rich would cut columns that are needed but don't fit.
     least = sum(column.least(TEXT_LEAST) + GAP for column in columns) - GAP
+    # Not standard output, even if it only captures: rich exits with 1 if its reader has gone.
+    file = TextIOWrapper(BytesIO(), style.encoding, errors="replace", newline="\n")
     console = Console(
+        file=file,
         width=max(style.width or len(columns) * WIDEST, least),
         legacy_windows=False,
         color_system="standard" if style.color else None,
         force_terminal=style.color,
     )
-    with console.capture() as captured:
-        console.print(table)
-    return [line.rstrip() for line in captured.get().splitlines()]
+    console.print(table)
+    file.seek(0)
+    return [line.rstrip() for line in file.read().splitlines()]
