@@ -38,7 +38,7 @@ format: $(VENV)/ready-dev  ## let ruff repair what it can
 	$(BIN)/ruff format .
 
 docs: $(VENV)/ready-dev  ## the site in build/site; a warning fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lock: $(VENV)/ready-audit  ## requirements.lock from requirements.txt, with hashes
 	@{ sed -n '/^#/p;/^#/!q' requirements.lock; \
