@@ -12,6 +12,7 @@ from scrapyd.interfaces import IEggStorage
 from zope.interface import implementer
 
 from coinspider.daemon import database
+from coinspider.daemon.queue import make_tables
 from coinspider.errors import DatabaseUnreachableError
 
 _PUT = """
@@ -60,9 +61,17 @@ class SharedEggs(FilesystemEggStorage):
         egg = eggfile.read()
         # scrapyd's own way of turning a version into a file name.
         name = Path(self._egg_path(project, version)).stem
-        with database.connection() as connection:
-            connection.execute(_PUT, [project, name, egg])
+        try:
+            self._store(project, name, egg)
+        except psycopg.errors.UndefinedTable:  # sent before this node has made them
+            make_tables(database.database())
+            self._store(project, name, egg)
         self.materialize(project, name)
+
+    @staticmethod
+    def _store(project: str, version: str, egg: bytes) -> None:
+        with database.connection() as connection:
+            connection.execute(_PUT, [project, version, egg])
 
     def get(self, project: str, version: str | None = None) -> tuple[str | None, IO[bytes] | None]:
         version = version or (latest_version(project) if self.enabled else None)

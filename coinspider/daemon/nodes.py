@@ -3,7 +3,6 @@
 The table ``fleet_node`` has the nodes that are alive, by the server's clock.
 """
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -28,11 +27,9 @@ from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.eggs import SharedEggs
 from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.jobs import JobProcess, JobRun, NodeJobs
-from coinspider.daemon.queue import Queue, queue_schema
+from coinspider.daemon.queue import Queue, make_tables
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.store.connection import connect, one_line
-from coinspider.store.database_url import DatabaseSettings
-from coinspider.store.migration import make_schema, migrate_daemon
+from coinspider.store.connection import one_line
 
 log = Logger()
 _loop: Any = reactor
@@ -257,21 +254,6 @@ def running_elsewhere(project: str | None = None) -> list[JobRun]:
     with database.connection() as connection:
         found = jobs.running_runs(connection)
     return [run for run in found if run.node != this_node().name and project in (None, run.project)]
-
-
-def make_tables(found: DatabaseSettings) -> None:
-    """Those of the daemon and of the queue; nodes that start together wait for each other."""
-    asyncio.run(_make_tables(found))
-
-
-async def _make_tables(found: DatabaseSettings) -> None:
-    connection = await connect(found)
-    try:
-        async with connection.pinned():
-            await make_schema(connection, found.schema)
-            await migrate_daemon(connection, queue_schema())
-    finally:
-        await connection.close()
 
 
 def list_nodes(connection: psycopg.Connection) -> list[dict[str, object]]:

@@ -13,7 +13,9 @@ from psycopg import AsyncCursor
 
 from coinspider.daemon.database import connection
 from coinspider.errors import DatabaseUnreachableError
-from coinspider.store.connection import one_line
+from coinspider.store.connection import connect, one_line
+from coinspider.store.database_url import DatabaseSettings
+from coinspider.store.migration import make_schema, migrate_daemon
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -316,3 +318,18 @@ def _cursor_class(search_path: str | None) -> type[AsyncCursor[Any]]:
             return await super().execute(query, params, **options)
 
     return QueueCursor
+
+
+def make_tables(found: DatabaseSettings) -> None:
+    """Those of the daemon and of the queue; nodes that start together wait for each other."""
+    asyncio.run(_make_tables(found))
+
+
+async def _make_tables(found: DatabaseSettings) -> None:
+    connection = await connect(found)
+    try:
+        async with connection.pinned():
+            await make_schema(connection, found.schema)
+            await migrate_daemon(connection, queue_schema())
+    finally:
+        await connection.close()

@@ -149,7 +149,10 @@ def container(sandbox, server_url):
 def test_image_crawls_with_a_read_only_root_and_secrets_from_files(container):
     container.start()
     wait_until(
-        lambda: [c["outcome"] for c in container.get("crawls.json")["crawls"]] == ["complete"]
+        lambda: (
+            [crawl["outcome"] for crawl in container.get("crawls.json").get("crawls", ())]
+            == ["complete"]
+        )
     )
     [check] = [value.partition("CMD ")[2] for value in values("HEALTHCHECK")]
     command = json.loads(check)

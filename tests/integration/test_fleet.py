@@ -161,12 +161,13 @@ def test_job_survives_the_ends_of_its_nodes(nodes, slow_api, query, kill):
     wait_until(lambda: "Waiting for 1 crawl to end" in first.log.read_text())
     # While a node waits for its crawls to end, no other node runs them.
     beats = "SELECT last_heartbeat FROM procrastinate_workers ORDER BY id"
+    wait_until(lambda: len(query(beats)) == 2)
     [[before], _] = query(beats)
     wait_until(lambda: query(beats)[0] > (before,))
     assert query(RUNS) == [("node0", None)]
     crawl.resume()
     first.process.wait(40)
-    assert names(second) == ["node1"]
+    wait_until(lambda: names(second) == ["node1"])
     wait_until(lambda: running(second).get(job) == "node1")
     third = nodes(**slow_api)
     kill(second, "node1")

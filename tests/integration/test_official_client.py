@@ -54,13 +54,13 @@ def sent(api, path: str) -> Any:
 )
 def test_the_clients_types_fit_what_the_sandbox_sends(sandbox, options, path, told):
     plan = ("--plan", "pro") if path == "key" else ()
-    api = sandbox("--coins", 60, "--rehypothecated", 9, *options, *plan)
+    api = sandbox("--coins", 60, "--rehypothecated", 9, *options, *plan, odd=False)
     coin_id = sent(api, "coins/markets?vs_currency=usd")[0]["id"]
     TypeAdapter(told).validate_python(sent(api, path.format(coin_id)))
 
 
 def test_the_client_reads_coins_charts_and_lists(sandbox):
-    api = sandbox("--coins", 60, "--rehypothecated", 9)
+    api = sandbox("--coins", 60, "--rehypothecated", 9, odd=False)
     gecko = client(api)
     fewer = gecko.coins.markets.get(vs_currency="usd", per_page=250)
     coins = gecko.coins.markets.get(
@@ -98,7 +98,7 @@ def test_the_client_reads_coins_charts_and_lists(sandbox):
     ],
 )
 def test_filters_select_coins(sandbox, filters, count):
-    api = sandbox("--coins", 1000, "--rehypothecated", 9, "--seed", 1)
+    api = sandbox("--coins", 1000, "--rehypothecated", 9, "--seed", 1, odd=False)
     found = client(api).coins.markets.get(vs_currency="usd", per_page=250, **filters)
     assert len(found) == count
 
@@ -112,7 +112,7 @@ def test_filters_select_coins(sandbox, filters, count):
     ],
 )
 def test_a_wrong_key_is_an_error_of_the_client(sandbox, options, key, error, code):
-    api = sandbox("--coins", 5, "--key", "right", *options)
+    api = sandbox("--coins", 5, "--key", "right", *options, odd=False)
     if key.get("environment") == "pro":
         key = {"demo_api_key": None, "pro_api_key": "right"} | key
     with pytest.raises(getattr(coingecko_sdk, error)) as caught:
@@ -121,7 +121,7 @@ def test_a_wrong_key_is_an_error_of_the_client(sandbox, options, key, error, cod
 
 
 def test_other_errors_are_those_of_the_client(sandbox):
-    api = sandbox("--coins", 5, "--plan", "demo", "--key", "right", "--calls", 5)
+    api = sandbox("--coins", 5, "--plan", "demo", "--key", "right", "--calls", 5, odd=False)
     gecko = client(api)
     with pytest.raises(coingecko_sdk.UnprocessableEntityError, match="invalid vs_currency"):
         gecko.coins.markets.get(vs_currency="euro")
@@ -138,7 +138,7 @@ def test_other_errors_are_those_of_the_client(sandbox):
 
 
 def test_the_key_of_a_paid_plan_can_be_asked(sandbox):
-    api = sandbox("--coins", 5, "--plan", "pro", "--key", "right", "--credits", 9)
+    api = sandbox("--coins", 5, "--plan", "pro", "--key", "right", "--credits", 9, odd=False)
     gecko = client(api, demo_api_key=None, pro_api_key="right", environment="pro")
     gecko.coins.markets.get(vs_currency="usd")
     told = gecko.key.get()

@@ -96,7 +96,7 @@ def as_user():
         ("scrapy psql --url", "the embedded PostgreSQL did not start"),
         ("scrapy database dump x", "the embedded PostgreSQL did not start"),
         ("scrapy genspider x example.com", "can't be written: "),
-        ("coinspider.daemon", "dbs_dir = .scrapy/scrapyd/dbs can't be written to: "),
+        ("coinspider.daemon", "eggs_dir = .scrapy/scrapyd/eggs can't be written to: "),
     ],
 )
 def test_folder_of_another_user_is_one_line(as_user, arguments, line):
