@@ -22,7 +22,7 @@ Date = date
 # The widest decimal that pandas, polars and DuckDB all read: it holds 1e19 and 1e-18.
 ARROW_PRECISION, ARROW_SCALE = 38, 18
 # A seventh digit of a second that is not 0, or one after it.
-_FINE = rb":\d\d\.\d{6}0*[1-9]"
+_FINE = rb"\d:\d\d:\d\d\.\d{6}0*[1-9]"
 
 
 class ColumnType(NamedTuple):

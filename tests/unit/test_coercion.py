@@ -201,3 +201,8 @@ def test_an_amount_is_the_decimal_of_any_number(key, text):
 @given(records)
 def test_any_record_is_exact_or_refused(text):
     assert_exact_or_refused(text)
+
+
+def test_number_after_a_time_of_microseconds_is_no_finer_time():
+    text = record_text(last_updated='"2025-01-20T07:16:25.271001Z"', ath="14.5131937331755")
+    assert coerced(text.replace(" ", "")).ath == Decimal("14.5131937331755")
