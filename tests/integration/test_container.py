@@ -139,7 +139,10 @@ def container(sandbox, server_url):
         Path(directory).chmod(0o755)
         Path(secrets).chmod(0o755)
         database_url = new_database(server_url)
-        Path(conninfo_to_dict(database_url)["host"]).chmod(0o755)
+        host = Path(conninfo_to_dict(database_url)["host"])
+        host.chmod(0o755)
+        for socket in host.glob(".s.PGSQL.*"):  # the embedded server's is for its own user
+            socket.chmod(0o777)
         container = Container(directory, Path(secrets), database_url, sandbox("--coins", 30))
         yield container
         container.end()
