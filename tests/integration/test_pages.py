@@ -471,9 +471,9 @@ def test_buttons_pause_resume_run_cancel_and_run_again(scrapyd, database_url, sa
     html, _ = press("Pause coins", "?outcome=running")
     assert "It is paused" in html
     assert "<option selected>running" in html, "back to the same place"
-    assert daemon.schedule()["paused"]
+    wait_until(lambda: daemon.schedule()["paused"])
     press("Resume coins")
-    assert not daemon.schedule()["paused"]
+    wait_until(lambda: not daemon.schedule()["paused"])
     press("Cancel crawl 1")
     wait_until(lambda: daemon.get("crawls.json?limit=1")["crawls"][0]["outcome"] == "interrupted")
     press("Run coins now")
