@@ -234,12 +234,10 @@ def crawl_outcome(crawler: Crawler) -> CrawlOutcome:
 
     A crawler whose spider could not be made has one, too.
     """
-    spider = crawler.spider or crawler
-    outcome: CrawlOutcome | None = getattr(spider, "outcome", None)
-    if outcome is None:
-        outcome = CrawlOutcome()
-    if spider and not hasattr(spider, "outcome"):
-        setattr(spider, "outcome", outcome)  # noqa: B010 (Scrapy's class declares no such thing)
+    holder = crawler.spider or crawler
+    if not hasattr(holder, "outcome"):
+        setattr(holder, "outcome", CrawlOutcome())  # noqa: B010 (Scrapy's classes declare no such thing)
+    outcome: CrawlOutcome = getattr(holder, "outcome")  # noqa: B009
     return outcome
 
 
