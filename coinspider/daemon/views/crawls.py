@@ -72,6 +72,18 @@ class RunChart(NamedTuple):
     marks: Sequence[tuple[float, float, str, str]]
 
 
+def error_with_jobs(root: Any, section: str, error: ViewError) -> Body:
+    """The page of an error, with the failed jobs that are known without the database."""
+    failed = service_named("launcher", root.app).failed_jobs.known(FAILED_JOBS)
+    return render(
+        "error.html",
+        section=section,
+        status=error.status,
+        message=str(error),
+        failed_jobs=failed,
+    )
+
+
 def describe_schedules(root: Any) -> dict[str, Any]:
     """The schedules, and their periods in seconds by name; not in a thread.
 
@@ -200,14 +212,7 @@ class CrawlsPage(DatabaseView):
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        failed = service_named("launcher", self.root.app).failed_jobs.known(FAILED_JOBS)
-        return render(
-            "error.html",
-            section=self.section,
-            status=error.status,
-            message=str(error),
-            failed_jobs=failed,
-        )
+        return error_with_jobs(self.root, self.section, error)
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
         page, budgets = number(arguments, "page", 1), known.pop("budgets")

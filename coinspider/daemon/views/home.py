@@ -10,7 +10,12 @@ from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start
 from coinspider.daemon.database import database_url
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.schedules.service import service_named
-from coinspider.daemon.views.crawls import describe_schedules, tell
+from coinspider.daemon.views.crawls import (
+    FAILED_JOBS,
+    describe_schedules,
+    error_with_jobs,
+    tell,
+)
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, render
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.account import ApiUsage, list_api_usage
@@ -21,7 +26,6 @@ from coinspider.store.database_url import describe
 _LOOKED_AT = 300
 # Data is late after this many periods of its schedule.
 _LATE = 3
-_FAILED_JOBS = 20
 Crawl = dict[str, Any]
 
 
@@ -159,17 +163,10 @@ class HomePage(DatabaseView):
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        failed = service_named("launcher", self.root.app).failed_jobs.known(_FAILED_JOBS)
-        return render(
-            "error.html",
-            section=self.section,
-            status=error.status,
-            message=str(error),
-            failed_jobs=failed,
-        )
+        return error_with_jobs(self.root, self.section, error)
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        jobs = as_crawls(known.pop("failed_jobs").without_row(_FAILED_JOBS))
+        jobs = as_crawls(known.pop("failed_jobs").without_row(FAILED_JOBS))
         crawls = [*_crawls(connected), *jobs]
         sources = last_complete(crawls)
         failures = last_failures(crawls, sources)
