@@ -98,7 +98,7 @@ class SpoiledApi:
         if kind == "holed":
             found = [id_ for id_ in found if draw.random() < 0.6]
         body = json.dumps([{"id": i, "symbol": "s", "name": "n"} for i in found]).encode()
-        body = {"cut": body[:-1], "text": b"Throttled", "empty": b"[]"}.get(kind, body)
+        body = {"cut": body[:-1], "text": b"Try again later", "empty": b"[]"}.get(kind, body)
         head = {"Total": str(len(self.ids))} if plan.total and not by_ids else {}
         return 503 if kind == "503" else 200, head, body
 
