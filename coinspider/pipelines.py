@@ -4,19 +4,25 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
-from uuid import uuid4
 
 from scrapy import signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import DontCloseSpider, DropItem, NotConfigured
+from scrapy.exceptions import CloseSpider, DropItem, NotConfigured
 
-from coinspider.crawl.lookup import Lookup
-from coinspider.crawl.outcome import crawl_outcome, fail_crawl, note_failure
-from coinspider.crawl.reasons import Reason, database_reason
+from coinspider.crawl.outcome import (
+    crawl_outcome,
+    fail_crawl,
+    note_failure,
+    note_skip,
+    outcome_of,
+)
+from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import CoercionError, RejectedRecordError
 from coinspider.http.ratelimit import RateLimitMiddleware
+from coinspider.missing_records import MissingRecords
 from coinspider.records.coercion import coerce, prepare
 from coinspider.records.record import (
     PastPrices,
@@ -28,10 +34,8 @@ from coinspider.records.record import (
 from coinspider.records.table_item import TableItem
 from coinspider.setting_kinds import number, whole_number
 from coinspider.stats import REASONS_STAT, RECORD_STAT, REJECTED_STAT, SET_ASIDE_STAT, SINCE_STAT
-from coinspider.store.connection import one_line
-from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.row_writer import RowWriter
-from coinspider.store.session import CrawlSession
+from coinspider.store.session import CrawlSession, NotBegunError
 from coinspider.store.shared_limit import SharedLimit
 from coinspider.text import visible
 
@@ -133,86 +137,6 @@ class SincePipeline:
             self.crawler.stats.set_value(SINCE_STAT, since)
 
 
-class MissingRecords:
-    """Requests, at the end of a whole crawl, the known records that did not come.
-
-    Records that the API still has are stored; only the others are marked as delisted. At most
-    ``DELISTING_CHECK_CALLS_MAX`` calls are made; if more are needed, nothing is marked and the
-    crawl fails. A spider that can't look records up by their keys is left alone.
-    """
-
-    def __init__(self, crawler: Crawler, spider: PaginatedSpider, writer: RowWriter):
-        self.spider = spider
-        self.crawler, self.writer, self.marking = crawler, writer, writer.marking
-        self.calls_max = whole_number(crawler.settings, "DELISTING_CHECK_CALLS_MAX")
-        self.search: asyncio.Task[None] | None = None
-        self.id = uuid4().hex
-        crawler.signals.connect(self.spider_opened, signals.spider_opened)
-        crawler.signals.connect(self.spider_idle, signals.spider_idle)
-
-    def spider_opened(self) -> None:
-        """A crawl that continues from its JOBDIR does not know what it saw before the interruption.
-
-        https://docs.scrapy.org/en/latest/topics/jobs.html
-        """
-        kept = getattr(self.crawler.spider, "state", None)
-        if kept is not None and kept.setdefault("coinspider_process", self.id) != self.id:
-            self.spider.seen.incomplete = "the crawl was resumed from its JOBDIR"
-
-    def spider_idle(self) -> None:
-        if self.search is None and self._is_wanted():
-            self.search = asyncio.create_task(self._search())
-        if self.search and not self.search.done():
-            raise DontCloseSpider
-
-    def _is_wanted(self) -> bool:
-        seen, outcome = self.spider.seen, self.spider.outcome
-        return (
-            self.marking.whole
-            and outcome.end_reached
-            and bool(seen.size)
-            and not (outcome.reason or seen.incomplete or self.writer.lost_pages)
-        )
-
-    async def _search(self) -> None:
-        if self.spider.lookup_size:
-            await self._look_up(self.spider.lookup)
-        engine = self.crawler.engine
-        if engine.spider_is_idle():
-            # Scrapy itself would check again only after five seconds.
-            await engine.close_spider_async(reason="finished")
-
-    async def _look_up(self, lookup: Lookup) -> None:
-        chain = self.spider.walk.chain
-        size = lookup.keys_a_call(chain.limit if chain else None)
-        try:
-            keys, count = await self.marking.unseen(self.calls_max * size + 1)
-        except SESSION_ERRORS as error:
-            note_failure(self.crawler, database_reason(error, one_line(error)))
-            return
-        self.marking.is_wanted = bool(count)
-        calls = lookup.calls(keys, size)
-        if not self.calls_max:
-            self._tell_unchecked(count)
-        elif len(calls) > self.calls_max:
-            figures = {"missing_count": count, "most": self.calls_max}
-            note_failure(self.crawler, Reason("coins_unchecked", figures))
-        else:
-            lookup.spare_unnamed(keys)
-            self.marking.only_gone = True
-            for call in calls:
-                self.crawler.engine.crawl(self.spider.lookup_request(call))
-
-    def _tell_unchecked(self, count: int) -> None:
-        self.marking.is_wanted = False
-        if count:
-            logger.info(
-                "%d known coins did not come; none is marked as delisted, because"
-                " DELISTING_CHECK_CALLS_MAX=0 allows no search for them",
-                count,
-            )
-
-
 class PostgresPipeline:
     """Upserts items into PostgreSQL, ``POSTGRES_BATCH_SIZE`` rows at a time.
 
@@ -225,7 +149,6 @@ class PostgresPipeline:
     """
 
     stores = True
-    missing: MissingRecords
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
@@ -235,7 +158,9 @@ class PostgresPipeline:
             raise NotConfigured
         self.crawler, self.spider = crawler, spider
         self.batch_size = whole_number(settings, "POSTGRES_BATCH_SIZE")
-        self.writer = RowWriter(crawler, CrawlSession(crawler))
+        self.session = CrawlSession(crawler, partial(fail_crawl, crawler))
+        self.writer = RowWriter(crawler.stats, self.session, settings.getint("REJECTED_RECORD_MAX"))
+        self.missing = MissingRecords(crawler, spider, self.writer)
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
         self.in_flight: asyncio.Task[None] | None = None
@@ -244,21 +169,30 @@ class PostgresPipeline:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
-        pipeline.missing = MissingRecords(crawler, pipeline.spider, pipeline.writer)
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
         # Only then have all other components finished, such as the feeds.
         crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
         return pipeline
 
     async def open_spider(self) -> None:
-        self.spider.start_from(await self.writer.open(self.spider.target()))
+        target = self.spider.target()
+        self.missing.begin(target)
+        try:
+            start = await self.session.open(target, self.missing.load)
+        except NotBegunError as error:
+            raise self._not_begun(error.reason) from None
+        self.spider.start_from(start)
         self._share_limit()
+
+    def _not_begun(self, reason: Reason) -> CloseSpider:
+        note = note_skip if reason.code == "skipped" else note_failure
+        return note(self.crawler, reason)
 
     def _share_limit(self) -> None:
         """From now on count the crawl's calls together with those of all crawls of the key."""
         limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
         if limiter:
-            self.limit = SharedLimit(self.writer.session, self.spider.account, limiter.told)
+            self.limit = SharedLimit(self.session, self.spider.account, limiter.told)
             limiter.limit = self.limit
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:
@@ -296,9 +230,22 @@ class PostgresPipeline:
             await self.in_flight
 
     async def engine_stopped(self) -> None:
-        if self.limit and self.writer.session.is_open:
+        """What remains to be done after the outcome of everything else is known."""
+        if self.session.is_open:
+            await self._end()
+        self.spider.seen.close()
+
+    async def _end(self) -> None:
+        if self.limit:
             await self.limit.leave()
-        await self.writer.close()
+        if lost := self.writer.lost():
+            self.spider.outcome.remark(lost)
+        else:
+            await self.missing.end()
+        outcome = outcome_of(self.crawler)
+        since = None if outcome.status else self.spider.outcome.next_since
+        if problem := await self.session.close(outcome.ending, since):
+            note_failure(self.crawler, problem)
 
     async def _send_batch(self, item: Any) -> Any:
         while self.in_flight and not self.in_flight.done():
@@ -306,5 +253,10 @@ class PostgresPipeline:
         if self.items or self.rejected:
             items, self.items = self.items, []
             rejected, self.rejected = self.rejected, []
-            self.in_flight = asyncio.create_task(self.writer.write(items, rejected))
+            self.in_flight = asyncio.create_task(self._write(items, rejected))
         return item
+
+    async def _write(self, items: list[TableItem], rejected: list[RejectedRecord]) -> None:
+        problem = await self.writer.write(items, rejected) or await self.missing.relist()
+        if problem:
+            fail_crawl(self.crawler, problem)

@@ -117,7 +117,7 @@ ITEM_PIPELINES = {
 # Nearest to the spider, so that the others see only requests.
 SPIDER_MIDDLEWARES = {
     "coinspider.crawl.dispatch.PageMiddleware": 2000,
-    "coinspider.store.shared_limit.CreditsMiddleware": 1900,
+    "coinspider.middlewares.CreditsMiddleware": 1900,
 }
 # Scrapy starts this many tasks per page for a spider's other output, here only requests.
 CONCURRENT_ITEMS = 2

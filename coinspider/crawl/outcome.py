@@ -261,12 +261,12 @@ def note_exhausted(crawler: Crawler, message: str) -> CloseSpider:
     return CloseSpider("exhausted")
 
 
-def note_skip(crawler: Crawler, message: str) -> CloseSpider:
+def note_skip(crawler: Crawler, reason: Reason) -> CloseSpider:
     """Log and record why the crawl does not begin; return the exception that ends it."""
-    logger.warning(message, extra={"spider": crawler.spider})
-    crawler.stats.set_value(SKIPPED_STAT, message)
-    crawl_outcome(crawler).note(Reason("skipped", {"why": message}))
-    return CloseSpider("skipped")
+    logger.warning(reason.message, extra={"spider": crawler.spider})
+    crawler.stats.set_value(SKIPPED_STAT, reason.message)
+    crawl_outcome(crawler).note(reason)
+    return CloseSpider(reason.finish)
 
 
 def fail_crawl(crawler: Crawler, reason: Reason) -> None:

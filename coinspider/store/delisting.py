@@ -1,27 +1,17 @@
 """Records that are no longer listed: those that a crawl of the whole list did not see."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection, sql
-from scrapy.crawler import Crawler
 
-from coinspider.crawl.outcome import note_failure, outcome_of
-from coinspider.crawl.reasons import Reason, database_reason
-from coinspider.crawl.target import CrawlTarget
 from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.setting_kinds import number
-from coinspider.stats import DELISTED_STAT, RELISTED_STAT
-from coinspider.store.connection import CrawlConnection, one_line
-from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.schema import identifiers, sql_type
-from coinspider.store.session import CrawlSession
 
 _SEEN = "SELECT {seen} FROM json_array_elements(%(keys)s::json) AS key"
 _DELISTED = """
@@ -67,8 +57,6 @@ _PLANS = "SET LOCAL enable_nestloop = off"
 _MARKED = """
 SELECT count(*) FROM {table} AS stored WHERE delisted_at = %(moment)s AND {constants}
 """
-logger = logging.getLogger(__name__)
-_MISSED_MAX = 10_000  # keys kept in a crawl's row
 
 
 class Delisted(NamedTuple):
@@ -167,101 +155,3 @@ class Delisting:
             if self.constants
             else sql.SQL("true"),
         )
-
-
-class Marking:
-    """Marks records that are gone as delisted, at the end of a complete crawl of the whole list."""
-
-    # Only for a table whose columns are known.
-    delisting: Delisting | None = None
-    whole = False
-
-    def __init__(self, crawler: Crawler, session: CrawlSession):
-        self.crawler, self.session = crawler, session
-        self.share_max = number(crawler.settings, "DELISTED_SHARE_MAX")
-        self.is_wanted = True
-        """Whether records that a whole crawl does not see may be marked at all."""
-        self.only_gone = False
-        """Whether each must have been looked for; those that others stored meanwhile were not."""
-
-    def begin(self, target: CrawlTarget) -> None:
-        if target.item_class:
-            spider: Any = self.crawler.spider
-            seen = spider.seen
-            self.delisting = Delisting(target.item_class, target.constants, seen)
-            self.whole = target.whole
-
-    async def load(self, connection: CrawlConnection) -> None:
-        """Read which records are marked."""
-        if self.delisting:
-            await self.delisting.load(connection)
-
-    async def unseen(self, limit: int) -> Unseen:
-        """The first ``limit`` known records that a whole crawl has not seen so far.
-
-        Raises one of ``SESSION_ERRORS``.
-        """
-        delisting = self.delisting
-        if not delisting or not self.whole:
-            return Unseen([], 0)
-        return await self.session.run(lambda connection: delisting.unseen(connection, limit))
-
-    async def relist(self) -> None:
-        """Remove the mark from those that came back."""
-        delisting = self.delisting
-        if delisting and (back := list(delisting.seen.returned)):
-            await self.session.run(lambda connection: delisting.relist(connection, back))
-            delisting.seen.awaited.difference_update(back)
-            delisting.seen.returned.difference_update(back)
-            self.crawler.stats.inc_value(RELISTED_STAT, len(back))
-
-    async def end(self) -> None:
-        """Mark the records that are gone, if the crawl is complete."""
-        delisting = self.delisting
-        if not (delisting and self.whole and self.is_wanted):
-            return
-        if outcome_of(self.crawler).name != "complete":
-            return
-        if reason := delisting.seen.incomplete:
-            logger.warning("No coin will be marked as delisted: %s", reason)
-            return
-        try:
-            if not self.only_gone or await self._spare_others(delisting):
-                await self._mark(delisting)
-        except SESSION_ERRORS as error:
-            note_failure(self.crawler, database_reason(error, one_line(error)))
-
-    async def _mark(self, delisting: Delisting) -> None:
-        moment = datetime.now(UTC)
-        delisted = await self.session.run(
-            lambda connection: delisting.mark(connection, moment, self.share_max)
-        )
-        self.crawler.stats.set_value(DELISTED_STAT, delisted.marked)
-        if delisted.missing and not delisted.marked:
-            self._tell_too_many(delisted)
-
-    def _tell_too_many(self, delisted: Delisted) -> None:
-        figures = {
-            "missing_count": delisted.missing,
-            "known_count": delisted.known,
-            "most": f"{self.share_max:g}",
-        }
-        note_failure(self.crawler, Reason("coins_missing", figures))
-
-    async def _spare_others(self, delisting: Delisting) -> bool:
-        """Leave records alone that no call has shown to be gone: paging may just have missed them.
-
-        Returns whether the rest may be marked.
-        """
-        spider: Any = self.crawler.spider
-        missed, total = await self.unseen(_MISSED_MAX)
-        spared = [key for key in missed if key not in spider.lookup.gone]
-        delisting.seen.add(spared)
-        if spider.lookup.is_ignored and spared:
-            remark = (
-                f"the API ignores requests for certain coins: {total} did not come, and"
-                f" {len(spared)} of these are not marked as delisted"
-            )
-            logger.warning(remark)
-            spider.outcome.remark(remark)
-        return total == len(missed)

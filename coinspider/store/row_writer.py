@@ -3,14 +3,11 @@
 import logging
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
-from typing import Any
 
 import psycopg
-from scrapy.crawler import Crawler
+from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.outcome import crawl_outcome, fail_crawl
-from coinspider.crawl.reasons import database_reason
-from coinspider.crawl.target import CrawlStart, CrawlTarget
+from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.exact_json import encode
 from coinspider.records.record import PastPrices, RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
@@ -27,7 +24,6 @@ from coinspider.stats import (
 )
 from coinspider.store.connection import CrawlConnection, one_line
 from coinspider.store.crawl import Batch, Totals
-from coinspider.store.delisting import Marking
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.rejected import insert_rejected
 from coinspider.store.session import CrawlSession
@@ -55,31 +51,27 @@ _COUNTED = {
 
 
 class RowWriter:
-    """Writes batches, and counts the outcome of their rows in the stats.
+    """Writes batches, and counts the outcome of their rows in the stats."""
 
-    If rows can't be written, the crawl fails and names their pages.
-    """
-
-    def __init__(self, crawler: Crawler, session: CrawlSession):
-        self.crawler, self.session = crawler, session
-        self.marking = Marking(crawler, session)
-        self.rejected_max = crawler.settings.getint("REJECTED_RECORD_MAX")
+    def __init__(self, stats: StatsCollector, session: CrawlSession, rejected_max: int):
+        self.stats, self.session = stats, session
+        self.rejected_max = rejected_max
         self.rejected_count = 0
         self.told_of_future = False
         self.lost_pages: dict[str | None, None] = {}
 
-    async def open(self, target: CrawlTarget) -> CrawlStart:
-        self.marking.begin(target)
-        return await self.session.open(target, self.marking.load)
-
-    async def write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
+    async def write(
+        self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]
+    ) -> Reason | None:
+        """Write a batch, or return why that is not possible, and keep the URLs of its pages."""
         try:
             await self._write(items, rejected)
         except SESSION_ERRORS as error:
-            self.crawler.stats.inc_value(LOST_STAT, len(items) + len(rejected))
+            self.stats.inc_value(LOST_STAT, len(items) + len(rejected))
             self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
             self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
-            fail_crawl(self.crawler, database_reason(error, one_line(error)))
+            return database_reason(error, one_line(error))
+        return None
 
     async def write_past(self, past: PastPrices) -> None:
         """A failure never fails the crawl: what is missing is only the time before it."""
@@ -93,25 +85,13 @@ class RowWriter:
         except SESSION_ERRORS as error:
             logger.warning("The prices of %s are not stored: %s", past.source, one_line(error))
 
-    async def close(self) -> None:
-        """What remains to be done after the outcome of everything else is known."""
-        if self.session.is_open:
-            if self.lost_pages:
-                self._name_lost_pages()
-            else:
-                await self.marking.end()
-            await self.session.close()
-        spider: Any = self.crawler.spider
-        spider.seen.close()
-
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         failed = []
         for group in _groups(items):
             await self.session.prepare(type(group[0]))
             failed += await self._upsert(group)
         await self._store_rejected([*rejected, *failed])
-        await self.marking.relist()
-        self.crawler.stats.inc_value(ITEM_STAT, len(items))
+        self.stats.inc_value(ITEM_STAT, len(items))
 
     async def _upsert(self, items: Sequence[TableItem]) -> list[RejectedRecord]:
         """A batch that the server rejects is halved until the faulty row is found."""
@@ -146,7 +126,7 @@ class RowWriter:
 
         added = (await self.session.write(work))._asdict()
         for column, stat in _COUNTED.items():
-            self.crawler.stats.inc_value(stat, added[column])
+            self.stats.inc_value(stat, added[column])
         self._warn_of_future(added["future_count"])
         return [] if repeated else [items[position] for position in left]
 
@@ -159,7 +139,7 @@ class RowWriter:
             )
 
     def _rejected(self, item: TableItem, reason: str) -> RejectedRecord:
-        self.crawler.stats.inc_value(REJECTED_ROW_STAT)
+        self.stats.inc_value(REJECTED_ROW_STAT)
         try:
             text = encode(item)
         except (TypeError, ValueError):
@@ -180,14 +160,15 @@ class RowWriter:
                 lambda connection, batch: insert_rejected(connection, batch, kept)
             )
 
-    def _name_lost_pages(self) -> None:
-        stats = self.crawler.stats
+    def lost(self) -> str:
+        """How many rows could not be written, and of which pages; empty if all were."""
+        if not self.lost_pages:
+            return ""
         pages = sorted(url for url in self.lost_pages if url)
         named = ", ".join(pages[:_NAMED_PAGES])
         more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
         logger.error("Not stored, or not wholly: %s", ", ".join(pages))
-        lost = f"{stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
-        crawl_outcome(self.crawler).remark(lost)
+        return f"{self.stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
 
 
 def _fault_of_row(error: Exception) -> str | None:

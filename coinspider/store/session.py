@@ -9,14 +9,6 @@ from typing import NamedTuple, TypeVar
 import psycopg
 from scrapy.crawler import Crawler
 
-from coinspider.crawl.outcome import (
-    Outcome,
-    crawl_outcome,
-    fail_crawl,
-    note_failure,
-    note_skip,
-    outcome_of,
-)
 from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.crawl.target import CrawlStart, CrawlTarget, Ending
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
@@ -85,6 +77,14 @@ class CrawlTables:
                 logger.warning("The history is not rolled up: %s", one_line(error))
 
 
+class NotBegunError(Exception):
+    """The crawl may not begin, for this reason."""
+
+    def __init__(self, reason: Reason):
+        super().__init__(reason.message)
+        self.reason = reason
+
+
 class Begun(NamedTuple):
     """A session that has begun, and what earlier crawls left."""
 
@@ -110,30 +110,25 @@ class SessionStart:
     async def begin(
         self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
     ) -> Begun:
-        """Connect, take the lease, and run ``prepare``.
-
-        Raises :exc:`~scrapy.exceptions.CloseSpider` if the crawl may not begin.
-        """
+        """Connect, take the lease, and run ``prepare``; raises :exc:`NotBegunError`."""
         try:
             connection = await connect(self.database, self.patience)
         except (DatabaseUnreachableError, ConfigurationError) as error:
-            reason = Reason("database_unreachable", {"why": str(error)})
-            raise note_failure(self.crawler, reason) from None
+            raise NotBegunError(Reason("database_unreachable", {"why": str(error)})) from None
         try:
             lease = CrawlLease(target.lock_name, self.lease_seconds)
             start = await self._take(connection, lease, target, prepare)
             if not isinstance(start, CrawlStart):
-                raise note_skip(self.crawler, start)
+                raise NotBegunError(Reason("skipped", {"why": start}))
         except ConfigurationError as error:
             await connection.close()
-            reason = Reason("database_unusable", {"why": str(error)})
-            raise note_failure(self.crawler, reason) from None
+            raise NotBegunError(Reason("database_unusable", {"why": str(error)})) from None
         except (psycopg.Error, TimeoutError) as error:
             holder = await lock_holder(connection, error, table_names(target.item_class))
             await connection.close()
             message = f"the crawl can't be prepared in the database: {one_line(error)}"
             message += f" ({holder})" if holder else ""
-            raise note_failure(self.crawler, database_reason(error, message)) from None
+            raise NotBegunError(database_reason(error, message)) from None
         except BaseException:
             await connection.close()
             raise
@@ -197,14 +192,14 @@ class CrawlSession:
 
     If the database goes away, it waits for up to ``POSTGRES_RECONNECT_TIMEOUT`` seconds. The
     crawl's row is updated at least every ``CRAWL_LOG_INTERVAL`` seconds, more often if
-    ``POSTGRES_LEASE_TIMEOUT`` requires it.
+    ``POSTGRES_LEASE_TIMEOUT`` requires it. If the lease is lost, it calls ``fail``.
     """
 
     connection: ReconnectingConnection
     lease: CrawlLease
 
-    def __init__(self, crawler: Crawler):
-        self.crawler = crawler
+    def __init__(self, crawler: Crawler, fail: Callable[[Reason], None]):
+        self.crawler, self.fail = crawler, fail
         settings = crawler.settings
         self.database = DatabaseSettings.from_settings(settings)
         self.patience = Patience(self.database.statement_timeout)
@@ -224,7 +219,7 @@ class CrawlSession:
     ) -> CrawlStart:
         """Begin, run ``prepare``, and return what earlier crawls left.
 
-        Raises :exc:`~scrapy.exceptions.CloseSpider` if the crawl may not begin.
+        Raises :exc:`NotBegunError` if the crawl may not begin.
         """
         self.tasks.append(asyncio.create_task(self._look_for_stop()))
         try:
@@ -268,33 +263,39 @@ class CrawlSession:
         before, self.totals = self.totals, await self.connection.run(write_once)
         return self.totals.since(before)
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending, since: str | None) -> Reason | None:
+        """Close the crawl's row, keep ``since`` for the next crawl, and forget what is old.
+
+        Returns why that was not possible.
+        """
         self._end_tasks()
-        outcome = outcome_of(self.crawler)
+        problem = None
         # A row that was closed as ``died`` stays closed.
         if not isinstance(self.connection.ended_by, LeaseLostError):
-            try:
-                await self.run(lambda connection: self._end(connection, outcome))
-                self.patience.seconds = HISTORY_TIMEOUT
-                await self.connection.run(self.retention.forget)
-                await self.tables.keep_history(self.connection)
-            except LeaseLostError as error:
-                note_failure(self.crawler, Reason("lease_lost", {"why": str(error)}))
-            except SESSION_ERRORS as error:
-                message = f"the crawl's row can't be closed: {one_line(error)}"
-                note_failure(self.crawler, database_reason(error, message))
+            problem = await self._close(ending, since)
         await self.connection.close()
+        return problem
+
+    async def _close(self, ending: Ending, since: str | None) -> Reason | None:
+        try:
+            await self.run(lambda connection: self._end(connection, ending, since))
+            self.patience.seconds = HISTORY_TIMEOUT
+            await self.connection.run(self.retention.forget)
+            await self.tables.keep_history(self.connection)
+        except LeaseLostError as error:
+            return Reason("lease_lost", {"why": str(error)})
+        except SESSION_ERRORS as error:
+            return database_reason(error, f"the crawl's row can't be closed: {one_line(error)}")
+        return None
 
     async def prepare(self, item_class: type[TableItem]) -> None:
         """Create the table of an item class that was unknown when the crawl began."""
         if item_class not in self.tables.prepared:
             await self.run(lambda connection: self.tables.migrate(connection, item_class))
 
-    async def _end(self, connection: CrawlConnection, outcome: Outcome) -> None:
-        stats = self.crawler.stats
-        await end_crawl(connection, self.lease.crawl_id, stats, outcome.ending)
-        since = crawl_outcome(self.crawler).next_since
-        if since is not None and outcome.status == 0:
+    async def _end(self, connection: CrawlConnection, ending: Ending, since: str | None) -> None:
+        await end_crawl(connection, self.lease.crawl_id, self.crawler.stats, ending)
+        if since is not None:
             await write_since(connection, self.lease.name, since)
 
     async def _reconnect(self) -> CrawlConnection:
@@ -317,7 +318,7 @@ class CrawlSession:
                 await self.connection.run(self._give_sign_of_life)
             except LeaseLostError as error:
                 self.connection.ended_by = error
-                fail_crawl(self.crawler, Reason("lease_lost", {"why": str(error)}))
+                self.fail(Reason("lease_lost", {"why": str(error)}))
                 return
             except SESSION_ERRORS as error:
                 # The next batch will have the same problem, and fail the crawl.

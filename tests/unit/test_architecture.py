@@ -13,7 +13,8 @@ from tests.helpers.processes import PROJECT
 # Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
     "errors", "setting_kinds", "secrets", "text", "exact_json", "_compat", "records", "http",
-    "stats", "sources", "crawl", "store", "items", "export", "pipelines", "spiders", "daemon",
+    "stats", "sources", "crawl", "store", "items", "export", "middlewares", "missing_records",
+    "pipelines", "spiders", "daemon",
     "commands",
 ]  # fmt: skip
 # The same inside the daemon.
@@ -27,6 +28,8 @@ OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
     "settings": {"secrets", "setting_kinds", "text"},
 }
+# Of what reads pages the store knows plain values alone.
+VALUES_OF_A_CRAWL = {"reasons", "target"}
 IMPORTERS_OF_SANDBOX = {"commands", "sandbox"}
 PACKAGE = PROJECT / "coinspider"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -76,6 +79,12 @@ def test_imports_point_one_way_inside_the_daemon(path):
         return
     found = {name.split(".")[2] for name in names(path) if name.startswith("coinspider.daemon.")}
     assert found & set(DAEMON) <= set(DAEMON[: DAEMON.index(own) + 1])
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "store").glob("*.py")), ids=str)
+def test_the_store_knows_plain_values_of_a_crawl_alone(path):
+    found = {name.split(".")[2] for name in names(path) if name.startswith("coinspider.crawl.")}
+    assert found <= VALUES_OF_A_CRAWL
 
 
 class RunTimeImports(ast.NodeVisitor):
