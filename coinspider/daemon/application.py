@@ -55,7 +55,9 @@ _ENDPOINTS = {
 }
 _PACKAGE = "coinspider.daemon"
 _EARLIER_STATES = ".scrapy/scrapyd/dbs"
-_SECRETS = ("SCRAPYD_USERNAME", "SCRAPYD_PASSWORD")
+_SECRETS = tuple(
+    f"SCRAPYD_{name}" for name in ("USERNAME", "PASSWORD", "READER_USERNAME", "READER_PASSWORD")
+)
 
 
 def application(config: Config) -> Any:
@@ -153,13 +155,8 @@ def _load(path: str) -> None:
 
 def check_access(options: GateOptions) -> None:
     """Reject an address that others can reach, unless a name and a password are required."""
-    username, password = options.username, options.password
-    if bool(username) != bool(password):
-        missing = "SCRAPYD_PASSWORD" if username else "SCRAPYD_USERNAME"
-        raise ConfigurationError(f"{missing} is not set, so that no password would be asked for")
-    if ":" in username:
-        # https://www.rfc-editor.org/rfc/rfc7617#section-2
-        raise ConfigurationError("SCRAPYD_USERNAME has a colon in it, which no browser can send")
+    _check_accounts(options)
+    password = options.password
     if not password and not _is_loopback(options.bind_address):
         raise ConfigurationError(
             f"bind_address {options.bind_address} is open to others:"
@@ -169,6 +166,27 @@ def check_access(options: GateOptions) -> None:
         raise ConfigurationError(
             "egg_upload = yes lets everyone on this machine run code: set SCRAPYD_USERNAME and"
             " SCRAPYD_PASSWORD"
+        )
+
+
+def _check_accounts(options: GateOptions) -> None:
+    for prefix, name, password in (
+        ("SCRAPYD", options.username, options.password),
+        ("SCRAPYD_READER", options.reader_username, options.reader_password),
+    ):
+        if bool(name) != bool(password):
+            missing = f"{prefix}_PASSWORD" if name else f"{prefix}_USERNAME"
+            raise ConfigurationError(
+                f"{missing} is not set, so that no password would be asked for"
+            )
+        if ":" in name:
+            # https://www.rfc-editor.org/rfc/rfc7617#section-2
+            raise ConfigurationError(
+                f"{prefix}_USERNAME has a colon in it, which no browser can send"
+            )
+    if options.reader_username and options.username in ("", options.reader_username):
+        raise ConfigurationError(
+            "SCRAPYD_READER_USERNAME is a second account: SCRAPYD_USERNAME has to be another name"
         )
 
 

@@ -6,7 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from configparser import ConfigParser
 from contextlib import ExitStack
+from importlib.resources import files
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -145,22 +149,178 @@ def test_session_is_opened_and_closed_by_the_form(daemon):
     assert post("logout").status_code == 403
     assert "not found" not in post("cancel.json", project="coinspider", job="x").text
     page = browser.get(f"{daemon.url}/jobs", timeout=120)
-    [cookie] = browser.cookies
-    assert cookie.has_nonstandard_attr("HttpOnly")
+    assert len(browser.cookies) == 2
+    assert all(cookie.has_nonstandard_attr("HttpOnly") for cookie in browser.cookies)
     browser.cookies.clear()
     assert browser.get(f"{daemon.url}/jobs", timeout=120).status_code == 401
 
 
-def test_failed_log_ins_are_slowed_down_and_logged(daemon):
-    started = time.monotonic()
-    for number in range(7):
-        answer = requests.get(f"{daemon.url}/jobs", auth=("me\n", f"wrong{number}"), timeout=120)
-        assert answer.status_code == 401
-    # The right password has to wait, too.
-    assert requests.get(f"{daemon.url}/jobs", auth=ME, timeout=120).status_code == 200
-    assert time.monotonic() - started > 0.1 + 0.2 + 0.3
-    assert "Log-in as me\\n from 127.0.0.1 failed" in daemon.log.read_text()
-    assert "wrong0" not in daemon.log.read_text()
+def test_password_that_is_guessed_while_a_client_waits_is_not_found(scrapyd, server_url):
+    daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="s3cret", DATABASE_URL=server_url)
+    url = f"{daemon.url}/jobs"
+    owner = requests.Session()
+    assert owner.get(url, auth=ME, timeout=120).status_code == 200
+    guesser, answers = requests.Session(), Counter()
+    for number in range(3000):
+        password = "s3cret" if number % 100 == 99 else f"wrong{number}"
+        answer = guesser.post(f"{daemon.url}/login", timeout=120, allow_redirects=False,
+                              data={"username": "me\n", "password": password})  # fmt: skip
+        answers[answer.status_code, answer.headers.get("Retry-After")] += 1
+    assert set(answers) <= {(401, None), *((429, str(seconds)) for seconds in range(1, 6))}
+    assert answers[401, None] < 20
+    for path in ("jobs", "daemonstatus.json"):
+        for auth in (ME, ("me", "wrong")):
+            answer = requests.get(f"{daemon.url}/{path}", auth=auth, timeout=120)
+            assert (answer.status_code, bool(answer.headers["Retry-After"])) == (429, True)
+    assert owner.get(url, auth=ME, timeout=120).status_code == 200
+    log = daemon.log.read_text()
+    assert "Log-in as me\\n from 127.0.0.1 failed" in log
+    assert "1 log-ins were refused unread" in log
+    assert "wrong0" not in log
+
+
+READER = ("reader", "only-looks")
+
+
+@pytest.fixture(scope="module")
+def read_only(server_url):
+    with ExitStack() as stack:
+        yield start(
+            stack, UPLOADS, DATABASE_URL=server_url, SCRAPYD_USERNAME="me",
+            SCRAPYD_PASSWORD="s3cret", SCRAPYD_READER_USERNAME=READER[0],
+            SCRAPYD_READER_PASSWORD=READER[1],
+        )  # fmt: skip
+
+
+def routes():
+    """Each route of this scrapyd and of scrapyd itself, from where they are defined."""
+    config = ConfigParser()
+    config.read_string(files("scrapyd").joinpath("default_scrapyd.conf").read_text())
+    config.read_string(CONFIGURATION)
+    return ["", "jobs", "logs/", "favicon.svg", "nowhere", *config["services"]]
+
+
+@pytest.mark.parametrize("path", routes())
+def test_reader_sees_everything_and_changes_nothing(read_only, path):
+    url = f"{read_only.url}/{path}"
+    everyone = [requests.request("GET", url, auth=auth, timeout=120) for auth in (ME, READER)]
+    assert everyone[0].status_code == everyone[1].status_code
+    data = {"project": "coinspider", "spider": "coins", "job": "a", "version": "1"}
+    for method in ("POST", "PUT", "DELETE", "PATCH", "ANY"):
+        answer = requests.request(method, url, auth=READER, data=data, timeout=120)
+        assert answer.status_code == 403
+        assert "change nothing" in answer.text
+
+
+def test_reader_logs_in_and_out_by_the_form(read_only):
+    data = {"username": READER[0], "password": READER[1]}
+    with requests.Session() as browser:
+        browser.post(f"{read_only.url}/login", data=data, timeout=120)
+        page = browser.get(f"{read_only.url}/jobs", timeout=120)
+        assert page.status_code == 200
+        token = page.text.partition('name="token" value="')[2].partition('"')[0]
+        data = {"token": token, "project": "coinspider", "job": "a"}
+        assert browser.post(f"{read_only.url}/cancel.json", data=data, timeout=9).status_code == 403
+        out = browser.post(f"{read_only.url}/logout", data=data, timeout=9, allow_redirects=False)
+        assert out.status_code == 303
+        assert browser.get(f"{read_only.url}/jobs", timeout=9).status_code == 401
+
+
+def send(port, data, seconds=20):
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"GET / HTTP/1.0\r\nHost: localhost\xff",
+        b"POST / HTTP/1.0\r\nHost: localhost\r\nOrigin: http://\xff\r\nContent-Length: 0",
+        b"GET / HTTP/1.0\r\nHost: localhost\r\nAccept: text/html\xff",
+        b"GET / HTTP/1.0\r\nHost: localhost\r\nAuthorization: Basic \xff",
+        b"GET / HTTP/1.0\r\nHost: localhost\r\nX-Forwarded-For: \xff",
+        b"GET / HTTP/1.0\r\nHost: localhost\r\nX-Forwarded-Prefix: /\xff",
+        b"GET /%00 HTTP/1.0\r\nHost: localhost",
+        b"GET /logs/%00/a HTTP/1.0\r\nHost: localhost",
+        b"GET /coin/%ff HTTP/1.0\r\nHost: localhost",
+    ],
+)
+def test_bytes_that_are_no_text_get_one_line(open_daemon, lines):
+    before = open_daemon.log.read_text()
+    answer = send(open_daemon.port, lines + b"\r\n\r\n")
+    assert answer.partition(b" ")[2].startswith(b"400 ")
+    [line] = open_daemon.log.read_text().removeprefix(before).splitlines()
+    assert '" 400 ' in line
+
+
+HALF = b"POST /coins HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n"
+
+
+@pytest.fixture
+def few_files():
+    """Processes that a test starts may open 128 files."""
+    allowed, most = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (128, most))
+    yield lambda: setrlimit(RLIMIT_NOFILE, (allowed, most))
+    setrlimit(RLIMIT_NOFILE, (allowed, most))
+
+
+def test_clients_that_trickle_keep_no_place(few_files, scrapyd, database_url, sandbox):
+    url = sandbox("--coins", 10).url
+    daemon = scrapyd(DATABASE_URL=database_url, COINGECKO_BASE_URL=url)
+    few_files()
+    with ExitStack() as stack:
+        for number in range(300):
+            client = socket.create_connection(("127.0.0.1", daemon.port), timeout=120)
+            stack.enter_context(client).sendall(HALF + (b"\r\n" if number % 2 else b""))
+        assert daemon.finish(pages="1")["outcome"] == "complete"
+    assert "were closed to let others in" in daemon.log.read_text()
+    assert "Too many open files" not in daemon.log.read_text()
+
+
+IMPATIENT = """
+from twisted.internet import reactor
+from twisted.web.resource import Resource
+from coinspider.daemon.gate import site
+from coinspider.daemon.gate.gate import Gate, GateOptions
+
+site.HEAD_TIME = site.BODY_TIME = 1.0
+made = site.GateSite(Resource(), Gate(GateOptions()), None)
+print(reactor.listenTCP(0, made, interface="127.0.0.1").getHost().port, flush=True)
+reactor.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [(b"", b""), (HALF, b"X: y\r\n"), (HALF + b"\r\n", b"x"),
+     (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"")],
+    ids=["silent", "headers", "body", "idle"],
+)  # fmt: skip
+def test_request_that_trickles_ends_at_its_deadline(start, more):
+    with subprocess.Popen([sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE) as process:
+        try:
+            port = int(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port), timeout=0.1) as client:
+                began = time.monotonic()
+                client.sendall(start)
+                while not is_closed(client, more):
+                    assert time.monotonic() - began < 60
+                assert time.monotonic() - began > 0.9
+        finally:
+            process.terminate()
+
+
+def is_closed(client, more):
+    try:
+        client.sendall(more)
+        return not client.recv(65_536)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_clients_of_scrapyd_work_as_documented(daemon):
@@ -203,6 +363,9 @@ def test_allowed_origin_may_read_and_send(scrapyd, server_url):
         assert answer.status_code == status
         assert answer.headers["Access-Control-Allow-Origin"] == origin
         assert answer.headers["Vary"] == "Origin"
+    for path in PATHS:
+        answer = requests.options(f"{daemon.url}/{path}", headers={"Origin": origin}, timeout=120)
+        assert (answer.status_code, answer.content) == (204, b"")
 
 
 @pytest.mark.parametrize("password", [{}, {"SCRAPYD_USERNAME": "me"}], ids=["none", "name only"])

@@ -1,11 +1,16 @@
 """The gate's checks, on requests that Twisted has parsed."""
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
+from twisted.internet import task
 from twisted.internet.address import IPv4Address
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.web.test.requesthelper import DummyChannel
 
+from coinspider.daemon.gate.clients import Tally, Throttle
 from coinspider.daemon.gate.gate import Gate, GateOptions
-from coinspider.daemon.gate.passwords import Credentials, Throttle, hashed, is_password
+from coinspider.daemon.gate.passwords import Account, Credentials, hashed, is_password
 from coinspider.daemon.gate.sessions import DURATION, Sessions, form_token
 from coinspider.daemon.gate.site import GateRequest
 from coinspider.errors import RequestDeniedError
@@ -177,8 +182,6 @@ def test_client_that_fails_waits_longer_each_time_and_others_do_not():
     assert waits[:6] == pytest.approx([0, 0, 0, 0.1, 0.2, 0.3])
     assert waits[-1] == pytest.approx(5)
     assert throttle.wait("192.0.2.2") == 0
-    throttle.succeed("192.0.2.1")
-    assert throttle.wait("192.0.2.1") == 0
 
 
 def test_ipv6_addresses_of_one_network_are_one_client():
@@ -189,19 +192,93 @@ def test_ipv6_addresses_of_one_network_are_one_client():
     assert not throttle.wait("2001:db8:0:1::1")
 
 
-def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
-    clock = Clock()
-    credentials = Credentials("me", "secret", Throttle(clock))
-    gate = Gate(GateOptions())
+ME = Account("me", "s3cret")
+
+
+def tried(credentials, request, password, username=b"me"):
+    """The status of a log-in."""
+    try:
+        credentials.check(request, username, password)
+    except RequestDeniedError as denial:
+        return denial.status
+    return 200
+
+
+def client(gate, **cookies):
     request = make_request(gate)
-    credentials.check(request, b"me", b"secret")
+    request.received_cookies |= {name.encode(): value.encode() for name, value in cookies.items()}
+    return request
+
+
+def test_while_a_client_waits_each_answer_is_the_same_and_nothing_is_compared():
+    """Also after a good log-in from the same address."""
+    clock, gate = Clock(), Gate(GateOptions())
+    credentials = Credentials([ME], Throttle(clock))
+    assert tried(credentials, client(gate), b"s3cret") == 200
+    answers = set()
+    for number in range(3000):
+        status = tried(credentials, client(gate), b"guess%d" % number)
+        answers.add(status)
+        if status == 429:
+            with pytest.raises(RequestDeniedError, match=r"try again in \d s") as right:
+                credentials.check(client(gate), b"me", b"s3cret")
+            with pytest.raises(RequestDeniedError) as wrong:
+                credentials.check(client(gate), b"me", b"wrong")
+            assert str(right.value) == str(wrong.value)
+            assert right.value.retry_after == wrong.value.retry_after
+        clock.time += 0.001
+    assert answers == {401, 429}
+
+
+def test_throttled_tries_make_the_next_wait_longer_but_not_endless():
+    clock, gate = Clock(), Gate(GateOptions())
+    throttle = Throttle(clock)
+    credentials = Credentials([ME], throttle)
+    for _ in range(60):
+        tried(credentials, client(gate), b"wrong")
+    clock.time += 0.11
+    assert tried(credentials, client(gate), b"wrong") == 401
+    assert throttle.wait("192.168.1.1") == pytest.approx(5)
+    clock.time += 5
+    assert tried(credentials, client(gate), b"s3cret") == 200
+
+
+def test_client_that_has_logged_in_waits_for_nobody_elses_failures_but_for_its_own():
+    clock, gate = Clock(), Gate(GateOptions())
+    credentials = Credentials([ME, Account("reader", "look", may_change=False)], Throttle(clock))
+    first = client(gate)
+    assert tried(credentials, first, b"s3cret") == 200
+    name, _, value = cookie_of(first).partition("=")
+    for _ in range(5):
+        tried(credentials, client(gate), b"wrong")
+    assert tried(credentials, client(gate), b"s3cret") == 429
+    assert tried(credentials, client(gate, **{name: value[:-1]}), b"s3cret") == 429
+    assert tried(credentials, client(gate, **{name: value}), b"s3cret") == 200
+    assert tried(credentials, client(gate, **{name: value}), b"look", b"reader") == 429
     for _ in range(4):
-        with pytest.raises(RequestDeniedError, match="wrong name or password"):
-            credentials.check(request, b"me", b"wrong")
-    with pytest.raises(RequestDeniedError, match="try again in 1 s") as caught:
-        credentials.check(request, b"me", b"wrong")
-    assert (caught.value.status, caught.value.retry_after) == (429, pytest.approx(0.1))
-    credentials.check(request, b"me", b"secret")
+        assert tried(credentials, client(gate, **{name: value}), b"wrong") == 401
+    assert tried(credentials, client(gate, **{name: value}), b"s3cret") == 429
+
+
+def test_throttled_tries_are_logged_once_a_minute_with_their_number():
+    time, lines = task.Clock(), []
+    tally = Tally(time, "{number} refused: {most}")
+    observer = lambda event: lines.append(formatEvent(event))  # noqa: E731
+    globalLogPublisher.addObserver(observer)
+    try:
+        for number in range(3000):
+            tally.note(f"192.0.2.{number % 2}")
+            time.advance(0.001)
+        time.advance(58)
+        time.advance(61)
+        tally.note("192.0.2.9")
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert lines == [
+        "1 refused: 192.0.2.0 (1)",
+        "2999 refused: 192.0.2.1 (1500), 192.0.2.0 (1499)",
+        "1 refused: 192.0.2.9 (1)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +286,11 @@ def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
     [
         ("10.0.0.9", ["192.0.2.1"], "192.0.2.1"),
         ("10.0.0.9", ["198.51.100.7, 192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.9", ["198.51.100.7, 192.0.2.1:4711"], "192.0.2.1"),
+        ("10.0.0.9", ["192.0.2.1, 10.0.0.8:80"], "192.0.2.1"),
+        ("10.0.0.9", ["[2001:db8::1]:4711"], "2001:db8::2"),
+        ("10.0.0.9", ["[2001:db8::1]"], "2001:db8::2"),
+        ("10.0.0.9", ["2001:db8::1"], "2001:db8::2"),
         ("10.0.0.9", ["198.51.100.7", "192.0.2.1, 10.0.0.8"], "192.0.2.1"),
         ("::ffff:10.0.0.9", ["192.0.2.1"], "192.0.2.1"),
         ("10.0.0.9", [], "10.0.0.9"),
@@ -218,7 +300,7 @@ def test_right_password_is_not_locked_out_by_others_behind_the_same_proxy():
 )
 def test_only_a_trusted_proxy_says_which_client_failed(peer, told, client):
     throttle = Throttle(Clock())
-    credentials = Credentials("me", "secret", throttle, ["10.0.0.9", "10.0.0.8"])
+    credentials = Credentials([ME], throttle, ["10.0.0.9", "10.0.0.8"])
     for _ in range(4):
         request = make_request(Gate(GateOptions()))
         request.client = IPv4Address("TCP", peer, 1)
@@ -226,21 +308,38 @@ def test_only_a_trusted_proxy_says_which_client_failed(peer, told, client):
             request.requestHeaders.addRawHeader("X-Forwarded-For", value)
         with pytest.raises(RequestDeniedError):
             credentials.check(request, b"me", b"wrong")
-    assert [name for name in ("192.0.2.1", "192.0.2.2", "10.0.0.9") if throttle.wait(name)] == [
-        client
-    ]
+    names = ("192.0.2.1", "192.0.2.2", "10.0.0.9", "2001:db8::2")
+    assert [name for name in names if throttle.wait(name)] == [client]
 
 
 def test_session_ends_after_its_time_or_by_logging_out():
     clock = Clock()
     sessions = Sessions(clock)
-    first, second = sessions.open(), sessions.open()
-    assert sessions.is_open(first)
-    assert not sessions.is_open("")
-    assert not sessions.is_open("other")
+    first, second = sessions.open(ME), sessions.open(ME)
+    assert sessions.account(first) == ME
+    assert not sessions.account("")
+    assert not sessions.account("other")
     sessions.close(first)
-    assert not sessions.is_open(first)
+    assert not sessions.account(first)
     clock.time += DURATION - 1
-    assert sessions.is_open(second)
+    assert sessions.account(second)
     clock.time += 1
-    assert not sessions.is_open(second)
+    assert not sessions.account(second)
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "Origin", "Accept", "Authorization", "X-Forwarded-For", "X-Forwarded-Prefix",
+             "X-Forwarded-Proto", "Referer", "Sec-Fetch-Site"],
+)  # fmt: skip
+def test_header_that_is_no_text_is_refused(name):
+    gate = Gate(GateOptions(username="me", password="s3cret"))
+    request = make_request(gate, host=None if name == "Host" else OWN)
+    request.requestHeaders.addRawHeader(name.encode(), b"127.0.0.1\xff")
+    assert status(gate, request) == 400
+
+
+@pytest.mark.parametrize("path", ["/%00", "/logs/a%00b", "/%ff", "/coin/%c3%28"])
+def test_path_that_is_no_text_is_refused(path):
+    request = make_request(gate := Gate(GateOptions()), path=path)
+    request.postpath = [unquote_to_bytes(part) for part in request.postpath]
+    assert status(gate, request) == 400

@@ -92,8 +92,8 @@ def host_name(host: str) -> str:
 
 
 def _host(txrequest: TxRequest) -> str:
-    hosts = txrequest.requestHeaders.getRawHeaders("Host", [])
-    return str(hosts[0]) if len(hosts) == 1 else ""
+    hosts = header_values(txrequest, "Host")
+    return hosts[0] if len(hosts) == 1 else ""
 
 
 class Origins:
@@ -141,9 +141,47 @@ def wants_html(txrequest: TxRequest) -> bool:
     return "text/html" in header(txrequest, "Accept")
 
 
+def check_text(txrequest: TxRequest) -> None:
+    """Raises :exc:`RequestDeniedError` for a path or a header that is no text.
+
+    Cookies may be those of another program on the same host, and are not looked at.
+    """
+    for name, values in txrequest.requestHeaders.getAllRawHeaders():
+        if name.lower() != b"cookie" and not all(map(_is_text, values)):
+            raise RequestDeniedError(400, f"the header {name.decode()} is not text in UTF-8")
+    if not all(map(_is_text, txrequest.postpath)):
+        raise RequestDeniedError(400, "the path is not text in UTF-8")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return "\0" not in value.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def header_values(txrequest: TxRequest, name: str) -> list[str]:
+    """All values of a request's header."""
+    values = txrequest.requestHeaders.getRawHeaders(name.encode(), [])
+    return [value.decode("utf-8", "replace") for value in values]
+
+
 def header(txrequest: TxRequest, name: str) -> str:
     """The value of a request's header; empty if there is none."""
-    return str(txrequest.requestHeaders.getRawHeaders(name, [""])[-1])
+    return next(reversed(header_values(txrequest, name)), "")
+
+
+def set_cookie(txrequest: TxRequest, name: str, value: str, seconds: int | None = None) -> None:
+    """One that scripts can't read and other sites' pages can't send; until the browser ends."""
+    txrequest.addCookie(
+        name,
+        value,
+        max_age=seconds and str(seconds),
+        path="/",
+        httpOnly=True,
+        sameSite="strict",
+        secure=txrequest.isSecure() or header(txrequest, "X-Forwarded-Proto") == "https",
+    )
 
 
 def _is_followed_link(txrequest: TxRequest) -> bool:
@@ -190,12 +228,10 @@ def set_headers(txrequest: TxRequest) -> None:
 
 def set_cors(txrequest: TxRequest, origin: str | None) -> None:
     """Set after the resource: only pages of this origin may read the response."""
-    headers = txrequest.responseHeaders
-    methods = headers.getRawHeaders("Access-Control-Allow-Methods", ["GET, HEAD, POST, OPTIONS"])
     for name in _CORS:
-        headers.removeHeader(f"Access-Control-Allow-{name}")
+        txrequest.responseHeaders.removeHeader(f"Access-Control-Allow-{name}")
     if origin:
         txrequest.setHeader("Access-Control-Allow-Origin", origin)
-        txrequest.setHeader("Access-Control-Allow-Methods", methods[0])
+        txrequest.setHeader("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
         txrequest.setHeader("Access-Control-Allow-Headers", "Authorization, X-Requested-With")
         txrequest.setHeader("Vary", "Origin")

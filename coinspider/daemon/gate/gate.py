@@ -5,13 +5,22 @@ from typing import NamedTuple
 
 from scrapyd import Config
 
-from coinspider.daemon.gate.browsers import SAFE, AllowedHosts, Origins, TxRequest, is_of_browser
-from coinspider.daemon.gate.passwords import Credentials
+from coinspider.daemon.gate.browsers import (
+    SAFE,
+    AllowedHosts,
+    Origins,
+    TxRequest,
+    check_text,
+    is_of_browser,
+)
+from coinspider.daemon.gate.passwords import Account, Credentials
 from coinspider.daemon.gate.sessions import TOKEN, Sessions, session_id
 from coinspider.errors import RequestDeniedError
 from coinspider.secrets import secret
 
-LOGIN = b"login"
+LOGIN, LOGOUT = b"login", b"logout"
+# Where no password is required, everyone may do everything.
+EVERYONE = Account("", "")
 BODY_MAX = 256 * 1024  # bytes
 EGG_MAX = 64 * 1024 * 1024  # bytes
 
@@ -30,6 +39,9 @@ class GateOptions(NamedTuple):
     prefix_header: str = "x-forwarded-prefix"
     proxies_trusted: tuple[str, ...] = ()
     """Addresses of proxies whose ``X-Forwarded-For`` is believed."""
+    reader_username: str = ""
+    reader_password: str = ""
+    """Of a second account, which sees everything and changes nothing."""
 
     @classmethod
     def from_config(cls, config: Config) -> "GateOptions":
@@ -50,7 +62,15 @@ class GateOptions(NamedTuple):
             config.getint("egg_max", EGG_MAX),
             config.get("prefix_header", "x-forwarded-prefix"),
             _list(option("proxies_trusted")),
+            option("reader_username"),
+            option("reader_password"),
         )
+
+    @property
+    def accounts(self) -> list[Account]:
+        reader = Account(self.reader_username, self.reader_password, may_change=False)
+        accounts = [Account(self.username, self.password), reader]
+        return [account for account in accounts if account.password]
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -67,43 +87,48 @@ class Gate:
         self.origins = Origins(hosts, options.cors_origins)
         self.sessions = Sessions()
         self.credentials = (
-            Credentials(options.username, options.password, proxies_trusted=options.proxies_trusted)
+            Credentials(options.accounts, proxies_trusted=options.proxies_trusted)
             if options.password
             else None
         )
 
     def check(self, txrequest: TxRequest) -> None:
+        check_text(txrequest)
         if not self.hosts.allows(txrequest):
             raise RequestDeniedError(
                 400,
                 "this scrapyd does not answer to that Host: hosts_allowed in scrapyd.conf adds it",
             )
-        if self._is_preflight(txrequest):
-            return
         self.origins.check(txrequest)
-        if txrequest.postpath != [LOGIN] and not self.is_logged_in(txrequest):
-            raise RequestDeniedError(401, "a name and a password are required")
+        # Browsers send preflight requests without credentials: the site answers them by itself.
+        if txrequest.method == b"OPTIONS":
+            return
+        if txrequest.postpath not in ([LOGIN], [LOGOUT]):
+            self._check_account(txrequest)
         self._check_token(txrequest)
-
-    def is_logged_in(self, txrequest: TxRequest) -> bool:
-        """By a session, or by the request's own credentials. Raises for a wrong password."""
-        return (
-            self.credentials is None
-            or self.sessions.is_open(session_id(txrequest))
-            or self.credentials.check_header(txrequest)
-        )
 
     def body_max(self, txrequest: TxRequest) -> int:
         """How many bytes the body may have: uploads are only for clients that are logged in."""
         try:
-            uploads = self.options.egg_upload and self.is_logged_in(txrequest)
+            account = self._account(txrequest) if self.options.egg_upload else None
         except RequestDeniedError:
-            uploads = False
+            account = None
+        uploads = account and account.may_change
         return self.options.egg_max if uploads else self.options.body_max
 
-    def _is_preflight(self, txrequest: TxRequest) -> bool:
-        """Browsers send preflight requests without credentials, whatever the real request has."""
-        return txrequest.method == b"OPTIONS" and bool(self.origins.named_origin(txrequest))
+    def _check_account(self, txrequest: TxRequest) -> None:
+        account = self._account(txrequest)
+        if account is None:
+            raise RequestDeniedError(401, "a name and a password are required")
+        if not account.may_change and txrequest.method not in SAFE:
+            raise RequestDeniedError(403, "this account may look at everything and change nothing")
+
+    def _account(self, txrequest: TxRequest) -> Account | None:
+        """By a session, or by the request's own credentials. Raises for a wrong password."""
+        if self.credentials is None:
+            return EVERYONE
+        account = self.sessions.account(session_id(txrequest))
+        return account or self.credentials.check_header(txrequest)
 
     def _check_token(self, txrequest: TxRequest) -> None:
         """A form's token shows that the client has read one of these pages."""
@@ -111,7 +136,7 @@ class Gate:
             return
         session = session_id(txrequest)
         # A program may send a cookie that it does not use.
-        if not is_of_browser(txrequest) and not self.sessions.is_open(session):
+        if not is_of_browser(txrequest) and not self.sessions.account(session):
             return
         given = txrequest.args.pop(TOKEN.encode(), [b""])[0]
         wanted = self.sessions.token(session).encode()

@@ -40,8 +40,7 @@ class Denial(Resource):
     def render(self, txrequest: TxRequest) -> bytes:
         denial = self.denial
         txrequest.setResponseCode(denial.status)
-        if denial.retry_after:
-            txrequest.setHeader("Retry-After", str(ceil(denial.retry_after)))
+        _set_wait(txrequest, denial)
         if denial.status == 401 and wants_html(txrequest):
             return _page(self.pages, txrequest, 401, "")
         if denial.status == 403 and wants_html(txrequest):
@@ -76,11 +75,12 @@ class Login(Resource):
         )
         assert self.gate.credentials
         try:
-            self.gate.credentials.check(txrequest, username, password)
+            account = self.gate.credentials.check(txrequest, username, password)
         except RequestDeniedError as denial:
             asked = target.decode("ascii", "replace")
+            _set_wait(txrequest, denial)
             return _page(self.pages, txrequest, denial.status, str(denial), asked)
-        set_session(txrequest, self.gate.sessions.open())
+        set_session(txrequest, self.gate.sessions.open(account))
         return _go(txrequest, target.decode("ascii", "replace"))
 
 
@@ -96,6 +96,11 @@ class Logout(Resource):
     def render_POST(self, txrequest: TxRequest) -> bytes:
         self.gate.sessions.close(session_id(txrequest))
         return _go(txrequest, f"{_prefix(txrequest)}/login")
+
+
+def _set_wait(txrequest: TxRequest, denial: RequestDeniedError) -> None:
+    if denial.retry_after:
+        txrequest.setHeader("Retry-After", str(ceil(denial.retry_after)))
 
 
 def _page(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_bytes, token_urlsafe
 
-from coinspider.daemon.gate.browsers import TxRequest, header
+from coinspider.daemon.gate.browsers import TxRequest, set_cookie
+from coinspider.daemon.gate.passwords import Account
 
 DURATION = 12 * 3600.0  # seconds from the log-in
 SESSIONS_MAX = 1000
@@ -21,21 +22,23 @@ class Sessions:
         self._now = now
         self._key = token_bytes(32)
         # By digest, so that the time of a lookup reveals nothing about the ids.
-        self._ends: OrderedDict[str, float] = OrderedDict()
+        self._open: OrderedDict[str, tuple[Account, float]] = OrderedDict()
 
-    def open(self) -> str:
+    def open(self, account: Account) -> str:
         """A new session's id."""
         session = token_urlsafe(32)
-        self._ends[self._digest(session)] = self._now() + DURATION
-        if len(self._ends) > SESSIONS_MAX:
-            self._ends.popitem(last=False)
+        self._open[self._digest(session)] = account, self._now() + DURATION
+        if len(self._open) > SESSIONS_MAX:
+            self._open.popitem(last=False)
         return session
 
-    def is_open(self, session: str) -> bool:
-        return self._ends.get(self._digest(session), 0.0) > self._now()
+    def account(self, session: str) -> Account | None:
+        """Whose it is, while it is open."""
+        account, end = self._open.get(self._digest(session), (None, 0.0))
+        return account if end > self._now() else None
 
     def close(self, session: str) -> None:
-        self._ends.pop(self._digest(session), None)
+        self._open.pop(self._digest(session), None)
 
     def token(self, session: str) -> str:
         """The value of the field ``token`` in forms of this session."""
@@ -57,16 +60,8 @@ def session_id(txrequest: TxRequest) -> str:
 
 
 def set_session(txrequest: TxRequest, session: str) -> None:
-    """The client's cookie, which scripts can't read and other sites' pages can't send."""
-    is_secure = txrequest.isSecure() or header(txrequest, "X-Forwarded-Proto") == "https"
-    txrequest.addCookie(
-        cookie_name(txrequest),
-        session,
-        path="/",
-        httpOnly=True,
-        sameSite="strict",
-        secure=is_secure,
-    )
+    """The client's cookie."""
+    set_cookie(txrequest, cookie_name(txrequest), session)
 
 
 def form_token(txrequest: TxRequest) -> str:
@@ -85,5 +80,4 @@ def form_token(txrequest: TxRequest) -> str:
 def logout_token(txrequest: TxRequest) -> str:
     """The token of the form that ends the request's session; empty if it has none."""
     gate, session = txrequest.site.gate, session_id(txrequest)
-    is_open = gate.credentials and gate.sessions.is_open(session)
-    return str(gate.sessions.token(session)) if is_open else ""
+    return str(gate.sessions.token(session)) if gate.sessions.account(session) else ""

@@ -1,22 +1,29 @@
 """scrapyd's site behind the gate."""
 
+from collections import OrderedDict
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any, NoReturn, cast
 
 from scrapyd.webservice import AddVersion, DeleteProject, WsResource
 from twisted.internet import reactor
+from twisted.internet.protocol import connectionDone
 from twisted.web import error, http
-from twisted.web.http import RESPONSES
+from twisted.web.http import NO_CONTENT, RESPONSES, HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import Request, Site
 
 from coinspider._compat import WallClock
 from coinspider.daemon.gate.browsers import HEADERS, TxRequest, set_cors, set_headers
-from coinspider.daemon.gate.gate import LOGIN, Gate
+from coinspider.daemon.gate.clients import Tally
+from coinspider.daemon.gate.gate import LOGIN, LOGOUT, Gate
 from coinspider.daemon.gate.login import Denial, Login, Logout, Pages
 from coinspider.errors import RequestDeniedError
 
 LINGER = 2.0  # seconds in which a client may read that its body is too large
-WAITING_MAX = 50  # requests
+# Seconds until a request's headers, its body, and an egg have arrived.
+HEAD_TIME, BODY_TIME, UPLOAD_TIME = 30.0, 60.0, 600.0
+CONNECTIONS_MAX = 1000
+_CLOSED = "{number} connections without a whole request were closed to let others in: {most}"
 _TOO_LARGE = 413
 
 
@@ -90,18 +97,88 @@ class GateRequest(Request):
         clock.callLater(LINGER, self.channel.loseConnection)
 
 
+class GateChannel(HTTPChannel):
+    """A connection, on which each request has to arrive within a time.
+
+    Twisted's own time begins anew with each byte.
+    """
+
+    site: "GateSite"
+    transport: Any
+    _deadline: Any = None
+
+    def connectionMade(self) -> None:
+        self.site.connections.opened += 1
+        super().connectionMade()
+        self._wait(HEAD_TIME)
+
+    def allHeadersReceived(self) -> None:
+        super().allHeadersReceived()
+        is_upload = self.requests[-1].body_max > self.site.gate.options.body_max
+        self._wait(UPLOAD_TIME if is_upload else BODY_TIME)
+
+    def allContentReceived(self) -> None:
+        self._wait(None)
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        self._wait(HEAD_TIME)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        self.site.connections.opened -= 1
+        self._wait(None)
+        super().connectionLost(reason)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait for the client; with ``None`` it is the client who waits."""
+        self.site.connections.waiting.pop(self, None)
+        if self._deadline and self._deadline.active():
+            self._deadline.cancel()
+        if seconds is not None:
+            self.site.connections.waiting[self] = None
+            self._deadline = self.callLater(seconds, self.timeoutConnection)
+
+
+class Connections:
+    """So many that crawls and the database have files left to open."""
+
+    def __init__(self, most: int | None = None):
+        allowed, _ = getrlimit(RLIMIT_NOFILE)
+        self._most = most or min(CONNECTIONS_MAX, (allowed if allowed > 0 else 1 << 20) // 4)
+        self.opened = 0
+        self.waiting: OrderedDict[GateChannel, None] = OrderedDict()
+        """Those whose clients have not sent a whole request yet, the oldest wait first."""
+        self._closed = Tally(reactor, _CLOSED)
+
+    def has_room(self) -> bool:
+        """Whether there may be another one, for which the one that waits longest is closed."""
+        if self.opened < self._most:
+            return True
+        if not self.waiting:
+            return False
+        channel, _ = self.waiting.popitem(last=False)
+        self._closed.note(getattr(channel.getPeer(), "host", "unix socket"))
+        channel.transport.abortConnection()
+        return True
+
+
 class GateSite(Site):
     """All of scrapyd's resources, and the pages to log in and out."""
 
     requestFactory = GateRequest
+    protocol: Any = GateChannel
 
     def __init__(self, root: Any, gate: Gate, pages: Pages):
-        super().__init__(root, reactor=WallClock(reactor))
+        super().__init__(root, timeout=None, reactor=WallClock(reactor))
         self.gate, self.pages = gate, pages
-        self.waiting = 0
+        self.connections = Connections()
         if gate.credentials:
             root.putChild(LOGIN, Login(gate, pages))
-            root.putChild(b"logout", Logout(gate))
+            root.putChild(LOGOUT, Logout(gate))
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return super().buildProtocol(addr) if self.connections.has_room() else None
 
     def getResourceFor(self, request: Any) -> Any:
         set_headers(request)
@@ -109,36 +186,18 @@ class GateSite(Site):
             self.gate.check(request)
         except RequestDeniedError as denial:
             request.site = self
-            if denial.retry_after and self.waiting < WAITING_MAX:
-                return Later(self, denial.retry_after)
             return Denial(denial, self.pages)
-        return super().getResourceFor(request)
+        return Preflight() if request.method == b"OPTIONS" else super().getResourceFor(request)
 
 
-class Later(Resource):
-    """Lets a request wait for its turn to try a password."""
+class Preflight(Resource):
+    """Answers ``OPTIONS`` for all resources: some of scrapyd's would send their content."""
 
     isLeaf = True
 
-    def __init__(self, site: GateSite, seconds: float):
-        super().__init__()
-        self.site, self.seconds = site, seconds
-
-    def render(self, request: Any) -> int:
-        clock: Any = reactor
-        call = clock.callLater(self.seconds, self._try_again, request)
-        self.site.waiting += 1
-        request.notifyFinish().addErrback(self._forget, call)
-        return NOT_DONE_YET
-
-    def _try_again(self, request: Any) -> None:
-        self.site.waiting -= 1
-        request.render(self.site.getResourceFor(request))
-
-    def _forget(self, _: Any, call: Any) -> None:
-        if call.active():
-            self.site.waiting -= 1
-            call.cancel()
+    def render(self, txrequest: TxRequest) -> bytes:
+        txrequest.setResponseCode(NO_CONTENT)
+        return b""
 
 
 class UploadsOff(WsResource):
