@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -85,6 +86,8 @@ class FailedJobs:
 
     def __init__(self) -> None:
         self.unrecorded: deque[FailedJob] = deque(maxlen=KEPT)
+        # The heartbeat and the end of a job may record at the same time.
+        self._recording = Lock()
 
     def add(self, job: FailedJob) -> None:
         """For the reactor; :meth:`record` stores it."""
@@ -92,12 +95,14 @@ class FailedJobs:
 
     def record(self) -> None:
         """For threads; raises what the database does."""
-        while self.unrecorded:
-            job = self.unrecorded[0]
-            with connection() as connected:
-                connected.execute(_ADD, job._asdict() | {"arguments": Jsonb(dict(job.arguments))})
-                connected.execute(_FORGET, [KEPT])
-            self.unrecorded.popleft()
+        with self._recording:
+            while self.unrecorded:
+                job = self.unrecorded[0]
+                arguments = Jsonb(dict(job.arguments))
+                with connection() as connected:
+                    connected.execute(_ADD, job._asdict() | {"arguments": arguments})
+                    connected.execute(_FORGET, [KEPT])
+                self.unrecorded.popleft()
 
     def known(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
         """Those of this node that are not recorded yet: all there is without a database."""

@@ -17,6 +17,7 @@ from scrapyd.interfaces import IPoller, ISpiderScheduler
 from scrapyd.webservice import spider_list
 from twisted.application.service import Service
 from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
@@ -169,7 +170,7 @@ class NodeService(Service):
         self.app, self.node = app, node
         self.eggs: dict[str, tuple[str, ...]] = {}
         self.problem = ""
-        self.beating: Any = LoopingCall(self.beat)
+        self.beating = repeating("heartbeat", self.beat)
 
     def startService(self) -> None:
         super().startService()
@@ -222,9 +223,8 @@ class NodeService(Service):
                 continue
 
     def _failed(self, failure: Any) -> None:
-        if not failure.check(*DATABASE_ERRORS):
-            log.failure("A heartbeat failed", failure)
-        elif not self.problem:
+        failure.trap(*DATABASE_ERRORS)
+        if not self.problem:
             self.problem = one_line(failure.value)
             log.emit(
                 LogLevel.warn,
@@ -237,6 +237,20 @@ class NodeService(Service):
 def this_node() -> Node:
     """This process's own: scrapyd makes its components itself, and gives them nothing."""
     return Node(local_configuration())
+
+
+def repeating(name: str, function: Callable[[], Any]) -> LoopingCall:
+    """A loop that logs what the function raises, at once or later, and goes on.
+
+    Twisted's own ends with the first exception.
+    """
+
+    def call() -> Any:
+        return maybeDeferred(function).addErrback(
+            lambda failure: log.failure("A {name} failed", failure, name=name)
+        )
+
+    return LoopingCall(call)
 
 
 def in_background(function: Callable[[], None]) -> None:

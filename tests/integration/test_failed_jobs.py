@@ -1,7 +1,9 @@
 """What scrapyd shows about jobs that end before their row in ``crawl`` begins."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
+from threading import Barrier
 from types import SimpleNamespace
 from urllib.error import HTTPError
 
@@ -173,6 +175,25 @@ def test_job_that_ends_well_is_not_recorded():
     JobWatch(process, {}, jobs.add)
     process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=0, signal=None)))
     assert jobs.known() == []
+
+
+def test_job_is_recorded_once_by_threads_that_record_at_the_same_time(database_url, monkeypatch):
+    settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
+    monkeypatch.setattr(database, "database", lambda: settings)
+    make_tables(settings)
+    failed, begin = FailedJobs(), Barrier(4)
+    for number in range(20):
+        process = Process(job=str(number), spider="coins", heard=[])
+        JobWatch(process, {}, failed.add)
+        process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=1, signal=None)))
+
+    def record(_):
+        begin.wait()
+        failed.record()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(record, range(4))) == [None] * 4
+    assert len(failed.newest()) == 20
 
 
 def test_only_the_newest_are_kept(database_url, monkeypatch):

@@ -1,12 +1,15 @@
 """What several requests need at once is computed once."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet import task
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from coinspider.daemon import database
+from coinspider.daemon import database, nodes
 from coinspider.errors import ViewError
 
 
@@ -53,3 +56,36 @@ def test_too_many_questions_are_refused(workers):
     with pytest.raises(ViewError, match="try again"):
         workers.run("one more", int)
     workers.run(0, int)
+
+
+def test_loop_goes_on_and_logs_whatever_its_function_raises():
+    clock, calls, lines = task.Clock(), [], []
+    endings = [lambda: 1 / 0, lambda: fail(KeyError("egg")), lambda: succeed(None), lambda: None]
+
+    def work():
+        calls.append(clock.seconds())
+        return endings[len(calls) % len(endings)]()
+
+    def observe(event):
+        if "log_failure" in event:
+            lines.append((formatEvent(event), event["log_failure"].type))
+
+    loop = nodes.repeating("heartbeat", work)
+    loop.clock = clock
+    globalLogPublisher.addObserver(observe)
+    try:
+        loop.start(1)
+        for _ in range(6):
+            clock.advance(1)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+        loop.stop()
+    assert calls == [0, 1, 2, 3, 4, 5, 6]
+    failed = "A heartbeat failed"
+    assert lines == [(failed, KeyError), (failed, ZeroDivisionError), (failed, KeyError)]
+
+
+def test_no_loop_of_the_daemon_can_end_by_an_exception():
+    users = [path.name for path in Path(nodes.__file__).parent.rglob("*.py")
+             if "LoopingCall(" in path.read_text()]  # fmt: skip
+    assert users == ["nodes.py"]

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import psycopg
 from scrapy.settings import BaseSettings
 from twisted.application.service import Service
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
@@ -26,6 +25,7 @@ from coinspider.daemon.alerts.rules import (
     read_runs,
 )
 from coinspider.daemon.database import connection
+from coinspider.daemon.nodes import repeating
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service, service_named
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
@@ -215,7 +215,7 @@ class AlertService(Service):
         self.looks_without_database = 0
         self.database_told = OK
         self.retry_at, self.retry_after = now(), RETRY_FIRST
-        self.looking: Any = LoopingCall(self.look)
+        self.looking = repeating("look at the crawls", self.look)
 
     def startService(self) -> None:
         super().startService()
@@ -229,8 +229,7 @@ class AlertService(Service):
         """Wait for its end before the next one."""
         schedules = list(self._active())
         failed_jobs = service_named("launcher", self.app).failed_jobs
-        looked = deferToThread(self._look, schedules, failed_jobs)
-        return looked.addErrback(lambda failure: log.failure("No look at the crawls", failure))
+        return deferToThread(self._look, schedules, failed_jobs)
 
     def _active(self) -> Iterable[Schedule]:
         service = schedule_service(self.app)

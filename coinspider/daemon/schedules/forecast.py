@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
+from coinspider.daemon.nodes import repeating
 from coinspider.daemon.schedules.budget import (
     Budget,
     Freshness,
@@ -216,7 +216,7 @@ class Forecasts:
         self.found = forecasts(schedules.values())
         self.too_small: dict[str, str] = {}
         self.warned: set[str] = set()
-        self.looking: Any = LoopingCall(self._look)
+        self.looking = repeating("look at the calls that are left", self._look)
 
     def start(self) -> None:
         self.looking.start(LOOKED_UP_EVERY.total_seconds())

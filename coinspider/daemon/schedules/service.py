@@ -6,11 +6,10 @@ from typing import Any
 
 from scrapyd.interfaces import IPoller, ISpiderScheduler
 from twisted.application.service import IServiceCollection, Service
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 
-from coinspider.daemon.nodes import DATABASE_ERRORS
+from coinspider.daemon.nodes import DATABASE_ERRORS, repeating
 from coinspider.daemon.schedules.budget import PlannedRun
 from coinspider.daemon.schedules.budget_facts import read_next_run
 from coinspider.daemon.schedules.forecast import Forecasts
@@ -137,7 +136,7 @@ class ScheduleService(Service):
         self.is_known = False
         self.budgets = BudgetRuns()
         self.forecasts = Forecasts(self.schedules, self.active)
-        self.ticking: Any = LoopingCall(self.tick)
+        self.ticking = repeating("look at the schedules", self.tick)
 
     def startService(self) -> None:
         super().startService()
