@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from coinspider.store.fetch import Listing, RowStream
-    from coinspider.store.row_filter import RowFilter
+    from coinspider.store.tables import RowFilter
 
 # The columns that stay longest as the terminal gets narrower.
 FIRST = ("name", "current_price", "price_change_percentage_24h", "market_cap_rank", "market_cap")
@@ -80,7 +80,7 @@ class Command(ListingCommand):
 
 def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.items import FullCoin
-    from coinspider.store.row_filter import RowFilter
+    from coinspider.store.tables import RowFilter
 
     constants = {"vs_currency": opts.currency}
     return RowFilter(

@@ -18,8 +18,8 @@ from coinspider.store.candles import (
     hour_values,
 )
 from coinspider.store.fetch import Listing
-from coinspider.store.row_filter import constant_values, key_parts
 from coinspider.store.schema import identifiers
+from coinspider.store.tables import constant_values, key_parts
 
 SPARKLINE_TIME, _SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
 _MANY_SPARKLINES = 100  # above which each has fewer points

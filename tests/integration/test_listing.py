@@ -18,8 +18,14 @@ from coinspider.store.connection import connect, transaction
 from coinspider.store.crawl import first_complete_crawl
 from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
-from coinspider.store.row_filter import Condition, RowFilter
-from coinspider.store.tables import count_rows, list_rows, list_values, stream_rows
+from coinspider.store.tables import (
+    Condition,
+    RowFilter,
+    count_rows,
+    list_rows,
+    list_values,
+    stream_rows,
+)
 from tests.helpers.changes import NOW, History
 
 USD = {"vs_currency": "usd"}

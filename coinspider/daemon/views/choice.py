@@ -10,7 +10,7 @@ from coinspider.daemon.views.columns import COLUMNS, SHOWN, stored
 from coinspider.daemon.views.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.row_filter import LISTED, Condition, RowFilter
+from coinspider.store.tables import LISTED, Condition, RowFilter
 
 DAYS_MAX = 3650
 _POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "bn": 9, "t": 12}

@@ -15,9 +15,8 @@ from coinspider.daemon.views.view import Arguments, DatabaseView, Memory, render
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.crawl import first_complete_crawl
-from coinspider.store.row_filter import LISTED
 from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
-from coinspider.store.tables import count_by, count_rows_without, list_rows
+from coinspider.store.tables import LISTED, count_by, count_rows_without, list_rows
 
 LIMITS = (25, 50, 100, 250)
 # Columns that are read in addition to those shown.
