@@ -22,14 +22,14 @@ from scrapy.statscollectors import StatsCollector
 from benchmarks.simulated_clock import SimulatedClock
 from coinspider.http import ratelimit, retry
 from coinspider.http.limit import turns
-from coinspider.http.limit.state import Grant, LimitState, ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit, Grant, LimitState
 from coinspider.http.limit.turns import leave, take
 from coinspider.sandbox.call_limits import LIMITS, Limit, limit_headers, retry_after
 
 PAGES, CALLS = 69, 30
-# What the crawl is told about the limit, as a share of it.
+# What is configured, as a share of it.
 SHARES = {"nothing": 0, "half": 0.5, "double": 2}
-NOTHING = ToldLimit(0, 60, firm=False)
+NOTHING = ConfiguredLimit(0, 60, firm=False)
 LATENCY = (0.010, 0.020)  # seconds
 # A limit per hour makes a crawl wait longer than it would by default.
 PATIENT = {
@@ -52,7 +52,7 @@ class Api:
     """An API, and what is known of its limit to the crawls that it sees one after the other."""
 
     server: Limit
-    told: ToldLimit = NOTHING
+    configured: ConfiguredLimit = NOTHING
     says: str = "seconds"
     """The form of ``Retry-After``."""
     headers: str = "none"
@@ -85,8 +85,8 @@ class Api:
 
     async def _pages(self, pages: int, name: str) -> None:
         middleware = ratelimit.RateLimitMiddleware(_crawler(PATIENT | dict(self.settings)))
-        limit = _Shared(self.told, self.state, name)
-        middleware.told, middleware.limit = self.told, limit
+        limit = _Shared(self.configured, self.state, name)
+        middleware.configured, middleware.limit = self.configured, limit
         numbers = iter(range(1, pages + 1))
         try:
             await asyncio.gather(*(self._chain(middleware, numbers) for _ in range(self.ways)))
@@ -129,8 +129,8 @@ class Api:
 class _Shared(turns.LocalLimit):
     """Grants batches of calls, and is told of their ends later, as the one in the database does."""
 
-    def __init__(self, told: ToldLimit, state: LimitState, holder: str):
-        super().__init__(told)
+    def __init__(self, configured: ConfiguredLimit, state: LimitState, holder: str):
+        super().__init__(configured)
         self.state, self.holder = state, holder
         self.changes: list[tuple[turns.Change, float]] = []
 
@@ -139,7 +139,7 @@ class _Shared(turns.LocalLimit):
 
     async def take(self, wanted: int) -> Grant:
         self._apply_changes()
-        return take(self.state, self.holder, self.clock(), wanted, self.told)
+        return take(self.state, self.holder, self.clock(), wanted, self.configured)
 
     def leave(self) -> None:
         self._apply_changes()
@@ -161,9 +161,9 @@ def _crawler(settings: Mapping[str, object]) -> Any:
 
 
 def api(kind: str, period: float, share: float, calls: int = CALLS, **options: Any) -> Api:
-    """An API that limits calls; the crawl is told a share of its limit."""
-    told = ToldLimit(round(calls * share), period if share else 60.0, firm=False)
-    return Api(LIMITS[kind](calls, period), told, **options)
+    """An API that limits calls; of which a share is configured."""
+    configured = ConfiguredLimit(round(calls * share), period if share else 60.0, firm=False)
+    return Api(LIMITS[kind](calls, period), configured, **options)
 
 
 def ideal(server: Limit, pages: int = PAGES, ways: int = 1) -> float:

@@ -192,7 +192,7 @@ class PostgresPipeline:
         """From now on count the crawl's calls together with those of all crawls of the key."""
         limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
         if limiter:
-            self.limit = SharedLimit(self.session, self.spider.account, limiter.told)
+            self.limit = SharedLimit(self.session, self.spider.account, limiter.configured)
             limiter.limit = self.limit
 
     def process_item(self, item: Any) -> Any | Awaitable[Any]:

@@ -41,8 +41,8 @@ from coinspider.http.api_errors import explain_body, retry_after
 from coinspider.http.api_key import TOKEN_META, account_name, credential_headers, without_secrets
 from coinspider.http.handler import check_ca_file
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
-from coinspider.http.limit.state import ToldLimit
-from coinspider.http.limit.turns import told_from_settings
+from coinspider.http.limit.state import ConfiguredLimit
+from coinspider.http.limit.turns import limit_from_settings
 from coinspider.http.links import HOME_META, check_link, origin
 from coinspider.http.pagination import (
     AnsweredPage,
@@ -120,7 +120,7 @@ class PaginatedSpider(Spider):
     whole = False
     """Whether a crawl reads the whole list, so that what it does not see is gone."""
     headers: Mapping[str, str]
-    told_limit: ToldLimit
+    configured_limit: ConfiguredLimit
     monthly_credits = MonthlyCredits()
     """The calls per month, as far as the settings say."""
     credits_request: Request | None = None
@@ -154,10 +154,10 @@ class PaginatedSpider(Spider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        told = told_from_settings(crawler.settings)
+        configured = limit_from_settings(crawler.settings)
         check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.told_limit = told
+        spider.configured_limit = configured
         spider.monthly_credits = credits_from_settings(crawler.settings) or MonthlyCredits()
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
@@ -386,7 +386,7 @@ class PaginatedSpider(Spider):
                 self.settings.getint("LOOKAHEAD_PAGES", 1),
                 response.meta.get("download_latency", 0.0),
                 self.settings.getfloat("LOOKAHEAD_LATENCY"),
-                self.told_limit,
+                self.configured_limit,
                 self.earlier.known_pages,
             )
             chosen = LookAhead(ways.ways, ways.known, start=page.request.number)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from scrapy.http import Response
 
-from coinspider.http.limit.headers import clock_of, text_of, told_limit
+from coinspider.http.limit.headers import clock_of, limit_in_headers, text_of
 
 WORDS_MAX = 200  # characters
 BODY_MAX = 200_000  # bytes: no error is longer
@@ -218,8 +218,8 @@ def is_refusal(response: Response) -> bool:
         return _is_refusing_body(response.body)
     if response.status not in _WITH_A_SIGN:
         return False
-    told = told_limit(response, datetime.now(UTC))
-    return "Retry-After" in response.headers or bool(told and told.remaining == 0)
+    limit = limit_in_headers(response, datetime.now(UTC))
+    return "Retry-After" in response.headers or bool(limit and limit.remaining == 0)
 
 
 def _is_refusing_body(body: bytes) -> bool:

@@ -54,9 +54,9 @@ from coinspider.errors import CreditsExhaustedError, NoPageError
 from coinspider.http.api_errors import is_exhausted, is_refusal, read_error, retry_after
 from coinspider.http.limit import learning as limit_model
 from coinspider.http.limit.credits import exhaust
-from coinspider.http.limit.headers import told_limit
+from coinspider.http.limit.headers import limit_in_headers
 from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState, end
-from coinspider.http.limit.turns import CallLimit, LocalLimit, give_back, told_from_settings
+from coinspider.http.limit.turns import CallLimit, LocalLimit, give_back, limit_from_settings
 from coinspider.http.retry import wait_or_end
 
 logger = logging.getLogger(__name__)
@@ -82,8 +82,8 @@ class RateLimitMiddleware:
         if not settings.getbool("RATELIMIT_ENABLED", True):
             raise NotConfigured
         self.crawler = crawler
-        self.told = told_from_settings(settings)
-        self.limit: CallLimit = LocalLimit(self.told)
+        self.configured = limit_from_settings(settings)
+        self.limit: CallLimit = LocalLimit(self.configured)
         self.retry_after_max = settings.getfloat("RATELIMIT_RETRY_AFTER_MAX", 600.0)
         self.backoff_max = settings.getfloat("RATELIMIT_BACKOFF_MAX", 600.0)
         self.retry_times = settings.getint("RATELIMIT_RETRY_TIMES", 100)
@@ -97,7 +97,7 @@ class RateLimitMiddleware:
         self.started: deque[float] = deque(maxlen=WANTED_MAX)
         self.granted, self.granted_at = Grant(0), 0.0
         self.page_at: float | None = None
-        self.told_until = 0.0
+        self.announced_until = 0.0
         self.wait_until = 0.0  # monotonic time, for the progress bar
         self.why = ""
 
@@ -119,16 +119,16 @@ class RateLimitMiddleware:
     def process_response(self, request: Request, response: Response) -> Request | Response:
         now = monotonic()
         age = now - self.began.get(request, now)
-        told = told_limit(response, datetime.now(UTC))
-        if told:
-            self.limit.note(lambda state, at: limit_model.told_by_headers(state, at, told))
-            if told.remaining is not None and told.remaining < self.granted.calls:
+        found = limit_in_headers(response, datetime.now(UTC))
+        if found:
+            self.limit.note(lambda state, at: limit_model.adopt_headers(state, at, found))
+            if found.remaining is not None and found.remaining < self.granted.calls:
                 self._give_back()
         if self.is_exhausted(response):
             raise self._exhausted(response)
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
-        is_told_enough = response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX
-        if is_told_enough or not self.is_refusal(response):
+        is_said_enough = response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX
+        if is_said_enough or not self.is_refusal(response):
             self.page_at = now
             self.limit.note(lambda state, at: limit_model.passed(state, at, age))
             return response
@@ -161,13 +161,13 @@ class RateLimitMiddleware:
             self._check_patience(wait)
             self.wait_until = monotonic() + wait
             self.crawler.stats.set_value(WAITING_UNTIL_STAT, time() + wait)
-            if wait >= 1 and monotonic() + wait > self.told_until + 1:
+            if wait >= 1 and monotonic() + wait > self.announced_until + 1:
                 self._tell(wait)
             await wait_or_end(self.crawler, wait)
         stats = self.crawler.stats
         waited = stats.get_value(WAIT_STAT, 0.0) + monotonic() - started
         stats.set_value(WAIT_STAT, waited)
-        calls, period, _ = self.limit.state.limit_for(self.told)
+        calls, period, _ = self.limit.state.limit_for(self.configured)
         stats.set_value(CALLS_STAT, calls)
         stats.set_value(PERIOD_STAT, period)
 
@@ -208,7 +208,9 @@ class RateLimitMiddleware:
         longest = self.backoff_max if wait is None else self.retry_after_max
 
         def refused(state: LimitState, at: float) -> None:
-            limit_model.refused(state, at, limit_model.Refusal(age, wait, why, is_sure), self.told)
+            limit_model.refused(
+                state, at, limit_model.Refusal(age, wait, why, is_sure), self.configured
+            )
             state.blocked_until = min(state.blocked_until, at + longest)
 
         self.limit.note(refused)
@@ -234,7 +236,7 @@ class RateLimitMiddleware:
             )
 
     def _tell(self, wait: float) -> None:
-        self.told_until = monotonic() + wait
+        self.announced_until = monotonic() + wait
         until = (datetime.now().astimezone() + timedelta(seconds=wait)).time()
         logger.info(
             "Waiting %.1f s until %s: %s",

@@ -14,7 +14,7 @@ from scrapy.settings import BaseSettings
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_errors import KnownErrors
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
-from coinspider.http.limit.state import ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit
 from coinspider.http.links import check_url
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:
@@ -112,7 +112,7 @@ def api_from_settings(settings: BaseSettings) -> Api:
     return Api(base_url, {plan.key_header: key} if plan.key_header else {})
 
 
-def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
+def rate_limit_from_settings(settings: BaseSettings) -> ConfiguredLimit:
     """The limit in ``COINGECKO_RATE_LIMIT``, which is never exceeded; 0 for none.
 
     With ``auto``, or if not set, it is learned, beginning with that of the plan.
@@ -120,13 +120,13 @@ def rate_limit_from_settings(settings: BaseSettings) -> ToldLimit:
     text = setting_text(settings, "COINGECKO_RATE_LIMIT") or "auto"
     period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
     if text == "auto":
-        return ToldLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
+        return ConfiguredLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
     if not text.isdecimal():
         raise ConfigurationError(
             f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit,"
             " auto to learn it)"
         )
-    return ToldLimit(int(text), period)
+    return ConfiguredLimit(int(text), period)
 
 
 def monthly_credits(settings: BaseSettings) -> MonthlyCredits:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from psycopg import AsyncConnection
 
 from coinspider.http.limit.credits import within_credits
-from coinspider.http.limit.state import Grant, Holder, LimitState, ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit, Grant, Holder, LimitState
 from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back, leave, take
 from coinspider.store.account import read_account, replace_account
 from coinspider.store.connection import one_line
@@ -33,13 +33,13 @@ class SharedLimit:
         self,
         session: CrawlSession,
         account: str,
-        told: ToldLimit,
+        configured: ConfiguredLimit,
     ):
-        self.session, self.account, self.told = session, account, told
+        self.session, self.account, self.configured = session, account, configured
         self.calls = 0
         self.calls_max: int | None = None
         self.holder = uuid4().hex[:8]
-        self.state = LimitState(period=told.period)
+        self.state = LimitState(period=configured.period)
         self.granted = Grant(0)
         self.number = 0  # of the current change; the database knows the last one of each crawl
         self.open = 0  # calls, before the current change grants more
@@ -54,7 +54,7 @@ class SharedLimit:
 
     async def take(self, wanted: int) -> Grant:
         def take_some(state: LimitState, now: float) -> None:
-            self.granted = take(state, self.holder, now, wanted, self.told)
+            self.granted = take(state, self.holder, now, wanted, self.configured)
 
         if error := await self._change(take_some):
             return await self._take_alone(wanted, error)
@@ -129,7 +129,7 @@ class SharedLimit:
         return state, await replace_account(connection, self.account, state, state.made - made)
 
     def _go_on_alone(self) -> LocalLimit:
-        alone = LocalLimit(self.told, lambda: monotonic() + self.clock_ahead)
+        alone = LocalLimit(self.configured, lambda: monotonic() + self.clock_ahead)
         alone.state, alone.holder = self.state, self.holder
         for change, moment in self.changes:
             change(alone.state, moment + self.clock_ahead)

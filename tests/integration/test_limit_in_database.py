@@ -8,13 +8,13 @@ from time import monotonic, time
 import psycopg
 import pytest
 
-from coinspider.http.limit.state import GRANT_SECONDS, ToldLimit, end
+from coinspider.http.limit.state import GRANT_SECONDS, ConfiguredLimit, end
 from coinspider.store.account import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
 
 CALLS, PERIOD = 12, 1.0
-TOLD = ToldLimit(CALLS, PERIOD)
+TOLD = ConfiguredLimit(CALLS, PERIOD)
 ACCOUNT = "api.example key 12345678"
 
 
@@ -183,7 +183,7 @@ async def granted(limit, number):
 async def test_crawls_that_race_for_the_last_calls_make_exactly_those(database_url):
     async with crawls(database_url, 3) as limits:
         for limit in limits:
-            limit.told, limit.calls_max = ToldLimit(), 20
+            limit.configured, limit.calls_max = ConfiguredLimit(), 20
         found = await asyncio.gather(*(granted(limit, 20) for limit in limits))
         usage = await limits[0].ask(read_usage)
     assert sum(calls for calls, _ in found) == usage.calls == 20
@@ -193,7 +193,7 @@ async def test_crawls_that_race_for_the_last_calls_make_exactly_those(database_u
 @run
 async def test_calls_count_in_their_own_month(database_url):
     async with crawls(database_url, 1) as [limit]:
-        limit.told, limit.calls_max = ToldLimit(), 3
+        limit.configured, limit.calls_max = ConfiguredLimit(), 3
         assert (await granted(limit, 3))[0] == 3
         assert (await granted(limit, 1))[0] == 0
         await limit.ask(a_month_passes)

@@ -8,7 +8,7 @@ from msgspec import Raw
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.limit.state import ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit
 from coinspider.sources import coingecko
 from coinspider.sources.coingecko import api_from_settings, plan_from_settings
 
@@ -106,11 +106,11 @@ def test_each_plan_has_its_calls_per_minute(given, calls):
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        pytest.param("", ToldLimit(30, 60, firm=False), id="nothing"),
-        pytest.param("auto", ToldLimit(30, 60, firm=False), id="auto"),
-        pytest.param("45", ToldLimit(45, 60), id="number"),
-        pytest.param("0", ToldLimit(0, 60), id="no limit"),
-        pytest.param(0, ToldLimit(0, 60), id="no limit in Python"),
+        pytest.param("", ConfiguredLimit(30, 60, firm=False), id="nothing"),
+        pytest.param("auto", ConfiguredLimit(30, 60, firm=False), id="auto"),
+        pytest.param("45", ConfiguredLimit(45, 60), id="number"),
+        pytest.param("0", ConfiguredLimit(0, 60), id="no limit"),
+        pytest.param(0, ConfiguredLimit(0, 60), id="no limit in Python"),
     ],
 )
 def test_learning_begins_with_the_plans_limit_and_a_number_is_firm(text, limit):

@@ -7,7 +7,7 @@ from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, within_credits
-from coinspider.http.limit.state import Grant, ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit, Grant
 from coinspider.http.limit.turns import LocalLimit
 from coinspider.store.account import Usage
 
@@ -76,7 +76,7 @@ def test_grant_is_cut_to_what_is_left(calls, made, calls_max, left):
 
 
 def test_crawl_without_a_database_makes_no_call_more_than_the_credits():
-    limit = LocalLimit(ToldLimit())
+    limit = LocalLimit(ConfiguredLimit())
     limit.calls_max = 3
     granted = [asyncio.run(limit.take(5)) for _ in range(5)]
     assert [grant.calls for grant in granted] == [1, 1, 1, 0, 0]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from scrapy.http import Response
 
-from coinspider.http.limit.headers import HeaderLimit, told_limit
+from coinspider.http.limit.headers import HeaderLimit, limit_in_headers
 from coinspider.sandbox.call_limits import LIMITS, STYLES, limit_headers
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -14,7 +14,7 @@ DATE = "Mon, 23 Nov 2026 11:58:00 GMT"
 
 def told(**headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return told_limit(Response("https://api.example/", headers=named), NOW)
+    return limit_in_headers(Response("https://api.example/", headers=named), NOW)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,6 @@ def test_every_style_of_the_sandbox_is_understood(style, kind):
         limit.refused_for(1000.0)
     standing = limit.standing(1000.0)
     headers = limit_headers(style, standing, NOW.timestamp())
-    read = told_limit(Response("https://api.example/", headers=headers), NOW)
+    read = limit_in_headers(Response("https://api.example/", headers=headers), NOW)
     assert (read.calls, read.remaining) == (30, 0)
     assert standing.reset <= read.reset < standing.reset + 1

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.limit_simulation import CALLS, NOTHING, PAGES, SHARES, Api, api, ideal
 from coinspider.http.limit import learning
-from coinspider.http.limit.state import LimitState, ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit, LimitState
 from coinspider.sandbox.call_limits import LIMITS, STYLES, FixedWindow
 
 WINDOWS = ["fixed-window", "sliding-window"]
@@ -14,11 +14,11 @@ WINDOWS = ["fixed-window", "sliding-window"]
 # plans say it, in a minute.
 TOLD = {
     "nothing": lambda _period: NOTHING,
-    "half": lambda period: ToldLimit(CALLS // 2, period, firm=False),
-    "double": lambda period: ToldLimit(CALLS * 2, period, firm=False),
-    "half a minute": lambda period: ToldLimit(CALLS * 30 // period, 60, firm=False),
-    "double a minute": lambda period: ToldLimit(CALLS * 120 // period, 60, firm=False),
-    "double, firm": lambda period: ToldLimit(CALLS * 2, period),
+    "half": lambda period: ConfiguredLimit(CALLS // 2, period, firm=False),
+    "double": lambda period: ConfiguredLimit(CALLS * 2, period, firm=False),
+    "half a minute": lambda period: ConfiguredLimit(CALLS * 30 // period, 60, firm=False),
+    "double a minute": lambda period: ConfiguredLimit(CALLS * 120 // period, 60, firm=False),
+    "double, firm": lambda period: ConfiguredLimit(CALLS * 2, period),
 }
 
 
@@ -123,7 +123,7 @@ def test_limit_in_headers_is_never_exceeded(kind, style, share):
 @pytest.mark.parametrize("kind", list(LIMITS))
 @pytest.mark.parametrize("period", [1, 6, 60])
 def test_limit_that_is_firm_is_never_exceeded(kind, period, ways):
-    found = Api(LIMITS[kind](CALLS, period), ToldLimit(CALLS, period), ways=ways)
+    found = Api(LIMITS[kind](CALLS, period), ConfiguredLimit(CALLS, period), ways=ways)
     run = found.crawl()
     assert run.seconds <= 1.05 * ideal(FixedWindow(CALLS, period), ways=ways)
     assert run.refused == 0
@@ -174,7 +174,7 @@ def test_limit_that_falls_is_learned_again(kind):
 
 
 def test_refusals_in_a_row_do_not_lower_the_limit_further():
-    state, told = LimitState(), ToldLimit(30, 60, firm=False)
+    state, told = LimitState(), ConfiguredLimit(30, 60, firm=False)
     for number in range(10):
         learning.passed(state, 1000 + number * 0.1)
     for moment in (1001.1, 1070.0, 1200.0):

@@ -6,14 +6,20 @@ from datetime import UTC, datetime
 import pytest
 
 from coinspider.http.limit.credits import exhaust, following_month
-from coinspider.http.limit.state import GRANT_SECONDS, LimitState, ToldLimit, count_in_minute, end
+from coinspider.http.limit.state import (
+    GRANT_SECONDS,
+    ConfiguredLimit,
+    LimitState,
+    count_in_minute,
+    end,
+)
 from coinspider.http.limit.turns import give_back, leave, take
 from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, TokenBucket
 
 START = 1_000.0
 
 
-def crawl(told: ToldLimit, calls: int, latency: float) -> list[tuple[float, float]]:
+def crawl(told: ConfiguredLimit, calls: int, latency: float) -> list[tuple[float, float]]:
     """The start and end of ``calls`` calls, made one after the other as early as possible."""
     state, now, spans = LimitState(), START, []
     while len(spans) < calls:
@@ -29,26 +35,26 @@ def crawl(told: ToldLimit, calls: int, latency: float) -> list[tuple[float, floa
 
 @pytest.mark.parametrize("latency", [0.0, 0.01, 0.2, 3.0])
 def test_no_period_has_more_calls_than_the_limit_wherever_they_are_counted(latency):
-    spans = crawl(ToldLimit(30, 60), 150, latency)
+    spans = crawl(ConfiguredLimit(30, 60), 150, latency)
     for (_, ended), (start, _) in zip(spans, spans[30:], strict=False):
         assert start >= ended + 60 - 1e-6
 
 
 def test_the_limit_is_used_in_full():
-    spans = crawl(ToldLimit(30, 60), 69, latency=0.01)
+    spans = crawl(ConfiguredLimit(30, 60), 69, latency=0.01)
     assert spans[29][1] < START + 1
     assert START + 60 < spans[30][0] < START + 61
     assert spans[68][1] < START + 123
 
 
 def test_no_limit_lets_every_call_go_at_once():
-    assert crawl(ToldLimit(), 100, latency=0.0)[-1] == (START, START)
+    assert crawl(ConfiguredLimit(), 100, latency=0.0)[-1] == (START, START)
 
 
 @pytest.mark.parametrize("limit", [FixedWindow, SlidingWindow, TokenBucket])
 @pytest.mark.parametrize("latency", [0.01, 0.5])
 def test_no_server_with_that_limit_refuses(limit, latency):
-    spans = crawl(ToldLimit(30, 60), 150, latency)
+    spans = crawl(ConfiguredLimit(30, 60), 150, latency)
     # The server may count a call at any moment while it lasts: here early and late in turn.
     moments = [(start, end)[number % 2] for number, (start, end) in enumerate(spans)]
     server = limit(30, 60)
@@ -56,7 +62,7 @@ def test_no_server_with_that_limit_refuses(limit, latency):
 
 
 def test_calls_under_way_count():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     assert take_all(state, "one", START, told) == 2
     end(state, "one", START + 1)
     assert take(state, "one", START + 1, 1, told).calls == 0
@@ -66,7 +72,7 @@ def test_calls_under_way_count():
 
 def shares(number: int, limit: int, seconds: float, wants: dict[str, float]) -> Counter:
     """How many calls each crawl makes, with a fixed time between its calls."""
-    state, told = LimitState(), ToldLimit(limit, 60)
+    state, told = LimitState(), ConfiguredLimit(limit, 60)
     names = [f"crawl {n}" for n in range(number)]
     at, made = dict.fromkeys(names, START), Counter()
     while (now := min(at.values())) < START + seconds:
@@ -91,7 +97,7 @@ def test_what_a_slow_crawl_leaves_goes_to_the_others():
     assert sum(made.values()) >= 280
 
 
-def take_all(state: LimitState, holder: str, now: float, told: ToldLimit) -> int:
+def take_all(state: LimitState, holder: str, now: float, told: ConfiguredLimit) -> int:
     calls = 0
     while grant := take(state, holder, now, 30, told).calls:
         calls += grant
@@ -99,7 +105,7 @@ def take_all(state: LimitState, holder: str, now: float, told: ToldLimit) -> int
 
 
 def test_a_crawl_that_died_frees_what_it_held_within_a_period():
-    state, told = LimitState(), ToldLimit(30, 60)
+    state, told = LimitState(), ConfiguredLimit(30, 60)
     assert take_all(state, "dead", START, told) == 30
     assert take_all(state, "alive", START + GRANT_SECONDS + 59, told) == 0
     assert take_all(state, "alive", START + GRANT_SECONDS + 60.1, told) == 30
@@ -107,7 +113,7 @@ def test_a_crawl_that_died_frees_what_it_held_within_a_period():
 
 
 def test_a_call_that_takes_long_counts_once_until_a_period_after_its_end():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     assert take(state, "slow", START, 1, told).calls == 1
     end(state, "slow", START)
     assert take(state, "slow", START, 1, told).calls == 1
@@ -122,7 +128,7 @@ def test_a_call_that_takes_long_counts_once_until_a_period_after_its_end():
 
 
 def test_the_wait_for_what_a_dead_crawl_held_is_as_long_as_it_holds_it():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     assert take_all(state, "dead", START, told) == 2
     grant = take(state, "alive", START + GRANT_SECONDS + 1, 1, told)
     assert grant.calls == 0
@@ -131,7 +137,7 @@ def test_the_wait_for_what_a_dead_crawl_held_is_as_long_as_it_holds_it():
 
 @pytest.mark.parametrize("period", [1, 60, 3600])
 def test_calls_of_the_last_minute_are_counted_whatever_the_period_is(period):
-    state, told = LimitState(), ToldLimit(1000, period)
+    state, told = LimitState(), ConfiguredLimit(1000, period)
     for second in range(300):
         assert take(state, "one", START + second, 1, told).calls == 1
         end(state, "one", START + second)
@@ -141,7 +147,7 @@ def test_calls_of_the_last_minute_are_counted_whatever_the_period_is(period):
 
 
 def test_calls_that_were_not_used_are_not_counted():
-    state, told = LimitState(), ToldLimit(100, 60)
+    state, told = LimitState(), ConfiguredLimit(100, 60)
     assert take(state, "one", START, 8, told).calls == 8
     end(state, "one", START)
     leave(state, "one")
@@ -149,7 +155,7 @@ def test_calls_that_were_not_used_are_not_counted():
 
 
 def test_what_a_crawl_has_made_counts_after_its_end():
-    state, told = LimitState(), ToldLimit(3, 60)
+    state, told = LimitState(), ConfiguredLimit(3, 60)
     assert take_all(state, "one", START, told) == 3
     for _ in range(3):
         end(state, "one", START)
@@ -162,10 +168,10 @@ def test_no_call_goes_until_the_month_ends_once_the_credits_are_used_up():
     state = LimitState()
     november = datetime(2026, 11, 25, 14, tzinfo=UTC).timestamp()
     exhaust(state, november, "no credits left")
-    grant = take(state, "one", november, 1, ToldLimit())
+    grant = take(state, "one", november, 1, ConfiguredLimit())
     assert grant.calls == 0
     assert grant.exhausted == "no credits left (no further call until 2026-12-01 00:00 UTC)"
-    assert take(state, "one", november + 6 * 86_400, 1, ToldLimit()).calls == 1
+    assert take(state, "one", november + 6 * 86_400, 1, ConfiguredLimit()).calls == 1
 
 
 @pytest.mark.parametrize("day", [1, 31])
@@ -175,7 +181,7 @@ def test_months_end_in_utc(day):
 
 
 def test_a_wait_names_the_other_crawls_of_the_key():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     take(state, "one", START, 1, told)
     take(state, "two", START, 1, told)
     grant = take(state, "one", START, 1, told)
@@ -184,7 +190,7 @@ def test_a_wait_names_the_other_crawls_of_the_key():
 
 
 def test_call_that_may_be_given_back_is_not_waited_for_until_the_period_ends():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     assert take_all(state, "one", START, told) == 2
     grant = take(state, "two", START, 1, told)
     assert 0 < grant.wait < 1
@@ -193,7 +199,7 @@ def test_call_that_may_be_given_back_is_not_waited_for_until_the_period_ends():
 
 
 def test_calls_that_were_made_are_waited_for_at_once():
-    state, told = LimitState(), ToldLimit(2, 60)
+    state, told = LimitState(), ConfiguredLimit(2, 60)
     assert take_all(state, "one", START, told) == 2
     for _ in range(2):
         end(state, "one", START)
@@ -201,7 +207,7 @@ def test_calls_that_were_made_are_waited_for_at_once():
 
 
 def test_after_a_refusal_one_call_of_all_crawls_goes_first():
-    state, told = LimitState(calls=30, source="learned", in_a_row=1), ToldLimit()
+    state, told = LimitState(calls=30, source="learned", in_a_row=1), ConfiguredLimit()
     assert take(state, "one", START, 1, told).calls == 1
     grant = take(state, "two", START, 1, told)
     assert (grant.calls, grant.why) == (0, "a call of another crawl shows whether more may go")
@@ -213,7 +219,7 @@ def test_after_a_refusal_one_call_of_all_crawls_goes_first():
 
 
 def test_limit_of_a_plan_is_tried_by_one_call_of_all_crawls():
-    state, told = LimitState(), ToldLimit(4, 60, firm=False)
+    state, told = LimitState(), ConfiguredLimit(4, 60, firm=False)
     assert take(state, "one", START, 10, told).calls == 4
     assert take(state, "two", START, 10, told).calls == 0
     for _ in range(4):
@@ -231,7 +237,7 @@ def test_raised_limit_is_tried_by_one_call_of_all_crawls():
     state = LimitState(calls=33, proven_calls=30, source="learned", run_passed=100, in_a_row=0)
     for _ in range(30):
         end(state, "one", START)
-    assert take(state, "one", START, 1, ToldLimit()).calls == 1
-    assert take(state, "two", START, 1, ToldLimit()).calls == 0
+    assert take(state, "one", START, 1, ConfiguredLimit()).calls == 1
+    assert take(state, "two", START, 1, ConfiguredLimit()).calls == 0
     end(state, "one", START)
-    assert take(state, "two", START, 1, ToldLimit()).calls == 1
+    assert take(state, "two", START, 1, ConfiguredLimit()).calls == 1

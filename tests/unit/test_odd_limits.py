@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.limit_simulation import CALLS, PATIENT, Api, ideal
 from coinspider.errors import NoPageError
-from coinspider.http.limit.state import LimitState, ToldLimit, end
+from coinspider.http.limit.state import ConfiguredLimit, LimitState, end
 from coinspider.http.limit.turns import take
 from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, Standing
 
@@ -84,7 +84,7 @@ def test_limits_of_several_periods_in_headers_are_kept(first, second):
 
 
 def test_firm_limit_and_a_stricter_one_of_a_shorter_period_both_hold():
-    api = Api(Both(SlidingWindow(5, 1), SlidingWindow(CALLS, 60)), ToldLimit(CALLS, 60))
+    api = Api(Both(SlidingWindow(5, 1), SlidingWindow(CALLS, 60)), ConfiguredLimit(CALLS, 60))
     run = api.crawl(80)  # a refused call counts, too
     assert run.refused <= 2
     assert run.seconds <= 2 * 60 + 10
@@ -164,7 +164,7 @@ def test_limit_in_headers_may_change_while_a_crawl_runs():
 
 @pytest.mark.parametrize("back", [5, 59, 3600, 86_400])
 def test_clock_that_goes_back_makes_no_wait_longer_than_a_period(back):
-    state, told, now = LimitState(), ToldLimit(2, 60), 1_800_000_000.0
+    state, told, now = LimitState(), ConfiguredLimit(2, 60), 1_800_000_000.0
     for _ in range(2):
         assert take(state, "one", now, 1, told).calls == 1
         end(state, "one", now)
@@ -177,7 +177,7 @@ def test_clock_that_goes_back_makes_no_wait_longer_than_a_period(back):
 
 
 def test_clock_that_goes_forward_frees_what_counted():
-    state, told, now = LimitState(), ToldLimit(1, 60), 1_800_000_000.0
+    state, told, now = LimitState(), ConfiguredLimit(1, 60), 1_800_000_000.0
     assert take(state, "one", now, 1, told).calls == 1
     end(state, "one", now)
     assert take(state, "one", now + 3600, 1, told).calls == 1

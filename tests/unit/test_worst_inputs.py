@@ -16,7 +16,7 @@ from coinspider.http.api_errors import (
     is_refusal,
     retry_after,
 )
-from coinspider.http.limit.headers import told_limit
+from coinspider.http.limit.headers import limit_in_headers
 from coinspider.http.links import check_link, parse_links
 from coinspider.http.pagination.signs import Signs
 from coinspider.secrets import masked
@@ -88,7 +88,7 @@ def test_headers_and_links_are_read_in_time(piece):
         assert not signs.totals
         assert not signs.header_link
         told = Response("https://api.example/", status=403, headers=dict.fromkeys(HEADERS, many))
-        told_limit(told, datetime.now(UTC))
+        limit_in_headers(told, datetime.now(UTC))
         retry_after(told, datetime.now(UTC))
         with suppress(ForbiddenLinkError):
             check_link(f"https://api.example/{many}", "https://api.example/")

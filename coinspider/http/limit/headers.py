@@ -89,7 +89,7 @@ class HeaderLimit(NamedTuple):
     """Seconds."""
 
 
-def told_limit(response: Response, now: datetime) -> HeaderLimit | None:
+def limit_in_headers(response: Response, now: datetime) -> HeaderLimit | None:
     """The limit in a response's headers; if there are several, the one with the fewest calls left.
 
     ``now`` is this machine's clock; ``None`` without such headers.
@@ -97,9 +97,9 @@ def told_limit(response: Response, now: datetime) -> HeaderLimit | None:
     # Scrapy has each word of a header's name begin in upper case.
     if not any(b"Rate" in name for name in response.headers):
         return None
-    told = [*_structured(response), *_separate(response, clock_of(response, now))]
-    told = [limit for limit in told if limit != HeaderLimit()]
-    return min(told, key=_urgency) if told else None
+    found = [*_structured(response), *_separate(response, clock_of(response, now))]
+    found = [limit for limit in found if limit != HeaderLimit()]
+    return min(found, key=_urgency) if found else None
 
 
 def _urgency(limit: HeaderLimit) -> tuple[float, float]:
@@ -112,7 +112,9 @@ def _structured(response: Response) -> list[HeaderLimit]:
     field, policy = text_of(response, "RateLimit"), text_of(response, "RateLimit-Policy")
     policies = {_name(item): _parameters(item) for item in policy.split(",")}
     # A quota may count things other than requests, such as bytes.
-    others = {name for name, told in policies.items() if told.get("qu", "requests") != "requests"}
+    others = {
+        name for name, policy in policies.items() if policy.get("qu", "requests") != "requests"
+    }
     if "remaining=" in field.lower():
         only = next(iter(policies.values()), {})
         return [_limit({"w": only.get("w", "")} | _parameters(field))]

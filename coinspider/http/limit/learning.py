@@ -29,7 +29,7 @@ from math import floor
 from typing import NamedTuple
 
 from coinspider.http.limit.headers import HeaderLimit
-from coinspider.http.limit.state import NEVER, LimitState, ToldLimit, count_since
+from coinspider.http.limit.state import NEVER, ConfiguredLimit, LimitState, count_since
 
 # Seconds. Such a window may begin by the clock, and then in the middle of what was measured.
 _BY_THE_CLOCK = (60.0, 300.0, 900.0, 3600.0)
@@ -85,7 +85,7 @@ class Refusal(NamedTuple):
     """Whether it can't be a fault of the server."""
 
 
-def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) -> None:
+def refused(state: LimitState, now: float, refusal: Refusal, configured: ConfiguredLimit) -> None:
     """Note that a call was refused just now."""
     age, wait, why, is_sure = refusal
     if now - age < state.refused_at:  # it was already under way when another one was refused
@@ -94,13 +94,13 @@ def refused(state: LimitState, now: float, refusal: Refusal, told: ToldLimit) ->
     state.age, state.answered_at = age, now
     state.in_a_row += 1
     if not _is_of_another_limit(state, wait) and (is_sure or not _doubt(state, now)):
-        _learn(state, now, wait, told)
+        _learn(state, now, wait, configured)
     _be_patient(state, now)
     _block(state, max(_free_at(state, now, wait), now + _least_wait(state)), why)
     state.refused_at, state.run_passed = now, 0
 
 
-def told_by_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
+def adopt_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
     """Adopt what a response says; if no call remains, none goes before the reset."""
     if limit.remaining == 0 and limit.reset:
         wait = min(limit.reset, PERIOD_MAX)
@@ -116,22 +116,24 @@ def told_by_headers(state: LimitState, now: float, limit: HeaderLimit) -> None:
     state.source, state.probe_at, state.distrusts_headers = "headers", NEVER, False
 
 
-def _learn(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+def _learn(state: LimitState, now: float, wait: float | None, configured: ConfiguredLimit) -> None:
     if state.source == "headers" and not _contradicts_headers(state, now):
         return
     if state.run_passed == 0:
         _wait_longer(state, now, wait)
     elif state.rate:
-        _learn_of_bucket(state, now, wait, told)
+        _learn_of_bucket(state, now, wait, configured)
     elif state.source == "learned":
-        _learn_of_window(state, now, wait, told)
+        _learn_of_window(state, now, wait, configured)
     else:
-        _become_window(state, now, wait, told)
+        _become_window(state, now, wait, configured)
 
 
-def _learn_of_bucket(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+def _learn_of_bucket(
+    state: LimitState, now: float, wait: float | None, configured: ConfiguredLimit
+) -> None:
     if not _explains(state.rate, wait):
-        _become_window(state, now, wait, told)
+        _become_window(state, now, wait, configured)
     elif is_raised(state) and state.since_full:
         state.calls, state.rate = state.proven_calls, state.proven_rate
         _go_on(state, now, wait)
@@ -140,7 +142,9 @@ def _learn_of_bucket(state: LimitState, now: float, wait: float | None, told: To
         _correct_bucket(state, now, wait)
 
 
-def _learn_of_window(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+def _learn_of_window(
+    state: LimitState, now: float, wait: float | None, configured: ConfiguredLimit
+) -> None:
     if is_raised(state):
         state.calls = state.proven_calls
     elif _is_foreign(state, now, wait):
@@ -150,7 +154,7 @@ def _learn_of_window(state: LimitState, now: float, wait: float | None, told: To
     elif state.run_passed > state.calls and (wait or 0) <= state.period + 1:
         _lower_window(state, now, wait)
     else:
-        _become_window(state, now, wait, told)
+        _become_window(state, now, wait, configured)
 
 
 def _wait_longer(state: LimitState, now: float, wait: float | None) -> None:
@@ -183,11 +187,13 @@ def _block(state: LimitState, until: float, why: str) -> None:
         state.blocked_until, state.why = until, why
 
 
-def _become_window(state: LimitState, now: float, wait: float | None, told: ToldLimit) -> None:
+def _become_window(
+    state: LimitState, now: float, wait: float | None, configured: ConfiguredLimit
+) -> None:
     """Learn from the calls that have passed, and the refusal of the next one."""
     count, start = state.run_passed, state.run_start
     if wait is None:
-        period = _untold_period(state, told, now - start)
+        period = _period_without_wait(state, configured, now - start)
     else:
         period = _common_period(now - start + wait + state.age, wait)
     # A window that begins so much later is not a matter of the rounding of Retry-After.
@@ -260,12 +266,12 @@ def _usual_periods(longest: float, wait: float) -> list[float]:
     return [p for p in _BY_THE_CLOCK if max(wait, 0.7 * longest) <= p <= longest]
 
 
-def _untold_period(state: LimitState, told: ToldLimit, seconds: float) -> float:
+def _period_without_wait(state: LimitState, configured: ConfiguredLimit, seconds: float) -> float:
     """The likely period if the limit was met after that time."""
     if state.source:
         return state.period
-    if told.calls / _LIKELY <= state.run_passed <= told.calls * _LIKELY:
-        return told.period
+    if configured.calls / _LIKELY <= state.run_passed <= configured.calls * _LIKELY:
+        return configured.period
     return next((rung for rung in _RUNGS[:3] if rung > seconds), _RUNGS[0])
 
 

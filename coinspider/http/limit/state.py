@@ -13,7 +13,7 @@ NEVER = 1e12
 GRANT_SECONDS = 2.0
 
 
-class ToldLimit(Struct, frozen=True):
+class ConfiguredLimit(Struct, frozen=True):
     """What a user or a plan says: ``calls`` in ``period`` seconds; 0 calls where nothing is said.
 
     A ``firm`` one is never exceeded; one that is not firm is only where learning begins.
@@ -70,7 +70,7 @@ class LimitState(Struct):
     """How many calls are left in the bucket at ``tokens_at``."""
     tokens_at: float = 0.0
     source: str = ""
-    """``learned`` from refusals, told by ``headers``, or empty."""
+    """``learned`` from refusals, from ``headers``, or empty."""
 
     in_a_row: int = 0
     """How many calls were refused, one after the other, since the last one that passed."""
@@ -120,8 +120,8 @@ class LimitState(Struct):
     """The clock when it was last read."""
     made: int = 0
     """How many calls were granted, without those that were given back."""
-    told: ToldLimit = ToldLimit()
-    """What the crawl that asked last was told."""
+    configured: ConfiguredLimit = ConfiguredLimit()
+    """That of the crawl that asked last."""
     exhausted_until: float = 0.0
     """No call goes before that: the credits of the month are used up."""
     exhausted_words: str = ""
@@ -130,19 +130,21 @@ class LimitState(Struct):
     """How many calls ended in each second of the last minute, however short the period is."""
     holders: dict[str, Holder] = field(default_factory=dict)
 
-    def limit_for(self, told: ToldLimit) -> tuple[int, float, float]:
-        """Calls, period and rate: the stricter of what is known and of what is firmly told."""
-        firm = told.calls if told.firm else 0
+    def limit_for(self, configured: ConfiguredLimit) -> tuple[int, float, float]:
+        """Calls, period and rate: the stricter of what is known and what is configured as firm."""
+        firm = configured.calls if configured.firm else 0
         known = self.rate or self.calls / self.period
-        if firm and (not self.calls or firm / told.period < known):
-            return firm, told.period, 0.0
+        if firm and (not self.calls or firm / configured.period < known):
+            return firm, configured.period, 0.0
         return self.calls, self.period, self.rate
 
-    def windows_beside(self, told: ToldLimit) -> list[tuple[int, float]]:
+    def windows_beside(self, configured: ConfiguredLimit) -> list[tuple[int, float]]:
         """Calls and period of a window that holds as well as what ``limit_for`` returns."""
         known = [(self.calls, self.period)] if self.calls and not self.rate else []
-        firm = [(told.calls, told.period)] if told.firm and told.calls else []
-        strictest = self.limit_for(told)[:2]
+        firm = (
+            [(configured.calls, configured.period)] if configured.firm and configured.calls else []
+        )
+        strictest = self.limit_for(configured)[:2]
         return [window for window in firm + known if window != strictest or self.rate]
 
     def others(self, holder: str) -> int:

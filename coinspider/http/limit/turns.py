@@ -11,10 +11,10 @@ from coinspider.http.limit import learning
 from coinspider.http.limit.credits import exhausted_words, within_credits
 from coinspider.http.limit.state import (
     GRANT_SECONDS,
+    ConfiguredLimit,
     Grant,
     Holder,
     LimitState,
-    ToldLimit,
     forget,
     turn_back,
     used,
@@ -107,32 +107,36 @@ _LARGEST = 1000
 _IDLE_PERIODS = 1.5
 
 
-def take(state: LimitState, holder: str, now: float, wanted: int, told: ToldLimit) -> Grant:
+def take(
+    state: LimitState, holder: str, now: float, wanted: int, configured: ConfiguredLimit
+) -> Grant:
     """Let up to ``wanted`` calls of a crawl go, or say how long none may."""
     if not state.source:
-        state.period = told.period
-    state.told = told
+        state.period = configured.period
+    state.configured = configured
     turn_back(state, now)
-    calls, period, rate = state.limit_for(told)
-    forget(state, now, max([period, *(seconds for _, seconds in state.windows_beside(told))]))
+    calls, period, rate = state.limit_for(configured)
+    forget(state, now, max([period, *(seconds for _, seconds in state.windows_beside(configured))]))
     if not rate and now - state.answered_at > _IDLE_PERIODS * period:
         learning.note_full(state, now)
     me = state.holders.setdefault(holder, Holder())
     me.wanted, me.waits = wanted, False
     if me.open:  # a call that takes long may not have come to the API yet
         me.until = max(me.until, now)
-    at_once = _at_once(state, calls, told, now)
+    at_once = _at_once(state, calls, configured, now)
     if closed := _closed(state, me, now, at_once):
         return closed
     if not calls:
-        most = _until_trial(state, told, now) or wanted
+        most = _until_trial(state, configured, now) or wanted
         return grant_calls(state, me, now, Grant(min(wanted, most), at_once=at_once))
-    return _take_some(state, holder, now, Grant(wanted, at_once=at_once), told)
+    return _take_some(state, holder, now, Grant(wanted, at_once=at_once), configured)
 
 
-def _take_some(state: LimitState, holder: str, now: float, asked: Grant, told: ToldLimit) -> Grant:
+def _take_some(
+    state: LimitState, holder: str, now: float, asked: Grant, configured: ConfiguredLimit
+) -> Grant:
     """What each of the limits lets go that hold at once."""
-    for calls, period in state.windows_beside(told):
+    for calls, period in state.windows_beside(configured):
         free = calls - used(state, now - period)
         if free < 1:
             wait = next_free(state, now, period, 1 - free)
@@ -140,7 +144,7 @@ def _take_some(state: LimitState, holder: str, now: float, asked: Grant, told: T
         asked = asked._replace(calls=min(asked.calls, free))
     if state.rate:
         return _take_token(state, holder, now, asked)
-    return take_share(state, holder, now, asked, state.limit_for(told)[:2])
+    return take_share(state, holder, now, asked, state.limit_for(configured)[:2])
 
 
 def _closed(state: LimitState, me: Holder, now: float, at_once: int) -> Grant | None:
@@ -185,7 +189,7 @@ def _take_token(state: LimitState, holder: str, now: float, asked: Grant) -> Gra
     return grant_calls(state, me, now, asked._replace(calls=count))
 
 
-def _until_trial(state: LimitState, told: ToldLimit, now: float) -> int:
+def _until_trial(state: LimitState, configured: ConfiguredLimit, now: float) -> int:
     """How many calls are left until a limit is tried that may be wrong; one at a time from there.
 
     0 if none is tried: the plan's one until something is learned, or what was learned before it was
@@ -193,20 +197,20 @@ def _until_trial(state: LimitState, told: ToldLimit, now: float) -> int:
     """
     if state.source == "learned" and learning.is_raised(state) and not state.rate:
         return max(1, state.proven_calls - used(state, now - state.period))
-    if state.source or told.firm or not told.calls:
+    if state.source or configured.firm or not configured.calls:
         return 0
-    left = told.calls - used(state, now - told.period)
-    if left <= 0 and (left < -told.calls // 10 or state.run_passed > 2 * told.calls):
+    left = configured.calls - used(state, now - configured.period)
+    if left <= 0 and (left < -configured.calls // 10 or state.run_passed > 2 * configured.calls):
         return 0
     return max(1, left)
 
 
-def _at_once(state: LimitState, calls: int, told: ToldLimit, now: float) -> int:
-    if state.is_careful() or (_until_trial(state, told, now) == 1):
+def _at_once(state: LimitState, calls: int, configured: ConfiguredLimit, now: float) -> int:
+    if state.is_careful() or (_until_trial(state, configured, now) == 1):
         return 1
     if state.source == "learned" and state.run_passed < calls:  # it may be a bucket
         return min(CAREFUL, 1 + int(state.age * (state.rate or calls / state.period)))
-    is_unknown = not calls and not told.firm and state.run_passed < _LARGEST
+    is_unknown = not calls and not configured.firm and state.run_passed < _LARGEST
     return CAREFUL if is_unknown else 1_000_000
 
 
@@ -240,13 +244,13 @@ class LocalLimit:
 
     holder = ""
 
-    def __init__(self, told: ToldLimit, clock: Callable[[], float] | None = None):
-        self.told, self.state = told, LimitState(period=told.period)
+    def __init__(self, configured: ConfiguredLimit, clock: Callable[[], float] | None = None):
+        self.configured, self.state = configured, LimitState(period=configured.period)
         self.calls_max: int | None = None
         self.clock = clock or _steady_clock()
 
     async def take(self, wanted: int) -> Grant:
-        grant = take(self.state, self.holder, self.clock(), 1, self.told)
+        grant = take(self.state, self.holder, self.clock(), 1, self.configured)
         left = within_credits(grant, self.state.made, self.calls_max)
         if unused := grant.calls - left.calls:
             give_back(self.state, self.holder, unused)
@@ -262,7 +266,7 @@ def _steady_clock() -> Callable[[], float]:
     return lambda: began + monotonic()
 
 
-def told_from_settings(settings: BaseSettings) -> ToldLimit:
+def limit_from_settings(settings: BaseSettings) -> ConfiguredLimit:
     """``RATELIMIT_CALLS`` (a number, or ``auto``) in ``RATELIMIT_PERIOD`` seconds.
 
     It is firm unless ``RATELIMIT_FIRM`` is off. Raises :exc:`ConfigurationError`.
@@ -275,5 +279,5 @@ def told_from_settings(settings: BaseSettings) -> ToldLimit:
             " learn it)"
         )
     if text == "auto":
-        return ToldLimit(0, period, firm=False)
-    return ToldLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))
+        return ConfiguredLimit(0, period, firm=False)
+    return ConfiguredLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from coinspider.http.limit.state import ToldLimit
+from coinspider.http.limit.state import ConfiguredLimit
 
 
 class LookAhead(Struct, frozen=True):
@@ -35,15 +35,19 @@ IN_SEQUENCE = LookAhead()
 
 
 def choose_look_ahead(
-    ways: int, latency: float, latency_min: float, told: ToldLimit, known_pages: int | None
+    ways: int,
+    latency: float,
+    latency_min: float,
+    configured: ConfiguredLimit,
+    known_pages: int | None,
 ) -> LookAhead:
     """How far to look ahead if a page takes ``latency`` seconds.
 
     It pays only if latency slows the crawl down, and not the limit. Under a limit, no page past
     those of the last complete crawl is requested ahead, because such a call may be wasted.
     """
-    known = known_pages if told.calls else None
-    is_limited = told.calls and (not known or latency * told.calls < told.period)
+    known = known_pages if configured.calls else None
+    is_limited = configured.calls and (not known or latency * configured.calls < configured.period)
     if ways <= 1 or latency < latency_min or is_limited:
         return IN_SEQUENCE
     return LookAhead(ways, known)
