@@ -22,7 +22,7 @@ deploy: $(VENV)/ready  ## this project to the scrapyd of [deploy] in scrapy.cfg,
 test: $(VENV)/ready-dev  ## all tests
 	$(BIN)/python -m pytest
 
-test-fast: $(VENV)/ready-dev  ## the tests that need no process and no database
+test-fast: $(VENV)/ready-dev  ## tests/unit, which need no process and no database
 	$(BIN)/python -m pytest tests/unit
 
 coverage: $(VENV)/ready-dev  ## all tests, and which lines they reach, in processes that they start too

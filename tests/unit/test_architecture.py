@@ -1,6 +1,7 @@
 """Imports point in one direction, and every module belongs to a package in that order."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,9 +41,15 @@ def place(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def names(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -106,7 +113,7 @@ def test_no_modules_import_each_other():
     for path in MODULES:
         name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
         imports = RunTimeImports()
-        imports.visit(ast.parse(path.read_text()))
+        imports.visit(tree(path))
         modules[name.removesuffix(".__init__")] = imports.names
     graph = {name: names & modules.keys() - {name} for name, names in modules.items()}
     # Raises CycleError, which names the modules.
