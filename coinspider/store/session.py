@@ -85,7 +85,7 @@ class NotBegunError(Exception):
         self.reason = reason
 
 
-class Begun(NamedTuple):
+class BegunSession(NamedTuple):
     """A session that has begun, and what earlier crawls left."""
 
     connection: CrawlConnection
@@ -109,7 +109,7 @@ class SessionStart:
 
     async def begin(
         self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
-    ) -> Begun:
+    ) -> BegunSession:
         """Connect, take the lease, and run ``prepare``; raises :exc:`NotBegunError`."""
         try:
             connection = await connect(self.database, self.patience)
@@ -132,7 +132,7 @@ class SessionStart:
         except BaseException:
             await connection.close()
             raise
-        return Begun(connection, lease, start)
+        return BegunSession(connection, lease, start)
 
     async def _take(
         self,

@@ -126,8 +126,8 @@ def next_run(budget: Budget, reads: Reads, now: datetime) -> PlannedRun:
     """What to read next. After the month's end a new plan is needed."""
     due = now if reads.whole_at is None else reads.whole_at + budget.whole_every(now)
     if reads.failed_at:
-        # Its calls are saved up again, beside those for parts, so that while all fails neither is
-        # retried at once.
+        # A crawl that failed has used its calls. The next one waits until the budget has gained as
+        # many again, or crawls that keep failing would use up the month.
         rate = budget.rate(now) - (budget.part_rate(now) if reads.whole_at else 0.0)
         due = max(due, reads.failed_at + time_for(max(1, reads.failed_calls), rate))
     whole = PlannedRun(max(now, due), budget.whole)
@@ -202,8 +202,8 @@ def volume_by_rank(coins: int) -> list[float]:
 def stale_share(read_every: float, changes_every: float) -> float:
     """How much of a coin's age counts, from 0 to 1: it is stale only after its first change.
 
-    Changes are assumed to be random with this average frequency. If a coin changes all the time,
-    all of its age counts; if it changes once in a thousand reads, a third of a thousandth.
+    Changes are assumed to be random with this average frequency. For a coin that changes all the
+    time it is 1; for one that changes in one of a thousand reads, 1/3000.
     """
     changes = read_every / changes_every
     if changes < 0.01:

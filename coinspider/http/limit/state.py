@@ -24,7 +24,7 @@ class ConfiguredLimit(Struct, frozen=True):
     firm: bool = True
 
 
-class Ended(Struct):
+class EndedCalls(Struct):
     """Calls of one crawl that count until a period after ``at``, when the last of them ended."""
 
     holder: str
@@ -125,7 +125,7 @@ class LimitState(Struct):
     exhausted_until: float = 0.0
     """No call goes before that: the credits of the month are used up."""
     exhausted_words: str = ""
-    ended: list[Ended] = field(default_factory=list)
+    ended: list[EndedCalls] = field(default_factory=list)
     by_second: dict[int, int] = field(default_factory=dict)
     """How many calls ended in each second of the last minute, however short the period is."""
     holders: dict[str, Holder] = field(default_factory=dict)
@@ -222,7 +222,7 @@ def _add(state: LimitState, holder: str, at: float) -> None:
     if last and last.holder == holder and 0 <= at - last.first_at <= state.period * _RESOLUTION:
         last.count, last.at = last.count + 1, max(last.at, at)
     else:
-        state.ended.append(Ended(holder, 1, at, at))
+        state.ended.append(EndedCalls(holder, 1, at, at))
 
 
 def forget(state: LimitState, now: float, period: float) -> None:
