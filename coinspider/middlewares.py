@@ -53,7 +53,7 @@ class CreditsMiddleware:
             logger.debug("The credits can't be looked up: %s", error)
             return
         left, needed = usage.left(), spider.calls_needed()
-        limit.calls_max = None if left is None else usage.calls + left
+        limit.calls, limit.calls_max = usage.calls, None if left is None else usage.calls + left
         if left is not None and left < needed:
             message = (
                 f"this crawl needs {counted(needed, 'call')}, {left:,} are left until"

@@ -182,6 +182,7 @@ class PostgresPipeline:
         except NotBegunError as error:
             raise self._not_begun(error.reason) from None
         self.spider.start_from(start)
+        await self.spider.prepare(self.session.run)
         self._share_limit()
 
     def _not_begun(self, reason: Reason) -> CloseSpider:
@@ -217,7 +218,11 @@ class PostgresPipeline:
         await self._send_batch(None)
         if self.in_flight:
             await self.in_flight
-        await self.writer.write_past(past)
+        problem = await self.writer.write_past(past)
+        if problem and past.asked:
+            fail_crawl(self.crawler, problem)
+        elif problem:  # what counts are the rows
+            logger.warning("%s", problem.message)
 
     def _note_foreign(self, name: str) -> None:
         outcome = crawl_outcome(self.crawler)

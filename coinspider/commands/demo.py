@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import data_path
 
-from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, one_line_errors
+from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, number, one_line_errors
 from coinspider.text import counted, program
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ class Command(PlainCommand):
         return "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        from coinspider.commands.sandbox import number
-
         super().add_options(parser)
         add = parser.add_argument
         add(

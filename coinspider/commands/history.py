@@ -5,9 +5,10 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from scrapy.cmdline import execute
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import names_of
+from coinspider.crawl.command import names_of, number, one_line_errors
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 from coinspider.text import program, say
 
@@ -37,6 +38,8 @@ class Command(ListingCommand):
         "scrapy history bitcoin",
         "scrapy history btc --days 365 --format table",
         "scrapy history bitcoin --resolution changes > changes.csv",
+        "scrapy history bitcoin --backfill 365",
+        "scrapy history --backfill 90 --top 100",
     )
     limit = None
 
@@ -68,13 +71,34 @@ class Command(ListingCommand):
             f" (default: 1h up to {DAYS_OF_HOURS} days, else 1d)",
         )
         add("--currency", default="usd", type=str.lower, help="(default: %(default)s)")
+        load = parser.add_argument_group("Prices of the time before the first crawl")
+        load.add_argument(
+            "--backfill",
+            type=number(int, 1, DAYS_MAX),
+            metavar="DAYS",
+            help="load them from CoinGecko, one call a coin: of one day every five minutes, up to"
+            " 90 days hourly, else daily. It says first what it costs, and can be interrupted: the"
+            " same command goes on where it was",
+        )
+        load.add_argument(
+            "--top",
+            type=number(int, 1),
+            metavar="N",
+            help="with --backfill: of the N largest coins instead of one",
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         names = names_of(self.parser, args)
-        if not names:
+        if opts.top and not opts.backfill:
+            raise UsageError("--top goes with --backfill DAYS", print_help=False)
+        if len(names) + bool(opts.top) > 1:
+            others = [*names, *([f"--top {opts.top}"] if opts.top else ())]
+            raise UsageError(f"name one coin, not {' '.join(others)}", print_help=False)
+        if not (names or opts.top):
             raise UsageError(f"name a coin: {program()} history bitcoin", print_help=False)
-        if len(names) > 1:
-            raise UsageError(f"name one coin, not {' '.join(names)}", print_help=False)
+        if opts.backfill:
+            self._backfill(names, opts)
+            return
         [coin] = names
         may_refine = not opts.resolution and self.output_format(opts) == CHART
         rows = Rows(
@@ -85,6 +109,21 @@ class Command(ListingCommand):
             same=("coin_id", "vs_currency"),
         )
         self.exitcode = self.show(opts, rows)
+
+    def _backfill(self, names: list[str], opts: argparse.Namespace) -> None:
+        """By a crawl like any other: with limit, credits, last line and exit status."""
+        if opts.demo:
+            raise UsageError("CoinGecko has no prices of the demo's coins", print_help=False)
+        arguments = {"days": opts.backfill, "vs_currency": opts.currency, "top": opts.top}
+        with one_line_errors(), self.connected(opts) as connection:
+            if names:
+                arguments["ids"] = _coin(connection, names[0], opts.currency)["coin_id"]
+        words = [f"{name}={value}" for name, value in arguments.items() if value is not None]
+        execute(
+            ["scrapy", "crawl", "market_chart"]
+            + [part for word in words for part in ("-a", word)]
+            + [part for word in opts.set for part in ("-s", word)]
+        )
 
 
 def _history(

@@ -2,14 +2,13 @@
 
 import argparse
 import re
-from collections.abc import Callable
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import PlainCommand
+from coinspider.crawl.command import PlainCommand, number
 
 if TYPE_CHECKING:
     from coinspider.sandbox.behaviour import Behaviour
@@ -122,7 +121,6 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
 
 A_DAY = 86_400.0  # seconds
 SHORTEST = 0.001  # seconds
-LARGEST = 10_000_000
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -321,28 +319,6 @@ def _add_trouble(group: argparse._ArgumentGroup) -> None:
         help="share of responses to spoil, 0 to 1: resets, truncated bodies, 503 and the CDN's"
         " 403 (default: 0)",
     )
-
-
-def number(
-    kind: type[int] | type[float], least: float, most: float | None = None
-) -> Callable[[str], float]:
-    """An argparse type: a number within bounds, or a message that names them."""
-    bounds = f"from {least:g}" if most is None else f"from {least:g} to {most:g}"
-    whole = "whole " if kind is int else ""
-
-    def parse(text: str) -> float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = kind(least) - 1
-        # Written so that NaN is rejected.
-        if not (least <= number and (most is None or number <= most)):
-            raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
-        if number > LARGEST:
-            raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST:,}")
-        return number
-
-    return parse
 
 
 def _header_value(text: str) -> str:

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
@@ -18,6 +18,7 @@ from coinspider.text import program, say
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
 TERMINATED = 143  # after SIGTERM
+_LARGEST = 10_000_000
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, ScrapyHelpFormatter):
@@ -96,6 +97,28 @@ def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None
         near = difflib.get_close_matches(name, options, n=1)
         there = f"did you mean {near[0]}?" if near else f"there are {', '.join(options)}"
         raise UsageError(f"no option {name}: {there}", print_help=False)
+
+
+def number(
+    kind: type[int] | type[float], least: float, most: float | None = None
+) -> Callable[[str], float]:
+    """An argparse type: a number within bounds, or a message that names them."""
+    bounds = f"from {least:g}" if most is None else f"from {least:g} to {most:g}"
+    whole = "whole " if kind is int else ""
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(least) - 1
+        # Written so that NaN is rejected.
+        if not (least <= number and (most is None or number <= most)):
+            raise argparse.ArgumentTypeError(f"{text} is not a {whole}number {bounds}")
+        if number > _LARGEST:
+            raise argparse.ArgumentTypeError(f"{text} is more than {_LARGEST:,}")
+        return number
+
+    return parse
 
 
 @contextmanager

@@ -1,12 +1,20 @@
 """The spider that reads a paginated API; a source adds its URL, its item and its pagination."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import Raw, Struct
 from scrapy import Request, Spider, signals
@@ -71,6 +79,7 @@ from coinspider.stats import (
 from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 _URL_SHOWN = 300  # characters
 # What makes a page too slow, or too large.
 _SETTINGS: dict[type[BaseException], str] = {
@@ -80,6 +89,12 @@ _SETTINGS: dict[type[BaseException], str] = {
 # What a retry keeps of the request's meta.
 _KEPT = (HOME_META, TOKEN_META, "redirected")
 REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class RunWork(Protocol):
+    """Does some work with the connection to the database."""
+
+    def __call__(self, work: Callable[[Any], Awaitable[T]]) -> Awaitable[T]: ...
 
 
 class PaginatedSpider(Spider):
@@ -104,6 +119,7 @@ class PaginatedSpider(Spider):
     - :meth:`explain` and :meth:`advice`, for the API's errors
     - :meth:`credits_told` and ``credits_request``, if the API says how many calls are left
     - :meth:`pages_of`, if a page says more than its records
+    - :meth:`prepare`, if what is asked for depends on what the database has
     - :meth:`find_cut`, :meth:`begin` and :meth:`adapt`, if records and columns have to be found out
 
     The reading itself is done by a ``walk``, a ``lookup`` of missing keys and an ``outcome``, which
@@ -247,6 +263,9 @@ class PaginatedSpider(Spider):
         self.item_class, self.earlier, self.outcome.place = start.item_class, start, start.place
         if start.known_pages:
             self.crawler.stats.set_value(KNOWN_STAT, start.known_pages)
+
+    async def prepare(self, run: RunWork) -> None:
+        """Called before the first request, if rows are stored."""
 
     async def start(self) -> AsyncIterator[Request]:
         yield self.page_request(self.walk.first())

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from scrapy.settings import BaseSettings
-
 from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
 from coinspider.text import say
 
@@ -110,7 +108,7 @@ class ListingCommand(PlainCommand):
             )
             name = self.output_format(opts)
             # Written in the same transaction, because large listings are read meanwhile.
-            with _connection(self.settings, opts) as connection:
+            with self.connected(opts) as connection:
                 listing = rows.read(connection)
                 if rows.empty and listing.is_empty and opts.limit != 0:
                     say(rows.empty)
@@ -120,18 +118,20 @@ class ListingCommand(PlainCommand):
                     output = output._replace(total=rows.total(connection))
                 return _write(listing, name, output)
 
+    @contextmanager
+    def connected(self, opts: argparse.Namespace) -> "Iterator[Connection]":
+        """A connection to the database of the options, in a transaction."""
+        from coinspider.store.connection import database_settings, plain_errors, transaction
+
+        assert self.settings
+        database = database_settings(self.settings, opts.demo)
+        with plain_errors(), transaction(database) as connection:
+            yield connection
+
 
 def is_terminal() -> bool:
     """Whether standard output is one; it may also be closed."""
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-@contextmanager
-def _connection(settings: BaseSettings, opts: argparse.Namespace) -> "Iterator[Connection]":
-    from coinspider.store.connection import database_settings, plain_errors, transaction
-
-    with plain_errors(), transaction(database_settings(settings, opts.demo)) as connection:
-        yield connection
 
 
 def _write(listing: "Listing | RowStream", name: str, output: "Output") -> int:

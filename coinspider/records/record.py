@@ -62,6 +62,14 @@ class PastPrice(Struct, frozen=True):
     values: Mapping[str, Raw | float | None]
 
 
+class PastAsked(Struct, frozen=True):
+    """A row whose prices since some time were asked for; ``hourly`` if not only those of days."""
+
+    key: Mapping[str, str]
+    since: datetime
+    hourly: bool
+
+
 class PastPrices(Struct):
     """What an API says of earlier times, for the candles of an item."""
 
@@ -70,6 +78,8 @@ class PastPrices(Struct):
     points: list[PastPrice]
     hourly: bool = True
     """Whether they are dense enough for hourly candles."""
+    asked: PastAsked | None = None
+    """What to remember as loaded, if they were asked for by themselves."""
 
 
 class Page(Struct):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from scrapy.settings import BaseSettings
 
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.api_errors import KnownErrors
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
 from coinspider.http.limit.state import ConfiguredLimit
@@ -231,6 +231,47 @@ def sparkline_prices(text: msgspec.Raw) -> tuple[str, list[tuple[datetime, msgsp
         for hour, price in enumerate(prices)
         if _is_number(price)
     ]
+
+
+HOURS_MAX = 90
+"""For up to so many days ``market_chart`` has hourly prices, for one day five-minute ones."""
+_LISTS = {
+    "prices": "current_price",
+    "market_caps": "market_cap",
+    "total_volumes": "total_volume",
+}
+_HOURLY_STEP_MAX = timedelta(hours=2)
+
+
+class Chart(NamedTuple):
+    """The response of ``/coins/{id}/market_chart``: the columns at each moment.
+
+    https://docs.coingecko.com/reference/coins-id-market-chart
+    """
+
+    points: dict[datetime, dict[str, msgspec.Raw]]
+
+    @property
+    def is_hourly(self) -> bool:
+        """Whether there are prices of each hour, and not only of each day."""
+        moments = list(self.points)
+        steps = len(moments) - 1
+        return steps < 1 or (max(moments) - min(moments)) / steps < _HOURLY_STEP_MAX
+
+
+def read_chart(body: bytes, since: datetime, until: datetime) -> Chart:
+    """What is between these times, digit for digit. Raises :exc:`PageError`."""
+    try:
+        told = msgspec.json.decode(body, type=dict[str, list[tuple[float, msgspec.Raw]]])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise PageError(f"not a chart: {error}") from None
+    first, last = since.timestamp() * 1000, until.timestamp() * 1000
+    points: dict[datetime, dict[str, msgspec.Raw]] = {}
+    for name, column in _LISTS.items():
+        for at, value in told.get(name, ()):
+            if first <= at <= last and _is_number(value):
+                points.setdefault(datetime.fromtimestamp(at / 1000, UTC), {})[column] = value
+    return Chart({at: values for at, values in points.items() if "current_price" in values})
 
 
 def currencies_told(body: bytes) -> list[str]:

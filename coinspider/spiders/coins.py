@@ -53,13 +53,15 @@ def _list_of(values: str) -> Meta:
     return Meta(min_length=1, description=f"{values} with commas")
 
 
+VsCurrency = Annotated[
+    str, Meta(pattern=r"^[a-z0-9-]{1,20}\Z", description="a currency's code: usd, eur, btc, ...")
+]
+
+
 class CoinsArguments(Struct, kw_only=True):
     """The arguments ``-a NAME=VALUE``: which pages, and the parameters of ``/coins/markets``."""
 
-    vs_currency: Annotated[
-        str,
-        Meta(pattern=r"^[a-z0-9-]{1,20}\Z", description="a currency's code: usd, eur, btc, ..."),
-    ] = "usd"
+    vs_currency: VsCurrency = "usd"
     first_page: Annotated[int, Meta(ge=1, description="the number of a page from 1")] | None = None
     pages: Annotated[int, Meta(ge=1, description="a number of pages from 1")] | None = None
     per_page: Annotated[int, Meta(ge=1, le=250, description="1 to 250")] = 250

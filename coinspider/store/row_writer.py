@@ -73,17 +73,19 @@ class RowWriter:
             return database_reason(error, one_line(error))
         return None
 
-    async def write_past(self, past: PastPrices) -> None:
-        """A failure never fails the crawl: what is missing is only the time before it."""
+    async def write_past(self, past: PastPrices) -> Reason | None:
+        """Write prices of the past, if a history is kept; or return why that is not possible."""
         history = self.session.tables.history
         if not (history.enabled and past.item_class.candle_table):
-            return
-        from coinspider.store.backfill import add_past_prices  # only in a first crawl
+            return None
+        from coinspider.store.backfill import add_past_prices  # seldom needed
 
         try:
             await self.session.run(lambda connection: add_past_prices(connection, past, history))
         except SESSION_ERRORS as error:
-            logger.warning("The prices of %s are not stored: %s", past.source, one_line(error))
+            words = f"the prices of {past.source} are not stored: {one_line(error)}"
+            return database_reason(error, words)
+        return None
 
     async def _write(self, items: Sequence[TableItem], rejected: Sequence[RejectedRecord]) -> None:
         failed = []

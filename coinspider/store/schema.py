@@ -345,6 +345,14 @@ def candle_tables(item_class: type[TableItem]) -> list[Table]:
             keys | day | {name: SqlColumn("numeric") for name in values} | {"source": TEXT},
             key,
         ),
+        # The times for which an API was asked for past prices, whatever it had.
+        Table(
+            f"{item_class.candle_table}_past",
+            keys
+            | {"hourly": SqlColumn("boolean", nullable=False)}
+            | {"since": NEEDED_TIME, "until": NEEDED_TIME},
+            [*keys, "hourly"],
+        ),
     ]
 
 

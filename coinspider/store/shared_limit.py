@@ -47,6 +47,10 @@ class SharedLimit:
         self.clock_ahead = 0.0  # of the server's clock against monotonic()
         self.alone: CallLimit | None = None
 
+    @property
+    def credits_left(self) -> int | None:
+        return None if self.calls_max is None else self.calls_max - self.calls
+
     def note(self, change: Change) -> None:
         self.changes.append((change, monotonic()))
         if self.alone:

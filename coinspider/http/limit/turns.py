@@ -232,6 +232,10 @@ class CallLimit(Protocol):
     calls_max: int | None
     """No call is granted once this many are made in the month; ``None`` for no such limit."""
 
+    @property
+    def credits_left(self) -> int | None:
+        """How many calls of the month are left, as far as that is known."""
+
     async def take(self, wanted: int) -> Grant:
         """Permission for up to ``wanted`` calls, or how long to wait for it."""
 
@@ -248,6 +252,10 @@ class LocalLimit:
         self.configured, self.state = configured, LimitState(period=configured.period)
         self.calls_max: int | None = None
         self.clock = clock or _steady_clock()
+
+    @property
+    def credits_left(self) -> int | None:
+        return None if self.calls_max is None else self.calls_max - self.state.made
 
     async def take(self, wanted: int) -> Grant:
         grant = take(self.state, self.holder, self.clock(), 1, self.configured)
