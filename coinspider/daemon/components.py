@@ -6,6 +6,7 @@ https://scrapyd.readthedocs.io/en/stable/config.html
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from psycopg import Connection
 from scrapyd import Config, webservice
 from scrapyd.interfaces import IJobStorage, IPoller, ISpiderQueue
 from scrapyd.poller import QueuePoller
@@ -45,12 +46,19 @@ class SharedQueue:
     def __init__(self, config: Config, project: str):
         self.project, self.has_eggs = project, config.getboolean("egg_upload", False)
 
-    def add(self, name: str, priority: float = 0.0, **spider_args: Any) -> None:
+    def add(
+        self,
+        name: str,
+        priority: float = 0.0,
+        _within: Connection | None = None,
+        **spider_args: Any,
+    ) -> None:
+        """``_within`` is an open transaction of which the new job is a part."""
         # Each job runs the version that was newest when it was queued.
         if self.has_eggs and "_version" not in spider_args:
             version = latest_version(self.project)
             spider_args |= {"_version": version} if version else {}
-        this_node().queue.add(self.project, spider_args | {"name": name}, priority)
+        this_node().queue.add(self.project, spider_args | {"name": name}, priority, _within)
 
     def pop(self) -> Message | None:
         message = this_node().jobs.fetch([self.project])

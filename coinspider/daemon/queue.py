@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from psycopg import AsyncCursor
+from psycopg import AsyncCursor, Connection
 
 from coinspider.daemon.database import connection
 from coinspider.errors import DatabaseUnreachableError
@@ -148,9 +148,15 @@ class Queue:
             pass  # the others notice that the heartbeat has stopped
         self._thread.stop()
 
-    def add(self, project: str, message: Message, priority: float) -> None:
+    def add(
+        self, project: str, message: Message, priority: float, within: Connection | None = None
+    ) -> None:
+        """Add a job; ``within`` an open transaction it waits only if that is committed."""
         manager = self._ready()
+        from procrastinate import SyncPsycopgConnector
+        from procrastinate.exceptions import ConnectorException
         from procrastinate.jobs import Job
+        from procrastinate.manager import JobManager
 
         units = max(-_PRIORITY_MAX, min(_PRIORITY_MAX, round(priority * _PRIORITY_UNITS)))
         job = Job(
@@ -161,7 +167,13 @@ class Queue:
             queueing_lock=None,
             task_kwargs=message,
         )
-        self._run(manager.defer_job_async(job))
+        if within is None:
+            self._run(manager.defer_job_async(job))
+            return
+        try:
+            JobManager(SyncPsycopgConnector()).defer_job(job, within)
+        except ConnectorException as error:
+            raise _unreachable(error) from None
 
     def fetch(self, projects: Iterable[str]) -> "Job | None":
         """Take the next job of any of the projects, for this node to run."""
@@ -289,9 +301,13 @@ class Queue:
         try:
             return thread.run(work, TIMEOUT)
         except (ConnectorException, PoolTimeout, TimeoutError) as error:
-            # Procrastinate's own errors have the reason in their cause.
-            reason = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-            raise DatabaseUnreachableError(f"the queue can't be asked: {reason}") from None
+            raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> DatabaseUnreachableError:
+    """Procrastinate's own errors have the reason in their cause."""
+    reason = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    return DatabaseUnreachableError(f"the queue can't be asked: {reason}")
 
 
 def queue_schema() -> str:

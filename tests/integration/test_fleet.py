@@ -12,6 +12,8 @@ import pytest
 import requests
 from scrapyd_api import ScrapydAPI
 
+from coinspider.daemon.queue import make_tables
+from coinspider.store.database_url import DatabaseSettings
 from tests.helpers import processes
 from tests.helpers.eggs import egg
 from tests.helpers.pgbouncer import pgbouncer
@@ -237,6 +239,33 @@ def test_two_nodes_do_what_is_due_once(nodes, endpoint, query, database_url):
             daemon.stop()
     tables = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ '^(fleet|procra|crawl)'"
     assert query(tables) == [("my coins",)]
+
+
+# What a transaction that fails has counted stays counted.
+REFUSALS = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM nextval('refusals');
+    RAISE EXCEPTION 'the disk is full';
+END $$;
+CREATE TRIGGER refusing BEFORE INSERT ON procrastinate_jobs EXECUTE FUNCTION refuse();
+"""
+
+
+def test_due_run_that_can_not_be_queued_is_queued_later_and_once(nodes, api, query, database_url):
+    make_tables(DatabaseSettings(database_url, None, 10, 60, 60))
+    query(REFUSALS)
+    hourly = "\n[schedule:hourly]\nspider = coins\nevery = 1h\n"
+    daemons = [nodes(FLEET + hourly, **api), nodes(FLEET + hourly, **api)]
+    wait_until(lambda: query("SELECT last_value FROM refusals") > [(2,)])
+    assert daemons[0].schedule()["runs"] == 0
+    assert "can't begin yet: the queue can't be asked: the disk is full" in "".join(
+        daemon.log.read_text() for daemon in daemons
+    )
+    query("DROP TRIGGER refusing ON procrastinate_jobs")
+    wait_until(lambda: finished(daemons[0]))
+    assert [daemon.schedule()["runs"] for daemon in daemons] == [1, 1]
+    assert query("SELECT count(*) FROM fleet_run") == [(1,)]
 
 
 def test_node_that_was_cut_off_joins_again_and_runs_jobs(nodes, api, query):

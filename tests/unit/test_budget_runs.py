@@ -32,10 +32,11 @@ def lookups(monkeypatch):
 @pytest.fixture
 def next_run():
     """What is due this many seconds after the first look, or ``None``."""
-    runs, state = BudgetRuns(), ScheduleState("budget auto", NOW)
+    runs, begun_at = BudgetRuns(), [None]
 
     def look(seconds=0.0, active=False, begun=None):
-        state.last_time = begun or state.last_time
+        begun_at.append(begun or begun_at[-1])
+        state = ScheduleState("budget auto", NOW, begun_at[-1])
         now = NOW + timedelta(seconds=seconds)
         return runs.next(AUTO, [AUTO], state, now, lambda _: active)
 

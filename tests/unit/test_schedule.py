@@ -1,8 +1,10 @@
 """The sections ``[schedule:NAME]``, and when their runs are due."""
 
 from configparser import ConfigParser
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from unittest.mock import Mock
 
 import pytest
 
@@ -109,32 +111,30 @@ class States:
             self.rows.setdefault(name, ScheduleState(schedule.when, first))
         return self.rows
 
-    def claim(self, name, state, next_time):
-        state.next_time = self.rows[name].next_time = next_time
+    def claim(self, name, state, changed, queue=None):
+        assert self.rows[name] == state
+        if queue:
+            queue(None)
+        self.rows[name] = changed
         return True
 
-    def write(self, name, state):
-        self.rows[name] = state
-
     def write_paused(self, name, paused):
-        self.rows[name].paused = paused
+        self.rows[name] = replace(self.rows[name], paused=paused)
 
 
 class Runs(ScheduleService):
     """The service with a simulated clock, and a job that is busy or not."""
 
     def __init__(self, found, states):
-        super().__init__(None, [found], states)
+        super().__init__(Mock(), [found], states)
         self.runs, self.busy = [], None
         self.state |= states.read(self.schedules)
 
     def active_job(self, _):
         return self.busy
 
-    def _run(self, _, state):
+    def _queue(self, *_):
         self.runs.append((self.now() - START).total_seconds())
-        state.last_job, state.last_time = str(len(self.runs)), self.now()
-        return state.last_job
 
     def at(self, *seconds):
         for second in seconds:

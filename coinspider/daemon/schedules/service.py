@@ -1,9 +1,12 @@
 """Runs the schedules inside scrapyd, as jobs of its queue."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+import psycopg
 from scrapyd.interfaces import IPoller, ISpiderScheduler
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet.threads import deferToThread
@@ -15,6 +18,7 @@ from coinspider.daemon.schedules.budget_facts import read_next_run
 from coinspider.daemon.schedules.forecast import Forecasts
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.states import ScheduleState, ScheduleStates
+from coinspider.store.connection import one_line
 
 log = Logger()
 TICK = 0.25  # seconds
@@ -42,25 +46,6 @@ def job_state(app: Any, project: str, job: str | None) -> str | None:
     except DATABASE_ERRORS:
         pass  # what runs here is known nevertheless
     return "running" if job in service_named("launcher", app).running_jobs() else None
-
-
-def add_job(app: Any, schedule: Schedule, now: datetime, part: Mapping[str, str]) -> str:
-    """Add a run to the queue, and return the job's id.
-
-    The arguments in ``part`` are added to those of the schedule.
-    """
-    job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
-    app.getComponent(ISpiderScheduler).schedule(
-        schedule.project,
-        schedule.spider,
-        priority=0.0,
-        settings=dict(schedule.settings),
-        _job=job,
-        **{**schedule.arguments, **part},
-    )
-    # Otherwise it would wait for the next poll_interval.
-    app.getComponent(IPoller).poll()
-    return job
 
 
 class BudgetRuns:
@@ -158,8 +143,7 @@ class ScheduleService(Service):
         return None
 
     def _keep(self, found: Mapping[str, ScheduleState]) -> None:
-        for name, state in found.items():
-            vars(self.state[name]).update(vars(state))
+        self.state |= found
         self.is_known = True
         self._look_at_all()
 
@@ -172,8 +156,14 @@ class ScheduleService(Service):
         for name, schedule in self.schedules.items():
             try:
                 self._look_at(schedule, self.state[name])
-            except DATABASE_ERRORS:
+            except DATABASE_ERRORS as error:
                 self.is_known = False
+                log.emit(
+                    LogLevel.warn,
+                    "Schedule {name}: what is due can't begin yet: {reason}",
+                    name=name,
+                    reason=one_line(error),
+                )
             except Exception:
                 log.failure("Schedule {name}", name=name)
 
@@ -183,28 +173,27 @@ class ScheduleService(Service):
             self._look_at_budget(schedule, state, now)
             return
         if schedule.is_too_late(state.next_time, now):
-            self.states.claim(schedule.name, state, schedule.next_time(now, now))
+            self._claim(schedule, replace(state, next_time=schedule.next_time(now, now)))
+            state = self.state[schedule.name]
         if not schedule.enabled or state.next_time > now:
             return
         active = self.active_job(schedule)
         if active and schedule.overlap == "wait" and not state.paused:
             return
-        due = state.next_time
-        if not self.states.claim(schedule.name, state, schedule.next_time(due, now)):
-            return
-        if not state.paused and active:
-            state.skipped_count += 1
+        following = replace(state, next_time=schedule.next_time(state.next_time, now))
+        if state.paused:
+            self._claim(schedule, following)
+        elif not active:
+            self._claim(schedule, self._with_run(schedule, following), {})
+        elif self._claim(schedule, replace(following, skipped_count=state.skipped_count + 1)):
             log.emit(
                 LogLevel.warn,
                 "Schedule {name}: the run of {due} is skipped, as job {job} is still {word}",
                 name=schedule.name,
-                due=due.isoformat(timespec="seconds"),
+                due=state.next_time.isoformat(timespec="seconds"),
                 job=state.last_job,
                 word=active,
             )
-        elif not state.paused:
-            self._run(schedule, state)
-        self.states.write(schedule.name, state)
 
     def _look_at_budget(self, schedule: Schedule, state: ScheduleState, now: datetime) -> None:
         """A run that is due waits for the end of the last one."""
@@ -218,9 +207,8 @@ class ScheduleService(Service):
             self.budgets.forget(schedule.name)
             return
         self.budgets.forget(schedule.name)
-        if self.states.claim(schedule.name, state, now + CLAIMED):
-            self._run(schedule, state, run.part.arguments())
-            self.states.write(schedule.name, state)
+        claimed = self._with_run(schedule, replace(state, next_time=now + CLAIMED))
+        self._claim(schedule, claimed, run.part.arguments())
 
     def next_time(self, schedule: Schedule) -> datetime | None:
         """When the next run is due; ``None`` if that is being looked up."""
@@ -256,26 +244,58 @@ class ScheduleService(Service):
 
     def run_now(self, schedule: Schedule) -> str:
         """Schedule its job at once, and return the job's id."""
-        state = self.state[schedule.name]
-        job = self._run(schedule, state)
-        self.states.write(schedule.name, state)
-        return job
+        state = self._with_run(schedule, self.state[schedule.name])
+        self.states.write(schedule.name, state, partial(self._queue, schedule, state, {}))
+        self.state[schedule.name] = state
+        self.app.getComponent(IPoller).poll()
+        return str(state.last_job)
 
     def pause(self, schedule: Schedule, paused: bool) -> None:
         self.states.write_paused(schedule.name, paused)
-        self.state[schedule.name].paused = paused
+        self.state[schedule.name] = replace(self.state[schedule.name], paused=paused)
 
-    def _run(
+    def _with_run(self, schedule: Schedule, state: ScheduleState) -> ScheduleState:
+        """The state once a run has begun now."""
+        now = self.now()
+        job = f"{schedule.name}.{now:%Y%m%dT%H%M%S.%f}"[:-3]
+        return replace(state, last_job=job, last_time=now, run_count=state.run_count + 1)
+
+    def _claim(
+        self, schedule: Schedule, state: ScheduleState, part: Mapping[str, str] | None = None
+    ) -> bool:
+        """Advance a due time; with a ``part`` its run, which reads that, is queued as well."""
+        queue = None if part is None else partial(self._queue, schedule, state, part)
+        if not self.states.claim(schedule.name, self.state[schedule.name], state, queue):
+            return False
+        self.state[schedule.name] = state
+        if queue:  # otherwise it would wait for the next poll_interval
+            self.app.getComponent(IPoller).poll()
+        return True
+
+    def _queue(
         self,
         schedule: Schedule,
         state: ScheduleState,
-        part: Mapping[str, str] | None = None,
-    ) -> str:
-        now = self.now()
-        state.last_job = add_job(self.app, schedule, now, part or {})
-        state.last_time = now
-        state.run_count += 1
-        return state.last_job
+        part: Mapping[str, str],
+        within: psycopg.Connection,
+    ) -> None:
+        scheduler = self.app.getComponent(ISpiderScheduler)
+        if schedule.project not in scheduler.list_projects():
+            log.error(
+                "Schedule {name}: there is no project {project} any more",
+                name=schedule.name,
+                project=schedule.project,
+            )
+            return
+        scheduler.schedule(
+            schedule.project,
+            schedule.spider,
+            priority=0.0,
+            settings=dict(schedule.settings),
+            _job=state.last_job,
+            _within=within,
+            **{**schedule.arguments, **part},
+        )
 
 
 def schedule_service(app: Any) -> ScheduleService:

@@ -1,7 +1,7 @@
 """What is remembered of the schedules: the table ``fleet_schedule``, for all nodes."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,14 +29,14 @@ _BEGIN_AGAIN = """
 UPDATE fleet_schedule SET next_time = %s
 WHERE name = %s AND NOT EXISTS (SELECT FROM fleet_node WHERE name <> %s)
 """
-# Of the nodes that see the same due time, one advances it and runs the job.
-_CLAIM = """
-UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND next_time = %s AND paused = %s
-"""
 _WRITE = """
 UPDATE fleet_schedule SET last_time = %s, last_job = %s, run_count = %s, skipped_count = %s
 WHERE name = %s
 """
+# Of the nodes that see the same due time, one advances it and runs the job.
+_CLAIM = (
+    "UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND (next_time, paused) = (%s, %s)"
+)
 _PAUSE = "UPDATE fleet_schedule SET paused = %s WHERE name = %s"
 _TAKE_OVER = f"""
 INSERT INTO fleet_schedule (name, {_FIELDS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s::int::boolean)
@@ -45,7 +45,11 @@ ON CONFLICT (name) DO NOTHING
 _EARLIER = f"SELECT name, {_FIELDS} FROM schedule"  # noqa: S608
 
 
-@dataclass
+AddJob = Callable[[psycopg.Connection], None]
+"""Adds a job to the queue, as a part of a transaction."""
+
+
+@dataclass(frozen=True)
 class ScheduleState:
     """The state of a schedule; times are UTC."""
 
@@ -100,21 +104,36 @@ class ScheduleStates:
             if schedule.every and not schedule.budget:
                 connection.execute(_BEGIN_AGAIN, [first, schedule.name, self.node.name])
 
-    def claim(self, name: str, state: ScheduleState, next_time: datetime) -> bool:
-        """Advance a due time. ``False`` if another node has already done so, or paused it."""
+    def claim(
+        self, name: str, state: ScheduleState, changed: ScheduleState, queue: AddJob | None = None
+    ) -> bool:
+        """Advance a due time, and ``queue`` its run. ``False`` if another node has already done so,
+        or paused it.
+
+        All is done or nothing: a run that can't be queued stays due.
+        """
         with database.brief_transaction() as connection:
-            values = [next_time, name, state.next_time, state.paused]
+            values = [changed.next_time, name, state.next_time, state.paused]
             claimed = connection.execute(_CLAIM, values).rowcount == 1
-        if claimed:
-            state.next_time = next_time
-        else:
+            if claimed:
+                self._write(connection, name, changed, queue)
+        if not claimed:
             self.read_at = -REFRESH
         return claimed
 
-    def write(self, name: str, state: ScheduleState) -> None:
-        counts = [state.run_count, state.skipped_count]
+    def write(self, name: str, changed: ScheduleState, queue: AddJob) -> None:
+        """``queue`` a run that is not due, and store its state."""
         with database.brief_transaction() as connection:
-            connection.execute(_WRITE, [state.last_time, state.last_job, *counts, name])
+            self._write(connection, name, changed, queue)
+
+    @staticmethod
+    def _write(
+        connection: psycopg.Connection, name: str, changed: ScheduleState, queue: AddJob | None
+    ) -> None:
+        counts = [changed.run_count, changed.skipped_count]
+        connection.execute(_WRITE, [changed.last_time, changed.last_job, *counts, name])
+        if queue:
+            queue(connection)
 
     def write_paused(self, name: str, paused: bool) -> None:
         with database.brief_transaction() as connection:
