@@ -4,7 +4,6 @@ https://scrapyd.readthedocs.io/en/stable/config.html
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
 
 from psycopg import Connection
 from scrapyd import Config, webservice
@@ -14,11 +13,13 @@ from scrapyd.webservice import param
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from coinspider.daemon import database, jobs
 from coinspider.daemon.eggs import latest_version
-from coinspider.daemon.jobs import JobProcess, JobRun
+from coinspider.daemon.gate.browsers import TxRequest
+from coinspider.daemon.jobs import JobRun
 from coinspider.daemon.nodes import (
     DATABASE_ERRORS,
     in_background,
@@ -26,17 +27,11 @@ from coinspider.daemon.nodes import (
     running_elsewhere,
     this_node,
 )
-from coinspider.daemon.queue import Message
+from coinspider.daemon.protocols import Answer, JobProcess, Message
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.connection import one_line
 
 log = Logger()
-
-
-class Arguments(Protocol):
-    """The part of Twisted's request that scrapyd's endpoints use."""
-
-    args: dict[bytes, list[bytes]]
 
 
 @implementer(ISpiderQueue)
@@ -51,7 +46,7 @@ class SharedQueue:
         name: str,
         priority: float = 0.0,
         _within: Connection | None = None,
-        **spider_args: Any,
+        **spider_args: object,
     ) -> None:
         """``_within`` is an open transaction of which the new job is a part."""
         # Each job runs the version that was newest when it was queued.
@@ -95,17 +90,17 @@ class SharedPoller(QueuePoller):
         if self.asking or not self.dq.waiting or node.leaving or not node.is_open:
             return succeed(None)
         self.asking = True
-        asked: Deferred[Any] = deferToThread(node.jobs.fetch, list(self.queues))
+        asked = deferToThread(node.jobs.fetch, list(self.queues))
         return asked.addCallbacks(self._fetched, self._failed)
 
-    def _fetched(self, message: Message | None) -> Any:
+    def _fetched(self, message: Message | None) -> Deferred[None] | None:
         self.asking = False
         if message is None:
             return None
         self.dq.put(message)
         return self.poll()  # there may be more slots, and more jobs
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         self.asking = False
         if not failure.check(*DATABASE_ERRORS):  # of which the heartbeat tells
             log.failure("No job can be taken from the queue", failure)
@@ -144,9 +139,9 @@ class ListJobs(webservice.ListJobs):
     """``GET``: as scrapyd's, each running job with its ``node``."""
 
     @param("project", required=False)
-    def render_GET(self, txrequest: Arguments, project: str | None) -> dict[str, Any]:
+    def render_GET(self, txrequest: TxRequest, project: str | None) -> Answer:
         txrequest.args |= _encoded({"project": project})
-        answer: dict[str, Any] = super().render_GET(txrequest)
+        answer: Answer = super().render_GET(txrequest)
         here = [job | {"node": this_node().name} for job in answer["running"]]
         answer["running"] = here + [
             {
@@ -169,11 +164,11 @@ class Status(webservice.Status):
 
     @param("job")
     @param("project", required=False)
-    def render_GET(self, txrequest: Arguments, job: str, project: str | None) -> dict[str, Any]:
+    def render_GET(self, txrequest: TxRequest, job: str, project: str | None) -> Answer:
         if any(run.job == job for run in running_elsewhere(project)):
             return {"currstate": "running"}
         txrequest.args |= _encoded({"job": job, "project": project})
-        answer: dict[str, Any] = super().render_GET(txrequest)
+        answer: Answer = super().render_GET(txrequest)
         return answer
 
 
@@ -182,9 +177,9 @@ class Cancel(webservice.Cancel):
 
     @param("project")
     @param("job")
-    def render_POST(self, txrequest: Arguments, project: str, job: str) -> dict[str, Any]:
+    def render_POST(self, txrequest: TxRequest, project: str, job: str) -> Answer:
         txrequest.args |= _encoded({"job": job, "project": project})
-        answer: dict[str, Any] = super().render_POST(txrequest)
+        answer: Answer = super().render_POST(txrequest)
         if answer["prevstate"] == "running":
             this_node().jobs.cancelled.add(job)
         elif not answer["prevstate"] and this_node().queue.abort(project, job):
@@ -198,11 +193,11 @@ class DaemonStatus(webservice.DaemonStatus):
     While the database is away, ``database_error`` says so, and what is not known is ``null``.
     """
 
-    def render_GET(self, txrequest: Arguments) -> dict[str, Any]:
+    def render_GET(self, txrequest: TxRequest) -> Answer:
         try:
             if not this_node().queue.is_tried:
                 raise DatabaseUnreachableError("it has not answered yet")
-            answer: dict[str, Any] = super().render_GET(txrequest)
+            answer: Answer = super().render_GET(txrequest)
             with database.connection() as connection:
                 found = list_nodes(connection)
             elsewhere = len(running_elsewhere())

@@ -5,19 +5,22 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 from scrapy.utils.project import get_project_settings
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadable import isInIOThread
 from twisted.python.threadpool import ThreadPool
+from twisted.web.server import NOT_DONE_YET
 
+from coinspider.daemon.protocols import WebRequest, reactor
 from coinspider.errors import DatabaseUnreachableError, ViewError
 from coinspider.store.connection import (
     database_settings,
@@ -35,7 +38,9 @@ _IDLE_MAX = 30.0  # seconds
 # Otherwise its locks would last until the server gives up on the client: two hours.
 _BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _starting = Lock()
-_loop: Any = reactor
+_threads = cast(IReactorFromThreads, reactor)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Workers:
@@ -43,27 +48,44 @@ class Workers:
 
     def __init__(self, name: str, threads: int):
         self._pool = ThreadPool(0, threads, name)
-        self._waiting: dict[Hashable, list[Deferred[Any]]] = {}
+        self._waiting: dict[Hashable, list[Deferred[object]]] = {}
         self._pool.start()
-        _loop.addSystemEventTrigger("during", "shutdown", self._pool.stop)
+        reactor.addSystemEventTrigger("during", "shutdown", self._pool.stop)
 
-    def run(self, key: Hashable, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+    def run(
+        self, key: Hashable, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
         """The function's result. Raises :exc:`ViewError` if too many wait already."""
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= WAITING_MAX:
                 raise ViewError(503, "Too many pages are requested at once: try again.")
             waiting = self._waiting[key] = []
-            work = deferToThreadPool(_loop, self._pool, function, *args)
+            work = deferToThreadPool(_threads, self._pool, function, *args, **kwargs)
             work.addBoth(self._pass_on, key)
-        result: Deferred[Any] = Deferred()
-        waiting.append(result)
+        result: Deferred[T] = Deferred()
+        waiting.append(cast(Deferred[object], result))
         return result
 
-    def _pass_on(self, result: Any, key: Hashable) -> None:
+    def _pass_on(self, result: object, key: Hashable) -> None:
         for waiting in self._waiting.pop(key):
             # From here on a failure is handled separately.
             waiting.callback(result)
+
+
+def send_later(
+    found: Deferred[T], txrequest: WebRequest, write: Callable[[T | Failure], bytes]
+) -> int:
+    """Answer a request with what ``write`` makes of the result, unless the client has gone."""
+
+    def send(result: T | Failure) -> None:
+        if txrequest.channel:
+            txrequest.write(write(result))
+            txrequest.finish()
+
+    # If no answer can be made, the client must not wait for ever.
+    found.addBoth(send).addErrback(txrequest.processingFailed)
+    return NOT_DONE_YET
 
 
 @cache
@@ -137,7 +159,7 @@ def brief_transaction() -> Iterator[psycopg.Connection]:
         yield connected
 
 
-def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
+def query(sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[DictRow]:
     """The rows of a query; none if no crawl of this version has made its table. For threads."""
     try:
         with connection() as connected:
@@ -198,8 +220,7 @@ def page_connection() -> Iterator[psycopg.Connection]:
         raise
     _idle.keep(connected)
     # Idle ones are closed even if no other page is requested.
-    clock: Any = reactor
-    clock.callFromThread(clock.callLater, _IDLE_MAX + 1, _idle.close_old)
+    reactor.callFromThread(reactor.callLater, _IDLE_MAX + 1, _idle.close_old)
 
 
 def _begin() -> psycopg.Connection:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psycopg
+from psycopg.rows import TupleRow
 from scrapyd import Config
 from scrapyd.eggstorage import FilesystemEggStorage, sorted_versions
 from scrapyd.exceptions import EggNotFoundError, ProjectNotFoundError
@@ -31,7 +32,7 @@ _ALL = "SELECT project, version FROM fleet_egg ORDER BY stored_at"
 _DELETE = "DELETE FROM fleet_egg WHERE project = %s AND (%s::text IS NULL OR version = %s)"
 
 
-def _read(sql: str, *values: object) -> list[tuple[Any, ...]]:
+def _read(sql: str, *values: object) -> list[TupleRow]:
     try:
         with database.connection() as connection:
             return connection.execute(sql, values).fetchall()

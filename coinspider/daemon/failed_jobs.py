@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from psycopg.types.json import Jsonb
+from twisted.internet.error import ProcessTerminated
+from twisted.python.failure import Failure
 
 from coinspider.daemon.database import connection, query
+from coinspider.daemon.protocols import JobProcess
 
 KEPT = 1000
 # scrapyd ends, or someone cancels the job, before Scrapy handles the signal.
@@ -62,7 +65,7 @@ class FailedJob(NamedTuple):
     def seconds(self) -> float:
         return (self.ended_at - self.started_at).total_seconds()
 
-    def as_crawl(self) -> dict[str, Any]:
+    def as_crawl(self) -> dict[str, object]:
         """Like a row of ``crawl``, but without an id and figures."""
         return {
             "id": None,
@@ -133,7 +136,7 @@ class JobWatch:
     ``note`` is called at the end of a job with an exit status other than 0.
     """
 
-    process: Any
+    process: JobProcess
     arguments: Mapping[str, str]
     note: Callable[[FailedJob], None]
 
@@ -147,11 +150,11 @@ class JobWatch:
         self.stderr = (self.stderr + data)[-_STDERR_MAX:]
         self.pass_error_on(data)
 
-    def _ended(self, status: Any) -> None:
-        code = status.value.exitCode
+    def _ended(self, status: Failure) -> None:
+        end = cast(ProcessTerminated, status.value)
         try:
-            if code != 0:
-                self.note(self._failed_job(code, status.value.signal))
+            if end.exitCode != 0:
+                self.note(self._failed_job(end.exitCode, end.signal))
         finally:
             self.pass_end_on(status)
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from scrapy.spiderloader import SpiderLoader
 from scrapy.utils.project import get_project_settings
@@ -12,6 +11,7 @@ from scrapyd.utils import get_project_list
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.daemon.configuration import sections
+from coinspider.daemon.protocols import Message
 from coinspider.errors import ConfigurationError
 
 PROJECT = "coinspider"
@@ -69,7 +69,7 @@ class JobRules:
             for name, value in options.items()
         }
 
-    def check(self, message: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
+    def check(self, message: Message, arguments: Mapping[str, str]) -> None:
         """Raise :exc:`ConfigurationError` for a message that scrapyd must not run."""
         texts = [*arguments, *arguments.values(), message["_spider"], message["_project"]]
         if not JOB.fullmatch(str(message["_job"])) or any("\0" in str(text) for text in texts):

@@ -4,17 +4,18 @@ A run is a job's process on a node. Its row has the end of its log, for the othe
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-from psycopg.rows import kwargs_row
+from psycopg.rows import class_row
 
 from coinspider.daemon import database
-from coinspider.daemon.queue import Message, Queue
+from coinspider.daemon.protocols import JobProcess, Message
+from coinspider.daemon.queue import Queue
 
 if TYPE_CHECKING:
     from procrastinate.jobs import Job
@@ -65,24 +66,6 @@ ORDER BY id DESC LIMIT 1
 """
 
 
-class Transport(Protocol):
-    """The part of Twisted's process transport that is used."""
-
-    def signalProcess(self, signal: str | int, /) -> None: ...
-
-
-class JobProcess(Protocol):
-    """The parts of scrapyd's process protocol of a job that are used."""
-
-    project: str
-    spider: str
-    job: str
-    pid: int | None
-    start_time: datetime
-    end_time: datetime | None
-    transport: Transport
-
-
 class JobRun(NamedTuple):
     """One run of a job. Times are local, without a zone, as in scrapyd."""
 
@@ -98,13 +81,13 @@ class JobRun(NamedTuple):
     outcome: str | None
 
 
-class Begun(NamedTuple):
+class RunBegun(NamedTuple):
     """A run of this node that the database does not have yet."""
 
     process: JobProcess
 
 
-class Ended(NamedTuple):
+class RunEnded(NamedTuple):
     """The end of one, likewise."""
 
     process: JobProcess
@@ -126,7 +109,7 @@ class NodeJobs:
         self.processes: dict[str, JobProcess] = {}
         self.cancelled: set[str] = set()
         self.interrupted: set[str] = set()
-        self.notes: deque[Begun | Ended] = deque()
+        self.notes: deque[RunBegun | RunEnded] = deque()
         self.noting = Lock()
 
     def fetch(self, projects: list[str]) -> Message | None:
@@ -152,13 +135,13 @@ class NodeJobs:
     def begin(self, process: JobProcess) -> None:
         """A process of this node runs a job now."""
         self.processes[process.job] = process
-        self.notes.append(Begun(process))
+        self.notes.append(RunBegun(process))
 
     def end(self, process: JobProcess) -> None:
         """It has ended; :meth:`note` records it, now or with the next heartbeat."""
         self.processes.pop(process.job, None)
         outcome = "interrupted" if process.job in self.interrupted else "ended"
-        self.notes.append(Ended(process, outcome))
+        self.notes.append(RunEnded(process, outcome))
 
     def knows(self, job: str) -> bool:
         """Whether a job runs on this node, or ended here a moment ago."""
@@ -168,8 +151,8 @@ class NodeJobs:
         """The processes whose end the database does not have yet, the last one first."""
         return [note.process for note in reversed(self._ends())]
 
-    def _ends(self) -> list[Ended]:
-        return [note for note in list(self.notes) if isinstance(note, Ended)]
+    def _ends(self) -> list[RunEnded]:
+        return [note for note in list(self.notes) if isinstance(note, RunEnded)]
 
     def keep_tails(self, connection: psycopg.Connection) -> None:
         """Store the ends of the logs of running jobs. For threads, like the following methods."""
@@ -192,7 +175,7 @@ class NodeJobs:
         with self.noting:
             while self.notes:
                 note = self.notes[0]
-                if isinstance(note, Begun):
+                if isinstance(note, RunBegun):
                     self._note_begin(note.process)
                 else:
                     self._note_end(note.process, note.outcome)
@@ -265,12 +248,12 @@ def count_lost(connection: psycopg.Connection, queue_id: int) -> int:
 
 
 def running_runs(connection: psycopg.Connection) -> list[JobRun]:
-    return connection.cursor(row_factory=kwargs_row(_run)).execute(_RUNNING).fetchall()
+    return _local(connection.cursor(row_factory=class_row(JobRun)).execute(_RUNNING))
 
 
 def finished_runs(connection: psycopg.Connection, limit: int) -> list[JobRun]:
     """The newest first."""
-    return connection.cursor(row_factory=kwargs_row(_run)).execute(_FINISHED, [limit]).fetchall()
+    return _local(connection.cursor(row_factory=class_row(JobRun)).execute(_FINISHED, [limit]))
 
 
 def count_finished_runs(connection: psycopg.Connection) -> int:
@@ -284,7 +267,7 @@ def find_tail(project: str, spider: str, job: str) -> tuple[str, str] | None:
         return connection.execute(_FIND_TAIL, [project, spider, job]).fetchone()
 
 
-def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:
+def job_arguments(message: Mapping[str, object]) -> dict[str, str]:
     """The spider's arguments in a message of scrapyd's queue."""
     return {
         name: str(value)
@@ -293,10 +276,11 @@ def job_arguments(message: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _run(**row: Any) -> JobRun:
-    local = {
-        name: row[name].astimezone().replace(tzinfo=None)
-        for name in ("start_time", "end_time")
-        if row[name]
-    }
-    return JobRun(**row | local)
+def _local(runs: Iterable[JobRun]) -> list[JobRun]:
+    return [
+        run._replace(
+            start_time=run.start_time.astimezone().replace(tzinfo=None),
+            end_time=run.end_time and run.end_time.astimezone().replace(tzinfo=None),
+        )
+        for run in runs
+    ]

@@ -1,14 +1,10 @@
 """scrapyd's launcher: starts the jobs that this node has taken, and ends them in order."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from scrapyd import Config
-from scrapyd.interfaces import IPoller
 from scrapyd.launcher import Launcher, ScrapyProcessProtocol
-from twisted.application.service import IServiceCollection
-from twisted.internet import defer, reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -16,14 +12,22 @@ from twisted.logger import Logger
 from coinspider._compat import use_process_class
 from coinspider.daemon.failed_jobs import REASON_MAX, FailedJob, JobWatch
 from coinspider.daemon.job_check import JobRules
-from coinspider.daemon.jobs import JobProcess, job_arguments
+from coinspider.daemon.jobs import job_arguments
 from coinspider.daemon.nodes import (
     DATABASE_ERRORS,
+    NodeService,
     in_background,
     running_elsewhere,
     this_node,
 )
-from coinspider.daemon.queue import Message
+from coinspider.daemon.protocols import (
+    Application,
+    JobProcess,
+    Message,
+    poller,
+    reactor,
+    service_of,
+)
 from coinspider.errors import ConfigurationError
 from coinspider.store.connection import one_line
 from coinspider.text import counted, without_password
@@ -35,7 +39,6 @@ _SPAWN_AGAIN = 1.0  # seconds
 # Exit statuses of a crawl that ends before its time; None after a signal.
 _INTERRUPTED = (130, None)
 _FAILED = 1
-_loop: Any = reactor
 
 
 class QuietProcess(ScrapyProcessProtocol):
@@ -57,7 +60,7 @@ class GracefulLauncher(Launcher):
     longer than ``stop_timeout`` seconds is killed.
     """
 
-    def __init__(self, config: Config, app: Any):
+    def __init__(self, config: Config, app: Application):
         super().__init__(config, app)
         use_process_class(QuietProcess)
         self.node, self.rules = this_node(), JobRules(config)
@@ -69,12 +72,13 @@ class GracefulLauncher(Launcher):
         """Ask for the next job at once, instead of at the next ``poll_interval``."""
         if not self.stopping:
             super()._get_message(slot)
-            self.app.getComponent(IPoller).poll()
+            poller(self.app).poll()
 
-    def _spawn_process(self, message: Message, slot: int) -> Any:
+    def _spawn_process(self, message: Message, slot: int) -> Deferred[None] | None:
         project, version = message["_project"], message.get("_version")
         if not version:
-            return self._spawn(None, message, slot)
+            self._spawn(None, message, slot)
+            return None
         prepared = deferToThread(self.node.eggs.materialize, project, version)
         return prepared.addBoth(self._spawn, message, slot)
 
@@ -88,12 +92,12 @@ class GracefulLauncher(Launcher):
             super()._spawn_process(message, slot)
         except ConfigurationError as error:
             self._give_up(message, f"it is not run: {error}")
-            _loop.callLater(0, self._get_message, slot)
+            reactor.callLater(0, self._get_message, slot)
             return
         except Exception as error:
             log.failure("Job {job} can't be started", job=message["_job"])
             self._give_up(message, f"its process can't be started: {one_line(error)}")
-            _loop.callLater(_SPAWN_AGAIN, self._get_message, slot)
+            reactor.callLater(_SPAWN_AGAIN, self._get_message, slot)
             return
         process = self.processes[slot]
         JobWatch(process, arguments, self._note)
@@ -125,28 +129,33 @@ class GracefulLauncher(Launcher):
         except DATABASE_ERRORS:
             return here
 
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[None]:
         """The node leaves after its last crawl has ended."""
         super().stopService()
         self.stopping = True
         ended = maybeDeferred(self._end_all, list(self.processes.values()))
-        services: Any = IServiceCollection(self.app)
-        return ended.addCallback(lambda _: services.getServiceNamed("node").leave())
+        node = service_of(self.app, "node", NodeService)
+        return ended.addCallback(lambda _: node.leave())
 
-    def _end_all(self, processes: list[Any]) -> Any:
+    def _end_all(self, processes: list[JobProcess]) -> Deferred[None] | None:
         if not processes:
             return None
         log.info("Waiting for {crawls} to end", crawls=counted(len(processes), "crawl"))
-        ended: Any = defer.DeferredList([_end_of(process) for process in processes])
+        ended = DeferredList([_end_of(process) for process in processes])
         _signal(processes, "TERM")
-        kill = _loop.callLater(self.stop_timeout, _signal, processes, "KILL")
-        return ended.addCallback(lambda _: kill.active() and kill.cancel())
+        kill = reactor.callLater(self.stop_timeout, _signal, processes, "KILL")
+        return ended.addCallback(lambda _: kill.cancel() if kill.active() else None)
 
 
-def _end_of(process: Any) -> defer.Deferred[None]:
-    ended: defer.Deferred[None] = defer.Deferred()
+def launcher(app: Application) -> GracefulLauncher:
+    """The launcher inside this scrapyd."""
+    return service_of(app, "launcher", GracefulLauncher)
 
-    def pass_on(result: Any) -> Any:
+
+def _end_of(process: JobProcess) -> Deferred[None]:
+    ended: Deferred[None] = Deferred()
+
+    def pass_on(result: object) -> object:
         ended.callback(None)
         return result
 

@@ -8,32 +8,31 @@ import socket
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import cast
 
 import psycopg
 from psycopg.rows import dict_row
 from scrapyd import Config
-from scrapyd.interfaces import IPoller, ISpiderScheduler
 from scrapyd.webservice import spider_list
 from twisted.application.service import Service
-from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
 from coinspider.daemon import database, jobs
 from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.eggs import SharedEggs
 from coinspider.daemon.failed_jobs import FailedJobs
-from coinspider.daemon.jobs import JobProcess, JobRun, NodeJobs
+from coinspider.daemon.jobs import JobRun, NodeJobs
+from coinspider.daemon.protocols import Application, JobProcess, poller, reactor, scheduler
 from coinspider.daemon.queue import Queue, make_tables
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
 
 log = Logger()
-_loop: Any = reactor
 BEAT = 2.0  # seconds
 # The least number of heartbeats in the time in which a node may be silent.
 _BEATS = 5
@@ -166,7 +165,7 @@ class NodeService(Service):
 
     name = "node"
 
-    def __init__(self, app: Any, node: Node):
+    def __init__(self, app: Application, node: Node):
         self.app, self.node = app, node
         self.eggs: dict[str, tuple[str, ...]] = {}
         self.problem = ""
@@ -174,7 +173,7 @@ class NodeService(Service):
 
     def startService(self) -> None:
         super().startService()
-        _loop.addSystemEventTrigger("after", "shutdown", database.release)
+        reactor.addSystemEventTrigger("after", "shutdown", database.release)
         self.stopped = self.beating.start(min(BEAT, self.node.timeout / _BEATS))
 
     def stopService(self) -> None:
@@ -182,12 +181,12 @@ class NodeService(Service):
         super().stopService()
         self.node.leaving = True
 
-    def leave(self) -> Any:
+    def leave(self) -> Deferred[None]:
         """Stop the heartbeat and tell the others; until then this node keeps its jobs."""
         self.beating.stop()
         return self.stopped.addCallback(lambda _: deferToThread(self.node.leave))
 
-    def beat(self) -> Any:
+    def beat(self) -> Deferred[None]:
         """A failure is logged, and the next heartbeat comes."""
         beaten = deferToThread(self._beat).addCallback(self._act)
         return beaten.addErrback(self._failed)
@@ -210,8 +209,8 @@ class NodeService(Service):
             if self.eggs.get(project) != eggs.get(project):
                 spider_list.delete(project)
         self.eggs = eggs
-        for interface in (IPoller, ISpiderScheduler):
-            self.app.getComponent(interface).update_projects()
+        poller(self.app).update_projects()
+        scheduler(self.app).update_projects()
 
     def _end(self, processes: list[JobProcess]) -> None:
         for process in processes:
@@ -222,10 +221,10 @@ class NodeService(Service):
             except ProcessExitedAlready:
                 continue
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         failure.trap(*DATABASE_ERRORS)
         if not self.problem:
-            self.problem = one_line(failure.value)
+            self.problem = one_line(cast(Exception, failure.value))
             log.emit(
                 LogLevel.warn,
                 "No job begins, as the database does not answer: {reason}",
@@ -239,13 +238,13 @@ def this_node() -> Node:
     return Node(local_configuration())
 
 
-def repeating(name: str, function: Callable[[], Any]) -> LoopingCall:
+def repeating(name: str, function: Callable[[], object]) -> LoopingCall:
     """A loop that logs what the function raises, at once or later, and goes on.
 
     Twisted's own ends with the first exception.
     """
 
-    def call() -> Any:
+    def call() -> Deferred[object]:
         return maybeDeferred(function).addErrback(
             lambda failure: log.failure("A {name} failed", failure, name=name)
         )
@@ -258,7 +257,7 @@ def in_background(function: Callable[[], None]) -> None:
     deferToThread(function).addErrback(_not_done)
 
 
-def _not_done(failure: Any) -> None:
+def _not_done(failure: Failure) -> None:
     if not failure.check(*DATABASE_ERRORS):
         log.failure("What has happened can't be noted", failure)
 

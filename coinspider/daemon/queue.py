@@ -10,8 +10,10 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from psycopg import AsyncCursor, Connection
+from psycopg.rows import DictRow
 
 from coinspider.daemon.database import connection
+from coinspider.daemon.protocols import Message
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.connection import connect, one_line
 from coinspider.store.database_url import DatabaseSettings
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from procrastinate.manager import JobManager
 
 T = TypeVar("T")
-Message = dict[str, Any]
-"""What scrapyd queues: JSON values, with ``name`` and ``_job``."""
 
 _PIN = """
 SELECT set_config('search_path', coalesce(%s, current_setting('search_path')), true),
@@ -59,7 +59,7 @@ class EventLoopThread:
         self.thread = Thread(target=self.loop.run_forever, name=name, daemon=True)
         self.thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+    def run(self, work: Coroutine[object, object, T], timeout: float) -> T:
         """Wait for a coroutine's result, from any other thread.
 
         Raises :exc:`TimeoutError` after ``timeout`` seconds, and what the coroutine raises.
@@ -289,12 +289,12 @@ class Queue:
         finishing = self._manager.finish_job_by_id_async(queue_id, Status[status], delete_job=True)
         self._run(finishing)
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[object, object, T]) -> T:
         assert self._thread
         return self._ask(self._thread, work)
 
     @staticmethod
-    def _ask(thread: EventLoopThread, work: Coroutine[Any, Any, T]) -> T:
+    def _ask(thread: EventLoopThread, work: Coroutine[object, object, T]) -> T:
         from procrastinate.exceptions import ConnectorException
         from psycopg_pool import PoolTimeout
 
@@ -321,14 +321,14 @@ async def _opened(app: "App") -> None:
     await app.open_async()
 
 
-def _cursor_class(search_path: str | None) -> type[AsyncCursor[Any]]:
+def _cursor_class(search_path: str | None) -> type[AsyncCursor[DictRow]]:
     """Cursors whose statements find the queue's tables, and limit how long locks are kept:
     otherwise a transaction of a machine that is cut off would keep them.
 
     Connection options can't do this: poolers reject them.
     """
 
-    class QueueCursor(AsyncCursor[Any]):
+    class QueueCursor(AsyncCursor[DictRow]):
         async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
             await super().execute(_PIN, [search_path])
             return await super().execute(query, params, **options)

@@ -20,9 +20,9 @@ DIRECTION = [
 ]  # fmt: skip
 # The same inside the daemon.
 DAEMON = [
-    "health", "runner", "configuration", "database", "job_check", "queue", "eggs", "jobs",
-    "failed_jobs", "nodes", "components", "launcher", "crawl_messages", "schedules", "alerts",
-    "api", "gate", "views", "application", "__main__",
+    "health", "runner", "configuration", "gate", "protocols", "database", "job_check", "queue",
+    "eggs", "jobs", "failed_jobs", "nodes", "components", "launcher", "crawl_messages", "schedules",
+    "alerts", "api", "views", "application", "__main__",
 ]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {

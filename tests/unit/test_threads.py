@@ -23,7 +23,7 @@ def workers(monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(database, "deferToThreadPool", start)
-    monkeypatch.setattr(database, "_loop", SimpleNamespace(addSystemEventTrigger=lambda *_: None))
+    monkeypatch.setattr(database, "reactor", SimpleNamespace(addSystemEventTrigger=lambda *_: None))
     pool = SimpleNamespace(start=lambda: None, stop=lambda: None)
     monkeypatch.setattr(database, "ThreadPool", lambda *_: pool)
     made = database.Workers("test", 1)

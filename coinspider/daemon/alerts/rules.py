@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from psycopg.rows import DictRow
 
 from coinspider.daemon.crawl_messages import BAD, told
 from coinspider.daemon.database import query
@@ -84,12 +86,12 @@ def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
     return ScheduleRuns(tuple(runs), _last_success(rows))
 
 
-def _said(row: dict[str, Any]) -> str:
+def _said(row: DictRow) -> str:
     """Of a complete crawl the whole line, of others the reason."""
     return str(row["message"]) if row["outcome"] == "complete" else told(row)
 
 
-def _last_success(rows: list[dict[str, Any]]) -> datetime | None:
+def _last_success(rows: list[DictRow]) -> datetime | None:
     if not rows:
         return None
     found = query(_SUCCESS, {name: rows[0][name] for name in ("lock_name", "whole")})

@@ -6,12 +6,12 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
-import psycopg
 from scrapy.settings import BaseSettings
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
@@ -25,10 +25,11 @@ from coinspider.daemon.alerts.rules import (
     read_runs,
 )
 from coinspider.daemon.database import connection
-from coinspider.daemon.nodes import repeating
+from coinspider.daemon.nodes import DATABASE_ERRORS, repeating, this_node
+from coinspider.daemon.protocols import Application
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.service import schedule_service, service_named
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.daemon.schedules.service import schedule_service
+from coinspider.errors import ConfigurationError
 from coinspider.setting_kinds import number, whole_number
 from coinspider.text import visible
 
@@ -56,7 +57,7 @@ class Alert(NamedTuple):
         titles = DATABASE_TITLES if self.subject == DATABASE else TITLES
         return f"{self.subject}: {titles[self.status]}"
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """As JSON has it; ``time`` is now, in UTC."""
         message = visible(self.message)
         return {
@@ -108,7 +109,7 @@ class Webhook(NamedTuple):
 
     url: str
     token: str | None = None
-    body: Any = None
+    body: object = None
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Self | None:
@@ -126,7 +127,7 @@ class Webhook(NamedTuple):
         """All of the address that may be shown: the rest of it is often a secret."""
         return urlsplit(self.url).hostname or ""
 
-    def send(self, fields: Mapping[str, Any]) -> str | None:
+    def send(self, fields: Mapping[str, object]) -> str | None:
         """Why it was not taken, without a secret in it, or ``None``. It blocks."""
         import requests
 
@@ -155,11 +156,11 @@ class Webhook(NamedTuple):
             return type(error).__name__
 
 
-def _body(text: str | None) -> Any:
+def _body(text: str | None) -> object:
     if not text:
         return None
     try:
-        body = json.loads(text)
+        body: object = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"ALERT_BODY is not JSON: {error}") from None
     known = {*FIELDS, *(field + ESCAPED for field in FIELDS)}
@@ -172,7 +173,7 @@ def _body(text: str | None) -> Any:
     return body
 
 
-def _filled(body: Any, fields: Mapping[str, Any]) -> Any:
+def _filled(body: object, fields: Mapping[str, object]) -> object:
     """The same JSON with each placeholder replaced, in texts alone."""
     if isinstance(body, dict):
         return {name: _filled(value, fields) for name, value in body.items()}
@@ -183,7 +184,7 @@ def _filled(body: Any, fields: Mapping[str, Any]) -> Any:
     return _PLACEHOLDER.sub(lambda found: _value(found[1], fields), body)
 
 
-def _value(name: str, fields: Mapping[str, Any]) -> str:
+def _value(name: str, fields: Mapping[str, object]) -> str:
     text = str(fields.get(name.removesuffix(ESCAPED)) or "")
     return html.escape(text, quote=False) if name.endswith(ESCAPED) else text
 
@@ -202,7 +203,7 @@ class AlertService(Service):
 
     def __init__(
         self,
-        app: Any,
+        app: Application,
         webhook: Webhook,
         limits: Limits,
         interval: float,
@@ -225,11 +226,9 @@ class AlertService(Service):
         super().stopService()
         self.looking.stop()
 
-    def look(self) -> Any:
+    def look(self) -> Deferred[None]:
         """Wait for its end before the next one."""
-        schedules = list(self._active())
-        failed_jobs = service_named("launcher", self.app).failed_jobs
-        return deferToThread(self._look, schedules, failed_jobs)
+        return deferToThread(self._look, list(self._active()))
 
     def _active(self) -> Iterable[Schedule]:
         service = schedule_service(self.app)
@@ -240,14 +239,14 @@ class AlertService(Service):
             else:
                 self.watched.pop(name, None)
 
-    def _look(self, schedules: list[Schedule], failed_jobs: Any) -> None:
+    def _look(self, schedules: list[Schedule]) -> None:
         now = self.now()
         if now < self.retry_at:
             return
         try:
-            runs = read_runs(schedules, failed_jobs.without_row())
+            runs = read_runs(schedules, this_node().failed_jobs.without_row())
             told = self.states.read()
-        except (psycopg.Error, DatabaseUnreachableError, ConfigurationError) as error:
+        except DATABASE_ERRORS as error:
             self._database_is_away(error)
             return
         self.looks_without_database = 0
@@ -302,7 +301,7 @@ class AlertService(Service):
         return False
 
 
-def alert_service(settings: BaseSettings) -> Callable[[Any], AlertService] | None:
+def alert_service(settings: BaseSettings) -> Callable[[Application], AlertService] | None:
     """What makes the service that the settings ask for, of scrapyd's application.
 
     Raises :exc:`ConfigurationError` for settings that can't work.

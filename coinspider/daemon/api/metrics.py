@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,18 +10,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from psycopg.rows import DictRow
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.alerts.rules import ScheduleRuns, missed_runs, read_runs
 from coinspider.daemon.crawl_messages import BAD
-from coinspider.daemon.database import connection, figure_workers, query
+from coinspider.daemon.database import connection, figure_workers, query, send_later
 from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
+from coinspider.daemon.nodes import this_node
+from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.schedules.forecast import Forecast
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.service import schedule_service, service_named
+from coinspider.daemon.schedules.service import schedule_service
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.account import ApiUsage, list_api_usage
 
@@ -313,7 +315,7 @@ class CrawlCollector(Collector):
             yield from _families(group, query(group.sql, self.values))
 
 
-def _families(group: MetricGroup, rows: list[dict[str, Any]]) -> Iterable[Family]:
+def _families(group: MetricGroup, rows: list[DictRow]) -> Iterable[Family]:
     for metric in group.metrics:
         name = group.full_name(metric)
         family = _FAMILIES[metric.kind](name, metric.help, labels=group.labels)
@@ -354,28 +356,25 @@ class Metrics(Resource):
 
     isLeaf = True
 
-    def __init__(self, root: Any):
+    def __init__(self, root: Root):
         super().__init__()
         self.root = root
 
-    def render_GET(self, txrequest: Any) -> int:
+    def render_GET(self, txrequest: WebRequest) -> int:
         service = schedule_service(self.root.app)
         watched = [
             WatchedSchedule(schedule, service.runs(schedule), service.forecasts.of(schedule))
             for schedule in service.schedules.values()
         ]
-        failed_jobs = service_named("launcher", self.root.app).failed_jobs
-        asked = metrics, list(service.schedules), failed_jobs, watched
-        figure_workers().run("metrics", *asked).addBoth(self._send, txrequest)
-        return NOT_DONE_YET
 
-    def _send(self, result: Any, txrequest: Any) -> None:
-        if not txrequest.channel:  # the client has not waited
-            return
-        if isinstance(result, Failure):
+        def answer(result: bytes | Failure) -> bytes:
+            txrequest.setHeader("Content-Type", CONTENT_TYPE_LATEST)
+            if isinstance(result, bytes):
+                return result
             log.failure("The metrics can't be made", failure=result)
             txrequest.setResponseCode(500)
-            result = b"the metrics can't be made: see scrapyd's log\n"
-        txrequest.setHeader("Content-Type", CONTENT_TYPE_LATEST)
-        txrequest.write(result)
-        txrequest.finish()
+            return b"the metrics can't be made: see scrapyd's log\n"
+
+        names, failed_jobs = list(service.schedules), this_node().failed_jobs
+        found = figure_workers().run("metrics", metrics, names, failed_jobs, watched)
+        return send_later(found, txrequest, answer)

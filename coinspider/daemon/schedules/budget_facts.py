@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg.types.json import Jsonb
 from scrapy.settings import BaseSettings, Settings
@@ -315,5 +315,5 @@ def read_plan(
     return DayPlan(schedule.name, runs[:shown], sum(run.part.calls for run in runs))
 
 
-def _currency(arguments: Mapping[str, Any]) -> str:
+def _currency(arguments: Mapping[str, object]) -> str:
     return str(arguments.get("vs_currency", "usd"))

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
 from coinspider.daemon.nodes import repeating
 from coinspider.daemon.schedules.budget import (
@@ -232,14 +234,14 @@ class Forecasts:
         forecast = self.of(schedule)
         return forecast.warning(now) if forecast else self.too_small.get(schedule.name)
 
-    def _look(self) -> Any:
-        looking: Any = deferToThread(_read_all, [*self.schedules.values()], self.running())
+    def _look(self) -> Deferred[None]:
+        looking = deferToThread(_read_all, [*self.schedules.values()], self.running())
         return looking.addCallbacks(self._keep, self._failed).addCallback(self._warn)
 
     def _keep(self, found: tuple[dict[str, Forecast], dict[str, str]]) -> None:
         self.found, self.too_small = found
 
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         """The schedules themselves say that there is no database."""
         log.debug("The forecasts can't be looked up: {why}", why=failure.getErrorMessage())
 

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import psycopg
-from scrapyd.interfaces import IPoller, ISpiderScheduler
-from twisted.application.service import IServiceCollection, Service
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
+from coinspider.daemon.launcher import launcher
 from coinspider.daemon.nodes import DATABASE_ERRORS, repeating
+from coinspider.daemon.protocols import Answer, Application, poller, scheduler, service_of
 from coinspider.daemon.schedules.budget import PlannedRun
 from coinspider.daemon.schedules.budget_facts import read_next_run
 from coinspider.daemon.schedules.forecast import Forecasts
@@ -28,24 +30,6 @@ CLAIMED = timedelta(seconds=5)
 # Crawls by hand and those on other machines spend the same calls.
 LOOKED_UP_EVERY = timedelta(minutes=1)
 LOOKED_AT_EVERY = timedelta(seconds=2)  # whether a run has ended
-
-
-def service_named(name: str, app: Any) -> Any:
-    collection: Any = IServiceCollection(app)
-    return collection.getServiceNamed(name)
-
-
-def job_state(app: Any, project: str, job: str | None) -> str | None:
-    """``pending`` or ``running``; ``None`` if it has ended, or was never there."""
-    if not job:
-        return None
-    queue = app.getComponent(IPoller).queues.get(project)
-    try:
-        if queue and any(message["_job"] == job for message in queue.list()):
-            return "pending"
-    except DATABASE_ERRORS:
-        pass  # what runs here is known nevertheless
-    return "running" if job in service_named("launcher", app).running_jobs() else None
 
 
 class BudgetRuns:
@@ -79,8 +63,8 @@ class BudgetRuns:
                 self.looked_up_at[name] = now - LOOKED_UP_EVERY + LOOKED_AT_EVERY
                 return None
             self.looked_up_at[name] = now
-            looking: Any = deferToThread(read_next_run, schedule, running, state.last_time)
-            looking.addCallbacks(self._keep, self._failed, [name, state.last_time], {}, [name])
+            looking = deferToThread(read_next_run, schedule, running, state.last_time)
+            looking.addCallbacks(self._keep, self._failed, (name, state.last_time), {}, (name,))
         return self.found.get(name)
 
     def forget(self, name: str) -> None:
@@ -92,7 +76,7 @@ class BudgetRuns:
         if self.last_time.get(name) == last_time:
             self.found[name] = run
 
-    def _failed(self, failure: Any, name: str) -> None:
+    def _failed(self, failure: Failure, name: str) -> None:
         self.found.pop(name, None)
         log.emit(
             LogLevel.warn,
@@ -110,7 +94,7 @@ class ScheduleService(Service):
 
     name = NAME
 
-    def __init__(self, app: Any, schedules: Iterable[Schedule], states: ScheduleStates):
+    def __init__(self, app: Application, schedules: Iterable[Schedule], states: ScheduleStates):
         self.app, self.states, self.now = app, states, states.now
         self.schedules = {schedule.name: schedule for schedule in schedules}
         # Until the database has answered, each is as if it were new.
@@ -133,10 +117,10 @@ class ScheduleService(Service):
         self.ticking.stop()
         self.forecasts.stop()
 
-    def tick(self) -> Any:
+    def tick(self) -> Deferred[None] | None:
         """Nothing begins while the states can't be read."""
         if self.states.is_due():
-            reading: Any = deferToThread(self.states.read, self.schedules)
+            reading = deferToThread(self.states.read, self.schedules)
             return reading.addCallback(self._keep).addErrback(self._not_read)
         if self.is_known:
             self._look_at_all()
@@ -147,7 +131,7 @@ class ScheduleService(Service):
         self.is_known = True
         self._look_at_all()
 
-    def _not_read(self, failure: Any) -> None:
+    def _not_read(self, failure: Failure) -> None:
         self.is_known = False
         if not failure.check(*DATABASE_ERRORS):  # of which the heartbeat tells
             log.failure("The states of the schedules can't be read", failure)
@@ -235,8 +219,14 @@ class ScheduleService(Service):
         return self.forecasts.warning(schedule, self.now())
 
     def active_job(self, schedule: Schedule) -> str | None:
-        """Whether its last job is ``pending`` or ``running``."""
-        return job_state(self.app, schedule.project, self.state[schedule.name].last_job)
+        """Whether its last job is ``pending`` or ``running``; ``None`` if it has ended."""
+        job, queue = self.state[schedule.name].last_job, poller(self.app).queues[schedule.project]
+        try:
+            if job and any(message["_job"] == job for message in queue.list()):
+                return "pending"
+        except DATABASE_ERRORS:
+            pass  # what runs here is known nevertheless
+        return "running" if job and job in launcher(self.app).running_jobs() else None
 
     def runs(self, schedule: Schedule) -> bool:
         """Whether it is active, that is, neither disabled nor paused."""
@@ -247,7 +237,7 @@ class ScheduleService(Service):
         state = self._with_run(schedule, self.state[schedule.name])
         self.states.write(schedule.name, state, partial(self._queue, schedule, state, {}))
         self.state[schedule.name] = state
-        self.app.getComponent(IPoller).poll()
+        poller(self.app).poll()
         return str(state.last_job)
 
     def pause(self, schedule: Schedule, paused: bool) -> None:
@@ -269,7 +259,7 @@ class ScheduleService(Service):
             return False
         self.state[schedule.name] = state
         if queue:  # otherwise it would wait for the next poll_interval
-            self.app.getComponent(IPoller).poll()
+            poller(self.app).poll()
         return True
 
     def _queue(
@@ -279,15 +269,14 @@ class ScheduleService(Service):
         part: Mapping[str, str],
         within: psycopg.Connection,
     ) -> None:
-        scheduler = self.app.getComponent(ISpiderScheduler)
-        if schedule.project not in scheduler.list_projects():
+        if schedule.project not in scheduler(self.app).list_projects():
             log.error(
                 "Schedule {name}: there is no project {project} any more",
                 name=schedule.name,
                 project=schedule.project,
             )
             return
-        scheduler.schedule(
+        scheduler(self.app).schedule(
             schedule.project,
             schedule.spider,
             priority=0.0,
@@ -298,14 +287,12 @@ class ScheduleService(Service):
         )
 
 
-def schedule_service(app: Any) -> ScheduleService:
+def schedule_service(app: Application) -> ScheduleService:
     """The service inside this scrapyd."""
-    service = service_named(NAME, app)
-    assert isinstance(service, ScheduleService)
-    return service
+    return service_of(app, NAME, ScheduleService)
 
 
-def describe(service: ScheduleService, name: str) -> dict[str, Any]:
+def describe(service: ScheduleService, name: str) -> Answer:
     """The schedule and the history of its runs; times are text in UTC."""
     schedule, state = service.schedules[name], service.state[name]
     going = schedule.enabled and not state.paused

@@ -13,12 +13,13 @@ from psycopg import Connection
 from twisted.web import error
 
 from coinspider.crawl.outcome import EXIT_STATUS
-from coinspider.daemon.api.schedules import may_be_sent
+from coinspider.daemon.api.endpoints import may_be_sent
 from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start, told, told_figures
 from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.gate.sessions import TOKEN
+from coinspider.daemon.nodes import this_node
 from coinspider.daemon.schedules.budget_facts import read_plan
-from coinspider.daemon.schedules.service import describe, schedule_service, service_named
+from coinspider.daemon.schedules.service import describe, schedule_service
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
 from coinspider.daemon.views.view import Arguments, Body, DatabaseView, error_page, number, render
 from coinspider.errors import NothingCrawledError, ViewError
@@ -72,9 +73,9 @@ class RunChart(NamedTuple):
     marks: Sequence[tuple[float, float, str, str]]
 
 
-def error_with_jobs(root: Any, section: str, error: ViewError) -> Body:
+def error_with_jobs(section: str, error: ViewError) -> Body:
     """The page of an error, with the failed jobs that are known without the database."""
-    failed = service_named("launcher", root.app).failed_jobs.known(FAILED_JOBS)
+    failed = this_node().failed_jobs.known(FAILED_JOBS)
     return render(
         "error.html",
         section=section,
@@ -207,12 +208,12 @@ class CrawlsPage(DatabaseView):
     def prepare(self) -> dict[str, Any]:
         return describe_schedules(self.root) | {
             "actions": possible_actions(self.root),
-            "failed_jobs": service_named("launcher", self.root.app).failed_jobs,
+            "failed_jobs": this_node().failed_jobs,
             "budgets": _budgets(self.root),
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        return error_with_jobs(self.root, self.section, error)
+        return error_with_jobs(self.section, error)
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
         page, budgets = number(arguments, "page", 1), known.pop("budgets")

@@ -9,7 +9,7 @@ from psycopg import Connection
 from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start
 from coinspider.daemon.database import database_url
 from coinspider.daemon.failed_jobs import FailedJob
-from coinspider.daemon.schedules.service import service_named
+from coinspider.daemon.nodes import this_node
 from coinspider.daemon.views.crawls import (
     FAILED_JOBS,
     describe_schedules,
@@ -159,11 +159,11 @@ class HomePage(DatabaseView):
     def prepare(self) -> dict[str, Any]:
         return describe_schedules(self.root) | {
             "projects": self.root.scheduler.list_projects(),
-            "failed_jobs": service_named("launcher", self.root.app).failed_jobs,
+            "failed_jobs": this_node().failed_jobs,
         }
 
     def answer_error(self, error: ViewError) -> Body:
-        return error_with_jobs(self.root, self.section, error)
+        return error_with_jobs(self.section, error)
 
     def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
         jobs = as_crawls(known.pop("failed_jobs").without_row(FAILED_JOBS))

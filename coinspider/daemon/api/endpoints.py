@@ -1,17 +1,27 @@
-"""What a job may bring along by HTTP."""
+"""Endpoints for programs: schedules, what a job may bring along, and what became of each job."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
-from typing import Any
 
+import psycopg
 from scrapyd import webservice
 from scrapyd.webservice import WsResource, param
+from twisted.python.failure import Failure
 from twisted.web import error, http
 
+from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.configuration import local_configuration
+from coinspider.daemon.database import figure_workers, query, send_later
+from coinspider.daemon.failed_jobs import FailedJobs
+from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.job_check import ADDRESSES, JOB, check_spider_arguments, names_in
+from coinspider.daemon.nodes import this_node
+from coinspider.daemon.protocols import Answer, Root, WebRequest
+from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.store.connection import one_line
 
 
 def check_settings(given: Iterable[str]) -> None:
@@ -64,7 +74,7 @@ class ScheduleJson(webservice.Schedule):
     A setting could make a crawl write any file, or read from any address.
     """
 
-    def render_POST(self, txrequest: Any) -> Any:
+    def render_POST(self, txrequest: TxRequest) -> Answer:
         sent = {
             name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
             for name, values in txrequest.args.items()
@@ -78,7 +88,8 @@ class ScheduleJson(webservice.Schedule):
         self._check_queue()
         project, spider, *_ = (sent.pop(name, [""])[0] for name in _OWN)
         check_arguments(project, spider, {name: values[0] for name, values in sent.items()})
-        return super().render_POST(txrequest)
+        answer: Answer = super().render_POST(txrequest)
+        return answer
 
     def _check_queue(self) -> None:
         pending = sum(queue.count() for queue in self.root.poller.queues.values())
@@ -88,50 +99,120 @@ class ScheduleJson(webservice.Schedule):
             )
 
 
-class _ScheduleResource(WsResource):
+class _Schedules(WsResource):
     @property
     def service(self) -> ScheduleService:
         return schedule_service(self.root.app)
 
-    def schedule(self, name: str) -> Any:
+    def schedule(self, name: str) -> Schedule:
         try:
             return self.service.schedules[name]
         except KeyError:
             raise request_error(f"schedule '{name}' not found") from None
 
 
-class SchedulesJson(_ScheduleResource):
+class SchedulesJson(_Schedules):
     """``GET``: all schedules, with their next and last times (UTC) and how many runs there were."""
 
-    def render_GET(self, txrequest: Any) -> dict[str, Any]:
+    def render_GET(self, txrequest: TxRequest) -> Answer:
         return {"schedules": [describe(self.service, name) for name in self.service.schedules]}
 
 
-class PauseSchedule(_ScheduleResource):
+class PauseSchedule(_Schedules):
     """``POST schedule=NAME``: no more runs until it is resumed, even after a restart."""
 
     @param("schedule")
-    def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
+    def render_POST(self, txrequest: TxRequest, schedule: str) -> Answer:
         self.service.pause(self.schedule(schedule), True)
         return {"schedule": describe(self.service, schedule)}
 
 
-class ResumeSchedule(_ScheduleResource):
+class ResumeSchedule(_Schedules):
     """``POST schedule=NAME``: resume, with the next run at its time."""
 
     @param("schedule")
-    def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
+    def render_POST(self, txrequest: TxRequest, schedule: str) -> Answer:
         self.service.pause(self.schedule(schedule), False)
         return {"schedule": describe(self.service, schedule)}
 
 
-class RunSchedule(_ScheduleResource):
+class RunSchedule(_Schedules):
     """``POST schedule=NAME``: an extra run now."""
 
     @param("schedule")
-    def render_POST(self, txrequest: Any, schedule: str) -> dict[str, Any]:
+    def render_POST(self, txrequest: TxRequest, schedule: str) -> Answer:
         found = self.schedule(schedule)
         if active := self.service.active_job(found):
             job = self.service.state[schedule].last_job
             raise request_error(f"job {job} of this schedule is {active}")
         return {"jobid": self.service.run_now(found)}
+
+
+LIMIT = 100
+LIMIT_MAX = 1000
+_CRAWLS = """
+SELECT to_jsonb(crawl) - 'lock_name' || jsonb_build_object(
+           'seconds', extract(epoch FROM coalesce(ended_at, now()) - started_at)) AS crawl
+FROM crawl WHERE %s::text IS NULL OR job = %s ORDER BY id DESC LIMIT %s
+"""
+
+
+def crawls(failed_jobs: FailedJobs, job: str | None, limit: int) -> Answer:
+    """The newest crawls first, each with its ``exit_status``: none while it runs, or if it died.
+
+    Among them are the jobs that ended before they began to crawl; where the database can't be
+    asked, these alone, and ``database_error`` says why.
+    """
+    limit = min(limit, LIMIT_MAX)
+    try:
+        rows = [row["crawl"] for row in query(_CRAWLS, [job, job, limit])]
+        failed = failed_jobs.without_row(limit, job)
+    except (psycopg.Error, DatabaseUnreachableError) as error:
+        if failed := failed_jobs.known(limit, job):
+            return {"crawls": [j.as_crawl() for j in failed], "database_error": one_line(error)}
+        raise
+    found = [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]
+    found += [failed_job.as_crawl() for failed_job in failed]
+    found.sort(key=lambda crawl: datetime.fromisoformat(crawl["started_at"]), reverse=True)
+    return {"crawls": found[:limit]}
+
+
+class _Found(WsResource):
+    """What a thread has found, or why it could not, in scrapyd's own form."""
+
+    def __init__(self, root: Root, result: Answer | Failure):
+        super().__init__(root)
+        self.result = result
+
+    def render_GET(self, txrequest: TxRequest) -> Answer:
+        if isinstance(self.result, Failure):
+            self.result.raiseException()
+        return self.result
+
+
+class CrawlsJson(WsResource):
+    """``GET`` with ``job`` (that job's alone) and ``limit`` (100): what became of each job."""
+
+    def render(self, txrequest: WebRequest) -> bytes | int:
+        def answer(result: Answer | Failure) -> bytes:
+            found: bytes = _Found(self.root, result).render(txrequest)
+            return found
+
+        if txrequest.method != b"GET":
+            other: bytes = super().render(txrequest)
+            return other
+        try:
+            job, limit = self._arguments(txrequest)
+        except Exception:
+            return answer(Failure())
+        asked = "crawls", job, limit
+        found = figure_workers().run(asked, crawls, this_node().failed_jobs, job, limit)
+        return send_later(found, txrequest, answer)
+
+    def render_GET(self, txrequest: TxRequest) -> None:
+        """Never called; ``render_OPTIONS`` looks for it."""
+
+    @param("job", required=False)
+    @param("limit", required=False, default=LIMIT, type=int)
+    def _arguments(self, txrequest: TxRequest, job: str, limit: int) -> tuple[str | None, int]:
+        return job, max(limit, 1)
