@@ -10,7 +10,6 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from coinspider._compat import use_process_class
-from coinspider.daemon.failed_jobs import REASON_MAX, FailedJob, JobWatch
 from coinspider.daemon.job_check import JobRules
 from coinspider.daemon.jobs import job_arguments
 from coinspider.daemon.nodes import (
@@ -20,6 +19,7 @@ from coinspider.daemon.nodes import (
     running_elsewhere,
     this_node,
 )
+from coinspider.daemon.outcomes import REASON_MAX, FailedJob, JobWatch
 from coinspider.daemon.protocols import (
     Application,
     JobProcess,

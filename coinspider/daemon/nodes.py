@@ -25,8 +25,8 @@ from twisted.python.failure import Failure
 from coinspider.daemon import database, jobs
 from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.eggs import SharedEggs
-from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.jobs import JobRun, NodeJobs
+from coinspider.daemon.outcomes import FailedJobs
 from coinspider.daemon.protocols import Application, JobProcess, poller, reactor, scheduler
 from coinspider.daemon.queue import Queue, make_tables
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError

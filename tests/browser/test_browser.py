@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from coinspider.daemon.views.columns import SHOWN
+from coinspider.daemon.views.cells import SHOWN
 from coinspider.daemon.views.view import render
 from coinspider.sandbox.odd_coins import coin_id
 from tests.helpers.browser import (

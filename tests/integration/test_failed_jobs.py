@@ -10,8 +10,8 @@ from urllib.error import HTTPError
 import pytest
 
 from coinspider.daemon import database
-from coinspider.daemon.failed_jobs import FailedJobs, JobWatch
 from coinspider.daemon.nodes import make_tables
+from coinspider.daemon.outcomes import FailedJobs, JobWatch
 from coinspider.store.database_url import DatabaseSettings
 from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import wait_until
@@ -200,7 +200,7 @@ def test_only_the_newest_are_kept(database_url, monkeypatch):
     settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
     monkeypatch.setattr(database, "database", lambda: settings)
     make_tables(settings)
-    monkeypatch.setattr("coinspider.daemon.failed_jobs.KEPT", 3)
+    monkeypatch.setattr("coinspider.daemon.outcomes.KEPT", 3)
     jobs = FailedJobs()
     for number in range(5):
         process = Process(job=str(number), spider="coins", heard=[])

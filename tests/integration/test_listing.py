@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS
 from coinspider.daemon.views.choice import read_choice
 from coinspider.daemon.views.coins import add_sparklines, count_coins
-from coinspider.daemon.views.columns import CHANGE_7D, LAST_7_DAYS
 from coinspider.items import FullCoin
 from coinspider.records.column_types import JSON, TEXT, TIME
 from coinspider.store import fetch

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coinspider.daemon import database
 from coinspider.daemon.api.metrics import WatchedSchedule, metric_names, metrics
-from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
+from coinspider.daemon.outcomes import FailedJob, FailedJobs
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.store.crawl import list_crawls
 from coinspider.store.database_url import DatabaseSettings

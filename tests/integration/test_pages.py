@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
+from coinspider.daemon.views.cells import STORED
 from coinspider.daemon.views.choice import BOUNDS
-from coinspider.daemon.views.columns import STORED
 from coinspider.items import FullCoin
 from coinspider.records.table_item import stored_columns
 from tests.helpers.processes import wait_until

@@ -21,8 +21,8 @@ DIRECTION = [
 # The same inside the daemon.
 DAEMON = [
     "health", "runner", "configuration", "gate", "protocols", "database", "job_check", "queue",
-    "eggs", "jobs", "failed_jobs", "nodes", "components", "launcher", "crawl_messages", "schedules",
-    "alerts", "api", "views", "application", "__main__",
+    "eggs", "jobs", "outcomes", "nodes", "components", "launcher", "schedules", "alerts", "api",
+    "views", "application", "__main__",
 ]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {

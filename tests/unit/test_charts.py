@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from coinspider.daemon.views.cells import direction
+from coinspider.daemon.views.cells import CHANGE_7D, direction
 from coinspider.daemon.views.charts import (
     Bar,
     TimeScale,
@@ -18,7 +18,6 @@ from coinspider.daemon.views.charts import (
 )
 from coinspider.daemon.views.coin import merged_candles
 from coinspider.daemon.views.coins import row_sparkline
-from coinspider.daemon.views.columns import CHANGE_7D
 from coinspider.store.series import Point
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coinspider.daemon.views.home import Progress, Verdict
+from coinspider.daemon.views.home import Headline, Remaining
 from coinspider.daemon.views.view import render
 from coinspider.store.account import ApiUsage
 
@@ -34,7 +34,7 @@ FAILED = {"spider": "coins", "currency": None, "ended_at": NOW, "told": "a <b> o
 def text_of(**values):
     usual = {
         "section": "", "running": [], "sources": [], "failures": [], "schedules": [], "coming": [],
-        "usage": [], "unused": 0, "verdict": Verdict("good", "All is well."),
+        "usage": [], "unused": 0, "verdict": Headline("good", "All is well."),
         "database": "coins on db:5432",
         "today": "2026-03-04", "projects": ["coinspider"], "periods": {},
     }  # fmt: skip
@@ -48,7 +48,7 @@ def text_of(**values):
     [
         ({}, "No crawl at the moment."),
         ({"running": [CRAWL]}, "coins in usd 5 pages, 1,250 records in 10.0 s"),
-        ({"running": [CRAWL | {"progress": Progress(20, 30.0)}]},
+        ({"running": [CRAWL | {"progress": Remaining(20, 30.0)}]},
          "[5/20] 5 of 20 pages, 1,250 records in 10.0 s about 30.0 s to go"),
         ({"schedules": [SCHEDULE | {"active": "pending", "last_job": "coins.2"}]},
          "Running now coins is about to begin."),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.outcomes import FailedJob
 from coinspider.daemon.views.home import (
     as_crawls,
     last_complete,

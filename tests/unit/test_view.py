@@ -3,12 +3,11 @@
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
-from coinspider.daemon.views.view import DatabaseView
+from coinspider.daemon.views.view import DatabaseView, Format
 
 
-class BrokenView(DatabaseView):
-    def answer_error(self, error):
-        raise LookupError("the template is gone")
+def broken(*_):
+    raise LookupError("the template is gone")
 
 
 def ask(answer):
@@ -16,7 +15,7 @@ def ask(answer):
     request.channel = object()
     request.failed = []
     request.processingFailed = request.failed.append
-    BrokenView(root=None).respond(answer, request)
+    DatabaseView(None, None, form=Format("text/html", error=broken)).respond(answer, request)
     return request
 
 

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from psycopg.rows import DictRow
 
-from coinspider.daemon.crawl_messages import BAD, told
 from coinspider.daemon.database import query
-from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, told
 from coinspider.daemon.schedules.schedule import Schedule
 
 # Skipped and interrupted runs say nothing about health.
@@ -88,7 +87,7 @@ def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
 
 def _said(row: DictRow) -> str:
     """Of a complete crawl the whole line, of others the reason."""
-    return str(row["message"]) if row["outcome"] == "complete" else told(row)
+    return str(row["message"]) if row["outcome"] == "complete" else told(cast(Crawl, row))
 
 
 def _last_success(rows: list[DictRow]) -> datetime | None:

@@ -13,10 +13,10 @@ from twisted.web import error, http
 from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.database import figure_workers, query, send_later
-from coinspider.daemon.failed_jobs import FailedJobs
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.job_check import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.nodes import this_node
+from coinspider.daemon.outcomes import FailedJob, FailedJobs
 from coinspider.daemon.protocols import Answer, Root, WebRequest
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
@@ -169,12 +169,17 @@ def crawls(failed_jobs: FailedJobs, job: str | None, limit: int) -> Answer:
         failed = failed_jobs.without_row(limit, job)
     except (psycopg.Error, DatabaseUnreachableError) as error:
         if failed := failed_jobs.known(limit, job):
-            return {"crawls": [j.as_crawl() for j in failed], "database_error": one_line(error)}
+            return {"crawls": [_json(j) for j in failed], "database_error": one_line(error)}
         raise
     found = [row | {"exit_status": EXIT_STATUS.get(row["outcome"])} for row in rows]
-    found += [failed_job.as_crawl() for failed_job in failed]
+    found += [_json(failed_job) for failed_job in failed]
     found.sort(key=lambda crawl: datetime.fromisoformat(crawl["started_at"]), reverse=True)
     return {"crawls": found[:limit]}
+
+
+def _json(job: FailedJob) -> Answer:
+    times = {"started_at": job.started_at.isoformat(), "ended_at": job.ended_at.isoformat()}
+    return {**job.as_crawl(), **times}
 
 
 class _Found(WsResource):

@@ -16,10 +16,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from coinspider.daemon.alerts.rules import ScheduleRuns, missed_runs, read_runs
-from coinspider.daemon.crawl_messages import BAD
 from coinspider.daemon.database import connection, figure_workers, query, send_later
-from coinspider.daemon.failed_jobs import FailedJob, FailedJobs
 from coinspider.daemon.nodes import this_node
+from coinspider.daemon.outcomes import BAD, FailedJob, FailedJobs
 from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.schedules.forecast import Forecast
 from coinspider.daemon.schedules.schedule import Schedule

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from math import log10
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from coinspider.store.series import Point
 from coinspider.text import readable, readable_number
@@ -209,6 +209,16 @@ def sparkline(points: Sequence[Point]) -> Sparkline | None:
     return Sparkline(drawn, (last / first - 1) * 100 if first else None)
 
 
+class Ohlc(TypedDict):
+    """A candle's row; it may have other columns."""
+
+    started_at: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
 class Candle(NamedTuple):
     """A candle's position: its body from ``y`` on, its wick from ``high`` to ``low``."""
 
@@ -267,13 +277,13 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> C
     )
 
 
-def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Chart | None:
+def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> Chart | None:
     """Candles from rows with their columns; none for fewer than two."""
     if len(rows) < 2:
         return None
     step = min(later["started_at"] - sooner["started_at"] for sooner, later in pairwise(rows))
     times = TimeScale(rows[0]["started_at"], rows[-1]["started_at"] + step)
-    scale = ValueScale.of([row[name] for row in rows for name in ("low", "high")], is_log)
+    scale = ValueScale.of([price for row in rows for price in (row["low"], row["high"])], is_log)
     width = step / times.length * SIZE
     return Chart(
         [],
@@ -287,7 +297,7 @@ def candle_chart(rows: Sequence[Mapping[str, Any]], is_log: bool = False) -> Cha
     )
 
 
-def _candle(row: Mapping[str, Any], times: TimeScale, scale: ValueScale, width: float) -> Candle:
+def _candle(row: Ohlc, times: TimeScale, scale: ValueScale, width: float) -> Candle:
     first, last = _y(scale, row["open"]), _y(scale, row["close"])
     return Candle(
         round(times.share(row["started_at"]) * SIZE + width * GAP / 2, 2),
@@ -300,10 +310,9 @@ def _candle(row: Mapping[str, Any], times: TimeScale, scale: ValueScale, width: 
     )
 
 
-def _candle_text(row: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {readable_number(row[name])}" for name in ("open", "high", "low", "close")
-    )
+def _candle_text(row: Ohlc) -> str:
+    names: tuple[Literal["open", "high", "low", "close"], ...] = ("open", "high", "low", "close")
+    return ", ".join(f"{name} {readable_number(row[name])}" for name in names)
 
 
 def _mark(
@@ -314,7 +323,7 @@ def _mark(
 
 
 def _candle_mark(
-    times: TimeScale, scale: ValueScale, row: Mapping[str, Any], step: timedelta
+    times: TimeScale, scale: ValueScale, row: Ohlc, step: timedelta
 ) -> tuple[float, float, str, str]:
     """In its middle, with the time at which it begins: its end may be still to come."""
     middle, text = row["started_at"] + step / 2, _candle_text(row)

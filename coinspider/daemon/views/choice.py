@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from coinspider.daemon.views.columns import COLUMNS, SHOWN, stored
+from coinspider.daemon.views.cells import COLUMNS, SHOWN, stored
 from coinspider.daemon.views.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin

@@ -3,18 +3,32 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import cast
 
+from msgspec import Raw
 from psycopg import Connection
 
-from coinspider.daemon.views.cells import other_fields
-from coinspider.daemon.views.charts import Chart, candle_chart, line_chart
+from coinspider.daemon.views.cells import COLUMNS, GROUPS, WITHOUT, other_fields
+from coinspider.daemon.views.charts import Chart, Ohlc, candle_chart, line_chart
 from coinspider.daemon.views.coins import web_address
-from coinspider.daemon.views.columns import COLUMNS, GROUPS, WITHOUT
-from coinspider.daemon.views.view import Arguments, DatabaseView, link, number, render
+from coinspider.daemon.views.view import (
+    CSV,
+    JSON,
+    Arguments,
+    Format,
+    Frame,
+    as_csv,
+    as_json,
+    link,
+    number,
+    page_of,
+    render,
+)
 from coinspider.errors import NoHistoryError, ViewError
+from coinspider.exact_json import encode_row
 from coinspider.items import FullCoin
-from coinspider.store.series import Point, Span, list_candles, price_points
+from coinspider.store.fetch import Listing
+from coinspider.store.series import Point, Span, list_candles, list_changes, price_points
 from coinspider.store.tables import find_row
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
@@ -39,7 +53,7 @@ class UnknownCoinError(ViewError):
         self.links = links
 
 
-def find_coin(connected: Connection, coin_id: str, currency: str) -> dict[str, Any]:
+def find_coin(connected: Connection, coin_id: str, currency: str) -> dict[str, object]:
     """The row of an id. Raises :exc:`UnknownCoinError`."""
     coin = find_row(connected, FullCoin, coin_id, {"vs_currency": currency})
     if coin:
@@ -52,7 +66,7 @@ def find_coin(connected: Connection, coin_id: str, currency: str) -> dict[str, A
     raise UnknownCoinError(coin_id, currency, links)
 
 
-def find_named_coin(connected: Connection, text: str, currency: str) -> dict[str, Any]:
+def find_named_coin(connected: Connection, text: str, currency: str) -> dict[str, object]:
     """The row of an id or, else, of a symbol or name. Raises :exc:`UnknownCoinError`."""
     try:
         return find_coin(connected, text, currency)
@@ -77,10 +91,10 @@ def _named(connected: Connection, text: str, currency: str) -> str | None:
 
 def coin_chart(
     connected: Connection,
-    coin: Mapping[str, Any],
+    coin: Mapping[str, object],
     days: int | None,
     options: Mapping[str, str],
-    compared: Mapping[str, Any] | None,
+    compared: Mapping[str, object] | None,
 ) -> tuple[Chart | None, str]:
     """The chart of the last ``days``, or of all; or the reason why there is none.
 
@@ -96,26 +110,25 @@ def coin_chart(
         return None, f"{error}."
 
 
-def _key(coin: Mapping[str, Any]) -> dict[str, str]:
-    return {name: coin[name] for name in ("coin_id", "vs_currency")}
+def _key(coin: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(coin[name]) for name in ("coin_id", "vs_currency")}
 
 
-def _candles(
-    connected: Connection, key: Mapping[str, str], days: int | None
-) -> Sequence[Mapping[str, Any]]:
+def _candles(connected: Connection, key: Mapping[str, str], days: int | None) -> Sequence[Ohlc]:
     resolution = "1h" if days and days <= _HOURLY_CANDLES else "1d"
     since = datetime.now(UTC) - timedelta(days=days) if days else None
-    rows = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
+    found = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
+    rows = cast(list[Ohlc], found)
     return merged_candles(rows, _MERGED)[-_CANDLES_MAX:] if days == 7 else rows[-_CANDLES_MAX:]
 
 
-def merged_candles(rows: Sequence[Mapping[str, Any]], step: timedelta) -> list[Mapping[str, Any]]:
+def merged_candles(rows: Sequence[Ohlc], step: timedelta) -> list[Ohlc]:
     """Candles of a longer period, combined from those that begin in it."""
-    found: list[Mapping[str, Any]] = []
+    found: list[Ohlc] = []
     for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
         within = list(group)
         found.append(
-            dict(within[-1])
+            within[-1]
             | {
                 "started_at": begin,
                 "open": within[0]["open"],
@@ -132,9 +145,9 @@ def _begin(moment: datetime, step: timedelta) -> datetime:
 
 def _series(
     connected: Connection,
-    coin: Mapping[str, Any],
+    coin: Mapping[str, object],
     days: int | None,
-    compared: Mapping[str, Any] | None,
+    compared: Mapping[str, object] | None,
 ) -> dict[str, Sequence[Point]]:
     """By name; two of the same name are told apart by their ids."""
     points = price_points(connected, FullCoin, _key(coin), days)
@@ -148,37 +161,28 @@ def _series(
     return found | ({str(compared[label]): kept} if len(kept) > 1 else {})
 
 
-class CoinPage(DatabaseView):
-    """Everything about a coin, and the history of its price."""
-
-    section = "coins"
-
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
-        try:
-            coin = find_coin(connected, coin_id, currency)
-        except UnknownCoinError as error:
-            page = render("error.html", **known, status=404, message=str(error), links=error.links)
-            raise ViewError(404, str(error), page) from None
-        try:
-            compared = _compared(connected, arguments, currency)
-        except UnknownCoinError as error:
-            page = _coin_page(connected, coin, arguments, known | {"unknown": error})
-            raise ViewError(404, str(error), page) from None
-        return _coin_page(connected, coin, arguments, known, compared)
-
-
-def _compared(connected: Connection, arguments: Arguments, currency: str) -> dict[str, Any] | None:
+def _coin(connected: Connection, arguments: Arguments, frame: Frame) -> str:
+    coin_id, currency = arguments.get("id", ""), arguments.get("currency") or "usd"
+    try:
+        coin = find_coin(connected, coin_id, currency)
+    except UnknownCoinError as error:
+        page = render("error.html", **frame, status=404, message=str(error), links=error.links)
+        raise ViewError(404, str(error), page) from None
     text = arguments.get("compare")
-    return find_named_coin(connected, text, currency) if text else None
+    try:
+        compared = find_named_coin(connected, text, currency) if text else None
+    except UnknownCoinError as error:
+        page = _page(connected, coin, arguments, frame | {"unknown": error})
+        raise ViewError(404, str(error), page) from None
+    return _page(connected, coin, arguments, frame, compared)
 
 
-def _coin_page(
+def _page(
     connected: Connection,
-    coin: dict[str, Any],
+    coin: dict[str, object],
     arguments: Arguments,
-    known: dict[str, Any],
-    compared: dict[str, Any] | None = None,
+    frame: Frame,
+    compared: Mapping[str, object] | None = None,
 ) -> str:
     span = arguments.get("range") or "7d"
     if span not in RANGES:
@@ -187,13 +191,13 @@ def _coin_page(
     days = number(arguments, "days", 7, DAYS_MAX) if "days" in arguments else RANGES[span]
     kept = {name: arguments[name] for name in ("log", "candles") if arguments.get(name)}
     if compared:
-        kept["compare"] = compared["coin_id"]
+        kept["compare"] = str(compared["coin_id"])
     chart, problem = coin_chart(connected, coin, days, kept, compared)
     return render(
         "coin.html",
-        **{"unknown": None} | known,
+        **{"unknown": None} | frame,
         coin=coin,
-        image=web_address(coin["image"]),
+        image=web_address(cast(str | None, coin["image"])),
         span=span,
         ranges=RANGES,
         chart=chart,
@@ -203,7 +207,31 @@ def _coin_page(
         groups=GROUPS,
         absent=WITHOUT,
         other=other_fields(coin["extra"]),
-        currencies=coin_currencies(connected, coin["coin_id"]),
+        currencies=coin_currencies(connected, str(coin["coin_id"])),
         typed=arguments.get("compare") or "",
         arguments={"id": coin["coin_id"], "currency": coin["vs_currency"]} | kept,
     )
+
+
+def _history(connected: Connection, arguments: Arguments) -> Listing:
+    """A coin's candles with ``resolution`` 1h or 1d, or its ``changes``."""
+    key = {"coin_id": arguments.get("id", ""), "vs_currency": arguments.get("currency") or "usd"}
+    resolution = arguments.get("resolution") or "1h"
+    if resolution == "changes":
+        return list_changes(connected, FullCoin, key)
+    return list_candles(connected, FullCoin, key, resolution)
+
+
+def _csv(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    return as_csv(_history(connected, arguments))
+
+
+def _json(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    history = _history(connected, arguments).dicts()
+    return as_json(status="ok", history=[Raw(encode_row(row)) for row in history])
+
+
+# Named in scrapyd.conf.
+CoinPage = page_of(_coin, "coins")
+CoinHistoryCsv = page_of(_csv, form=Format(CSV, "coin-history.csv"))
+CoinHistoryJson = page_of(_json, form=JSON)

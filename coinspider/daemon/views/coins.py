@@ -1,20 +1,44 @@
-"""``/coins``: the coins that the crawls stored, page by page."""
+"""``/coins``: the coins that the crawls stored, page by page and as files."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
+from io import BytesIO
+from typing import cast
 from urllib.parse import urlsplit
 
+from msgspec import Raw
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
+from coinspider.daemon.views.cells import (
+    CHANGE_7D,
+    COLUMNS,
+    LAST_7_DAYS,
+    SHOWN,
+    STORED,
+    stored,
+)
 from coinspider.daemon.views.charts import Sparkline, sparkline
 from coinspider.daemon.views.choice import BOUNDS, FILTERS, CoinChoice, FieldsError, read_choice
-from coinspider.daemon.views.columns import CHANGE_7D, COLUMNS, LAST_7_DAYS, SHOWN, STORED
-from coinspider.daemon.views.view import Arguments, DatabaseView, Memory, render
-from coinspider.errors import NoHistoryError, ViewError
+from coinspider.daemon.views.view import (
+    CSV,
+    JSON,
+    Arguments,
+    Format,
+    Frame,
+    Memory,
+    as_csv,
+    as_json,
+    page_of,
+    render,
+)
+from coinspider.errors import ConfigurationError, NoHistoryError, ViewError
+from coinspider.exact_json import encode_row
+from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
 from coinspider.store.crawl import first_complete_crawl
+from coinspider.store.fetch import Listing
 from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
 from coinspider.store.tables import LISTED, count_by, count_rows_without, list_rows
 
@@ -33,25 +57,18 @@ _NEEDED = (
 _counts: Memory[dict[str, int]] = Memory(5.0)  # seconds
 
 
-class CoinsPage(DatabaseView):
-    """The coins, page by page, sorted by any column."""
-
-    section = "coins"
-
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> str:
-        try:
-            choice = read_choice(arguments, LIMITS[-1])
-            return _page(connected, choice, arguments, known)
-        except FieldsError as error:
-            read = {name: text for name, text in arguments.items() if name not in error.problems}
-            known["problems"] = error.problems
-            page = _page(connected, read_choice(read, LIMITS[-1]), arguments, known)
-            raise ViewError(error.status, str(error), page) from None
+def _coins(connected: Connection, arguments: Arguments, frame: Frame) -> str:
+    try:
+        choice = read_choice(arguments, LIMITS[-1])
+        return _page(connected, choice, arguments, frame)
+    except FieldsError as error:
+        read = {name: text for name, text in arguments.items() if name not in error.problems}
+        told = frame | {"problems": error.problems}
+        page = _page(connected, read_choice(read, LIMITS[-1]), arguments, told)
+        raise ViewError(error.status, str(error), page) from None
 
 
-def _page(
-    connected: Connection, choice: CoinChoice, typed: Arguments, known: dict[str, Any]
-) -> str:
+def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Frame) -> str:
     """``typed`` are the arguments as they came, with what could not be read."""
     counts = count_coins(connected, choice)
     total = counts.get(choice.currency, 0)
@@ -61,7 +78,7 @@ def _page(
     choice = choice._replace(page=page, chosen=choice.chosen._replace(offset=(page - 1) * limit))
     return render(
         "coins.html",
-        **{"problems": {}} | known,
+        **{"problems": {}} | frame,
         choice=choice,
         typed=typed,
         arguments=choice.arguments,
@@ -104,34 +121,34 @@ def _without(connected: Connection, choice: CoinChoice) -> dict[str, tuple[int, 
     return {name: (counts[name], choice.without(name)) for name in [*choice.filters, *usual]}
 
 
-def _rows(connected: Connection, choice: CoinChoice) -> list[dict[str, Any]]:
+def _rows(connected: Connection, choice: CoinChoice) -> list[dict[str, object]]:
     names = list(dict.fromkeys([*_NEEDED, *choice.chosen.columns]))
     rows = list_rows(connected, choice.chosen._replace(columns=names)).dicts()
     if LAST_7_DAYS in choice.columns and rows:
         add_sparklines(connected, choice, rows)
     for row in rows:
-        row["logo"] = web_address(row["image"])
+        row["logo"] = web_address(cast(str | None, row["image"]))
     return rows
 
 
 def add_sparklines(
-    connected: Connection, choice: CoinChoice, rows: Sequence[dict[str, Any]]
+    connected: Connection, choice: CoinChoice, rows: Sequence[dict[str, object]]
 ) -> None:
-    now, ids = datetime.now(UTC), [row["coin_id"] for row in rows]
+    now, ids = datetime.now(UTC), [str(row["coin_id"]) for row in rows]
     try:
         with connected.transaction():
             found = sparklines(connected, FullCoin, ids, choice.chosen.constants, now)
     except NoHistoryError:
         found = {}
     for row in rows:
-        row[LAST_7_DAYS] = row_sparkline(found.get(row["coin_id"], []), row, now)
+        row[LAST_7_DAYS] = row_sparkline(found.get(str(row["coin_id"]), []), row, now)
 
 
 def row_sparkline(
-    points: Sequence[Point], row: Mapping[str, Any], now: datetime
+    points: Sequence[Point], row: Mapping[str, object], now: datetime
 ) -> Sparkline | None:
     """From the price to which the row's change is, to its price now: the line says the same."""
-    price, percent = row["current_price"], row.get(CHANGE_7D)
+    price, percent = (cast(Decimal | None, row.get(name)) for name in ("current_price", CHANGE_7D))
     if price is None or not price.is_finite():
         return sparkline(points)
     ends = [*points, Point(now, price)]
@@ -148,3 +165,60 @@ def web_address(text: str | None) -> str | None:
         return text if text and urlsplit(text).scheme in ("http", "https") else None
     except ValueError:
         return None
+
+
+def _json(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    """The coins with all digits, and with all columns or the chosen ``columns``."""
+    choice = _choice_of_file(arguments)
+    if not arguments.get("columns"):
+        choice = choice._replace(columns=STORED)
+    total = count_coins(connected, choice).get(choice.currency, 0)
+    pages = -(-total // choice.chosen.limit) if choice.chosen.limit else 1
+    return as_json(
+        status="ok",
+        total=total,
+        page=choice.page,
+        pages=pages,
+        coins=[Raw(encode_row(row)) for row in _listing(connected, choice).each_dict()],
+    )
+
+
+def _csv(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    """The view's rows and columns with all digits."""
+    return as_csv(_listing(connected, _choice_of_file(arguments)))
+
+
+def _xlsx(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    """The same as a workbook."""
+    listing, file = _listing(connected, _choice_of_file(arguments)), BytesIO()
+    try:
+        exporter = XlsxItemExporter(file, sheet="coins", known=dict.fromkeys(listing.columns))
+    except ConfigurationError as error:  # openpyxl is not installed
+        raise ViewError(501, str(error)) from None
+    exporter.start_exporting()
+    for row in listing.each_dict():
+        exporter.export_item(row)
+    exporter.finish_exporting()
+    return file.getvalue()
+
+
+def _choice_of_file(arguments: Arguments) -> CoinChoice:
+    """A page; with ``all`` the rows of all pages."""
+    choice = read_choice(arguments)
+    if not arguments.get("all"):
+        return choice
+    return choice._replace(page=1, chosen=choice.chosen._replace(limit=None, offset=0))
+
+
+def _listing(connected: Connection, choice: CoinChoice) -> Listing:
+    # A chart's line can't be in a file.
+    names = list(dict.fromkeys(["coin_id", *stored(choice.columns)]))
+    return list_rows(connected, choice.chosen._replace(columns=names))
+
+
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# Named in scrapyd.conf.
+CoinsPage = page_of(_coins, "coins")
+CoinsJson = page_of(_json, form=JSON)
+CoinsCsv = page_of(_csv, form=Format(CSV, "coins.csv"))
+CoinsXlsx = page_of(_xlsx, form=Format(_XLSX, "coins.xlsx"))

@@ -1,4 +1,4 @@
-"""``/crawls``: the schedules and the runs, and what to do about those that failed."""
+"""``/crawls``: schedules, runs, what to do about failed ones; ``/rejected``: rejected records."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,21 +7,34 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from time import time
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from psycopg import Connection
 from twisted.web import error
 
 from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.api.endpoints import may_be_sent
-from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start, told, told_figures
-from coinspider.daemon.failed_jobs import FailedJob
+from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.gate.sessions import TOKEN
 from coinspider.daemon.nodes import this_node
+from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told_figures
+from coinspider.daemon.protocols import Answer, Root
 from coinspider.daemon.schedules.budget_facts import read_plan
+from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import describe, schedule_service
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
-from coinspider.daemon.views.view import Arguments, Body, DatabaseView, error_page, number, render
+from coinspider.daemon.views.view import (
+    HTML,
+    Arguments,
+    DatabaseView,
+    Format,
+    Frame,
+    View,
+    error_page,
+    number,
+    page_of,
+    render,
+)
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.store.crawl import (
     NO_SCHEDULE,
@@ -29,6 +42,11 @@ from coinspider.store.crawl import (
     read_crawl_arguments,
     read_crawls,
     schedule_of,
+)
+from coinspider.store.rejected import (
+    RejectedFilter,
+    list_rejected_reasons,
+    list_rejected_records,
 )
 from coinspider.text import counted, readable, readable_seconds
 
@@ -73,7 +91,7 @@ class RunChart(NamedTuple):
     marks: Sequence[tuple[float, float, str, str]]
 
 
-def error_with_jobs(section: str, error: ViewError) -> Body:
+def _error_with_jobs(error: ViewError, section: str | None) -> str:
     """The page of an error, with the failed jobs that are known without the database."""
     failed = this_node().failed_jobs.known(FAILED_JOBS)
     return render(
@@ -85,22 +103,32 @@ def error_with_jobs(section: str, error: ViewError) -> Body:
     )
 
 
-def describe_schedules(root: Any) -> dict[str, Any]:
-    """The schedules, and their periods in seconds by name; not in a thread.
+WITH_JOBS = Format(HTML, error=_error_with_jobs)
+
+
+class Described(NamedTuple):
+    """The schedules, and their periods in seconds by name.
 
     ``intervals`` are without those of budgets, whose runs are as far apart as the calls allow.
     """
+
+    logs_dir: str
+    schedules: list[Answer]
+    periods: dict[str, float]
+    intervals: dict[str, float]
+
+
+def describe_schedules(root: Root) -> Described:
+    """Not in a thread."""
     service = schedule_service(root.app)
     schedules = service.schedules
     periods = {name: schedule.period.total_seconds() for name, schedule in schedules.items()}
-    return {
-        "schedules": [
-            describe(service, name) | {"said": when_in_words(schedule.when, schedule.every)}
-            for name, schedule in schedules.items()
-        ],
-        "periods": periods,
-        "intervals": {name: periods[name] for name in periods if not schedules[name].budget},
-    }
+    described = [
+        describe(service, name) | {"said": when_in_words(schedule.when, schedule.every)}
+        for name, schedule in schedules.items()
+    ]
+    intervals = {name: periods[name] for name in periods if not schedules[name].budget}
+    return Described(root.logs_dir, described, periods, intervals)
 
 
 def when_in_words(when: str, every: timedelta | None = None) -> str:
@@ -121,56 +149,49 @@ def when_in_words(when: str, every: timedelta | None = None) -> str:
     return _UNIT.sub(lambda found: f" {_UNITS[found[0]]}", when)
 
 
-def tell(crawls: Iterable[dict[str, Any]], root: Any, periods: Mapping[str, float]) -> None:
+def tell(crawls: Iterable[Crawl], logs_dir: str, periods: Mapping[str, float]) -> None:
     """Add to each crawl what its row lacks: schedule, period, log, message in parts, remedy."""
     for crawl in crawls:
         crawl["schedule"] = schedule_of(crawl["job"])
         crawl["period"] = periods.get(crawl["schedule"])
-        crawl["project"], crawl["log"] = _log(root, crawl)
+        crawl["project"], crawl["log"] = _log(logs_dir, crawl)
         crawl["told"] = told(crawl)
         crawl["figures"] = told_figures(crawl)
         crawl["remedy"] = remedy(crawl) if crawl["outcome"] in BAD else ""
 
 
-def _log(root: Any, crawl: Mapping[str, Any]) -> tuple[str, str | None]:
+def _log(logs_dir: str, crawl: Crawl) -> tuple[str, str | None]:
     """Its project, and the address of its log, which is deleted after ``jobs_to_keep`` others."""
-    for project in _PROJECTS if crawl["job"] and root.logs_dir else ():
-        path = f"{project}/{crawl['spider']}/{crawl['job']}.log"
-        if Path(root.logs_dir, path).exists():
-            return project, f"logs/{path}"
-    elsewhere = f"logs/{_PROJECTS[0]}/{crawl['spider']}/{crawl['job']}.log"
-    return _PROJECTS[0], elsewhere if crawl["job"] and root.logs_dir else None
+    if not crawl["job"] or not logs_dir:
+        return _PROJECTS[0], None
+    paths = {name: f"{name}/{crawl['spider']}/{crawl['job']}.log" for name in _PROJECTS}
+    here = (name for name, path in paths.items() if Path(logs_dir, path).exists())
+    project = next(here, _PROJECTS[0])  # it may be on another node
+    return project, f"logs/{paths[project]}"
 
 
-def described_jobs(jobs: Iterable[FailedJob], root: Any) -> list[dict[str, Any]]:
+def described_jobs(jobs: Iterable[FailedJob], logs_dir: str) -> list[Crawl]:
     """Jobs that ended before they began to crawl, with log and remedy."""
-    rows = [job._asdict() | {"outcome": job.outcome} for job in jobs]
-    return [
-        row | {"log": _log(root, row)[1], "remedy": remedy_before_start(row["exit_status"])}
-        for row in rows
-    ]
+    rows = [job.as_crawl() for job in jobs]
+    return [row | {"log": _log(logs_dir, row)[1], "remedy": remedy(row)} for row in rows]
 
 
-def add_repeats(crawls: Iterable[dict[str, Any]], sent: Mapping[int, Mapping[str, str]]) -> None:
+def add_repeats(crawls: Iterable[Crawl], sent: Mapping[int, Mapping[str, str]]) -> None:
     """Add the arguments with which each can be run again; ``None`` where that is not allowed."""
     for crawl in crawls:
-        arguments = sent.get(crawl["id"], {})
+        arguments = sent.get(crawl["id"] or 0, {})
         crawl["arguments"] = arguments
         crawl["repeat"] = arguments if may_be_sent(arguments) else None
 
 
-def run_charts(
-    runs: Sequence[Mapping[str, Any]], periods: Mapping[str, float]
-) -> dict[str, RunChart]:
+def run_charts(runs: Sequence[Crawl], periods: Mapping[str, float]) -> dict[str, RunChart]:
     """A chart for each schedule, with its own scale."""
     by_schedule = groupby(sorted(runs, key=itemgetter("schedule", "id")), itemgetter("schedule"))
     charts = (_run_chart(name, list(group), periods.get(name)) for name, group in by_schedule)
     return {chart.schedule: chart for chart in charts if chart}
 
 
-def _run_chart(
-    name: str, runs: Sequence[Mapping[str, Any]], period: float | None
-) -> RunChart | None:
+def _run_chart(name: str, runs: Sequence[Crawl], period: float | None) -> RunChart | None:
     texts = [f"{readable_seconds(run['seconds'])}, {run['outcome']}" for run in runs]
     times = [f"{readable(run['started_at'])} UTC" for run in runs]
     bars = [
@@ -189,7 +210,7 @@ def _run_chart(
     )
 
 
-def _summary(runs: Sequence[Mapping[str, Any]]) -> str:
+def _summary(runs: Sequence[Crawl]) -> str:
     """``12 runs: 11 complete, 1 failed; 2.0 s to 61.0 s, the last 2.6 s``."""
     outcomes = [run["outcome"] for run in runs]
     counts = ", ".join(f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes))
@@ -202,74 +223,74 @@ def _summary(runs: Sequence[Mapping[str, Any]]) -> str:
 class CrawlsPage(DatabaseView):
     """The schedules; a page of the runs, each with its share of its schedule's period."""
 
-    section = "crawls"
-    has_forms = True
+    def __init__(self, root: Root):
+        super().__init__(root, _prepare, "crawls", WITH_JOBS, has_forms=True)
 
-    def prepare(self) -> dict[str, Any]:
-        return describe_schedules(self.root) | {
-            "actions": possible_actions(self.root),
-            "failed_jobs": this_node().failed_jobs,
-            "budgets": _budgets(self.root),
-        }
+    def render_POST(self, txrequest: TxRequest) -> bytes:
+        return act(self.root, txrequest, "crawls")
 
-    def answer_error(self, error: ViewError) -> Body:
-        return error_with_jobs(self.section, error)
 
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        page, budgets = number(arguments, "page", 1), known.pop("budgets")
+def _prepare(root: Root) -> View:
+    service = schedule_service(root.app)
+    running = service.budgeted()
+    budgets = [(one, running, service.state[one.name].last_time, PLANNED) for one in running]
+    return _Runs(describe_schedules(root), possible_actions(root), budgets).answer
+
+
+class _Runs(NamedTuple):
+    """What is known of them without the database."""
+
+    known: Described
+    actions: set[str]
+    budgets: list[tuple[Schedule, list[Schedule], datetime | None, int]]
+
+    def answer(self, connected: Connection, arguments: Arguments, frame: Frame) -> str:
+        page = number(arguments, "page", 1)
         kept = {name: arguments[name] for name in ("schedule", "outcome") if arguments.get(name)}
         if kept.get("outcome", "failed") not in OUTCOMES:
             raise ViewError(400, f"outcome={kept['outcome'][:40]} is none of {', '.join(OUTCOMES)}")
         return render(
             "crawls.html",
-            **known | self._runs(connected, kept, page, known),
+            **frame,
+            **self._found(connected, kept, page),
+            schedules=self.known.schedules,
+            actions=self.actions,
             page=page,
             outcomes=OUTCOMES,
             no_schedule=NO_SCHEDULE,
             arguments=kept,
-            plans=[read_plan(*budget) for budget in budgets],
+            plans=[read_plan(*budget) for budget in self.budgets],
             done=DONE.get(arguments.get("done", "")),
             stamp=int(time()),
         )
 
-    def _runs(
-        self, connected: Connection, kept: Arguments, page: int, known: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _found(self, connected: Connection, kept: Arguments, page: int) -> dict[str, object]:
         """What the database has; nothing before the first crawl, which a button may start."""
-        failed_jobs, intervals = known["failed_jobs"], known["intervals"]
+        failed_jobs, intervals = this_node().failed_jobs, self.known.intervals
         try:
-            found = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
+            rows = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
         except NothingCrawledError:
-            failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.root)
+            failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.known.logs_dir)
             return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}
-        crawls = found[:LIMIT]
-        tell(crawls, self.root, intervals)
-        add_repeats(crawls, read_crawl_arguments(connected, [crawl["id"] for crawl in crawls]))
-        runs = list_latest_runs(connected, CHARTED).dicts()
+        crawls = cast(list[Crawl], rows[:LIMIT])
+        tell(crawls, self.known.logs_dir, intervals)
+        add_repeats(crawls, read_crawl_arguments(connected, [row["id"] for row in rows[:LIMIT]]))
+        runs = cast(list[Crawl], list_latest_runs(connected, CHARTED).dicts())
+        failed = described_jobs(failed_jobs.without_row(FAILED_JOBS), self.known.logs_dir)
         return {
             "crawls": crawls,
             "charts": run_charts(runs, intervals),
-            "more": len(found) > LIMIT,
-            "failed_jobs": described_jobs(failed_jobs.without_row(FAILED_JOBS), self.root),
+            "more": len(rows) > LIMIT,
+            "failed_jobs": failed,
         }
 
-    def render_POST(self, txrequest: Any) -> bytes:
-        return act(self.root, txrequest, "crawls")
 
-
-def _budgets(root: Any) -> list[tuple[Any, ...]]:
-    """The arguments of :func:`read_plan` for each active schedule with a budget."""
-    service = schedule_service(root.app)
-    running, states = service.budgeted(), service.state
-    return [(one, running, states[one.name].last_time, PLANNED) for one in running]
-
-
-def possible_actions(root: Any) -> set[str]:
+def possible_actions(root: Root) -> set[str]:
     """Those whose endpoint is in ``scrapyd.conf``."""
     return {name for name, path in ENDPOINTS.items() if path in root.children}
 
 
-def act(root: Any, txrequest: Any, page: str) -> bytes:
+def act(root: Root, txrequest: TxRequest, page: str) -> bytes:
     """Do what the form asks for, and go back; the gate has already checked its token."""
     txrequest.args.pop(TOKEN.encode(), None)  # of a program, which the gate does not ask for it
     name, back = _field(txrequest, "action"), _field(txrequest, "back")
@@ -289,23 +310,57 @@ def act(root: Any, txrequest: Any, page: str) -> bytes:
     return b""
 
 
-def _is_repeated(root: Any, txrequest: Any) -> bool:
+def _is_repeated(root: Root, txrequest: TxRequest) -> bool:
     """Whether the button was pressed twice: each is for one job, whose id is in the form."""
     job = txrequest.args.get(b"jobid", [b""])[-1].decode("utf-8", "replace")
     return bool(job) and job in _known_jobs(root)
 
 
-def _known_jobs(root: Any) -> Iterator[str]:
+def _known_jobs(root: Root) -> Iterator[str]:
     for queue in root.poller.queues.values():
         yield from (message["_job"] for message in queue.list())
     yield from root.launcher.running_jobs()
     yield from (job.job for job in root.launcher.finished)
 
 
-def _field(txrequest: Any, name: str) -> str:
+def _field(txrequest: TxRequest, name: str) -> str:
     value: bytes = txrequest.args.pop(name.encode(), [b""])[0]
     return value.decode("utf-8", "replace")
 
 
-def _problem(txrequest: Any, message: str, back: str) -> bytes:
+def _problem(txrequest: TxRequest, message: str, back: str) -> bytes:
     return error_page(txrequest, 409, message, section="crawls", back=back)
+
+
+_TEXT_MAX = 4000  # characters of each rejected record in a list
+
+
+def _rejected(connected: Connection, arguments: Arguments, frame: Frame) -> str:
+    """Records with their reasons: all, those of a ``crawl`` or with a ``reason``, or a ``record``.
+
+    One record alone is shown whole.
+    """
+    page = number(arguments, "page", 1)
+    kept = {name: arguments[name] for name in ("crawl", "reason") if arguments.get(name)}
+    crawl = number(arguments, "crawl", 1) if "crawl" in kept else None
+    record = number(arguments, "record", 1) if arguments.get("record") else None
+    which = RejectedFilter(crawl, kept.get("reason"), record)
+    records = list_rejected_records(connected, LIMIT + 1, (page - 1) * LIMIT, which).dicts()
+    if record and not records:
+        raise ViewError(404, f"There is no rejected record {record}, or no longer.")
+    return render(
+        "rejected.html",
+        **frame,
+        rejected=records[:LIMIT],
+        more=len(records) > LIMIT,
+        page=page,
+        crawl=crawl,
+        record=record,
+        reason=kept.get("reason"),
+        reasons=list_rejected_reasons(connected, crawl).dicts(),
+        arguments=kept,
+        text_max=None if record else _TEXT_MAX,
+    )
+
+
+RejectedPage = page_of(_rejected, "rejected")

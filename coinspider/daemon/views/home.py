@@ -1,23 +1,26 @@
 """The start page: is it running, how old is the data, what failed last, what comes next."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from functools import partial
+from operator import itemgetter
+from typing import NamedTuple, cast
 
 from psycopg import Connection
 
-from coinspider.daemon.crawl_messages import BAD, remedy, remedy_before_start
 from coinspider.daemon.database import database_url
-from coinspider.daemon.failed_jobs import FailedJob
 from coinspider.daemon.nodes import this_node
+from coinspider.daemon.outcomes import BAD, Crawl, FailedJob
+from coinspider.daemon.protocols import Answer, Root
 from coinspider.daemon.views.crawls import (
     FAILED_JOBS,
+    WITH_JOBS,
+    Described,
     describe_schedules,
-    error_with_jobs,
     tell,
 )
-from coinspider.daemon.views.view import Arguments, Body, DatabaseView, render
-from coinspider.errors import NothingCrawledError, ViewError
+from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, View, render
+from coinspider.errors import NothingCrawledError
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls
 from coinspider.store.database_url import describe
@@ -26,17 +29,16 @@ from coinspider.store.database_url import describe
 _LOOKED_AT = 300
 # Data is late after this many periods of its schedule.
 _LATE = 3
-Crawl = dict[str, Any]
 
 
-class Verdict(NamedTuple):
+class Headline(NamedTuple):
     """One sentence; its ``kind`` is ``good``, ``bad`` or ``other``."""
 
     kind: str
     text: str
 
 
-class Progress(NamedTuple):
+class Remaining(NamedTuple):
     """How many pages a crawl will probably read, and for how many more seconds."""
 
     pages: int
@@ -45,21 +47,7 @@ class Progress(NamedTuple):
 
 def as_crawls(jobs: Iterable[FailedJob]) -> list[Crawl]:
     """Jobs that ended before they began to crawl."""
-    return [
-        {
-            "id": None,
-            "spider": job.spider,
-            "currency": job.arguments.get("vs_currency"),
-            "started_at": job.started_at,
-            "ended_at": job.ended_at,
-            "seconds": job.seconds,
-            "outcome": job.outcome,
-            "message": job.message,
-            "status": job.exit_status,
-            "job": job.job,
-        }
-        for job in jobs
-    ]
+    return [job.as_crawl() | {"currency": job.arguments.get("vs_currency")} for job in jobs]
 
 
 def with_end(crawl: Crawl) -> Crawl:
@@ -68,7 +56,7 @@ def with_end(crawl: Crawl) -> Crawl:
 
 def last_complete(crawls: Iterable[Crawl]) -> list[Crawl]:
     """The last complete crawl of each spider and currency, the newest first."""
-    found: dict[tuple[Any, ...], Crawl] = {}
+    found: dict[tuple[str, str | None], Crawl] = {}
     for crawl in crawls:
         if crawl["outcome"] == "complete":
             found.setdefault((crawl["spider"], crawl["currency"]), crawl)
@@ -80,7 +68,7 @@ def last_failures(crawls: Iterable[Crawl], complete: Sequence[Crawl]) -> list[Cr
 
     It is ``healed`` if a later crawl of the same was complete.
     """
-    found: dict[tuple[Any, ...], Crawl] = {}
+    found: dict[tuple[str, str | None], Crawl] = {}
     for crawl in sorted(crawls, key=lambda crawl: crawl["ended_at"], reverse=True):
         if crawl["outcome"] in BAD:
             healed = any(_heals(other, crawl) for other in complete)
@@ -88,32 +76,26 @@ def last_failures(crawls: Iterable[Crawl], complete: Sequence[Crawl]) -> list[Cr
     return list(found.values())
 
 
-def progress(crawl: Crawl, earlier: Iterable[Crawl]) -> Progress | None:
+def progress(crawl: Crawl, earlier: Iterable[Crawl]) -> Remaining | None:
     """By the last complete crawl of the same ``sent`` arguments; none without one."""
-    same = ("spider", "currency", "sent")
-    like = next(
-        (
-            c
-            for c in earlier
-            if c["outcome"] == "complete" and all(c[name] == crawl[name] for name in same)
-        ),
-        None,
-    )
+    same = itemgetter("spider", "currency", "sent")
+    alike = (c for c in earlier if c["outcome"] == "complete" and same(c) == same(crawl))
+    like = next(alike, None)
     if not like or like["pages"] < max(crawl["pages"], 1):
         return None
     left = like["pages"] - crawl["pages"]
     pace = crawl["seconds"] / crawl["pages"] if crawl["pages"] else None
-    return Progress(like["pages"], pace and pace * left)
+    return Remaining(like["pages"], pace and pace * left)
 
 
 def verdict(
     crawls: Sequence[Crawl],
     failures: Iterable[Crawl],
-    schedules: Sequence[Mapping[str, Any]],
+    schedules: Sequence[Answer],
     *,
     is_late: bool,
     exhausted: str,
-) -> Verdict:
+) -> Headline:
     """The first that applies."""
     running = any(crawl["outcome"] == "running" for crawl in crawls)
     ended = [crawl for crawl in crawls if crawl["outcome"] not in ("running", "skipped")]
@@ -135,7 +117,7 @@ def verdict(
         ),
         (True, "good", "All is well."),
     ]
-    return next(Verdict(kind, text) for applies, kind, text in found if applies)
+    return next(Headline(kind, text) for applies, kind, text in found if applies)
 
 
 def _heals(complete: Crawl, failed: Crawl) -> bool:
@@ -146,56 +128,56 @@ def _heals(complete: Crawl, failed: Crawl) -> bool:
     )
 
 
-def _job(ended: Iterable[Crawl]) -> Any:
-    newest: Crawl = max(ended, key=lambda crawl: crawl["ended_at"], default={"job": None})
-    return newest["job"]
+def _job(ended: Iterable[Crawl]) -> str | None:
+    newest = max(ended, key=lambda crawl: crawl["ended_at"], default=None)
+    return newest["job"] if newest else None
 
 
-class HomePage(DatabaseView):
-    """At ``/``, instead of scrapyd's own first page."""
+def _prepare(root: Root) -> View:
+    projects = root.scheduler.list_projects()
+    return partial(_home, describe_schedules(root), projects)
 
-    section = ""
 
-    def prepare(self) -> dict[str, Any]:
-        return describe_schedules(self.root) | {
-            "projects": self.root.scheduler.list_projects(),
-            "failed_jobs": this_node().failed_jobs,
-        }
+def _home(
+    known: Described,
+    projects: list[str],
+    connected: Connection,
+    _: Arguments,
+    frame: Frame,
+) -> str:
+    crawls = [*_crawls(connected), *as_crawls(this_node().failed_jobs.without_row(FAILED_JOBS))]
+    sources = last_complete(crawls)
+    failures = last_failures(crawls, sources)
+    tell([*sources, *failures], known.logs_dir, known.periods)
+    for source in sources:
+        source["late"] = _is_late(source)
+    usage = list_api_usage(connected)
+    used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
+    return render(
+        "home.html",
+        **frame,
+        projects=projects,
+        schedules=known.schedules,
+        running=_running(connected, crawls),
+        sources=sources,
+        failures=failures,
+        verdict=verdict(
+            crawls,
+            failures,
+            known.schedules,
+            is_late=any(source["late"] for source in sources),
+            exhausted=usage[0].exhausted if usage else "",
+        ),
+        coming=_coming(known.schedules),
+        database=describe(database_url()),
+        usage=used,
+        unused=len(usage) - len(used),
+        today=f"{datetime.now(UTC):%Y-%m-%d}",
+    )
 
-    def answer_error(self, error: ViewError) -> Body:
-        return error_with_jobs(self.section, error)
 
-    def answer(self, connected: Connection, arguments: Arguments, **known: Any) -> Body:
-        jobs = as_crawls(known.pop("failed_jobs").without_row(FAILED_JOBS))
-        crawls = [*_crawls(connected), *jobs]
-        sources = last_complete(crawls)
-        failures = last_failures(crawls, sources)
-        tell([*sources, *failures], self.root, known["periods"])
-        for failed in failures:
-            has_row = failed["id"] is not None
-            failed["remedy"] = remedy(failed) if has_row else remedy_before_start(failed["status"])
-        sources = [source | {"late": _is_late(source)} for source in sources]
-        usage = list_api_usage(connected)
-        used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
-        return render(
-            "home.html",
-            **known,
-            running=_running(connected, crawls),
-            sources=sources,
-            failures=failures,
-            verdict=verdict(
-                crawls,
-                failures,
-                known["schedules"],
-                is_late=any(source["late"] for source in sources),
-                exhausted=usage[0].exhausted if usage else "",
-            ),
-            coming=_coming(known["schedules"]),
-            database=describe(database_url()),
-            usage=used,
-            unused=len(usage) - len(used),
-            today=f"{datetime.now(UTC):%Y-%m-%d}",
-        )
+# At ``/``, instead of scrapyd's own first page.
+HomePage = partial(DatabaseView, prepare=_prepare, section="", form=WITH_JOBS)
 
 
 def is_in_use(one: ApiUsage) -> bool:
@@ -203,23 +185,23 @@ def is_in_use(one: ApiUsage) -> bool:
     return bool(one.calls_this_minute or one.waiting_crawls or one.credits_left is not None)
 
 
-def _crawls(connected: Connection) -> list[dict[str, Any]]:
+def _crawls(connected: Connection) -> list[Crawl]:
     try:
         with connected.transaction():
-            crawls = read_crawls(connected, _LOOKED_AT).dicts()
+            crawls = cast(list[Crawl], read_crawls(connected, _LOOKED_AT).dicts())
     except NothingCrawledError:
         return []
     return [with_end(crawl) for crawl in crawls]
 
 
-def _running(connected: Connection, crawls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _running(connected: Connection, crawls: Sequence[Crawl]) -> list[Crawl]:
     """The crawls that run, with their progress."""
     running = [crawl for crawl in crawls if crawl["outcome"] == "running"]
     if not running:
         return []
-    begun = [crawl for crawl in crawls if crawl["id"]]
-    sent = read_crawl_arguments(connected, [crawl["id"] for crawl in begun])
-    compared = [crawl | {"sent": sent.get(crawl["id"])} for crawl in begun]
+    begun = {crawl["id"]: crawl for crawl in crawls if crawl["id"]}
+    sent = read_crawl_arguments(connected, list(begun))
+    compared = [crawl | {"sent": sent.get(number)} for number, crawl in begun.items()]
     return [
         crawl | {"progress": progress(crawl, compared)}
         for crawl in compared
@@ -227,12 +209,12 @@ def _running(connected: Connection, crawls: Sequence[dict[str, Any]]) -> list[di
     ]
 
 
-def _is_late(source: Mapping[str, Any]) -> bool:
+def _is_late(source: Crawl) -> bool:
     age = (datetime.now(UTC) - source["ended_at"]).total_seconds()
-    return bool(source["period"]) and age > _LATE * source["period"]
+    return bool(source["period"] and age > _LATE * source["period"])
 
 
-def _coming(schedules: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _coming(schedules: Sequence[Answer]) -> list[Answer]:
     """The schedules that run again, the next one first, and then the paused ones."""
     shown = [s for s in schedules if s["next_time"] or (s["enabled"] and s["paused"])]
     return sorted(shown, key=lambda s: str(s["next_time"] or "z"))

@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -17,11 +19,16 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
-from coinspider.daemon.database import database_url, page_connection, page_workers
+from coinspider.daemon.database import (
+    database_url,
+    page_connection,
+    page_workers,
+    send_later,
+)
 from coinspider.daemon.gate.browsers import TxRequest, policy, source_of, wants_html
 from coinspider.daemon.gate.sessions import form_token, logout_token
+from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.views.cells import age, all_digits, amount, cell, change, due, time, until
 from coinspider.errors import (
     ConfigurationError,
@@ -29,7 +36,10 @@ from coinspider.errors import (
     NothingCrawledError,
     ViewError,
 )
+from coinspider.exact_json import encode
+from coinspider.export.feeds import write_csv
 from coinspider.store.database_url import describe
+from coinspider.store.fetch import Listing
 from coinspider.text import exact, readable, readable_seconds, visible
 
 VIEWS = {
@@ -61,6 +71,11 @@ _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
 Arguments = Mapping[str, str]
 Body = str | bytes
+Frame = dict[str, object]
+"""What the templates of all views need: section, token of the log-out, token of the forms."""
+View = Callable[[psycopg.Connection, Arguments, Frame], Body]
+"""Makes a body. Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a bad argument."""
+Found = tuple[int, Body]
 T = TypeVar("T")
 log = Logger()
 
@@ -119,24 +134,37 @@ environment.globals |= {
 }
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(values)
 
 
-def send_head(txrequest: Any, status: int, content_type: str = HTML) -> None:
+def send_head(txrequest: TxRequest, status: int, content_type: str = HTML) -> None:
     txrequest.setResponseCode(status)
     txrequest.setHeader("Content-Type", content_type)
     txrequest.setHeader("Content-Security-Policy", POLICY)
 
 
-def error_page(txrequest: Any, status: int, message: str, **values: Any) -> bytes:
+def send_page(txrequest: TxRequest, template: str, **values: object) -> bytes:
+    """A page that is not from the database."""
+    send_head(txrequest, 200)
+    page = render(template, logout=logout_token(txrequest), **values).encode()
+    txrequest.setHeader("Content-Length", str(len(page)))
+    return page
+
+
+def error_page(txrequest: TxRequest, status: int, message: str, **values: object) -> bytes:
     """For a person; its links lead home from any address."""
     send_head(txrequest, status)
-    root = "../" * (txrequest.path.count(b"/") - 1)
-    return render("error.html", status=status, message=message, root=root, **values).encode()
+    told = {"status": status, "message": message, "root": root_of(txrequest)}
+    return render("error.html", **told, **values).encode()
 
 
-def login_page(txrequest: TxRequest, status: int, **values: Any) -> bytes:
+def root_of(txrequest: TxRequest) -> str:
+    """From a page below the first level, the way home."""
+    return "../" * (txrequest.path.count(b"/") - 1)
+
+
+def login_page(txrequest: TxRequest, status: int, **values: object) -> bytes:
     send_head(txrequest, status)
     return render("login.html", **values).encode()
 
@@ -146,7 +174,7 @@ class NotFound(Resource):
 
     isLeaf = True
 
-    def render(self, txrequest: Any) -> bytes:
+    def render(self, txrequest: TxRequest) -> bytes:
         if wants_html(txrequest):
             return error_page(txrequest, 404, NOT_FOUND)
         txrequest.setResponseCode(404)
@@ -154,76 +182,106 @@ class NotFound(Resource):
         return f"{NOT_FOUND}\n".encode()
 
 
+def as_json(**fields: object) -> bytes:
+    return encode(fields) + b"\n"
+
+
+def as_csv(listing: Listing) -> bytes:
+    """With all digits; names can't become formulas in a spreadsheet."""
+    file = StringIO()
+    write_csv(file, listing.columns, listing.rows)
+    return file.getvalue().encode()
+
+
+class Format(NamedTuple):
+    """How an answer is sent: its type, its name as a file, and an error in the same form."""
+
+    content_type: str
+    file_name: str | None = None
+    error: Callable[[ViewError, str | None], Body] = lambda error, section: render(
+        "error.html", section=section, status=error.status, message=str(error)
+    )
+
+
+PAGE = Format(HTML)
+JSON = Format(
+    "application/json", None, lambda error, _: as_json(status="error", message=str(error))
+)
+CSV = "text/csv; charset=utf-8"
+
+
 class DatabaseView(Resource):
-    """``GET`` reads the database in a thread, and responds with the result of :meth:`answer`."""
+    """``GET`` reads the database in a thread, and sends what the ``answer`` makes of it.
+
+    ``prepare`` gives the answer, with all that is known without the database; it runs outside the
+    thread. ``section`` is which of :data:`VIEWS` it belongs to. A view that ``has_forms`` has
+    buttons that change something, which need a token.
+    """
 
     isLeaf = True
-    section: ClassVar[str | None] = None
-    """Which of :data:`VIEWS` it belongs to."""
-    has_forms: ClassVar[bool] = False
-    """Whether it has buttons that change something, which need a token."""
-    content_type: ClassVar[str] = HTML
-    file_name: ClassVar[str | None] = None
 
-    def __init__(self, root: Any):
+    def __init__(
+        self,
+        root: Root,
+        prepare: Callable[[Root], View],
+        section: str | None = None,
+        form: Format = PAGE,
+        has_forms: bool = False,
+    ):
         super().__init__()
-        self.root = root
+        self.root, self.prepare, self.section, self.form = root, prepare, section, form
+        self.has_forms = has_forms
 
-    def prepare(self) -> dict[str, Any]:
-        """What is known without the database; runs outside the thread."""
-        return {}
-
-    def answer(self, connected: psycopg.Connection, arguments: Arguments, **known: Any) -> Body:
-        """The body. Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a bad argument."""
-        raise NotImplementedError
-
-    def answer_error(self, error: ViewError) -> Body:
-        return render("error.html", section=self.section, status=error.status, message=str(error))
-
-    def render_GET(self, txrequest: Any) -> int:
-        known = self.prepare() | {"section": self.section, "logout": logout_token(txrequest)}
+    def render_GET(self, txrequest: WebRequest) -> int:
+        frame: Frame = {"section": self.section, "logout": logout_token(txrequest)}
         if self.has_forms:
-            known["token"] = form_token(txrequest)
-        arguments, below = _arguments(txrequest), txrequest.postpath
-        asked = (type(self), *below, *sorted(arguments.items()), repr(known))
+            frame["token"] = form_token(txrequest)
+        answer, below = self.prepare(self.root), txrequest.postpath
+        arguments = _arguments(txrequest)
+        asked = (repr(answer), *below, *sorted(arguments.items()), repr(frame))
         try:
-            answer = page_workers().run(asked, self._answer, below, arguments, known)
+            found = page_workers().run(asked, self._answer, answer, below, arguments, frame)
         except ViewError as error:
-            answer = succeed((error.status, self.answer_error(error)))
-        self.respond(answer, txrequest)
-        return NOT_DONE_YET
+            found = succeed((error.status, self.form.error(error, self.section)))
+        return self.respond(found, txrequest)
 
-    def respond(self, answer: Deferred[Any], txrequest: Any) -> None:
+    def respond(self, found: Deferred[Found], txrequest: WebRequest) -> int:
         """Send what the thread gives, or a page that says why there is nothing."""
-        answer.addBoth(self._send, txrequest)
-        # If that page can't be made either, the client must not wait for ever.
-        answer.addErrback(txrequest.processingFailed)
+
+        def body(result: Found | Failure) -> bytes:
+            if isinstance(result, Failure):
+                log.failure("A page can't be made", failure=result)
+                result = 500, self.form.error(ViewError(500, BROKEN), self.section)
+            return self._body(*result, txrequest)
+
+        return send_later(found, txrequest, body)
 
     def _answer(
-        self, below: list[bytes], arguments: Arguments, known: dict[str, Any]
-    ) -> tuple[int, Body]:
+        self, answer: View, below: list[bytes], arguments: Arguments, frame: Frame
+    ) -> Found:
         try:
             if below:
                 raise ViewError(404, NOT_FOUND)
             with page_connection() as connected:
-                return 200, self.answer(connected, arguments, **known)
+                return 200, answer(connected, arguments, frame)
         except Exception as error:
             reason = _view_error(error)
-            return reason.status, reason.page or self.answer_error(reason)
+            return reason.status, reason.page or self.form.error(reason, self.section)
 
-    def _send(self, result: Any, txrequest: Any) -> None:
-        if not txrequest.channel:  # the client has not waited
-            return
-        if isinstance(result, Failure):
-            log.failure("A page can't be made", failure=result)
-            result = 500, self.answer_error(ViewError(500, BROKEN))
-        status, body = result
-        is_page = self.file_name is None or status != 200
-        send_head(txrequest, status, HTML if is_page and self.file_name else self.content_type)
-        if not is_page:
-            txrequest.setHeader("Content-Disposition", f'attachment; filename="{self.file_name}"')
-        txrequest.write(body if isinstance(body, bytes) else body.encode())
-        txrequest.finish()
+    def _body(self, status: int, body: Body, txrequest: WebRequest) -> bytes:
+        file_name = self.form.file_name if status == 200 else None
+        is_error_page = self.form.file_name and not file_name
+        send_head(txrequest, status, HTML if is_error_page else self.form.content_type)
+        if file_name:
+            txrequest.setHeader("Content-Disposition", f'attachment; filename="{file_name}"')
+        return body if isinstance(body, bytes) else body.encode()
+
+
+def page_of(
+    answer: View, section: str | None = None, form: Format = PAGE
+) -> Callable[[Root], DatabaseView]:
+    """A view whose answer needs nothing but the database."""
+    return partial(DatabaseView, prepare=lambda _: answer, section=section, form=form)
 
 
 def number(arguments: Arguments, name: str, default: int, greatest: int = NUMBER_MAX) -> int:
@@ -234,7 +292,7 @@ def number(arguments: Arguments, name: str, default: int, greatest: int = NUMBER
     return int(text)
 
 
-def _arguments(txrequest: Any) -> dict[str, str]:
+def _arguments(txrequest: TxRequest) -> dict[str, str]:
     found = {
         name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
         for name, values in txrequest.args.items()

@@ -1,21 +1,31 @@
-"""scrapyd's own site in coinspider's layout: start page, jobs, logs."""
+"""scrapyd's own site in coinspider's layout: jobs, and logs; programs get scrapyd's own pages."""
 
+import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from markupsafe import Markup
 from scrapyd import Config, website
-from twisted.web.static import Data
+from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.static import Data, formatFileSize
 
-from coinspider.daemon.gate.sessions import form_token, logout_token
+from coinspider.daemon.database import send_later
+from coinspider.daemon.gate.browsers import TxRequest, wants_html
+from coinspider.daemon.gate.sessions import form_token
+from coinspider.daemon.jobs import TAIL_BYTES as OTHERS_BYTES
+from coinspider.daemon.jobs import find_tail
 from coinspider.daemon.nodes import running_elsewhere, this_node
+from coinspider.daemon.protocols import Application, WebRequest
 from coinspider.daemon.views.crawls import DONE, act
 from coinspider.daemon.views.home import HomePage
-from coinspider.daemon.views.logs import Logs
-from coinspider.daemon.views.view import NotFound, render, send_head, token_field
+from coinspider.daemon.views.view import NotFound, root_of, send_page, token_field
+from coinspider.text import visible
 
 _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
 _TABLE = re.compile(r"<table.*</table>", re.DOTALL)
@@ -23,12 +33,13 @@ _TABLE = re.compile(r"<table.*</table>", re.DOTALL)
 _INLINE = re.compile(r' (style|onsubmit)="[^"]*"')
 # A group without a job: its heading alone.
 _EMPTY = re.compile(r"(<tbody>\s*<tr>\s*<th[^>]*>[^<]*</th>\s*</tr>)(\s*</tbody>)")
+_NONE = r"\1<tr><td class='none' colspan='99'>none</td></tr>\2"
 
 
 class Webroot(website.Root):
     """Named as ``webroot`` in ``scrapyd.conf``."""
 
-    def __init__(self, config: Config, app: Any):
+    def __init__(self, config: Config, app: Application):
         super().__init__(config, app)
         self.putChild(b"", HomePage(self))
         self.putChild(b"jobs", Jobs(self))
@@ -36,19 +47,25 @@ class Webroot(website.Root):
         if self.logs_dir:
             self.putChild(b"logs", Logs(self.logs_dir, "text/plain"))
 
-    def getChild(self, path: bytes, txrequest: Any) -> NotFound:
+    def getChild(self, path: bytes, txrequest: TxRequest) -> NotFound:
         return NotFound()
 
 
 class Jobs(website.Jobs):
     """scrapyd's table of jobs, unchanged for programs, with buttons that the gate accepts."""
 
-    def render_GET(self, txrequest: Any) -> bytes:
+    def render_GET(self, txrequest: TxRequest) -> bytes:
+        """scrapyd's table, in which texts are already escaped, in a page of ours."""
         self.token = form_token(txrequest)
         done = DONE.get(txrequest.args.get(b"done", [b""])[0].decode("utf-8", "replace"))
-        return _framed(txrequest, super().render_GET(txrequest), "jobs", "Jobs", done)
+        page = super().render_GET(txrequest)
+        found = _TABLE.search(page if isinstance(page, str) else page.decode())
+        table = _EMPTY.sub(_NONE, _INLINE.sub("", found[0] if found else ""))
+        marked = Markup(table)  # noqa: S704
+        named = {"section": "jobs", "title": "Jobs", "table": marked, "done": done}
+        return send_page(txrequest, "scrapyd.html", **named)
 
-    def render_POST(self, txrequest: Any) -> bytes:
+    def render_POST(self, txrequest: TxRequest) -> bytes:
         return act(self.root, txrequest, "jobs")
 
     def prepare_running(self) -> str:
@@ -78,20 +95,129 @@ class Jobs(website.Jobs):
         return form.replace("</form>", f"{token_field(self.token)}{action}</form>")
 
 
-def _framed(txrequest: Any, page: bytes | str, section: str, title: str, done: str | None) -> bytes:
-    """The table of one of scrapyd's pages, in which texts are already escaped."""
-    text = page if isinstance(page, str) else page.decode()
-    found = _TABLE.search(text)
-    table = _INLINE.sub("", found[0]) if found else ""
-    table = _EMPTY.sub(r"\1<tr><td class='none' colspan='99'>none</td></tr>\2", table)
-    send_head(txrequest, 200)
-    framed = render(
-        "scrapyd.html",
-        section=section,
-        title=title,
-        table=Markup(table),  # noqa: S704
-        done=done,
-        logout=logout_token(txrequest),
-    ).encode()
-    txrequest.setHeader("Content-Length", str(len(framed)))
-    return framed
+TAIL_BYTES = 256 * 1024
+_PARTS = 3  # project/spider/job.log
+_BAD = (" ERROR: ", " CRITICAL: ", "Traceback ")
+_DOUBTFUL = " WARNING: "
+
+
+class Entry(NamedTuple):
+    """A file or a folder; ``size`` is in words."""
+
+    name: str
+    address: str
+    size: str
+    modified_at: datetime
+
+
+class Folder(website.DirectoryLister):
+    """A folder of logs, the newest first."""
+
+    def render(self, txrequest: TxRequest) -> bytes:
+        if not wants_html(txrequest):
+            listing: bytes = super().render(txrequest)
+            return listing
+        entries = sorted(_entries(self.path), key=lambda entry: entry.modified_at, reverse=True)
+        return _log_page(txrequest, "logs.html", entries=entries)
+
+
+class Logs(website.File):
+    """scrapyd's own listing of files as pages, and the logs of other nodes' jobs."""
+
+    childNotFound = NotFound()
+
+    def getChild(self, path: bytes, txrequest: TxRequest) -> Resource:
+        """Other nodes' logs are in the database, even those of nodes that are gone."""
+        parts = [part.decode("utf-8", "replace") for part in (path, *txrequest.postpath)]
+        found = self.child(path)
+        for part in parts[1:]:
+            found = found.child(part) if found is not None else None
+        if len(parts) == _PARTS and parts[-1].endswith(".log") and not (found and found.exists()):
+            txrequest.postpath = []
+            return LogTail(parts[0], parts[1], parts[2].removesuffix(".log"))
+        child: Resource = super().getChild(path, txrequest)
+        return child
+
+    def directoryListing(self) -> Folder:
+        return Folder(
+            self.path,
+            self.listNames(),
+            self.contentTypes,
+            self.contentEncodings,
+            self.defaultType,
+        )
+
+    def render_GET(self, txrequest: TxRequest) -> bytes | int:
+        if not (wants_page(txrequest) and self.path.endswith(".log") and self.isfile()):
+            file: bytes | int = super().render_GET(txrequest)
+            return file
+        size, tail = _tail(self.path)
+        whole = size <= TAIL_BYTES
+        return log_page(txrequest, tail, size, "" if whole else "These are its last lines.")
+
+
+class LogTail(Resource):
+    """The end of a job's log, as its node last sent it."""
+
+    isLeaf = True
+
+    def __init__(self, project: str, spider: str, job: str):
+        super().__init__()
+        self.names = (project, spider, job)
+
+    def render_GET(self, txrequest: WebRequest) -> int:
+        def answer(found: tuple[str, str] | Failure | None) -> bytes:
+            if not isinstance(found, tuple):
+                return NotFound().render(txrequest)
+            node, tail = found
+            notice = f"The last {OTHERS_BYTES} bytes at most, from {node}:"
+            if wants_page(txrequest):
+                return log_page(txrequest, tail, len(tail.encode()), notice)
+            txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
+            return f"{notice}\n\n{tail}".encode()
+
+        return send_later(deferToThread(find_tail, *self.names), txrequest, answer)
+
+
+def wants_page(txrequest: TxRequest) -> bool:
+    """Whether a person asks, and not for the file itself."""
+    return wants_html(txrequest) and b"raw" not in txrequest.args
+
+
+def log_page(txrequest: TxRequest, text: str, size: int, notice: str) -> bytes:
+    """A log, whose file has ``size`` bytes, or its end; the ``notice`` says so."""
+    lines = [(visible(line), _kind(line)) for line in text.splitlines()]
+    return _log_page(txrequest, "log.html", lines=lines, size=formatFileSize(size), notice=notice)
+
+
+def _entries(folder: str) -> list[Entry]:
+    found = []
+    with os.scandir(folder) as files:
+        for file in files:
+            size = "" if file.is_dir() else formatFileSize(file.stat().st_size)
+            modified = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            slash = "/" if file.is_dir() else ""
+            found.append(Entry(f"{file.name}{slash}", f"{quote(file.name)}{slash}", size, modified))
+    return found
+
+
+def _tail(path: str) -> tuple[int, str]:
+    """The file's size, and its last lines."""
+    with Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        data = file.read(TAIL_BYTES)
+    text = data.decode("utf-8", "replace")
+    return size, text if size <= TAIL_BYTES else text.partition("\n")[2]
+
+
+def _kind(line: str) -> str:
+    if any(sign in line[:200] for sign in _BAD):
+        return "bad"
+    return "other" if _DOUBTFUL in line[:200] else ""
+
+
+def _log_page(txrequest: TxRequest, template: str, **values: object) -> bytes:
+    parts = unquote(txrequest.path.decode("latin-1")).strip("/").split("/")
+    root = root_of(txrequest)
+    return send_page(txrequest, template, section="logs/", parts=parts, root=root, **values)

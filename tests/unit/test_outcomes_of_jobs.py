@@ -5,7 +5,7 @@ import string
 import pytest
 
 from coinspider.crawl.reasons import KINDS, Reason, page_reason, stored_reason
-from coinspider.daemon.crawl_messages import remedy, remedy_before_start, told, told_figures
+from coinspider.daemon.outcomes import remedy, told, told_figures
 
 URL = "http://database.example/disk/rejected?page=401"
 MISSING = {"missing_count": 4000, "known_count": 17000, "most": "0.1"}
@@ -89,7 +89,7 @@ def test_every_reason_has_a_sentence_and_a_remedy(code):
     [(None, "lack of memory"), (130, "next run"), (2, "argument"), (1, "Its log says more")],
 )
 def test_advice_for_a_job_without_a_row(status, advice):
-    assert advice in remedy_before_start(status)
+    assert advice in remedy({"exit_status": status})
 
 
 @pytest.mark.parametrize("row", [{}, row_of(None), row_of(Reason("died")) | {"reason": "x"}])

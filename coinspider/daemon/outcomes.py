@@ -1,4 +1,4 @@
-"""Jobs that ended before their row in the table ``crawl`` began, and why.
+"""What became of a job: its row of the table ``crawl`` in words, or why it has none.
 
 A wrong argument, no database, a process that could not start: the table ``crawl`` knows nothing
 about these, so scrapyd keeps them itself, in the table ``fleet_failed_job``. Whether a job has a
@@ -11,14 +11,94 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypedDict, cast
 
+import msgspec
 from psycopg.types.json import Jsonb
 from twisted.internet.error import ProcessTerminated
 from twisted.python.failure import Failure
 
+from coinspider.crawl.outcome import SUM, sum_in_words
+from coinspider.crawl.reasons import KINDS, remarks_of, stored_reason
 from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
+from coinspider.text import counted
+
+BAD = ("failed", "died", "exhausted", "misconfigured")
+"""The outcomes that need action."""
+
+
+class Crawl(TypedDict, total=False):
+    """A row of ``crawl``, or a job without one, whose ``id`` is ``None``; and what pages add."""
+
+    id: int | None
+    spider: str
+    currency: str | None
+    job: str | None
+    started_at: datetime
+    ended_at: datetime
+    seconds: float
+    outcome: str
+    pages: int
+    records: int
+    message: str | None
+    reason: str | None
+    reason_figures: msgspec.Raw | dict[str, object] | None
+    exit_status: int | None
+    arguments: Mapping[str, str]
+    schedule: str
+    period: float | None
+    project: str
+    log: str | None
+    told: str
+    figures: str
+    remedy: str
+    healed: bool
+    late: bool
+    sent: Mapping[str, str] | None
+    progress: object
+    repeat: Mapping[str, str] | None
+
+
+def told(row: Crawl) -> str:
+    """What it says besides outcome and figures: the reason of a failure, remarks.
+
+    A row of 0.2 has no reason, and a running crawl none yet: their message is shown as it is.
+    """
+    figures = _figures(row)
+    reason = stored_reason(row.get("reason"), figures)
+    if figures is None or (row.get("reason") and not reason):
+        return row.get("message") or ""
+    words = [reason.for_people()] if reason and row["reason"] != "interrupted" else []
+    return "; ".join([*words, *remarks_of(figures)])
+
+
+def told_figures(row: Crawl) -> str:
+    """``68 pages, 17,000 records, 3 new``; empty if it read no page."""
+    if not row.get("pages"):
+        return ""
+    numbers = cast(Mapping[str, int], row)
+    shown = {column: numbers.get(word) or 0 for word, column in SUM.items()}
+    records = f"{row['records']:,} record{'' if row['records'] == 1 else 's'}"
+    return ", ".join([counted(row["pages"], "page"), records, sum_in_words(shown, ",")])
+
+
+def remedy(row: Crawl) -> str:
+    """One sentence; refers to the log if nothing better is known."""
+    if "exit_status" in row:  # it ended before it had a row; a signal gives no exit status
+        codes = {None: "killed", 2: "misconfigured", 130: "stopped"}
+        return KINDS[codes.get(row["exit_status"], "spider_exception")].remedy
+    reason = stored_reason(row.get("reason"), _figures(row))
+    return reason.remedy if reason else "Its log says more."
+
+
+def _figures(row: Crawl) -> dict[str, object] | None:
+    """The reason's figures, which a query may have left as JSON text."""
+    figures = row.get("reason_figures")
+    if isinstance(figures, msgspec.Raw):
+        return msgspec.json.decode(figures, type=dict[str, object])
+    return figures
+
 
 KEPT = 1000
 # scrapyd ends, or someone cancels the job, before Scrapy handles the signal.
@@ -61,20 +141,16 @@ class FailedJob(NamedTuple):
     def outcome(self) -> str:
         return _OUTCOMES.get(self.exit_status, "failed")
 
-    @property
-    def seconds(self) -> float:
-        return (self.ended_at - self.started_at).total_seconds()
-
-    def as_crawl(self) -> dict[str, object]:
+    def as_crawl(self) -> Crawl:
         """Like a row of ``crawl``, but without an id and figures."""
         return {
             "id": None,
             "spider": self.spider,
             "job": self.job,
             "arguments": dict(self.arguments),
-            "started_at": self.started_at.isoformat(),
-            "ended_at": self.ended_at.isoformat(),
-            "seconds": self.seconds,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "seconds": (self.ended_at - self.started_at).total_seconds(),
             "outcome": self.outcome,
             "message": self.message,
             "exit_status": self.exit_status,
