@@ -3,13 +3,12 @@
 https://scrapyd.readthedocs.io/en/stable/config.html
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from psycopg import Connection
 from scrapyd import Config, webservice
 from scrapyd.interfaces import IJobStorage, IPoller, ISpiderQueue
 from scrapyd.poller import QueuePoller
-from scrapyd.webservice import param
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -138,9 +137,8 @@ class FinishedJobs:
 class ListJobs(webservice.ListJobs):
     """``GET``: as scrapyd's, each running job with its ``node``."""
 
-    @param("project", required=False)
-    def render_GET(self, txrequest: TxRequest, project: str | None) -> Answer:
-        txrequest.args |= _encoded({"project": project})
+    def render_GET(self, txrequest: TxRequest) -> Answer:
+        project = _given(txrequest, "project")
         answer: Answer = super().render_GET(txrequest)
         here = [job | {"node": this_node().name} for job in answer["running"]]
         answer["running"] = here + [
@@ -162,12 +160,10 @@ class ListJobs(webservice.ListJobs):
 class Status(webservice.Status):
     """``GET``: the state of a job, whichever node runs it."""
 
-    @param("job")
-    @param("project", required=False)
-    def render_GET(self, txrequest: TxRequest, job: str, project: str | None) -> Answer:
+    def render_GET(self, txrequest: TxRequest) -> Answer:
+        job, project = _given(txrequest, "job"), _given(txrequest, "project")
         if any(run.job == job for run in running_elsewhere(project)):
             return {"currstate": "running"}
-        txrequest.args |= _encoded({"job": job, "project": project})
         answer: Answer = super().render_GET(txrequest)
         return answer
 
@@ -175,14 +171,12 @@ class Status(webservice.Status):
 class Cancel(webservice.Cancel):
     """``POST``: ends a job, whichever node runs it; that takes a few seconds on another one."""
 
-    @param("project")
-    @param("job")
-    def render_POST(self, txrequest: TxRequest, project: str, job: str) -> Answer:
-        txrequest.args |= _encoded({"job": job, "project": project})
+    def render_POST(self, txrequest: TxRequest) -> Answer:
+        job, project = _given(txrequest, "job"), _given(txrequest, "project")
         answer: Answer = super().render_POST(txrequest)
         if answer["prevstate"] == "running":
-            this_node().jobs.cancelled.add(job)
-        elif not answer["prevstate"] and this_node().queue.abort(project, job):
+            this_node().jobs.cancelled.add(str(job))
+        elif not answer["prevstate"] and this_node().queue.abort(str(project), str(job)):
             return {"prevstate": "running"}
         return answer
 
@@ -208,7 +202,7 @@ class DaemonStatus(webservice.DaemonStatus):
         return answer | {"running": answer["running"] + elsewhere, "nodes": alive}
 
 
-def _encoded(arguments: Mapping[str, str | None]) -> dict[bytes, list[bytes]]:
-    return {
-        name.encode(): [value.encode()] for name, value in arguments.items() if value is not None
-    }
+def _given(txrequest: TxRequest, name: str) -> str | None:
+    """A parameter, which scrapyd's own method checks and takes out of the request."""
+    values = txrequest.args.get(name.encode())
+    return values[0].decode("utf-8", "replace") if values else None

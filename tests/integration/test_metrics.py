@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from coinspider.daemon import database
-from coinspider.daemon.api.metrics import WatchedSchedule, metric_names, metrics
+from coinspider.daemon.api.metrics import WatchedSchedule, metric_labels, metrics
 from coinspider.daemon.outcomes import FailedJob, FailedJobs
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.store.crawl import list_crawls
@@ -151,4 +151,4 @@ def test_promtool_finds_no_problem(add):
         family.name + ("_total" if family.type == "counter" else "")
         for family in text_string_to_metric_families(told.decode())
     }
-    assert names == set(metric_names())
+    assert names == metric_labels().keys()

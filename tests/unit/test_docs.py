@@ -17,7 +17,7 @@ from scrapy.settings import Settings, default_settings
 from scrapy.spiderloader import SpiderLoader
 
 from coinspider import settings
-from coinspider.daemon.api.metrics import metric_names
+from coinspider.daemon.api.metrics import metric_labels
 from coinspider.daemon.schedules.schedule import OPTIONS
 from docs import hooks
 from tests.helpers.needs import program
@@ -85,7 +85,7 @@ def test_stat_is_described(stat):
     assert is_described(stat)
 
 
-@pytest.mark.parametrize("metric", metric_names())
+@pytest.mark.parametrize("metric", metric_labels())
 def test_metric_is_described(metric):
     assert is_described(metric) or is_described(metric.removeprefix("coinspider_crawl_"))
 

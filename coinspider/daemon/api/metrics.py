@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple, SupportsFloat, cast
 
 import psycopg
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
-from psycopg.rows import DictRow
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -28,33 +27,6 @@ from coinspider.store.account import ApiUsage, list_api_usage
 
 log = Logger()
 GAUGE, COUNTER = "gauge", "counter"
-_FAMILIES = {GAUGE: GaugeMetricFamily, COUNTER: CounterMetricFamily}
-USAGE_LABELS = ("account",)
-_HELP = {
-    "calls_this_minute": "Calls of this key in the last minute",
-    "calls_this_month": "Calls of this key in this month (UTC)",
-    "told_limit_calls": "Calls that the settings or the plan allow in a period",
-    "told_limit_period_seconds": "Length of that period",
-    "known_limit_calls": "Calls that the API allows in a period, as far as it is known",
-    "known_limit_period_seconds": "Length of that period",
-    "waiting_crawls": "Crawls that wait for this limit",
-    "refused_wait_seconds": "For how long no call is made, because the API refused one",
-    "credits_left": "Calls that are left in this month",
-    "credits_end_timestamp_seconds": "When none is left, at this month's pace (Unix time)",
-    "exhausted": "Whether the API says that the month's calls are used up",
-}
-USAGE_NAMES = tuple(f"coinspider_api_{name}" for name in _HELP)
-ENABLED = "coinspider_schedule_enabled"
-FAILURES = "coinspider_schedule_failures"
-MISSED = "coinspider_schedule_missed_runs"
-NEEDED = "coinspider_schedule_needed_calls"
-USED_UP = "coinspider_schedule_used_up_timestamp_seconds"
-SCHEDULE_NAMES = (ENABLED, FAILURES, MISSED, NEEDED, USED_UP)
-SCHEDULE_LABELS = ("schedule",)
-DATABASE_UP = "coinspider_database_up"
-FAILED_JOBS = "coinspider_failed_jobs"
-FAILED_AT = "coinspider_failed_job_timestamp_seconds"
-FAILED_JOB_NAMES = (DATABASE_UP, FAILED_JOBS, FAILED_AT)
 
 
 class Metric(NamedTuple):
@@ -66,16 +38,16 @@ class Metric(NamedTuple):
 
 
 class MetricGroup(NamedTuple):
-    """Metrics that one statement finds; its rows have a column for each label and each metric.
+    """Metrics with the same labels, whose rows have each label and each metric by its name.
 
-    A value of ``NULL`` gives no series. The statement may use ``%(schedules)s``, the names of the
-    schedules of this scrapyd.
+    What is ``None``, or missing, gives no series. The ``sql`` that finds the rows may use
+    ``%(schedules)s``, the names of the schedules of this scrapyd.
     """
 
     prefix: str
     labels: tuple[str, ...]
     metrics: tuple[Metric, ...]
-    sql: LiteralString
+    sql: LiteralString = ""
 
     def full_name(self, metric: Metric) -> str:
         # The library itself adds it to a counter.
@@ -175,27 +147,63 @@ SELECT * FROM ended WHERE EXISTS (
 )
 """,  # noqa: S608
 )
-GROUPS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS)
+CRAWLS = (LAST_CRAWL, RUNNING_CRAWL, ALL_CRAWLS)
+USAGE = MetricGroup(
+    "api_",
+    ("account",),
+    (
+        Metric("calls_this_minute", "Calls of this key in the last minute"),
+        Metric("calls_this_month", "Calls of this key in this month (UTC)"),
+        Metric("told_limit_calls", "Calls that the settings or the plan allow in a period"),
+        Metric("told_limit_period_seconds", "Length of that period"),
+        Metric("known_limit_calls", "Calls that the API allows in a period, as far as it is known"),
+        Metric("known_limit_period_seconds", "Length of that period"),
+        Metric("waiting_crawls", "Crawls that wait for this limit"),
+        Metric("refused_wait_seconds", "For how long no call is made, because the API refused one"),
+        Metric("credits_left", "Calls that are left in this month"),
+        Metric(
+            "credits_end_timestamp_seconds",
+            "When none is left, at this month's pace (Unix time)",
+        ),
+        Metric("exhausted", "Whether the API says that the month's calls are used up"),
+    ),
+)
+SCHEDULES = MetricGroup(
+    "schedule_",
+    ("schedule",),
+    (
+        Metric("enabled", "Whether it runs at its times"),
+        Metric("failures", "Runs that failed since the last complete one"),
+        Metric("missed_runs", "Times it was due since the last complete crawl of its data"),
+        Metric("needed_calls", "Calls that it needs in a month at its fixed times"),
+        Metric(
+            "used_up_timestamp_seconds",
+            "When its key's credits of this month do not last: their end",
+        ),
+    ),
+)
+DATABASE = MetricGroup("database_", (), (Metric("up", "Whether the database can be asked"),))
+FAILED_JOBS = MetricGroup(
+    "",
+    ("spider",),
+    (
+        Metric("failed_jobs", "Jobs that ended before they began to crawl"),
+        Metric("failed_job_timestamp_seconds", "When the last of them ended (Unix time)"),
+    ),
+)
+GROUPS = (*CRAWLS, USAGE, SCHEDULES, DATABASE, FAILED_JOBS)
+Rows = Iterable[Mapping[str, object]]
 
 
-class UsageCollector(Collector):
-    """Reads the figures from the database on each request."""
-
-    def collect(self) -> Iterable[Family]:
-        with connection() as connected:
-            figures = {one.account: _figures(one) for one in list_api_usage(connected)}
-        for name, text in _HELP.items():
-            family = GaugeMetricFamily(f"coinspider_api_{name}", text, labels=USAGE_LABELS)
-            for account, of_account in figures.items():
-                if (value := of_account[name]) is not None:
-                    family.add_metric([account], value)
-            yield family
+def metric_labels() -> dict[str, tuple[str, ...]]:
+    """The labels of each metric, by its name as Prometheus reads it."""
+    return {group.full_name(m): group.labels for group in GROUPS for m in group.metrics}
 
 
-def _figures(usage: ApiUsage) -> dict[str, float | None]:
-    """Unknown values are ``None``."""
+def usage_row(usage: ApiUsage) -> dict[str, object]:
     told, learned = usage.told_calls, usage.learned_calls
     return {
+        "account": usage.account,
         "calls_this_minute": usage.calls_this_minute,
         "calls_this_month": usage.calls_this_month,
         "told_limit_calls": told or None,
@@ -221,107 +229,53 @@ class WatchedSchedule(NamedTuple):
     enabled: bool = True
     forecast: Forecast | None = None
 
-
-class ScheduleCollector(Collector):
-    """The metrics of each schedule; of an inactive one only that it is inactive."""
-
-    def __init__(self, watched: Iterable[WatchedSchedule], runs: Mapping[str, ScheduleRuns]):
-        self.watched, self.runs = list(watched), runs
-
-    def collect(self) -> Iterable[Family]:
-        enabled = GaugeMetricFamily(ENABLED, "Whether it runs at its times", labels=SCHEDULE_LABELS)
-        failures = GaugeMetricFamily(
-            FAILURES, "Runs that failed since the last complete one", labels=SCHEDULE_LABELS
-        )
-        missed = GaugeMetricFamily(
-            MISSED,
-            "Times it was due since the last complete crawl of its data",
-            labels=SCHEDULE_LABELS,
-        )
-        needed = GaugeMetricFamily(
-            NEEDED, "Calls that it needs in a month at its fixed times", labels=SCHEDULE_LABELS
-        )
-        used_up = GaugeMetricFamily(
-            USED_UP,
-            "When its key's credits of this month do not last: their end",
-            labels=SCHEDULE_LABELS,
-        )
-        now = datetime.now(UTC)
-        for schedule, is_enabled, forecast in self.watched:
-            labels, found = [schedule.name], self.runs.get(schedule.name, ScheduleRuns())
-            enabled.add_metric(labels, is_enabled)
-            if not is_enabled:
-                continue
-            failures.add_metric(labels, found.failures)
-            if found.last_success:
-                missed.add_metric(labels, missed_runs(schedule, found.last_success, now))
-            if forecast:
-                needed.add_metric(labels, forecast.needed)
-                if end := forecast.used_up_at(now):
-                    used_up.add_metric(labels, end.timestamp())
-        yield from (enabled, failures, missed, needed, used_up)
+    def row(self, runs: ScheduleRuns) -> dict[str, object]:
+        """Of an inactive one only that it is inactive."""
+        row: dict[str, object] = {"schedule": self.schedule.name, "enabled": self.enabled}
+        if not self.enabled:
+            return row
+        now, success, forecast = datetime.now(UTC), runs.last_success, self.forecast
+        return row | {
+            "failures": runs.failures,
+            "missed_runs": missed_runs(self.schedule, success, now) if success else None,
+            "needed_calls": forecast and forecast.needed,
+            "used_up_timestamp_seconds": _timestamp(forecast and forecast.used_up_at(now)),
+        }
 
 
-class FailedJobCollector(Collector):
-    """``failed`` has the newest first."""
+def failed_job_rows(newest: Iterable[FailedJob]) -> Rows:
+    """Not those that were told to stop, or that another crawl made needless."""
+    ends: dict[str, list[float]] = {}
+    for job in newest:
+        if job.outcome in BAD:
+            ends.setdefault(job.spider, []).append(job.ended_at.timestamp())
+    for spider, times in ends.items():
+        last = {"failed_job_timestamp_seconds": times[0]}
+        yield {"spider": spider, "failed_jobs": len(times)} | last
 
-    def __init__(self, failed: Iterable[FailedJob], database_up: bool):
-        # Not those that were told to stop, or that another crawl made needless.
-        self.failed = [job for job in failed if job.outcome in BAD]
-        self.database_up = database_up
+
+class Figures(Collector):
+    """The rows of each group, for Prometheus' library."""
+
+    def __init__(self, found: Iterable[tuple[MetricGroup, Rows]]):
+        self.found = found
 
     def collect(self) -> Iterable[Family]:
-        yield GaugeMetricFamily(DATABASE_UP, "Whether the database can be asked", self.database_up)
-        count = GaugeMetricFamily(
-            FAILED_JOBS, "Jobs that ended before they began to crawl", labels=["spider"]
-        )
-        ended = GaugeMetricFamily(
-            FAILED_AT, "When the last of them ended (Unix time)", labels=["spider"]
-        )
-        for spider in dict.fromkeys(job.spider for job in self.failed):
-            jobs = [job for job in self.failed if job.spider == spider]
-            count.add_metric([spider], len(jobs))
-            ended.add_metric([spider], jobs[0].ended_at.timestamp())
-        yield from (count, ended)
+        for group, rows in self.found:
+            listed = list(rows)
+            for metric in group.metrics:
+                yield _family(group, metric, listed)
 
 
-log = Logger()
-
-
-def metric_names() -> list[str]:
-    """The names of all metrics, as Prometheus reads them."""
-    crawls = [group.full_name(metric) for group in GROUPS for metric in group.metrics]
-    return [*crawls, *USAGE_NAMES, *FAILED_JOB_NAMES, *SCHEDULE_NAMES]
-
-
-def metric_labels() -> dict[str, tuple[str, ...]]:
-    """The labels of each metric, by its name."""
-    crawls = {group.full_name(m): group.labels for group in GROUPS for m in group.metrics}
-    failed = {name: () if name == DATABASE_UP else ("spider",) for name in FAILED_JOB_NAMES}
-    usage = dict.fromkeys(USAGE_NAMES, USAGE_LABELS)
-    schedules = dict.fromkeys(SCHEDULE_NAMES, SCHEDULE_LABELS)
-    return crawls | usage | failed | schedules
-
-
-class CrawlCollector(Collector):
-    """Reads the figures from the database on each request."""
-
-    def __init__(self, schedules: Iterable[str]):
-        self.values = {"schedules": list(schedules)}
-
-    def collect(self) -> Iterable[Family]:
-        for group in GROUPS:
-            yield from _families(group, query(group.sql, self.values))
-
-
-def _families(group: MetricGroup, rows: list[DictRow]) -> Iterable[Family]:
-    for metric in group.metrics:
-        name = group.full_name(metric)
-        family = _FAMILIES[metric.kind](name, metric.help, labels=group.labels)
-        for row in rows:
-            if row[metric.name] is not None:
-                family.add_metric([row[label] for label in group.labels], float(row[metric.name]))
-        yield family
+def _family(group: MetricGroup, metric: Metric, rows: list[Mapping[str, object]]) -> Family:
+    name, labels = group.full_name(metric), group.labels
+    kind = CounterMetricFamily if metric.kind == COUNTER else GaugeMetricFamily
+    family: CounterMetricFamily | GaugeMetricFamily = kind(name, metric.help, labels=labels)
+    for row in rows:
+        value = cast(SupportsFloat | None, row.get(metric.name))
+        if value is not None:
+            family.add_metric([str(row[label]) for label in labels], float(value))
+    return family
 
 
 def metrics(
@@ -334,20 +288,28 @@ def metrics(
     If the database does not answer, only those that scrapyd keeps itself.
     """
     try:
-        crawls = _text(CrawlCollector(schedules)) + _text(UsageCollector())
-        failed = failed_jobs.without_row() if failed_jobs else []
-        runs = read_runs([one.schedule for one in watched], failed)
-        told = crawls + _text(ScheduleCollector(watched, runs))
-        return told + _text(FailedJobCollector(failed, database_up=True))
+        found = _all(list(schedules), failed_jobs, watched)
     except (psycopg.Error, DatabaseUnreachableError):
         failed = failed_jobs.known() if failed_jobs else []
-        return _text(FailedJobCollector(failed, database_up=False))
+        found = [(DATABASE, [{"up": False}]), (FAILED_JOBS, failed_job_rows(failed))]
+    return generate_latest(Figures(found))
 
 
-def _text(collector: Collector) -> bytes:
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry)
+def _all(
+    schedules: list[str], failed_jobs: FailedJobs | None, watched: Sequence[WatchedSchedule]
+) -> list[tuple[MetricGroup, Rows]]:
+    crawls = [(group, query(group.sql, {"schedules": schedules})) for group in CRAWLS]
+    with connection() as connected:
+        usage = list_api_usage(connected)
+    failed = failed_jobs.without_row() if failed_jobs else []
+    runs = read_runs([one.schedule for one in watched], failed)
+    return [
+        *crawls,
+        (USAGE, map(usage_row, usage)),
+        (SCHEDULES, [one.row(runs[one.schedule.name]) for one in watched]),
+        (DATABASE, [{"up": True}]),
+        (FAILED_JOBS, failed_job_rows(failed)),
+    ]
 
 
 class Metrics(Resource):
