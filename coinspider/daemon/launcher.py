@@ -10,8 +10,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from coinspider._compat import use_process_class
-from coinspider.daemon.job_check import JobRules
-from coinspider.daemon.jobs import job_arguments
+from coinspider.daemon.jobs import JobRules, job_arguments
 from coinspider.daemon.nodes import (
     DATABASE_ERRORS,
     NodeService,

@@ -20,7 +20,7 @@ DIRECTION = [
 ]  # fmt: skip
 # The same inside the daemon.
 DAEMON = [
-    "health", "runner", "configuration", "gate", "protocols", "database", "job_check", "queue",
+    "health", "runner", "configuration", "gate", "protocols", "database", "queue",
     "eggs", "jobs", "outcomes", "nodes", "components", "launcher", "schedules", "alerts", "api",
     "views", "application", "__main__",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from scrapyd.launcher import log
 
 from coinspider._compat import wait_by_monotonic_time
-from coinspider.daemon.job_check import JobRules
+from coinspider.daemon.jobs import JobRules
 from coinspider.daemon.launcher import QuietProcess
 from coinspider.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.configuration import local_configuration
 from coinspider.daemon.database import figure_workers, query, send_later
 from coinspider.daemon.gate.browsers import TxRequest
-from coinspider.daemon.job_check import ADDRESSES, JOB, check_spider_arguments, names_in
+from coinspider.daemon.jobs import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.nodes import this_node
 from coinspider.daemon.outcomes import FailedJob, FailedJobs
 from coinspider.daemon.protocols import Answer, Root, WebRequest
@@ -121,19 +121,18 @@ class SchedulesJson(_Schedules):
 class PauseSchedule(_Schedules):
     """``POST schedule=NAME``: no more runs until it is resumed, even after a restart."""
 
+    paused = True
+
     @param("schedule")
     def render_POST(self, txrequest: TxRequest, schedule: str) -> Answer:
-        self.service.pause(self.schedule(schedule), True)
+        self.service.pause(self.schedule(schedule), self.paused)
         return {"schedule": describe(self.service, schedule)}
 
 
-class ResumeSchedule(_Schedules):
+class ResumeSchedule(PauseSchedule):
     """``POST schedule=NAME``: resume, with the next run at its time."""
 
-    @param("schedule")
-    def render_POST(self, txrequest: TxRequest, schedule: str) -> Answer:
-        self.service.pause(self.schedule(schedule), False)
-        return {"schedule": describe(self.service, schedule)}
+    paused = False
 
 
 class RunSchedule(_Schedules):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from scrapyd import Config
 
-from coinspider.daemon.job_check import PROJECT, check_project, check_spider, check_spider_arguments
+from coinspider.daemon.jobs import PROJECT, check_project, check_spider, check_spider_arguments
 from coinspider.errors import ConfigurationError
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
