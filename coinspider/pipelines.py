@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from datetime import datetime
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from scrapy import signals
 from scrapy.crawler import Crawler
@@ -68,7 +67,7 @@ class CoercePipeline:
     def prepare_records(self, records: list[Record]) -> None:
         prepare(records, self.digits_max)
 
-    def process_item(self, item: Any) -> Any:
+    def process_item(self, item: object) -> object:
         if not isinstance(item, Record):
             return item
         try:
@@ -117,13 +116,13 @@ class SincePipeline:
         if not isinstance(spider, PaginatedSpider) or not spider.since_column:
             raise NotConfigured
         self.crawler, self.column = crawler, spider.since_column
-        self.greatest: Any = None
+        self.greatest: datetime | str | int | None = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         return cls(crawler)
 
-    def process_item(self, item: Any) -> Any:
+    def process_item(self, item: object) -> object:
         value = getattr(item, self.column, None)
         if value is not None and (self.greatest is None or value > self.greatest):
             self.greatest = value
@@ -196,7 +195,7 @@ class PostgresPipeline:
             self.limit = SharedLimit(self.session, self.spider.account, limiter.configured)
             limiter.limit = self.limit
 
-    def process_item(self, item: Any) -> Any | Awaitable[Any]:
+    def process_item(self, item: object) -> object:
         if not isinstance(item, TableItem):
             self._note_foreign(type(item).__name__)
             return item
@@ -206,7 +205,7 @@ class PostgresPipeline:
         # A coroutine costs the crawl a task switch, so there is one per batch only.
         return self._send_batch(item) if len(self.items) >= self.batch_size else item
 
-    async def item_dropped(self, item: Any, exception: DropItem) -> None:
+    async def item_dropped(self, item: object, exception: DropItem) -> None:
         if isinstance(item, Record) and isinstance(exception, RejectedRecordError):
             record = rejected_record(item.source, bytes(item.text), str(exception))
             self.rejected.append(record)
@@ -252,7 +251,7 @@ class PostgresPipeline:
         if problem := await self.session.close(outcome.ending, since):
             note_failure(self.crawler, problem)
 
-    async def _send_batch(self, item: Any) -> Any:
+    async def _send_batch(self, item: object) -> object:
         while self.in_flight and not self.in_flight.done():
             await asyncio.wait([self.in_flight])
         if self.items or self.rejected:

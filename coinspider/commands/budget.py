@@ -204,7 +204,7 @@ def _table(budget: "Budget | None") -> Iterator[str]:
             own = budget._replace(calls=of_plan.credits, month_end=start + A_MONTH)
             ages = (simulate(own, start), simulate_whole(own, start))
             minutes = [seconds / 60 for age in ages for seconds in (age.median, age.mean)]
-            rows.append([name, Decimal(of_plan.credits), *minutes])
+            rows.append((name, Decimal(of_plan.credits), *minutes))
     yield "The age of a coin in minutes, weighted by its trading volume,"
     yield "with budget = auto and with whole crawls alone:"
     yield from table_lines(Listing(COLUMNS, rows), terminal_style(color=False))

@@ -214,12 +214,12 @@ class FileFeedStorage(ScrapyFileFeedStorage):
     A crawl that fails before its first record leaves the old one.
     """
 
-    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, Any]):
+    def __init__(self, crawler: Crawler, uri: str, feed_options: dict[str, object]):
         super().__init__(uri, feed_options=feed_options)
         self.crawler, self.beside = crawler, Path(self.path + ".part")
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, Any]) -> Self:
+    def from_crawler(cls, crawler: Crawler, uri: str, *, feed_options: dict[str, object]) -> Self:
         return cls(crawler, uri, feed_options)
 
     def open(self, spider: Spider) -> IO[bytes]:

@@ -5,7 +5,6 @@ import re
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from scrapy import Request
@@ -28,7 +27,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _HOST = re.compile(r"(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
-def linked(links: list[Any], relation: str = "next") -> str | None:
+def linked(links: list[object], relation: str = "next") -> str | None:
     """The URL of a relation in a list of objects, each with its ``rel`` and its ``href``."""
     for link in links:
         if isinstance(link, dict) and link.get("rel") == relation:

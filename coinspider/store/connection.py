@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
 from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
 from scrapy.utils.project import data_path
@@ -71,7 +72,7 @@ class Patience:
         return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
 
 
-def warn_of_clear_text(connection: AsyncConnection[Any]) -> None:
+def warn_of_clear_text(connection: AsyncConnection[TupleRow]) -> None:
     """Warn if a connection with a password leads to another machine without TLS."""
     info = connection.info
     if info.password and not connection.pgconn.ssl_in_use and not _is_local(info.hostaddr):
@@ -108,7 +109,7 @@ def plain_errors() -> Iterator[None]:
         raise DatabaseUnreachableError(f"the database can't be asked: {one_line(error)}") from None
 
 
-class CrawlConnection(AsyncConnection[tuple[Any, ...]]):
+class CrawlConnection(AsyncConnection[TupleRow]):
     """An autocommit connection that sets the parameters its statements rely on.
 
     In a session of its own they are set once. Behind a pooler in transaction mode, they are set in

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import sub
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, sql
 from psycopg.types.json import Jsonb
@@ -224,14 +224,14 @@ class Earlier(NamedTuple):
     calls: int | None = None
 
 
-def earlier_values(spider: str, url: str, arguments: Mapping[str, Any]) -> list[Any]:
+def earlier_values(spider: str, url: str, arguments: Mapping[str, object]) -> list[object]:
     """The parameters of ``EARLIER``."""
     part = (arguments.get(name) for name in ("pages", "first_page"))
     return [spider, url, *(None if number is None else str(number) for number in part)]
 
 
 async def read_earlier(
-    connection: AsyncConnection, spider: str, url: str, arguments: Mapping[str, Any]
+    connection: AsyncConnection, spider: str, url: str, arguments: Mapping[str, object]
 ) -> Earlier:
     row = await (
         await connection.execute(EARLIER, earlier_values(spider, url, arguments))

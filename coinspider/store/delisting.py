@@ -77,7 +77,9 @@ class Unseen(NamedTuple):
 class Delisting:
     """Finds which coins in the table a crawl did not see, and which came back."""
 
-    def __init__(self, item_class: type[TableItem], constants: Mapping[str, Any], seen: SeenKeys):
+    def __init__(
+        self, item_class: type[TableItem], constants: Mapping[str, object], seen: SeenKeys
+    ):
         self.keys = key_columns(item_class, constants)
         self.constants = {
             name: constants[name] for name in primary_key(item_class) if name in constants
@@ -128,7 +130,7 @@ class Delisting:
             yield
 
     @staticmethod
-    def _key(row: Sequence[Any]) -> Any:
+    def _key(row: Sequence[object]) -> Any:
         return tuple(row) if len(row) > 1 else row[0]
 
     def _sql(self, template: str) -> sql.Composed:

@@ -8,6 +8,7 @@ import psycopg
 from msgspec import Raw
 from psycopg import Column, Connection, ServerCursor, errors, sql
 from psycopg.abc import Buffer
+from psycopg.rows import DictRow, TupleRow
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
@@ -54,8 +55,8 @@ class AnyTimeLoader(TimestamptzLoader):
 
 
 def fetch_all(
-    connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, Any]
-) -> tuple[Sequence[Column], list[Any]]:
+    connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, object]
+) -> tuple[Sequence[Column], list[TupleRow]]:
     """The columns and the rows, whatever they contain."""
     cursor = connection.execute(query, values)
     try:
@@ -76,7 +77,7 @@ class Listing(NamedTuple):
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[TupleRow]
     title: str = ""
     types: Mapping[str, ColumnType] = {}
 
@@ -89,13 +90,13 @@ class Listing(NamedTuple):
         kept = [number for number, name in enumerate(self.columns) if name not in names]
         if len(kept) == len(self.columns):
             return self
-        rows = [[row[number] for number in kept] for row in self.rows]
+        rows = [tuple(row[number] for number in kept) for row in self.rows]
         return self._replace(columns=[self.columns[number] for number in kept], rows=rows)
 
-    def dicts(self) -> list[dict[str, Any]]:
+    def dicts(self) -> list[DictRow]:
         return list(self.each_dict())
 
-    def each_dict(self) -> Iterator[dict[str, Any]]:
+    def each_dict(self) -> Iterator[DictRow]:
         return _each_dict(self)
 
 
@@ -106,16 +107,16 @@ class RowStream(NamedTuple):
     """
 
     columns: Sequence[str]
-    rows: Iterator[Sequence[Any]]
+    rows: Iterator[TupleRow]
     is_empty: bool
     types: Mapping[str, ColumnType] = {}
 
-    def each_dict(self) -> Iterator[dict[str, Any]]:
+    def each_dict(self) -> Iterator[DictRow]:
         return _each_dict(self)
 
 
 def fetch_listing(
-    connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
+    connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, object]
 ) -> Listing:
     """Raises :exc:`NothingCrawledError` if there are no such tables or columns yet."""
     # As text, because decoded numbers would lose digits.
@@ -126,7 +127,7 @@ def fetch_listing(
 
 
 def stream_listing(
-    connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
+    connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, object]
 ) -> RowStream:
     """As :func:`fetch_listing`, for results that would not fit into memory."""
     set_json_loads(Raw, connection)
@@ -147,7 +148,7 @@ def stream_listing(
     )
 
 
-def _read(cursor: ServerCursor, batch: list[Any]) -> Iterator[Any]:
+def _read(cursor: ServerCursor, batch: list[TupleRow]) -> Iterator[TupleRow]:
     while batch:
         yield from batch
         batch = cursor.fetchmany(_BATCH)
@@ -179,5 +180,5 @@ def _types(connection: Connection, description: Sequence[Column]) -> dict[str, C
     return {name: _TYPES[info.name] for name, info in infos.items() if info and info.name in _TYPES}
 
 
-def _each_dict(listing: Listing | RowStream) -> Iterator[dict[str, Any]]:
+def _each_dict(listing: Listing | RowStream) -> Iterator[DictRow]:
     return (dict(zip(listing.columns, row, strict=True)) for row in listing.rows)

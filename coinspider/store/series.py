@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 from psycopg import Connection, errors, sql
+from psycopg.rows import TupleRow
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.records.table_item import TableItem, history_columns, primary_key
@@ -227,8 +228,8 @@ def _same_key(item_class: type[TableItem]) -> sql.Composed:
 
 
 def history_rows(
-    connection: Connection, query: sql.SQL | sql.Composed, values: dict[str, Any]
-) -> list[Any]:
+    connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, object]
+) -> list[TupleRow]:
     """The rows of a query. Raises :exc:`NoHistoryError` if there is no history."""
     try:
         return connection.execute(query, values).fetchall()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import Connection, sql
+from psycopg.rows import DictRow
 
 from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.records.column_types import AMOUNT
@@ -62,7 +63,7 @@ class RowFilter(NamedTuple):
     conditions: Sequence[Condition] = ()
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The parameters of the statements that the filter is for."""
         own = {"search": self.search, "limit": self.limit, "offset": self.offset}
         wanted = {f"condition_{n}": each.value for n, each in enumerate(self.conditions)}
@@ -148,7 +149,7 @@ def stream_rows(connection: Connection, chosen: RowFilter) -> RowStream:
     return stream_listing(connection, *_list_query(chosen))
 
 
-def _list_query(chosen: RowFilter) -> tuple[sql.Composed, dict[str, Any]]:
+def _list_query(chosen: RowFilter) -> tuple[sql.Composed, dict[str, object]]:
     """The statement and its values."""
     sort = chosen.sort.removeprefix("-")
     wanted = [condition.column for condition in chosen.conditions]
@@ -218,7 +219,7 @@ def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | 
 
 def find_row(
     connection: Connection, item_class: type[TableItem], key: str, constants: Mapping[str, str]
-) -> dict[str, Any] | None:
+) -> DictRow | None:
     """A row with all its columns, by the first column of its key and the constants."""
     query = sql.SQL(_ROW).format(
         columns=identifiers(stored_columns(item_class)), **key_parts(item_class, constants)
@@ -263,7 +264,7 @@ class NamedRow(NamedTuple):
     was found by its key.
     """
 
-    row: Mapping[str, Any]
+    row: DictRow
     by: str | None = None
     others: list[str] = []  # noqa: RUF012
 
