@@ -52,7 +52,7 @@ def is_ending(crawler: "Crawler") -> bool:
     return not crawler.engine.running or slot is None or slot.closing is not None
 
 
-def pipeline_methods(crawler: "Crawler") -> list[Callable[[Any], Any]]:
+def pipeline_methods(crawler: "Crawler") -> list[Callable[[object], object]]:
     """``process_item`` of each item pipeline (Scrapy 2.19: ``MiddlewareManager.methods``)."""
     methods: Any = crawler.engine.scraper.itemproc.methods["process_item"]
     return list(methods)

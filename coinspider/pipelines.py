@@ -130,8 +130,8 @@ class SincePipeline:
 
     def close_spider(self) -> None:
         if self.greatest is not None:
-            is_time = isinstance(self.greatest, datetime)
-            since = self.greatest.isoformat() if is_time else str(self.greatest)
+            found = self.greatest
+            since = found.isoformat() if isinstance(found, datetime) else str(found)
             crawl_outcome(self.crawler).next_since = since
             self.crawler.stats.set_value(SINCE_STAT, since)
 

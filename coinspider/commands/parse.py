@@ -45,7 +45,7 @@ class Command(ParseCommand):
         self,
         response: Response,
         callback: Callable[..., object],
-        cb_kwargs: dict[str, Any] | None = None,
+        cb_kwargs: dict[str, object] | None = None,
     ) -> Any:
         def items(response: Response, **named: object) -> object:
             found = callback(response, **named)

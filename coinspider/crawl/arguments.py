@@ -10,7 +10,7 @@ from coinspider.errors import ConfigurationError
 ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
 
 
-def parse_arguments(declaration: type[ArgumentsT], given: dict[str, Any]) -> ArgumentsT:
+def parse_arguments(declaration: type[ArgumentsT], given: dict[str, object]) -> ArgumentsT:
     """Read ``-a NAME=VALUE`` arguments as the fields of ``declaration``.
 
     Raises :exc:`ConfigurationError`, one line that names the argument and what is allowed.
@@ -38,7 +38,7 @@ def parse_pairs(name: str, text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _parse(name: str, value: Any, hint: Any) -> Any:
+def _parse(name: str, value: object, hint: object) -> Any:
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError:
@@ -47,7 +47,7 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
         ) from None
 
 
-def _description(hint: Any) -> str:
+def _description(hint: object) -> str:
     """The description in the ``Meta`` of ``Annotated[...]`` or ``Annotated[...] | None``."""
     for declared in (hint, *get_args(hint)):
         for meta in getattr(declared, "__metadata__", ()):

@@ -48,11 +48,11 @@ class PageMiddleware:
         self.crawler = crawler
 
     @cached_property
-    def pipelines(self) -> list[Callable[[Any], Any]]:
+    def pipelines(self) -> list[Callable[[object], object]]:
         return pipeline_methods(self.crawler)
 
     @cached_property
-    def owners(self) -> list[Any]:
+    def owners(self) -> list[object]:
         return [getattr(method, "__self__", None) for method in self.pipelines]
 
     @cached_property
@@ -76,8 +76,8 @@ class PageMiddleware:
         return self.crawler.spider
 
     async def process_spider_output(
-        self, response: Response, result: AsyncIterator[Any]
-    ) -> AsyncIterator[Any]:
+        self, response: Response, result: AsyncIterator[object]
+    ) -> AsyncIterator[object]:
         async for output in result:
             if isinstance(output, Page):
                 await self._process_page(output, response)
@@ -119,9 +119,9 @@ class PageMiddleware:
             prepare(records)
         return records
 
-    async def _process_record(self, record: Record, response: Response) -> Any:
+    async def _process_record(self, record: Record, response: Response) -> object:
         """What the last pipeline returns; ``_NONE_LEFT`` if one has dropped the item or failed."""
-        item: Any = record
+        item: object = record
         place = 0
         try:
             for process_item in self.pipelines:
@@ -161,7 +161,9 @@ class PageMiddleware:
             extra = {"spider": self.spider, "item": record}
             logger.log(*logformatter_adapter(log), extra=extra, **options)
 
-    async def _send(self, signal: object, item: Any, response: Response, **named: Any) -> None:
+    async def _send(
+        self, signal: object, item: object, response: Response, **named: object
+    ) -> None:
         await self.crawler.signals.send_catch_log_async(
             signal=signal, item=item, response=response, spider=self.spider, **named
         )

@@ -60,7 +60,7 @@ class PageLogFormatter(LogFormatter):
     """
 
     def scraped(  # type: ignore[override]
-        self, item: Any, response: Response | Failure | None, spider: Spider
+        self, item: object, response: Response | Failure | None, spider: Spider
     ) -> None:
         return None
 
@@ -82,7 +82,7 @@ class PageLogFormatter(LogFormatter):
 
     def dropped(  # type: ignore[override]
         self,
-        item: Any,
+        item: object,
         exception: BaseException,
         response: Response | Failure | None,
         spider: Spider,

@@ -32,7 +32,7 @@ class CoinList(Resource):
         super().__init__()
         self.coins, self.token, self.links_to = coins, token, links_to
         self.ids = coins.ordered("id_asc")
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[dict[str, object]] = []
 
     def render_GET(self, request: Request) -> bytes:
         self.seen.append({"uri": request.uri.decode(), "token": self._given(request)})

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Meta, Raw, Struct
@@ -162,7 +162,7 @@ class CoinGeckoSpider(PaginatedSpider):
     }
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+    def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
         api = api_from_settings(crawler.settings)
         limit = rate_limit_from_settings(crawler.settings)
         crawler.settings.set("RATELIMIT_CALLS", limit.calls, priority="spider")
@@ -348,7 +348,7 @@ class CoinsSpider(CoinGeckoSpider):
         self.outcome.remark(text)
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+    def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
         # scrapyd gives each spider its job's id.
         arguments = parse_arguments(
             CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import quote, urlencode
 
 from msgspec import Meta, Struct
@@ -67,7 +67,7 @@ class MarketChartSpider(CoinGeckoSpider):
     waiting: Iterator[tuple[int, str]]
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+    def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
         given = {name: value for name, value in kwargs.items() if name != "_job"}
         asked = parse_arguments(MarketChartArguments, given)
         if (asked.ids is None) == (asked.top is None):
@@ -167,7 +167,7 @@ class MarketChartSpider(CoinGeckoSpider):
             ),
         )
 
-    def chart_missing(self, failure: Failure, **_: Any) -> Any:
+    def chart_missing(self, failure: Failure, **_: object) -> object:
         """A coin that the API does not have costs only its own prices."""
         error = failure.value
         if isinstance(error, HttpError) and error.response.status == 404:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -69,7 +69,7 @@ class NextSpider(PaginatedSpider):
     chosen: NextArguments
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+    def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
         from coinspider.http.pagination.auto import make_strategy
 
         given = {name: value for name, value in kwargs.items() if name != "_job"}
@@ -148,7 +148,7 @@ class NextSpider(PaginatedSpider):
             logger.info("New columns of %s: %s", self.table, ", ".join(new), extra={"spider": self})
 
 
-def _parted(given: Mapping[str, Any]) -> tuple[NextArguments, dict[str, Any]]:
+def _parted(given: Mapping[str, object]) -> tuple[NextArguments, dict[str, object]]:
     """The spider's own arguments, and those of the strategy."""
     from coinspider.http.pagination.auto import STRATEGIES, strategy_arguments
 
