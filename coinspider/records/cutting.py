@@ -1,5 +1,6 @@
 """Cuts the records out of a page's body."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -125,7 +126,11 @@ def _elements(found: bytes, cut: Cut) -> list[Raw]:
 def _keyed(key: str, value: bytes | Raw, cut: Cut) -> Raw:
     fields = _fields(Raw(value), cut)
     name = cut.by_key or KEY_COLUMN
-    return Raw(_encode({name: key} | {k: v for k, v in fields.items() if k != name}))
+    try:
+        return Raw(_encode({name: key} | {k: v for k, v in fields.items() if k != name}))
+    except UnicodeEncodeError:  # a name that is not UTF-8, for which the record is rejected
+        spoiled = json.dumps({name: key} | dict.fromkeys(fields), ensure_ascii=False)
+        return Raw(spoiled.encode("utf-8", "surrogateescape"))
 
 
 def _shaped(text: Raw, cut: Cut) -> Raw:

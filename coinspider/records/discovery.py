@@ -182,13 +182,21 @@ def with_keys(cut: Cut, body: bytes, wanted: Sequence[str]) -> Cut:
     A key may be named by its path (``CoinInfo.Id``, which becomes the column ``Id``), or be in one
     of the usual wrappers. The names in an object of records become the wanted field.
     """
-    records = cut_records(body, cut)
+    records = [record for record in cut_records(body, cut) if _is_text(record)]
     if cut.by_key is not None and wanted and not _has(records, (wanted[0],)):
         return msgspec.structs.replace(cut, by_key=wanted[0], keys=(wanted[0],))
     places = [_place(records, name) for name in wanted] or [_find_key(records)]
     columns = {str(place[-1]): place for place in places}
     deep = tuple(column for column in columns.items() if len(column[1]) > 1)
     return msgspec.structs.replace(cut, columns=(*cut.columns, *deep), keys=tuple(columns))
+
+
+def _is_text(record: Raw) -> bool:
+    """Whether it is UTF-8; anything else will be rejected, and says nothing of the others."""
+    try:
+        return bool(bytes(record).decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _place(records: Sequence[Raw], name: str) -> Path:

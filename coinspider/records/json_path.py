@@ -84,7 +84,7 @@ def find_value(text: bytes | Raw, path: Path) -> object:
     found = find(text, path)
     try:
         return None if found is None else _decode(found)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -120,9 +120,14 @@ def cut_object(body: bytes) -> Mapping[str, bytes | Raw] | None:
     """Cut a JSON object into the texts of its fields; ``None`` if it is not an object."""
     try:
         return _decode_object(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         fields = (re.fullmatch(_FIELD, text) for text in _elements(body.strip(), b"{"))
-        return {json.loads(field[1]): field[2] for field in fields if field} or None
+        # A name that is not UTF-8: such a record is set aside when its fields are read.
+        return {
+            json.loads(field[1].decode("utf-8", "surrogateescape")): field[2]
+            for field in fields
+            if field
+        } or None
 
 
 def _cut_array(body: bytes) -> list[bytes]:

@@ -1,10 +1,13 @@
 """Records of every shape, cut out of a body with every digit."""
 
 import json
+from contextlib import suppress
 
 import pytest
+from msgspec.structs import replace
 
-from coinspider.errors import ConfigurationError, PageError
+from coinspider.errors import CoercionError, ConfigurationError, PageError
+from coinspider.records.coercion import check_text
 from coinspider.records.cutting import as_one_text, cut_records, parse_columns, parse_cut
 from coinspider.records.discovery import find_cut, with_keys
 
@@ -12,8 +15,6 @@ PRICE = b"0.000000000000000000123456789012345678"
 
 
 def cut(body: bytes, expression: str = "", **options) -> list[bytes]:
-    from msgspec.structs import replace
-
     return [bytes(text) for text in cut_records(body, replace(parse_cut(expression), **options))]
 
 
@@ -149,3 +150,26 @@ def test_wanted_key_is_found_in_nested_objects(wanted, record):
     found = with_keys(find_cut(body), body, wanted)
     assert found.keys == ("uid",)
     assert json.loads(bytes(cut_records(body, found)[0]))["uid"] == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'[{"id":"a","p":1},{"id":"b","\xffn":2},{"id":"c","x":{"\xc3(":1}},{"i\xff":3}]', "id"),
+        (b'[{"na\xffme":2},{"id":"a","price":1}]', "id"),
+        (b'{"a":{"price":1},"b\xff":{"price":2},"c":{"\xffprice":2},"d":{"x":{"\xff":1}}}', "key"),
+    ],
+    ids=["list", "first of a list", "object"],
+)  # fmt: skip
+@pytest.mark.parametrize("columns", ["", "q=x.y"])
+def test_name_that_is_not_utf8_spoils_its_record_only(body, key, columns):
+    cut = replace(find_cut(body), columns=parse_columns(columns))
+    cut = with_keys(cut, body, [])
+    records = [bytes(record) for record in cut_records(body, cut)]
+    assert cut.keys == (key,)
+    good = []
+    for record in records:
+        with suppress(CoercionError):
+            check_text(record)
+            good.append(json.loads(record)[key])
+    assert good == ["a"]

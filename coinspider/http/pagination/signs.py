@@ -107,7 +107,7 @@ def _decoded(text: Raw) -> Any:
     """The decoded value of a scalar or an array; ``None`` if it can't be decoded."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
