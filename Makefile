@@ -46,12 +46,13 @@ lock: $(VENV)/ready-audit  ## requirements.lock from requirements.txt, with hash
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate; \
 	} > requirements.new && mv requirements.new requirements.lock
 
-# Without an answer of the index there is no file.
+# Without an answer of the index there is no file. Whatever happens, nothing audited is no success.
 audit: $(VENV)/ready-audit  ## known holes in what requirements.lock names, and a bill of materials
 	@mkdir -p build && rm -f build/sbom.json
 	@$(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.lock \
-	-f cyclonedx-json -o build/sbom.json || { test ! -s build/sbom.json \
-	&& echo 'The index can'"'"'t be asked for known holes.'; }
+	-f cyclonedx-json -o build/sbom.json || { test -s build/sbom.json \
+	|| echo 'Nothing is audited: the index can'"'"'t be asked for known holes.'; false; }
+	@grep -q pkg:pypi/ build/sbom.json || { echo 'Nothing is audited: build/sbom.json names no package.'; false; }
 
 licenses: $(VENV)/ready-audit  ## the licences of all packages that are installed
 	@$(BIN)/pip-licenses --order=license

@@ -51,11 +51,51 @@ def test_clean_data_leaves_a_database_that_is_in_use(make, tmp_path):
     assert left == {".venv", ".scrapy", "build"}
 
 
+# What pip-audit leaves behind, and its status.
+AUDITS = {
+    "clean": ('{"components": [{"purl": "pkg:pypi/scrapy@2.19.0"}]}', 0, ""),
+    "holes": ('{"components": [{"purl": "pkg:pypi/scrapy@2.19.0"}]}', 1, ""),
+    "no index": ("", 1, "Nothing is audited: the index can't be asked"),
+    "no package": ('{"components": []}', 0, "Nothing is audited: build/sbom.json names no package"),
+}
+
+
+@pytest.mark.parametrize("name", AUDITS)
+def test_audit_that_has_audited_nothing_says_so_and_fails(make, tmp_path, name):
+    sbom, status, told = AUDITS[name]
+    (tmp_path / "found.json").write_text(sbom)
+    (tmp_path / ".venv/bin").mkdir()
+    audit = tmp_path / ".venv/bin/pip-audit"
+    copy = "[ ! -s found.json ] || cp found.json build/sbom.json"
+    audit.write_text(f"#!/bin/sh\n{copy}\nexit {status}\n")
+    audit.chmod(0o755)
+    made = ("requirements.lock", "requirements-audit.txt", ".venv/bin/python", ".venv/ready",
+            ".venv/ready-audit")  # fmt: skip
+    for number, file in enumerate(made):
+        (tmp_path / file).touch()
+        os.utime(tmp_path / file, (number, number))
+    done, _ = make("audit")
+    assert (done.returncode == 0) == (name == "clean"), done
+    assert told in done.stdout
+
+
 def test_help_lists_every_target(make):
     targets = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.M)[1].split()
     for target in (None, "help"):
         told = re.findall(r"^make (\S+)", make(target)[0].stdout, re.M)
         assert sorted(told) == sorted(targets)
+
+
+def test_what_others_made_is_named_by_commit_or_digest():
+    workflow = (PROJECT / ".github/workflows/test.yml").read_text()
+    actions = re.findall(r"uses: (.*)", workflow)
+    assert actions
+    assert [one for one in actions if not re.fullmatch(r"\S+@[0-9a-f]{40}  # v[\d.]+", one)] == []
+    images = re.findall(r"^FROM (\S+)", (PROJECT / "Containerfile").read_text(), re.M)
+    for file in ("compose.yaml", "deploy/compose.fleet.yaml"):
+        images += re.findall(r"image: (\S*:\S*)", (PROJECT / file).read_text())
+    assert len(images) == 4
+    assert [one for one in images if not re.fullmatch(r"[\w.:-]+@sha256:[0-9a-f]{64}", one)] == []
 
 
 def test_continuous_integration_runs_existing_commands():
