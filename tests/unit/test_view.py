@@ -1,8 +1,10 @@
 """What a page of the database sends."""
 
+import pytest
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
+from coinspider.daemon.views import coins
 from coinspider.daemon.views.view import DatabaseView, Format
 
 
@@ -27,3 +29,22 @@ def test_page_is_sent():
 def test_request_ends_even_if_the_error_page_can_not_be_made():
     request = ask(fail(ValueError("no page")))
     assert [failure.type for failure in request.failed] == [LookupError]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_shown"),
+    [
+        ("https://images.example/1.png", True),
+        ("http://images.example/1.png", False),
+        ("https://tracker.example/1.png", False),
+        ("https://images.example.tracker.example/1.png", False),
+        ("https://images.example@tracker.example/1.png", False),
+        ("https://me@images.example/1.png", False),
+        ("javascript:alert(1)", False),
+        ("https://[", False),
+        (None, False),
+    ],
+)
+def test_picture_is_loaded_only_from_a_host_that_is_named(monkeypatch, address, is_shown):
+    monkeypatch.setattr(coins, "LOGO_HOSTS", ("images.example",))
+    assert coins.logo_address(address) == (address if is_shown else None)

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from coinspider.daemon.views.cells import COLUMNS, GROUPS, WITHOUT, other_fields
 from coinspider.daemon.views.charts import Chart, Ohlc, candle_chart, line_chart
-from coinspider.daemon.views.coins import web_address
+from coinspider.daemon.views.coins import logo_address
 from coinspider.daemon.views.view import (
     CSV,
     JSON,
@@ -197,7 +197,7 @@ def _page(
         "coin.html",
         **{"unknown": None} | frame,
         coin=coin,
-        image=web_address(cast(str | None, coin["image"])),
+        image=logo_address(cast(str | None, coin["image"])),
         span=span,
         ranges=RANGES,
         chart=chart,

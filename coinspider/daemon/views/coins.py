@@ -24,6 +24,7 @@ from coinspider.daemon.views.choice import BOUNDS, FILTERS, CoinChoice, FieldsEr
 from coinspider.daemon.views.view import (
     CSV,
     JSON,
+    LOGO_HOSTS,
     Arguments,
     Format,
     Frame,
@@ -127,7 +128,7 @@ def _rows(connected: Connection, choice: CoinChoice) -> list[dict[str, object]]:
     if LAST_7_DAYS in choice.columns and rows:
         add_sparklines(connected, choice, rows)
     for row in rows:
-        row["logo"] = web_address(cast(str | None, row["image"]))
+        row["logo"] = logo_address(cast(str | None, row["image"]))
     return rows
 
 
@@ -159,12 +160,13 @@ def row_sparkline(
     return drawn and drawn._replace(change=percent)
 
 
-def web_address(text: str | None) -> str | None:
-    """The text if it is a web address, and nothing that a browser would run."""
+def logo_address(text: str | None) -> str | None:
+    """The text if it is that of a picture on one of the :data:`LOGO_HOSTS`."""
     try:
-        return text if text and urlsplit(text).scheme in ("http", "https") else None
+        parts = urlsplit(text or "")
     except ValueError:
         return None
+    return text if parts.scheme == "https" and parts.netloc in LOGO_HOSTS else None
 
 
 def _json(connected: Connection, arguments: Arguments, _: Frame) -> bytes:

@@ -120,7 +120,6 @@ environment.globals |= {
     "script": SCRIPT,
     "link": link,
     "token_field": token_field,
-    "logo_hosts": LOGO_HOSTS,
     "root": "",
     "section": None,
     "logout": "",
