@@ -4,7 +4,9 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from coinspider.setting_kinds import unquoted
 
@@ -15,23 +17,93 @@ _SECRET = re.compile(
 
 
 # A name that says that its value is a secret, and one that says that it is not: a page's token.
-_SECRET_NAME = re.compile(r"(?i)api[_-]?key|^key$|token|secret|passw|pwd|signature|auth|cookie")
-_NO_SECRET_NAME = re.compile(r"(?i)page|next|cursor|continu|sync")
-_PARAMETER = re.compile(r"""([?&])([^=&?#\s"']*)(=)([^&#\s"']+)""")
-_MEMBER = re.compile(r"""(")([^"\\]*)("\s*:\s*")([^"]*)""")
-_USER = re.compile(r"(?<=://)[^\s/@?#]+@")
+_SECRET_NAME = re.compile(
+    r"(?i)(?:api|access|private|subscription|license|client|app|auth)[_-]?key|^x-[\w-]*key$"
+    r"|token|secret|passw|pwd|signature|^sig$|credential|auth(?!or\b|ors)|cookie"
+)
+_NO_SECRET_NAME = re.compile(
+    r"(?i)page|next|cursor|continu|sync|_(?:header|parameter|scheme|file)$"
+)
+_URL = re.compile(r"""(?<=://)[^\s"<>]+""")
+_PORT = re.compile(r"\d{1,5}(?:[/?#]|$)")
+# NAME= in a query or in pairs, or "NAME": in JSON and Python, also in a text inside of a text.
+_NAMED = re.compile(r"""(?<![\w.-])([\w.%\[\]-]{1,100})(?:=|(\\*["'])\s*:\s*\[?b?\2)""")
+# What ends the value after each; a scheme stands before it.
+_VALUES = {
+    mark: re.compile(rf"(?i:(?:bearer|basic|token|digest|key) )?{value}", re.DOTALL)
+    for mark, value in (
+        (None, r"""[^,&#\s"'}\]]+"""),
+        ('"', r'(?:[^"\\]|\\.)+'),
+        ("'", r"(?:[^'\\]|\\.)+"),
+    )
+}
+_NESTED = re.compile(r"""[^"'\\]+""")
+_LENGTH_MAX = 64_000  # characters
+# Characters; anything shorter may be a part of any word.
+_SHORTEST = 6
 
 
-def masked(text: str) -> str:
-    """A text, such as a URL, for people: without users, passwords, keys and tokens in it."""
-    text = _USER.sub("***@", text)
-    return _MEMBER.sub(_mask, _PARAMETER.sub(_mask, text))
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text for people, such as a URL: without users, passwords, keys and tokens in it.
+
+    ``secrets`` are values that may stand anywhere in it: some APIs repeat a key in their messages.
+    Whatever is stored or shown goes through here. Nobody reads more than 64,000 characters.
+    """
+    if len(text) > _LENGTH_MAX:
+        text = f"{text[:_LENGTH_MAX]}..."
+    for value in secrets:
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, "***")
+    parts, at = [], 0
+    for start, end in sorted(_spans(text)):
+        if start >= at:
+            parts += [text[at:start], "***"]
+            at = end
+    return "".join([*parts, text[at:]]) if parts else text
 
 
-def _mask(found: re.Match[str]) -> str:
-    before, name, between, _ = found.groups()
-    is_secret = _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name)
-    return f"{before}{name}{between}***" if is_secret else found[0]
+def masked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a spider, as they are stored and shown."""
+    return {
+        name: masked(f"{name}={value}").partition("=")[2] if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
+
+
+def secret_values(text: str) -> set[str]:
+    """What :func:`masked` takes out of a text, without the schemes and users before it."""
+    found = [text[start:end] for start, end in _spans(text)]
+    return {value.rpartition(mark)[2] for value in found for mark in (" ", ":")}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a parameter, a header or a field of this name looks like a secret."""
+    return bool(_SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name))
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    for found in _URL.finditer(text):
+        if user := _user(found[0]):
+            yield found.start(), found.start() + len(user)
+    end = 0
+    for found in _NAMED.finditer(text):
+        name, quote = found.groups()
+        is_key = name.lower() == "key" and text[found.start() - 1 : found.start()] in ("?", "&")
+        if found.start() >= end and (is_key or is_secret_name(name)):
+            pattern = _NESTED if quote and len(quote) > 1 else _VALUES[quote]
+            if value := pattern.match(text, found.end()):
+                end = value.end()
+                yield value.span()
+
+
+def _user(address: str) -> str:
+    """``me:secret`` of ``me:secret@host/path``, whatever the secret has in it."""
+    authority = re.split("[/?#]", address, maxsplit=1)[0]
+    if "@" in authority:
+        return authority.rpartition("@")[0]
+    name, colon, rest = address.partition(":")
+    is_user = colon and len(name) < len(authority) and not name.startswith("[")
+    return address.rpartition("@")[0] if is_user and not _PORT.match(rest) else ""
 
 
 def secret(name: str) -> str | None:

@@ -201,6 +201,7 @@ DOWNLOAD_WARNSIZE = 16 * 1024 * 1024  # bytes
 REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
+HTTPCACHE_STORAGE = "coinspider.http.api_key.CacheStorage"
 
 # A live line of progress: auto (only on a terminal), 1 (always) or 0 (never)
 PROGRESS_ENABLED = from_environment("PROGRESS_ENABLED", "auto")

@@ -15,6 +15,8 @@ from typing import Any
 
 from msgspec import Raw
 
+from coinspider.secrets import masked
+
 DIGITS = 6
 _PLACES_MAX = 1000
 # https://en.wikipedia.org/wiki/Long_and_short_scales: the short scale, as exchanges write it
@@ -28,8 +30,6 @@ _JOINERS = "\u200c\u200d"
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_MARKS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(f"^(?=[{_FORMULA_MARKS}\t\r\n])|(?<=[;\t\r\n])(?=[{_FORMULA_MARKS}])")
-# me@, or me:secret@ whatever the secret has in it, but no port
-_USER_OF_URL = r"://(?:[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))\S*@|[^\s/@]+@)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -50,7 +50,7 @@ def say(message: str) -> None:
     The exit status says the same; a full disk behind ``2>`` must not change it.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{visible(message)}\n")
+        sys.stderr.write(f"{visible(masked(message))}\n")
         sys.stderr.flush()
 
 
@@ -171,14 +171,6 @@ def readable_seconds(seconds: float) -> str:
 def counted(number: float, noun: str) -> str:
     """``1 page``, ``2 pages``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def without_password(text: str) -> str:
-    """``ftp://host/coins.csv`` for ``ftp://me:secret@host/coins.csv``.
-
-    Every URL in the text is treated like this.
-    """
-    return re.sub(_USER_OF_URL, "://", text) if "@" in text and "://" in text else text
 
 
 def in_utc(value: datetime) -> datetime | None:

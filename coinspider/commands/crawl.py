@@ -10,7 +10,7 @@ from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import check_options, reject_options, show_examples
+from coinspider.crawl.command import check_options, masked_usage, reject_options, show_examples
 from coinspider.crawl.log import check_log_settings, survive_full_disk
 from coinspider.crawl.outcome import Outcome, outcome_of, summary
 from coinspider.errors import ConfigurationError
@@ -59,7 +59,8 @@ class Command(CrawlCommand):
             )
         for outputs in (opts.output or [], opts.overwrite_output or []):
             outputs[:] = map(with_format, outputs)
-        super().process_options(args, opts)
+        with masked_usage():
+            super().process_options(args, opts)
         check_options(self.settings)
         assert self.settings
         try:

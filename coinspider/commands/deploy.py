@@ -10,7 +10,8 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
-from coinspider.text import say, visible, without_password
+from coinspider.secrets import masked
+from coinspider.text import say, visible
 
 # As requests calls it, in a line with addresses of objects.
 _UNREACHABLE = "Max retries exceeded"
@@ -87,7 +88,7 @@ def _reason(log: str) -> str:
     if _UNREACHABLE in log:
         return "no scrapyd answers there"
     lines = log.strip().splitlines()
-    return visible(without_password(lines[-1])) if lines else ""
+    return visible(masked(lines[-1])) if lines else ""
 
 
 def _take_away(target: dict[str, str], version: str) -> None:

@@ -9,7 +9,14 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
-from coinspider.crawl.command import check_options, quiet_pipe, reject_options, show_examples
+from coinspider.crawl.command import (
+    check_options,
+    masked_usage,
+    quiet_pipe,
+    reject_options,
+    show_examples,
+)
+from coinspider.secrets import masked
 from coinspider.text import program, say, visible
 
 EXAMPLES = (
@@ -54,7 +61,8 @@ class Command(CrawlCommand):
             raise UsageError(
                 "it writes no feed: -O goes to the command that it prints", print_help=False
             )
-        super().process_options(args, opts)
+        with masked_usage():
+            super().process_options(args, opts)
         check_options(self.settings)
         assert self.settings
         self.settings.set("POSTGRES_ENABLED", "0", priority="cmdline")
@@ -88,7 +96,7 @@ class Command(CrawlCommand):
         failure = str(error) if error else crawler.stats.get_value(FAILURE_STAT)
         if lines:
             with quiet_pipe():
-                print("\n".join(map(visible, lines)))
+                print("\n".join(visible(masked(line)) for line in lines))
         else:
             say(f"coinspider: {failure or 'the first page has no records'}")
         self.exitcode = 2 if error else 0 if lines else 1

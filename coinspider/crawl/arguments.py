@@ -24,16 +24,19 @@ def parse_arguments(declaration: type[ArgumentsT], given: dict[str, object]) -> 
 
 
 def parse_pairs(name: str, text: str) -> dict[str, str]:
-    """``NAME=VALUE,NAME=VALUE``, or a JSON object if a value contains a comma."""
+    """``NAME=VALUE,NAME=VALUE``, or a JSON object if a value contains a comma.
+
+    An error does not repeat them: a value may be a key.
+    """
     if text.lstrip().startswith("{"):
         try:
             return msgspec.json.decode(text, type=dict[str, str], strict=False)
         except msgspec.MsgspecError as error:
-            raise ConfigurationError(f"wrong argument {name}={text}: {error}") from None
+            raise ConfigurationError(f"wrong argument {name}: {error}") from None
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     if any(not equals for _, equals, _ in pairs):
         raise ConfigurationError(
-            f"wrong argument {name}={text}: allowed is NAME=VALUE,NAME=VALUE, or a JSON object"
+            f"wrong argument {name}: allowed is NAME=VALUE,NAME=VALUE, or a JSON object"
         )
     return {key.strip(): value.strip() for key, _, value in pairs}
 

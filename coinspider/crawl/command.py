@@ -13,6 +13,7 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import CoinspiderError
+from coinspider.secrets import masked
 from coinspider.setting_kinds import check_settings
 from coinspider.text import program, say
 
@@ -54,10 +55,23 @@ class PlainCommand(ScrapyCommand):
 
 
 def check_options(settings: BaseSettings | None) -> None:
-    """Check all settings, also those of ``-s``: one line and exit status 2 if one is wrong."""
+    """Check all settings, also those of ``-s``: one line and exit status 2 if one is wrong.
+
+    All files that the command writes are for this user alone: data, logs, a cache.
+    """
+    os.umask(0o077)
     assert settings
     with one_line_errors():
         check_settings(settings)
+
+
+@contextmanager
+def masked_usage() -> Iterator[None]:
+    """Take secrets out of what Scrapy says about an option: it repeats a feed's address."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(masked(str(error)), print_help=error.print_help) from None
 
 
 def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:

@@ -22,7 +22,8 @@ from twisted.python.failure import Failure
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.record import Record, storable
-from coinspider.text import say, visible, without_password
+from coinspider.secrets import masked
+from coinspider.text import say, visible
 
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
@@ -71,6 +72,7 @@ class PageLogFormatter(LogFormatter):
     def from_crawler(cls, crawler: Crawler) -> Self:
         formatter = cls()
         # Scrapy sets up its log handler again after it has made the spider.
+        escape_lines()
         crawler.signals.connect(escape_lines, signals.spider_opened)
         crawler.signals.connect(formatter.spider_closed, signals.spider_closed)
         return formatter
@@ -124,21 +126,24 @@ def escape_lines() -> None:
 
 
 def escape_line(record: logging.LogRecord) -> bool:
-    """Escape control characters in a log line, and remove the passwords from its URLs.
+    """Escape control characters in a log line, and take out secrets.
 
     Any library may log foreign text, and Scrapy logs where a feed goes.
     """
     line = record.getMessage()
-    shown = without_password(line)
+    shown = masked(line)
     # Nearly every line is plain, and compiling the expression takes 7 ms.
     is_plain = shown.replace("\n", "").replace("\t", "").isprintable()
     if not is_plain and re.search(_ACTING, shown):
         shown = "\n".join(map(visible, shown.split("\n")))
     if shown is not line:
         record.msg, record.args = shown, ()
+    if record.exc_info and not record.exc_text:
+        record.exc_text = masked(_FORMATTER.formatException(record.exc_info))
     return True
 
 
+_FORMATTER = logging.Formatter()
 _told: set[str] = set()
 
 

@@ -18,6 +18,7 @@ from scrapy.utils.defer import deferred_from_coro
 from coinspider.crawl.reasons import Reason
 from coinspider.crawl.target import Ending, Place
 from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
+from coinspider.secrets import masked
 from coinspider.stats import (
     EMPTY_STAT,
     EXHAUSTED_STAT,
@@ -29,7 +30,7 @@ from coinspider.stats import (
     SKIPPED_STAT,
     figures,
 )
-from coinspider.text import counted, program, readable_seconds, visible, without_password
+from coinspider.text import counted, program, readable_seconds, visible
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ class CrawlOutcome(Struct):
 
     reads_pages: bool = False
     """Whether its spider reads a list to its end."""
+    secrets: set[str] = set()
+    """What no reason may repeat."""
     reason: Reason | None = None
     """Why it ends early: the first reason, from which later ones often follow."""
     end_reached: bool = False
@@ -245,9 +248,11 @@ def note_failure(crawler: Crawler, reason: Reason) -> CloseSpider:
     """Log and record why the crawl fails; return the exception that ends it, for the caller to
     raise.
     """
+    outcome = crawl_outcome(crawler)
+    reason = reason.masked(outcome.secrets)
     words = visible(reason.message)
     logger.error(words, extra={"spider": crawler.spider})
-    if crawl_outcome(crawler).note(reason):
+    if outcome.note(reason):
         crawler.stats.set_value(FAILURE_STAT, words)
     return CloseSpider(reason.finish)
 
@@ -332,7 +337,7 @@ def _lines(crawler: Crawler) -> Iterator[tuple[str, str]]:
     if table := item_class.table if item_class else getattr(crawler.spider, "table", None):
         yield "rows", _rows(crawler, table)
     if feeds := crawler.settings.getdict("FEEDS"):
-        yield "feed", ", ".join(map(without_password, map(str, feeds)))
+        yield "feed", ", ".join(map(masked, map(str, feeds)))
 
 
 def _of_records(crawler: Crawler) -> Iterator[tuple[str, str]]:

@@ -4,10 +4,12 @@ A :class:`Reason` is what the table ``crawl`` keeps in ``reason`` and ``reason_f
 remedies, pages and metrics are made of it, so that a changed sentence breaks nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
+
+from coinspider.secrets import masked
 
 
 class Kind(NamedTuple):
@@ -139,6 +141,14 @@ class Reason(Struct, frozen=True):
     @property
     def message(self) -> str:
         return KINDS[self.code].sentence.format_map(self.figures)
+
+    def masked(self, secrets: Iterable[str]) -> "Reason":
+        """The same without secrets in its figures."""
+        shown = {
+            name: masked(value, secrets) if isinstance(value, str) else value
+            for name, value in self.figures.items()
+        }
+        return Reason(self.code, shown)
 
     @property
     def remedy(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import (
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -46,7 +47,7 @@ from coinspider.errors import (
     UntrustedCertificateError,
 )
 from coinspider.http.api_errors import explain_body, retry_after
-from coinspider.http.api_key import TOKEN_META, account_name, credential_headers, without_secrets
+from coinspider.http.api_key import TOKEN_META, account_name, credential_headers
 from coinspider.http.handler import check_ca_file
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
 from coinspider.http.limit.state import ConfiguredLimit
@@ -65,6 +66,7 @@ from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.keys import Key, SeenKeys, record_keys
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
+from coinspider.secrets import masked, masked_arguments, secret_values
 from coinspider.stats import (
     EMPTY_STAT,
     END_STAT,
@@ -81,6 +83,7 @@ from coinspider.text import visible
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _URL_SHOWN = 300  # characters
+_DIGITS = 8  # of a hash
 # What makes a page too slow, or too large.
 _SETTINGS: dict[type[BaseException], str] = {
     DownloadTimeoutError: "DOWNLOAD_TIMEOUT",
@@ -185,6 +188,7 @@ class PaginatedSpider(Spider):
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
         spider.rewrites_links = crawler.settings.getbool("PAGINATION_REWRITE_ENABLED")
         spider.outcome = CrawlOutcome(reads_pages=True)
+        spider.outcome.secrets = spider.secrets()
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
         crawler.signals.connect(spider.requests_done, signals.spider_idle)
         return spider
@@ -194,6 +198,12 @@ class PaginatedSpider(Spider):
         """The name of the API and key, whose calls are counted together."""
         return account_name(self.url, self.api_key)
 
+    def secrets(self) -> set[str]:
+        """What no message may repeat: its credentials, and what its arguments have of others."""
+        given = [f"{name}={value}" for name, value in {**self.arguments, **self.headers}.items()]
+        known = {self.api_key, self.settings.get("API_PASSWORD")}
+        return set(filter(None, known)).union(*map(secret_values, [self.url, *given]))
+
     @property
     def must_find(self) -> bool:
         """Whether a crawl that finds no record has failed."""
@@ -201,14 +211,16 @@ class PaginatedSpider(Spider):
 
     @property
     def lock_name(self) -> str:
-        """The name of what only one crawl at a time may read."""
-        return f"{self.name} {self.url}"
+        """The name of what only one crawl at a time may read, whatever in it is not shown."""
+        shown = masked(self.url)
+        apart = "" if shown == self.url else f" {sha256(self.url.encode()).hexdigest()[:_DIGITS]}"
+        return f"{self.name} {shown}{apart}"
 
     def target(self) -> CrawlTarget:
         """What this spider crawls, for the store."""
         return CrawlTarget(
             source=self.name,
-            url=self.url,
+            url=masked(self.url),
             lock_name=self.lock_name,
             item_class=self.item_class,
             table=self.table,
@@ -216,7 +228,7 @@ class PaginatedSpider(Spider):
             whole=self.whole,
             incremental=bool(self.since_parameter),
             job=self.job,
-            arguments=self.arguments,
+            arguments=masked_arguments(self.arguments),
         )
 
     @cached_property
@@ -532,10 +544,9 @@ class PaginatedSpider(Spider):
             meta={"redirected": times},
         )
 
-    def without_secrets(self, text: str) -> str:
-        """A text that may hold words of the API, without the key and the password."""
-        secrets = (self.api_key, self.settings.get("API_PASSWORD"))
-        return without_secrets(text, filter(None, secrets))
+    def masked(self, text: str) -> str:
+        """A text that may hold words of the API, without secrets."""
+        return masked(text, self.outcome.secrets)
 
     def retry_or_fail(
         self,
@@ -575,7 +586,7 @@ class PaginatedSpider(Spider):
         answer = self.walk.pass_over(page, reason)
         if answer.failure:
             raise self._failure(reason)
-        logger.error("%s", visible(self.without_secrets(reason.message)), extra={"spider": self})
+        logger.error("%s", visible(self.masked(reason.message)), extra={"spider": self})
         return list(map(self.page_request, answer.requests))
 
     def _request_again(self, again: Again) -> Request:
@@ -590,17 +601,14 @@ class PaginatedSpider(Spider):
 
     def _retry_meta(self, reason: str, times: int) -> dict[str, Any]:
         """The meta of a retry, which has its own keys: Scrapy's are for its middlewares alone."""
-        shown = visible(self.without_secrets(reason))
+        shown = visible(self.masked(reason))
         self.crawler.stats.inc_value("retry/count")
         self.crawler.stats.inc_value(f"retry/reason_count/{shown}")
         return {"dont_cache": True, ASKED_AGAIN_META: times, RETRY_REASON_META: shown}
 
     def _failure(self, reason: Reason) -> CloseSpider:
-        """Why the crawl fails, without secrets and with a URL of a length that people read."""
-        figures = {
-            name: self.without_secrets(value) if isinstance(value, str) else value
-            for name, value in reason.figures.items()
-        }
+        """Why the crawl fails, with a URL of a length that people read."""
+        figures = dict(reason.figures)
         if len(url := figures.get("url", "")) > _URL_SHOWN:
             figures["url"] = f"{url[:_URL_SHOWN]}..."
         return note_failure(self.crawler, Reason(reason.code, figures))

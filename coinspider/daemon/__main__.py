@@ -1,10 +1,12 @@
 """``python -m coinspider.daemon``: scrapyd as a service, with clean starts and plain errors.
 
 It writes no pid file: after a crash and a reboot, the old file would name some other process and
-block every start. If ``scrapyd.conf`` can't be read, one line says why.
+block every start. If ``scrapyd.conf`` can't be read, one line says why. The files that it and its
+crawls write are for this user alone.
 """
 
 import configparser
+import os
 import sys
 
 from scrapyd import Config
@@ -12,6 +14,7 @@ from scrapyd.__main__ import main as scrapyd_main
 
 
 def main() -> None:
+    os.umask(0o077)
     try:
         Config()
     except (configparser.Error, UnicodeDecodeError) as error:

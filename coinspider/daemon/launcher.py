@@ -28,8 +28,9 @@ from coinspider.daemon.protocols import (
     service_of,
 )
 from coinspider.errors import ConfigurationError
+from coinspider.secrets import masked
 from coinspider.store.connection import one_line
-from coinspider.text import counted, without_password
+from coinspider.text import counted
 
 log = Logger()
 STOP_TIMEOUT = 30.0  # seconds
@@ -47,7 +48,7 @@ class QuietProcess(ScrapyProcessProtocol):
 
     def log(self, level: str, action: str) -> None:
         given = self.args
-        self.args = [without_password(argument) for argument in given]
+        self.args = [masked(argument) for argument in given]
         super().log(level, action)
         self.args = given
 

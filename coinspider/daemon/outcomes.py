@@ -22,6 +22,7 @@ from coinspider.crawl.outcome import SUM, sum_in_words
 from coinspider.crawl.reasons import KINDS, remarks_of, stored_reason
 from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
+from coinspider.secrets import masked, masked_arguments
 from coinspider.text import counted
 
 BAD = ("failed", "died", "exhausted", "misconfigured")
@@ -170,7 +171,8 @@ class FailedJobs:
 
     def add(self, job: FailedJob) -> None:
         """For the reactor; :meth:`record` stores it."""
-        self.unrecorded.append(job)
+        arguments, message = masked_arguments(job.arguments), masked(job.message)
+        self.unrecorded.append(job._replace(arguments=arguments, message=message))
 
     def record(self) -> None:
         """For threads; raises what the database does."""

@@ -36,8 +36,9 @@ from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
 from coinspider.records.column_types import ColumnType
 from coinspider.records.table_item import TableItem, columns
+from coinspider.secrets import masked
 from coinspider.stats import FAILURE_STAT
-from coinspider.text import exact, program, without_formula, without_password
+from coinspider.text import exact, program, without_formula
 
 KnownColumns = Mapping[str, ColumnType | None]
 """The names of the columns, and the types of those that have one."""
@@ -260,7 +261,7 @@ class FeedExporter(ScrapyFeedExporter):
                 needed(*PACKAGES[name], f"a feed in the format {name}")
             if name in NOT_APPENDABLE and not options.get("overwrite") and _has_bytes(uri):
                 raise ConfigurationError(
-                    f"nothing can be appended to {without_password(uri)}:"
+                    f"nothing can be appended to {masked(uri)}:"
                     " -O replaces it, and .jsonl and .csv grow"
                 )
 
@@ -320,7 +321,7 @@ class FeedExporter(ScrapyFeedExporter):
 
     def _fail(self, slot: FeedSlot, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        message = without_password(f"the feed {slot.uri} could not be written: {reason}")
+        message = masked(f"the feed {slot.uri} could not be written: {reason}")
         if slot.file:
             with contextlib.suppress(OSError):
                 slot.file.close()
@@ -339,7 +340,7 @@ def _what_there_is(crawler: Crawler) -> str:
     formats = ", ".join(without_none_values(settings.getwithbase("FEED_EXPORTERS")))
     schemes = ", ".join(filter(None, without_none_values(settings.getwithbase("FEED_STORAGES"))))
     uris = list(map(str, settings.getdict("FEEDS")))
-    feeds = ", ".join(map(without_password, uris))
+    feeds = ", ".join(map(masked, uris))
     in_batches = settings.getint("FEED_EXPORT_BATCH_ITEM_COUNT")
     if in_batches and not all(re.search(_BATCH, uri) for uri in uris):
         return f"batches need %(batch_id)d or %(batch_time)s in the name of each feed: {feeds}"

@@ -2,17 +2,19 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 
-from scrapy import Request
+from scrapy import Request, Spider
+from scrapy.http import Response
 from scrapy.settings import BaseSettings
+from w3lib.url import add_or_replace_parameter
 
 from coinspider.errors import ConfigurationError
 from coinspider.http.links import is_at_home, origin
+from coinspider.secrets import is_secret_name, masked
 
 _DIGITS = 8
-_SECRET_HEADER = re.compile("authorization|cookie|key|token|secret", re.IGNORECASE)
 _USUAL_PORTS = (80, 443)
 
 
@@ -32,7 +34,7 @@ def account_name(url: str, key: str | None) -> str:
 def key_in_headers(headers: Mapping[str, str]) -> str | None:
     """The key that somebody has put into a header, without the word ``Bearer`` before it."""
     for name, value in headers.items():
-        if _SECRET_HEADER.search(name) and value.strip():
+        if is_secret_name(name) and value.strip():
             return value.split()[-1]
     return None
 
@@ -40,8 +42,6 @@ def key_in_headers(headers: Mapping[str, str]) -> str | None:
 # The key in a request's meta that allows the token in its query.
 TOKEN_META = "api_token_allowed"  # noqa: S105
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Characters; anything shorter may be a part of any word.
-_SHORTEST = 6
 # The only headers, from DEFAULT_REQUEST_HEADERS or elsewhere, that another host gets.
 HEADERS_FOR_OTHERS = (b"Accept", b"Accept-Language", b"Accept-Encoding", b"Content-Type")
 
@@ -72,12 +72,41 @@ def credential_headers(
     return {header or "Authorization": f"{scheme} {token}".strip()}
 
 
-def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """What an API says, for people: some repeat the key in their messages."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, "***")
-    return text
+class CacheStorage:
+    """Scrapy's cache on disk (``HTTPCACHE_ENABLED=1``), which gets no credentials.
+
+    What differs in a secret only is kept apart by a hash of it.
+    """
+
+    def __init__(self, settings: BaseSettings):
+        # Late: few crawls have a cache.
+        from scrapy.extensions.httpcache import FilesystemCacheStorage
+
+        self._storage = FilesystemCacheStorage(settings)
+
+    def open_spider(self, spider: Spider) -> None:
+        self._storage.open_spider(spider)
+
+    def close_spider(self, spider: Spider) -> None:
+        self._storage.close_spider(spider)
+
+    def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
+        found = self._storage.retrieve_response(spider, _without_credentials(request))
+        return found and found.replace(url=request.url)
+
+    def store_response(self, spider: Spider, request: Request, response: Response) -> None:
+        kept = _without_credentials(request)
+        headers = {k: v for k, v in response.headers.items() if k.lower() != b"set-cookie"}
+        self._storage.store_response(spider, kept, response.replace(url=kept.url, headers=headers))
+
+
+def _without_credentials(request: Request) -> Request:
+    headers = {name: request.headers.getlist(name) for name in HEADERS_FOR_OTHERS}
+    url, body = masked(request.url), masked(request.body.decode("utf-8", "replace"))
+    if (url, body.encode()) != (request.url, request.body):
+        digest = sha256(f"{request.url}\n".encode() + request.body).hexdigest()
+        url = add_or_replace_parameter(url, "of", digest[:_DIGITS])
+    return request.replace(url=url, body=body, headers=headers)
 
 
 class OwnHostMiddleware:

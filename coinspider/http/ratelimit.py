@@ -58,6 +58,7 @@ from coinspider.http.limit.headers import limit_in_headers
 from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState, end
 from coinspider.http.limit.turns import CallLimit, LocalLimit, give_back, limit_from_settings
 from coinspider.http.retry import wait_or_end
+from coinspider.secrets import masked
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +224,8 @@ class RateLimitMiddleware:
 
     def _words(self, response: Response) -> str:
         """The API's message, from which its spider may take a key out."""
-        without_secrets = getattr(self.crawler.spider, "without_secrets", str)
-        return str(without_secrets(read_error(response.body).words))
+        words = read_error(response.body).words
+        return str(getattr(self.crawler.spider, "masked", masked)(words))
 
     def _check_patience(self, wait: float) -> None:
         """Raise if no page would have come for too long by the end of the wait."""

@@ -24,6 +24,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider._compat import is_ending
 from coinspider.errors import CoinspiderError, CrawlEndingError
+from coinspider.secrets import masked
 from coinspider.text import counted
 
 # Seconds between two checks whether the crawl is ending, and so how long a stop may take.
@@ -154,9 +155,8 @@ class BackoffRetryMiddleware(RetryMiddleware):
         self.wait_until = monotonic() + wait
         self.reason = request.meta.get(RETRY_REASON_META, "")
         if wait >= _TOLD_WAIT:
-            without_secrets = getattr(self.crawler.spider, "without_secrets", str)
             logger.info(
                 "Waiting %.0f s to ask for %s again, after %s: %s",
-                wait, without_secrets(request.url[:_URL_SHOWN]), counted(times, "failure"),
+                wait, masked(request.url)[:_URL_SHOWN], counted(times, "failure"),
                 self.reason,
             )  # fmt: skip

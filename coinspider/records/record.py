@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from coinspider.errors import PageError
 from coinspider.records.keys import record_keys
 from coinspider.records.table_item import TableItem, primary_key
+from coinspider.secrets import masked
 
 PAGE_RECORDS_MAX = 1_000_000  # each takes about 100 bytes
 RECORD_SIZE_MAX = 1024 * 1024  # bytes; a batch of them must fit into memory
@@ -203,7 +204,7 @@ def rejected_record(
     item: TableItem | None = None,
 ) -> RejectedRecord:
     """``item`` is what became of the rest of the record, if only a field is set aside."""
-    url = source.url if source else None
+    url = masked(source.url) if source else None
     identity = _identity(source, text, column, item)
     return RejectedRecord(url, storable(text[:TEXT_MAX]), reason, column, identity)
 

@@ -86,6 +86,7 @@ class NextSpider(PaginatedSpider):
         headers = parse_pairs("headers", arguments.headers)
         spider.headers = {**spider.headers, **headers}
         spider.api_key = spider.api_key or key_in_headers(headers)
+        spider.outcome.secrets = spider.secrets()
         spider.pagination = make_strategy(arguments.pagination, strategy)
         spider.sign_names = SignNames(arguments.total, arguments.more, arguments.last_flag)
         spider.item_class = ITEM_CLASSES.get(arguments.table)

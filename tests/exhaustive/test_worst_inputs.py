@@ -73,7 +73,7 @@ def test_error_bodies_are_read_in_time(piece):
 HEADER_PIECES = [
     "<", "<>", '<>;a="', "<>;", "<>; ", '<>;a="\\', "<>;a=b,", ";", '"', "\\", " ", "a", "a=",
     "1;w=", "limit=", "1, ", "/", "/ ", "9", "GMT ", "?a", "?a=", "://", "://a",
-    '"key": "', "&key", "@",
+    '"key": "', "&key", "@", "token=", '"token": "', "://a:", "://a:b@", '\\"token',
 ]  # fmt: skip
 HEADERS = ("Retry-After", "Date", "RateLimit", "RateLimit-Policy", "X-RateLimit-Limit")
 

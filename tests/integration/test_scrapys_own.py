@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 
 import pytest
 
+from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.processes import CLEAN, PROJECT, last_line, wait_until
 
 CALLS = "/calls"
@@ -81,6 +83,45 @@ def test_cached_pages_are_read_like_others(scrapy, api, tmp_path):
         assert done.returncode == 0, done.stderr
         assert told in last_line(done)
     assert len(api.calls()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["-a", "headers=X-Api-Key=marked-s3cret"], {}),
+        (["-a", "parameters=api_key=marked-s3cret"], {}),
+        (["-a", 'body={"api_key": "marked-s3cret"}'], {}),
+        ([], {"API_TOKEN": "marked-s3cret"}),
+        ([], {"API_TOKEN": "marked-s3cret", "API_TOKEN_HEADER": "X-Own"}),
+        ([], {"API_USERNAME": "me", "API_PASSWORD": "marked-s3cret"}),
+    ],
+)
+def test_cache_has_no_credentials_and_is_for_this_user_alone(scrapy, tmp_path, arguments, settings):
+    cache, feed = tmp_path / "cache", tmp_path / "things.csv"
+    calls = []
+
+    class Api(Handler):
+        def do_GET(self):
+            calls.append(f"{self.path} {self.headers}")
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send(200, b'[{"id":1},{"id":2}]', {"Set-Cookie": "session=marked-s3cret"})
+
+        do_POST = do_GET
+
+    with running(Server(Api)) as server:
+        for _ in range(2):
+            done = scrapy("crawl", "next", "-a", f"url={server.url}/list", "-a", "pagination=none",
+                          "-a", "table=thing", *arguments, "-s", "HTTPCACHE_ENABLED=1",
+                          "-s", f"HTTPCACHE_DIR={cache}", "-O", feed, **settings)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+    assert len(calls) == 1
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    basic = b64encode(b"me:marked-s3cret")
+    for path in files:
+        assert path.stat().st_mode & 0o077 == 0, path
+        assert b"marked-s3cret" not in path.read_bytes(), path
+        assert basic not in path.read_bytes(), path
 
 
 def test_crawl_that_is_resumed_from_its_jobdir_delists_nothing(scrapy, sandbox, query, tmp_path):

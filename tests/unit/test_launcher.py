@@ -17,7 +17,7 @@ def test_arguments_are_logged_without_the_passwords_of_feeds(monkeypatch):
     given = ["crawl", "coins", "-s", 'FEEDS={"ftp://me:s3cret@host/x.csv": {}}']
     process = QuietProcess("default", "coins", "job", {}, given)
     process.log("info", "Process started:")
-    assert "ftp://host/x.csv" in lines[0]
+    assert "ftp://***@host/x.csv" in lines[0]
     assert "s3cret" not in lines[0]
     assert process.args == given
 

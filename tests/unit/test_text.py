@@ -14,7 +14,6 @@ from coinspider.text import (
     short_price,
     visible,
     without_formula,
-    without_password,
 )
 
 
@@ -108,23 +107,6 @@ def test_any_text_can_be_written_on_one_line(text):
 def test_spreadsheet_takes_a_formula_for_text(first):
     assert without_formula(f"{first}cmd|' /C calc'!A0") == f"'{first}cmd|' /C calc'!A0"
     assert without_formula(f"a{first}") == f"a{first}"
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("in: ftp://me:s3cret@127.0.0.1:9/x, and", "in: ftp://127.0.0.1:9/x, and"),
-        ("s3://KEY:sec/ret@bucket/x.csv", "s3://bucket/x.csv"),
-        ("ftp://me:12@host/", "ftp://host/"),
-        ("ftp://me@host/", "ftp://host/"),
-        ("FEEDS={'ftp://me:a@b@host/': 1}", "FEEDS={'ftp://host/': 1}"),
-        ("https://host:8080/@name/x", "https://host:8080/@name/x"),
-        ("https://host/?mail=me@host", "https://host/?mail=me@host"),
-        ("me@host", "me@host"),
-    ],
-)  # fmt: skip
-def test_no_url_shows_a_password(text, seen):
-    assert without_password(text) == seen
 
 
 @pytest.mark.parametrize(
