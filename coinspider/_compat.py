@@ -52,6 +52,11 @@ def is_ending(crawler: "Crawler") -> bool:
     return not crawler.engine.running or slot is None or slot.closing is not None
 
 
+def is_downloading(crawler: "Crawler") -> bool:
+    """Whether a response is under way (Scrapy 2.19: ``Downloader.slots``)."""
+    return any(slot.transferring for slot in crawler.engine.downloader.slots.values())
+
+
 def pipeline_methods(crawler: "Crawler") -> list[Callable[[object], object]]:
     """``process_item`` of each item pipeline (Scrapy 2.19: ``MiddlewareManager.methods``)."""
     methods: Any = crawler.engine.scraper.itemproc.methods["process_item"]

@@ -54,7 +54,11 @@ class DatabaseUnreachableError(DatabaseError):
 
 
 class DatabaseGoneError(DatabaseError):
-    """The database was away for too long; the message has its last error."""
+    """The database was away for too long; the message has its last error, ``sqlstate`` its code."""
+
+    def __init__(self, message: str, sqlstate: str | None = None):
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class LeaseLostError(DatabaseError):

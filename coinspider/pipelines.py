@@ -162,6 +162,7 @@ class PostgresPipeline:
         self.missing = MissingRecords(crawler, spider, self.writer)
         self.items: list[TableItem] = []
         self.rejected: list[RejectedRecord] = []
+        self.opening: asyncio.Task[None] | None = None
         self.in_flight: asyncio.Task[None] | None = None
         self.limit: SharedLimit | None = None
 
@@ -171,9 +172,11 @@ class PostgresPipeline:
         crawler.signals.connect(pipeline.item_dropped, signals.item_dropped)
         # Only then have all other components finished, such as the feeds.
         crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
+        crawler.signals.connect(pipeline.spider_closed, signals.spider_closed)
         return pipeline
 
     async def open_spider(self) -> None:
+        self.opening = asyncio.current_task()
         target = self.spider.target()
         self.missing.begin(target)
         try:
@@ -185,6 +188,9 @@ class PostgresPipeline:
         self._share_limit()
 
     def _not_begun(self, reason: Reason) -> CloseSpider:
+        if reason.code == "interrupted":
+            self.spider.outcome.note(reason)
+            return CloseSpider(reason.finish)
         note = note_skip if reason.code == "skipped" else note_failure
         return note(self.crawler, reason)
 
@@ -232,6 +238,16 @@ class PostgresPipeline:
         await self._send_batch(None)
         if self.in_flight:
             await self.in_flight
+
+    async def spider_closed(self) -> None:
+        """Close the row of a crawl whose engine never started: no other signal comes then."""
+        if not self.crawler.engine.start_time:
+            outcome = crawl_outcome(self.crawler)
+            if outcome.reason is None:
+                outcome.note(Reason("not_begun"))
+            if self.opening and not self.opening.done():  # another pipeline has failed meanwhile
+                await asyncio.wait([self.opening])
+            await self.engine_stopped()
 
     async def engine_stopped(self) -> None:
         """What remains to be done after the outcome of everything else is known."""

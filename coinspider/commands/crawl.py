@@ -5,9 +5,11 @@ import asyncio
 import gc
 import logging
 import signal
+from typing import Any
 
 from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
+from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import check_options, masked_usage, reject_options, show_examples
@@ -84,6 +86,7 @@ class Command(CrawlCommand):
         _end_with_the_terminal()
         crawl = self.crawler_process.crawl(crawler, **opts.spargs)
         assert isinstance(crawl, asyncio.Task)
+        _begin_in_order(crawler, crawl)
         self.crawler_process.start()
         error = crawl.exception() if crawl.done() and not crawl.cancelled() else None
         if error and not isinstance(error, ConfigurationError):
@@ -108,6 +111,29 @@ def _collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
+
+
+def _begin_in_order(crawler: Crawler, crawl: "asyncio.Task[None]") -> None:
+    """Let a crawl that is stopped before its first request come to its end and close its row.
+
+    Scrapy waits for crawls that have started, and leaves others as they are.
+    """
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
+
+    started = asyncio.Event()
+
+    def note_start() -> None:
+        started.set()
+
+    def wait_for_end() -> Any:
+        if started.is_set() or crawl.done():
+            return None
+        return Deferred.fromFuture(asyncio.ensure_future(asyncio.wait([crawl])))
+
+    crawler.signals.connect(note_start, signals.engine_started, weak=False)
+    process: Any = reactor
+    process.addSystemEventTrigger("before", "shutdown", wait_for_end)
 
 
 def _end_with_the_terminal() -> None:

@@ -104,11 +104,17 @@ KINDS: dict[str, Kind] = {
         "{why}", "Change the table as the message says; the next run uses it."
     ),
     "database_error": Kind("{why}", _DATABASE),
+    "database_locked": Kind(
+        "{why}",
+        "End the session that holds the lock. The next run stores everything again.",
+        "database_error",
+    ),
     "database_full": Kind("{why}", "Make room on the disk of PostgreSQL.", "database_error"),
     "lease_lost": Kind(
         "{why}", "The process or its database stood still for a while: the other crawl went on."
     ),
     "not_finished": Kind("the crawl did not reach the last page: {why}", _LEFT_OUT),
+    "not_begun": Kind("a part of the crawl could not begin, see the log"),
     "exhausted": Kind(
         "no calls are left for this crawl: {why}",
         "Wait until the month's calls are renewed, let the schedule run less often, or take a"
@@ -119,10 +125,11 @@ KINDS: dict[str, Kind] = {
     "misconfigured": Kind("{why}", "Change the argument or the setting that the message names."),
     "died": Kind(
         "its process ended silently",
-        "The machine was restarted, or the process was killed: see the end of its log.",
+        "Its process was killed, or its machine or its network went away: see the end of its log.",
     ),
+    "process_ended": Kind("{why}", "Its process could not close its row: see the end of its log."),
     "killed": Kind(
-        "signal {signal} ended its process",
+        "{why}",
         "Something killed its process, perhaps for lack of memory: see the log of the machine.",
     ),
     "stopped": Kind("it was told to stop before it began to crawl", _NEXT_RUN),
@@ -170,10 +177,11 @@ class Reason(Struct, frozen=True):
 
 
 def database_reason(error: Exception, why: str) -> Reason:
-    """An error of the database: the disk may be full."""
+    """An error of the database, by its SQLSTATE: the disk may be full, or a table locked."""
     # https://www.postgresql.org/docs/current/errcodes-appendix.html
-    is_full = getattr(error, "sqlstate", None) == "53100"
-    return Reason("database_full" if is_full else "database_error", {"why": why})
+    codes = {"53100": "database_full", "55P03": "database_locked"}
+    code = codes.get(getattr(error, "sqlstate", None) or "", "database_error")
+    return Reason(code, {"why": why})
 
 
 def stored_reason(code: str | None, figures: Mapping[str, Any] | None) -> Reason | None:

@@ -2,10 +2,12 @@
 
 A wrong argument, no database, a process that could not start: the table ``crawl`` knows nothing
 about these, so scrapyd keeps them itself, in the table ``fleet_failed_job``. Whether a job has a
-row is checked when they are shown, because the database may be away when the job ends.
+row is checked when they are shown, because the database may be away when the job ends. A row that
+the process left open is closed as soon as its end is known.
 """
 
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,12 +16,13 @@ from threading import Lock
 from typing import NamedTuple, TypedDict, cast
 
 import msgspec
+import psycopg
 from psycopg.types.json import Jsonb
 from twisted.internet.error import ProcessTerminated
 from twisted.python.failure import Failure
 
 from coinspider.crawl.outcome import SUM, sum_in_words
-from coinspider.crawl.reasons import KINDS, remarks_of, stored_reason
+from coinspider.crawl.reasons import KINDS, Reason, remarks_of, stored_reason
 from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
 from coinspider.secrets import masked, masked_arguments
@@ -124,6 +127,12 @@ _NEWEST = f"""
 SELECT {_FIELDS} FROM fleet_failed_job WHERE %(job)s::text IS NULL OR job = %(job)s
 ORDER BY ended_at DESC LIMIT %(limit)s
 """  # noqa: S608
+# Another node may run the same job again by now.
+_CLOSE = """
+UPDATE crawl SET ended_at = now(), outcome = %(outcome)s, message = %(message)s,
+                 reason = %(reason)s, reason_figures = %(figures)s
+WHERE job = %(job)s AND host = %(host)s AND process_id = %(process_id)s AND ended_at IS NULL
+"""
 _WITH_ROW = "SELECT job FROM crawl WHERE job = ANY(%s)"
 
 
@@ -137,6 +146,7 @@ class FailedJob(NamedTuple):
     ended_at: datetime
     exit_status: int | None
     message: str
+    process_id: int | None = None
 
     @property
     def outcome(self) -> str:
@@ -183,6 +193,7 @@ class FailedJobs:
                 with connection() as connected:
                     connected.execute(_ADD, job._asdict() | {"arguments": arguments})
                     connected.execute(_FORGET, [KEPT])
+                _close_row(job)
                 self.unrecorded.popleft()
 
     def known(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
@@ -201,6 +212,26 @@ class FailedJobs:
         rows = query(_WITH_ROW, [[job.job for job in failed]]) if failed else []
         begun = {row["job"] for row in rows}
         return [job for job in failed if job.job not in begun]
+
+
+def _close_row(job: FailedJob) -> None:
+    """Close the row of a crawl whose process has ended and could not."""
+    is_killed = job.exit_status is None
+    reason = Reason("killed" if is_killed else "process_ended", {"why": job.message})
+    values = {
+        "job": job.job,
+        "host": socket.gethostname(),
+        "process_id": job.process_id,
+        "outcome": "died" if is_killed else job.outcome,
+        "message": job.message,
+        "reason": reason.code,
+        "figures": Jsonb(reason.figures),
+    }
+    try:
+        with connection() as connected:
+            connected.execute(_CLOSE, values)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        pass  # no crawl of this version has made its table
 
 
 def _distinct(jobs: Iterable[FailedJob]) -> list[FailedJob]:
@@ -249,6 +280,7 @@ class JobWatch:
             datetime.now(UTC),
             code,
             reason,
+            process.pid,
         )
 
 

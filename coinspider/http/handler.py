@@ -27,6 +27,7 @@ from coinspider._compat import client_tls_options, no_stack_search, replace_tls_
 from coinspider.errors import ConfigurationError, ProxyRefusedError, UntrustedCertificateError
 from coinspider.http.api_key import TOKEN_META
 from coinspider.http.links import is_at_home, origin
+from coinspider.http.retry import answer_or_end, wait_or_end
 
 
 def check_ca_file(settings: BaseSettings) -> str | None:
@@ -168,7 +169,8 @@ class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
         if proxy and not proxy.is_http:
             raise ProxyRefusedError(f"{proxy}, is no HTTP proxy: only http://HOST:PORT can be used")
         try:
-            response = await super().download_request(request)
+            await wait_or_end(self._crawler, 0)  # it may have waited in Scrapy's queue
+            response = await answer_or_end(self._crawler, super().download_request(request))
         except DownloadFailedError as error:
             if problem := certificate_problem(error.__cause__):
                 raise UntrustedCertificateError(problem) from None

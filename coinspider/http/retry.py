@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from random import uniform
 from time import monotonic
+from typing import Any
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -41,6 +43,27 @@ async def wait_or_end(crawler: Crawler, seconds: float) -> None:
         if remaining <= 0:
             return
         await asyncio.sleep(min(remaining, STOP_INTERVAL))
+
+
+# How many seconds a crawl that ends waits for pages under way. The database then has its own time,
+# and scrapyd kills after thirty seconds in all (stop_timeout).
+STOP_PATIENCE = 15.0
+
+
+async def answer_or_end(crawler: Crawler, answer: Coroutine[Any, Any, Response]) -> Response:
+    """The answer, or :exc:`CrawlEndingError` if it does not come ``STOP_PATIENCE`` seconds after
+    the crawl began to end.
+    """
+    asking, ending_since = asyncio.ensure_future(answer), None
+    try:
+        while not (await asyncio.wait([asking], timeout=STOP_INTERVAL))[0]:
+            if is_ending(crawler):
+                ending_since = ending_since or monotonic()
+                if monotonic() - ending_since >= STOP_PATIENCE:
+                    raise CrawlEndingError("the crawl is ending")
+        return asking.result()
+    finally:
+        asking.cancel()
 
 
 # The next request would end in the same way.

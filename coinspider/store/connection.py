@@ -24,9 +24,11 @@ from coinspider.store.database_url import DatabaseSettings, describe
 
 # The server itself ends statements that take too long; a server that stays silent is given up.
 _GRACE = 5.0  # seconds
-# How many seconds a crawl that is told to end has for its work in the database. psycopg then takes
-# up to ten more to cancel; scrapyd kills after thirty (stop_timeout).
-_STOP = 10.0
+# How many seconds a crawl that is told to end has for its work in the database: from then on, and
+# from its last page on, which may be fifteen seconds later. psycopg then takes up to six more to
+# cancel; scrapyd kills after thirty (stop_timeout).
+_STOP, _STOP_AFTER_PAGES = 10.0, 5.0
+_CANCEL = 1.0
 logger = logging.getLogger(__name__)
 DEMO_DATABASE = "demo"
 # A server that is cut off sends nothing, not even an error.
@@ -62,11 +64,18 @@ class Patience:
             finally:
                 self.waiting.discard(scope)
 
-    def end_soon(self) -> None:
-        """From now on there is one deadline for everything."""
-        self.deadline = deadline = asyncio.get_running_loop().time() + _STOP
+    def end_soon(self, told_at: float) -> None:
+        """From now on there is one deadline for everything; ``told_at`` is a time of the loop."""
+        now = asyncio.get_running_loop().time()
+        self.deadline = deadline = max(told_at + _STOP, now + _STOP_AFTER_PAGES)
         for scope in self.waiting:
             scope.reschedule(min(scope.when() or deadline, deadline))
+
+    def extend(self, seconds: float) -> None:
+        """Let what comes now have some seconds at least."""
+        if self.deadline is not None:
+            now = asyncio.get_running_loop().time()
+            self.deadline = max(self.deadline, now + seconds)
 
     def is_over(self) -> bool:
         return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
@@ -125,6 +134,11 @@ class CrawlConnection(AsyncConnection[TupleRow]):
         """Every statement goes through here. Raises :exc:`TimeoutError` if no answer comes."""
         async with self.patience.bound():
             return await super().wait(*args, **kwargs)
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 (psycopg's)
+        """psycopg calls it when :meth:`wait` is given up."""
+        is_ending = self.patience.deadline is not None
+        await super().cancel_safe(timeout=min(timeout, _CANCEL) if is_ending else timeout)
 
     @asynccontextmanager
     async def pinned(self) -> AsyncIterator[None]:

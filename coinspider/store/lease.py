@@ -77,7 +77,7 @@ class Run(NamedTuple):
 class CrawlLease:
     """A lease for ``seconds``, which each heartbeat renews."""
 
-    crawl_id: int
+    crawl_id = 0
     backend: tuple[int, datetime] | None = None
     """The session that holds it, if it is the crawl's own."""
 
@@ -90,13 +90,17 @@ class CrawlLease:
         """Begin the crawl's row and return the crawls that died, or return the one that holds the
         lease.
 
-        ``None`` if that one has just begun and has no row yet.
+        ``None`` if that one has just begun and has no row yet. It may be repeated.
         """
         async with connection.transaction():
             locked = await connection.execute(_LOCK, [f"coinspider crawl {self.name}"])
             is_free = (await locked.fetchone() or [False])[0]
             found = await (await connection.execute(_OPEN, [self.name])).fetchall()
             runs = [Run(*row) for row in found]
+            if self.crawl_id in (run.id for run in runs):
+                # The connection broke after this was done.
+                await self.hold(connection)
+                return []
             if living := [run for run in runs if not run.is_dead()]:
                 return living[0]
             if not is_free:

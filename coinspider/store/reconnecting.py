@@ -34,6 +34,7 @@ T = TypeVar("T")
 # at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGES = ("08", "40", "53", "55P03", "57", "58")
 _LONGEST_PAUSE = 5.0  # seconds
+_LAST_TRY = 2.0  # seconds
 SESSION_ERRORS = (psycopg.Error, DatabaseGoneError, LeaseLostError, CrawlRowError)
 """What ends a crawl's work in the database, each with a message of one plain line."""
 
@@ -67,11 +68,23 @@ def is_outage(error: Exception) -> bool:
     )
 
 
+# What is the matter, by SQLSTATE: now, and afterwards.
+_AWAY = ("The database is away", "the database was away")
+_TROUBLES = {"55P03": ("A table is locked", "a table was locked")}
+
+
 class Outage:
     """An outage of the database, with growing pauses between attempts."""
 
     def __init__(self) -> None:
         self.began, self.pause = monotonic(), 0.1
+        self.cause, self.sqlstate = "", None
+
+    def error(self, last: Exception, how_long: str) -> DatabaseGoneError:
+        # The client's own errors have none: at the end it waits no longer for the server's.
+        sqlstate = getattr(last, "sqlstate", None) or self.sqlstate
+        _, was = _TROUBLES.get(sqlstate or "", _AWAY)
+        return DatabaseGoneError(f"{was} {how_long}: {one_line(last)}{self.cause}", sqlstate)
 
     def passed(self) -> float:
         return monotonic() - self.began
@@ -128,6 +141,16 @@ class ReconnectingConnection:
         finally:
             self.outage_count -= bool(outage)
 
+    def try_once_more(self) -> None:
+        """Let what comes now be tried once, though an outage lasted too long: it may be over.
+
+        A server that still answers gets a little time for it, even if the crawl is to end.
+        """
+        if isinstance(self.ended_by, DatabaseGoneError):
+            if self.ended_by.sqlstate:
+                self.patience.extend(_LAST_TRY)
+            self.ended_by, self.timeout = None, 0.0
+
     async def _try(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
         # The lock is released between two attempts, so that the heartbeat gets its turn.
         async with self.turn:
@@ -149,13 +172,17 @@ class ReconnectingConnection:
         outage = Outage()
         self.outage_count += 1
         async with self.turn:
-            reason = await self.explain(self.connection, error)
-        if self.outage_count == 1:
+            cause = await self.explain(self.connection, error)
+        outage.cause = f" ({cause})" if cause else ""
+        outage.sqlstate = getattr(error, "sqlstate", None)
+        if self.outage_count == 1 and self.timeout:
+            now, _ = _TROUBLES.get(getattr(error, "sqlstate", None) or "", _AWAY)
             logger.warning(
-                "The database is away; the crawl waits up to %g s for it: %s%s",
+                "%s; the crawl waits up to %g s for it: %s%s",
+                now,
                 self.timeout,
                 one_line(error),
-                f" ({reason})" if reason else "",
+                outage.cause,
             )
         return outage
 
@@ -164,6 +191,6 @@ class ReconnectingConnection:
         if not is_over and outage.passed() + outage.pause <= self.timeout:
             await outage.wait()
             return
-        away = "when the crawl was to end" if is_over else f"for {self.timeout:g} seconds"
-        self.ended_by = DatabaseGoneError(f"the database was away {away}: {one_line(error)}")
+        how_long = "when the crawl was to end" if is_over else f"for {self.timeout:g} seconds"
+        self.ended_by = outage.error(error, how_long)
         raise self.ended_by from None

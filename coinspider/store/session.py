@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-import psycopg
 from scrapy.crawler import Crawler
 
+from coinspider._compat import is_downloading
 from coinspider.crawl.reasons import Reason, database_reason
 from coinspider.crawl.target import CrawlStart, CrawlTarget, Ending
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError, LeaseLostError
@@ -85,100 +85,6 @@ class NotBegunError(Exception):
         self.reason = reason
 
 
-class BegunSession(NamedTuple):
-    """A session that has begun, and what earlier crawls left."""
-
-    connection: CrawlConnection
-    lease: CrawlLease
-    start: CrawlStart
-
-
-class SessionStart:
-    """Begins the session of a crawl."""
-
-    def __init__(
-        self,
-        crawler: Crawler,
-        database: DatabaseSettings,
-        patience: Patience,
-        tables: CrawlTables,
-        lease_seconds: float,
-    ):
-        self.crawler, self.database, self.patience = crawler, database, patience
-        self.tables, self.lease_seconds = tables, lease_seconds
-
-    async def begin(
-        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
-    ) -> BegunSession:
-        """Connect, take the lease, and run ``prepare``; raises :exc:`NotBegunError`."""
-        try:
-            connection = await connect(self.database, self.patience)
-        except (DatabaseUnreachableError, ConfigurationError) as error:
-            raise NotBegunError(Reason("database_unreachable", {"why": str(error)})) from None
-        try:
-            lease = CrawlLease(target.lock_name, self.lease_seconds)
-            start = await self._take(connection, lease, target, prepare)
-            if not isinstance(start, CrawlStart):
-                raise NotBegunError(Reason("skipped", {"why": start}))
-        except ConfigurationError as error:
-            await connection.close()
-            raise NotBegunError(Reason("database_unusable", {"why": str(error)})) from None
-        except (psycopg.Error, TimeoutError) as error:
-            holder = await lock_holder(connection, error, table_names(target.item_class))
-            await connection.close()
-            message = f"the crawl can't be prepared in the database: {one_line(error)}"
-            message += f" ({holder})" if holder else ""
-            raise NotBegunError(database_reason(error, message)) from None
-        except BaseException:
-            await connection.close()
-            raise
-        return BegunSession(connection, lease, start)
-
-    async def _take(
-        self,
-        connection: CrawlConnection,
-        lease: CrawlLease,
-        target: CrawlTarget,
-        prepare: Callable[[CrawlConnection], Awaitable[None]],
-    ) -> CrawlStart | str:
-        """Take the lease; or say in one line why the crawl does not begin."""
-        async with connection.pinned():
-            await make_schema(connection, self.database.schema)
-            item_class = target.item_class
-            if item_class is None and target.table:
-                item_class = await stored_item_class(connection, target.table)
-            await self.tables.migrate(connection, item_class)
-        async with connection.pinned():
-            died = await lease.take(connection, target)
-            if not isinstance(died, list):
-                return await self._skip(connection, target, died)
-            self._tell_of(died)
-            since = await read_since(connection, target.lock_name) if target.incremental else None
-            earlier = await read_earlier(connection, target.source, target.url, target.arguments)
-            await prepare(connection)
-        return CrawlStart(item_class, since, *earlier, place(self.database))
-
-    def _tell_of(self, died: list[Run]) -> None:
-        for run in died:
-            logger.warning(
-                "%s died: it began at %s and was last seen at %s",
-                run,
-                run.started_at.isoformat(timespec="seconds"),
-                run.updated_at.isoformat(timespec="seconds"),
-                extra={"spider": self.crawler.spider},
-            )
-
-    async def _skip(
-        self, connection: CrawlConnection, target: CrawlTarget, other: Run | None
-    ) -> str:
-        """End before the first request, but with a row, because each job has one."""
-        message = f"the same crawl is running already: {other or 'it has just begun'}"
-        async with connection.transaction():
-            crawl_id = await begin_crawl(connection, target)
-            await end_crawl(connection, crawl_id, self.crawler.stats, _skipped(message))
-        return message
-
-
 T = TypeVar("T")
 
 
@@ -197,6 +103,7 @@ class CrawlSession:
 
     connection: ReconnectingConnection
     lease: CrawlLease
+    target: CrawlTarget
 
     def __init__(self, crawler: Crawler, fail: Callable[[Reason], None]):
         self.crawler, self.fail = crawler, fail
@@ -219,23 +126,85 @@ class CrawlSession:
     ) -> CrawlStart:
         """Begin, run ``prepare``, and return what earlier crawls left.
 
-        Raises :exc:`NotBegunError` if the crawl may not begin.
+        Raises :exc:`NotBegunError` if the crawl may not begin. If it has a row by then,
+        :meth:`close` is to be called nevertheless.
         """
+        self.lease = CrawlLease(target.lock_name, self.lease_seconds)
+        self.target = target
         self.tasks.append(asyncio.create_task(self._look_for_stop()))
         try:
-            first = SessionStart(
-                self.crawler, self.database, self.patience, self.tables, self.lease_seconds
+            self.connection = ReconnectingConnection(
+                await connect(self.database, self.patience),
+                self._reconnect,
+                self.reconnect_timeout,
+                self._explain,
             )
-            connection, self.lease, start = await first.begin(target, prepare)
-        except BaseException:
-            self._end_tasks()
-            raise
-        self.connection = ReconnectingConnection(
-            connection, self._reconnect, self.reconnect_timeout, self._explain
-        )
-        self.tasks.append(asyncio.create_task(self._keep_current()))
-        self.is_open = True
+            start = await self._begin(target, prepare)
+        except BaseException as error:
+            if not self.is_open:
+                await self._abandon()
+            if (reason := _why_not_begun(error)) is None:
+                raise
+            raise NotBegunError(reason) from None
+        if not self.crawler.crawling:
+            raise NotBegunError(Reason("interrupted"))
         return start
+
+    async def _begin(
+        self, target: CrawlTarget, prepare: Callable[[CrawlConnection], Awaitable[None]]
+    ) -> CrawlStart:
+        """Make the tables, take the lease, which begins the crawl's row, and read what is known."""
+        item_class = await self.connection.run(self._make_tables)
+        died = await self.connection.run(lambda connection: self.lease.take(connection, target))
+        if not isinstance(died, list):
+            raise NotBegunError(Reason("skipped", {"why": await self._skip(died)}))
+        self.is_open = True
+        self.tasks.append(asyncio.create_task(self._keep_current()))
+        self._tell_of(died)
+
+        async def read(connection: CrawlConnection) -> CrawlStart:
+            since = await read_since(connection, target.lock_name) if target.incremental else None
+            earlier = await read_earlier(connection, target.source, target.url, target.arguments)
+            await prepare(connection)
+            return CrawlStart(item_class, since, *earlier, place(self.database))
+
+        return await self.connection.run(read)
+
+    async def _make_tables(self, connection: CrawlConnection) -> type[TableItem] | None:
+        await make_schema(connection, self.database.schema)
+        item_class = self.target.item_class
+        if item_class is None and self.target.table:
+            item_class = await stored_item_class(connection, self.target.table)
+        await self.tables.migrate(connection, item_class)
+        return item_class
+
+    def _tell_of(self, died: list[Run]) -> None:
+        for run in died:
+            logger.warning(
+                "%s died: it began at %s and was last seen at %s",
+                run,
+                run.started_at.isoformat(timespec="seconds"),
+                run.updated_at.isoformat(timespec="seconds"),
+                extra={"spider": self.crawler.spider},
+            )
+
+    async def _skip(self, other: Run | None) -> str:
+        """End before the first request, but with a row, because each job has one."""
+        message = f"the same crawl is running already: {other or 'it has just begun'}"
+
+        async def add_row(connection: CrawlConnection) -> None:
+            async with connection.transaction():
+                crawl_id = await begin_crawl(connection, self.target)
+                await end_crawl(connection, crawl_id, self.crawler.stats, _skipped(message))
+
+        await self.connection.run(add_row)
+        return message
+
+    async def _abandon(self) -> None:
+        """There is no row to close."""
+        self._end_tasks()
+        if hasattr(self, "connection"):
+            await self.connection.close()
 
     async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
         """Do some work in a transaction in which the lease can't be lost.
@@ -270,6 +239,7 @@ class CrawlSession:
         """
         self._end_tasks()
         problem = None
+        self.connection.try_once_more()
         # A row that was closed as ``died`` stays closed.
         if not isinstance(self.connection.ended_by, LeaseLostError):
             problem = await self._close(ending, since)
@@ -301,15 +271,17 @@ class CrawlSession:
     async def _reconnect(self) -> CrawlConnection:
         connection = await connect(self.database, self.patience)
         try:
-            async with connection.pinned():
-                await self.lease.hold(connection)
+            if self.is_open:
+                async with connection.pinned():
+                    await self.lease.hold(connection)
         except BaseException:
             await connection.close()
             raise
         return connection
 
     async def _explain(self, connection: CrawlConnection, error: Exception) -> str:
-        return await lock_holder(connection, error, self.tables.names())
+        names = {*self.tables.names(), *table_names(self.target.item_class)}
+        return await lock_holder(connection, error, names)
 
     async def _keep_current(self) -> None:
         while True:
@@ -331,15 +303,29 @@ class CrawlSession:
             await update_crawl(connection, crawl_id, self.crawler.stats, self.lease_seconds)
 
     async def _look_for_stop(self) -> None:
-        """A crawl that is told to end has little time left for the database."""
+        """A crawl that is told to end, and has its pages, has little time for the database."""
         # Scrapy has no signal for it: https://github.com/scrapy/scrapy/blob/2.19.0/scrapy/crawler.py
         while self.crawler.crawling:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_FOR_STOP)
-        self.patience.end_soon()
+        told_at = asyncio.get_running_loop().time()
+        while is_downloading(self.crawler):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_FOR_STOP)
+        self.patience.end_soon(told_at)
 
     def _end_tasks(self) -> None:
         for task in self.tasks:
             task.cancel()
+
+
+def _why_not_begun(error: BaseException) -> Reason | None:
+    """``None`` for what is no failure of the database."""
+    if isinstance(error, DatabaseUnreachableError):
+        return Reason("database_unreachable", {"why": str(error)})
+    if isinstance(error, ConfigurationError):
+        return Reason("database_unusable", {"why": str(error)})
+    if isinstance(error, SESSION_ERRORS):
+        return database_reason(error, f"the crawl can't be prepared: {one_line(error)}")
+    return None
 
 
 def _skipped(why: str) -> Ending:

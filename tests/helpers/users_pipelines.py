@@ -1,5 +1,6 @@
 """Pipelines that users might put between those of coinspider."""
 
+import asyncio
 from dataclasses import dataclass
 
 from scrapy.exceptions import DropItem
@@ -89,4 +90,13 @@ class Same:
 
     def process_item(self, item):
         item.coin_id = "one"
+        return item
+
+
+class Unopened:
+    async def open_spider(self):
+        await asyncio.sleep(0)
+        raise OSError("no such device")
+
+    def process_item(self, item):
         return item

@@ -156,7 +156,7 @@ class Process(SimpleNamespace):
 )
 def test_end_of_a_process_is_recorded_and_passed_on(code, signal, stderr, message):
     jobs = FailedJobs()
-    process = Process(job="a", spider="coins", heard=[])
+    process = Process(job="a", pid=1, spider="coins", heard=[])
     JobWatch(process, {"pages": "2"}, jobs.add)
     for part in stderr:
         process.errReceived(part)
@@ -171,7 +171,7 @@ def test_end_of_a_process_is_recorded_and_passed_on(code, signal, stderr, messag
 
 def test_job_that_ends_well_is_not_recorded():
     jobs = FailedJobs()
-    process = Process(job="a", spider="coins", heard=[])
+    process = Process(job="a", pid=1, spider="coins", heard=[])
     JobWatch(process, {}, jobs.add)
     process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=0, signal=None)))
     assert jobs.known() == []
@@ -203,7 +203,7 @@ def test_only_the_newest_are_kept(database_url, monkeypatch):
     monkeypatch.setattr("coinspider.daemon.outcomes.KEPT", 3)
     jobs = FailedJobs()
     for number in range(5):
-        process = Process(job=str(number), spider="coins", heard=[])
+        process = Process(job=str(number), pid=1, spider="coins", heard=[])
         JobWatch(process, {}, jobs.add)
         process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=1, signal=None)))
     assert [job.job for job in jobs.known(limit=1)] == ["4"]

@@ -48,6 +48,7 @@ def test_lock_of_another_session_is_named_and_waited_for(start, holder, query):
     holder.execute("LOCK TABLE full_coin IN EXCLUSIVE MODE")
     line = wait_for_line(crawl, "the crawl waits up to 60 s for it")
     pid = holder.info.backend_pid
+    assert "A table is locked; the crawl waits" in line
     assert f"the table full_coin is locked by the server's process {pid}: report of" in line
     # It is alive, although no batch is written.
     [(seen,)] = query("SELECT updated_at FROM crawl")
@@ -64,7 +65,9 @@ def test_lock_is_waited_for_no_longer_than_the_reconnect_timeout(start, holder):
     holder.execute("LOCK TABLE full_coin IN EXCLUSIVE MODE")
     _, err = crawl.communicate(timeout=120)
     assert crawl.returncode == 1
-    assert "the database was away for 1 seconds" in err.strip().splitlines()[-1]
+    last = err.strip().splitlines()[-1]
+    assert "a table was locked for 1 seconds" in last
+    assert "the table full_coin is locked by the server's process" in last
 
 
 def test_lock_before_the_first_request_is_named(scrapy, api, database_url):
@@ -72,7 +75,10 @@ def test_lock_before_the_first_request_is_named(scrapy, api, database_url):
     calls = len(api.calls())
     with psycopg.connect(database_url, application_name="report") as holder:
         holder.execute("LOCK TABLE crawl")
-        refused = scrapy("crawl", "coins", *QUICK, COINGECKO_BASE_URL=api.url)
+        refused = scrapy(
+            "crawl", "coins", *QUICK, "-s", "POSTGRES_RECONNECT_TIMEOUT=1",
+            COINGECKO_BASE_URL=api.url,
+        )  # fmt: skip
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]
     assert "is locked by the server's process" in last
@@ -96,5 +102,6 @@ def test_sigterm_ends_the_crawl_within_its_bound(start, database_url, is_locked)
         _, err = crawl.communicate(timeout=STOP_MAX)
         proxy.is_silent = False
     assert crawl.returncode == 1
-    assert "the database was away when the crawl was to end" in err.strip().splitlines()[-1]
+    was = "a table was locked" if is_locked else "the database was away"
+    assert f"{was} when the crawl was to end" in err.strip().splitlines()[-1]
     assert "Traceback" not in err
