@@ -14,6 +14,7 @@ from coinspider.daemon.schedules.states import ScheduleState
 from coinspider.errors import ConfigurationError
 from tests.helpers.processes import PROJECT
 
+DAY = 86_400  # seconds
 START = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -164,7 +165,33 @@ def test_one_run_makes_up_for_several_missed_ones(service, options):
 
 def test_turning_the_clock_back_neither_stops_an_interval_nor_repeats_a_cron_time(service):
     assert service(every="60s").at(7200, 3600, 3661) == [7200, 3661]
-    assert service("other", cron="0 * * * *").at(7200, 3600, 3660, 7260, 10800) == [7200, 10800]
+    assert service("other", cron="0 * * * *").at(7200, 7190, 7260, 10800) == [7200, 10800]
+
+
+@pytest.mark.parametrize("back", [DAY, 10 * 366 * DAY], ids=["a day", "boot in 2036, then NTP"])
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("options", "period"),
+    [({"every": "3m"}, 180), ({"cron": "*/3 * * * *"}, 180), ({"cron": "0 5 * * *"}, DAY)],
+    ids=["every", "cron", "daily"],
+)
+def test_clock_that_is_set_back_makes_no_schedule_late(service, options, period, restarted, back):
+    first = service(**options)
+    six = 18 * 3600  # the next morning
+    begun = len(first.at(back, back + six))
+    second = service(**options) if restarted else first
+    looks = range(six, six + 3 * DAY, 180)
+    runs = second.at(*looks)[0 if restarted else begun :]
+    times = [looks[0], *runs, looks[-1]]
+    assert max(after - before for before, after in pairwise(times)) <= period + looks.step
+
+
+def test_clock_that_is_set_forward_runs_each_schedule_once(service):
+    for options in ({"every": "3m"}, {"cron": "*/3 * * * *"}, {"cron": "0 5 * * *"}):
+        schedule = service(str(options), **options)
+        schedule.at(0, 180)
+        schedule.runs.clear()
+        assert schedule.at(3650 * DAY, 3650 * DAY + 1) == [3650 * DAY]
 
 
 def test_due_run_is_skipped_or_waits_while_the_last_one_runs(service):

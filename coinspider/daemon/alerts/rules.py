@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from coinspider.daemon.database import query
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, told
@@ -19,12 +20,14 @@ _RUNS = """
 SELECT id, job, outcome, coalesce(message, '') AS message, reason, reason_figures, ended_at,
        lock_name, whole
 FROM crawl WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
+    AND (%(arguments)s::jsonb IS NULL OR arguments = %(arguments)s)
 ORDER BY id DESC LIMIT %(limit)s
 """
-# A crawl by hand makes the data new as well.
+# A crawl by hand makes the data new as well, if it read the whole list or the same part of it.
 _SUCCESS = """
 SELECT ended_at FROM crawl
 WHERE lock_name = %(lock_name)s AND whole IS NOT DISTINCT FROM %(whole)s AND outcome = 'complete'
+    AND (%(arguments)s::jsonb IS NULL OR whole OR arguments = %(arguments)s)
 ORDER BY id DESC LIMIT 1
 """
 
@@ -61,11 +64,15 @@ def read_runs(
 
     For threads; raises what :func:`query` does.
     """
-    return {schedule.name: _read_runs(schedule.name, without_row) for schedule in schedules}
+    return {schedule.name: _read_runs(schedule, without_row) for schedule in schedules}
 
 
-def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
+def _read_runs(schedule: Schedule, without_row: list[FailedJob]) -> ScheduleRuns:
+    """Those with the arguments that the schedule has now; one with a budget has no others."""
+    name = schedule.name
     escaped = re.sub(r"([\\%_])", r"\\\1", name)
+    given = None if schedule.budget else dict(schedule.arguments)
+    arguments = None if given is None else Jsonb(given)
     rows = query(
         _RUNS,
         {
@@ -73,16 +80,19 @@ def _read_runs(name: str, without_row: list[FailedJob]) -> ScheduleRuns:
             "pattern": f"^{re.escape(name)}{_JOB_TIME}",
             "counted": list(COUNTED),
             "limit": LOOKED_AT,
+            "arguments": arguments,
         },
     )
     runs = [EndedRun(r["outcome"], _said(r), r["ended_at"], r["job"], r["id"]) for r in rows]
     runs += [
         EndedRun(job.outcome, job.message, job.ended_at, job.job)
         for job in without_row
-        if job.outcome in BAD and re.fullmatch(re.escape(name) + _JOB_TIME, job.job)
+        if job.outcome in BAD
+        and re.fullmatch(re.escape(name) + _JOB_TIME, job.job)
+        and given in (None, dict(job.arguments))
     ]
     runs.sort(key=lambda run: run.ended_at, reverse=True)
-    return ScheduleRuns(tuple(runs), _last_success(rows))
+    return ScheduleRuns(tuple(runs), _last_success(rows, arguments))
 
 
 def _said(row: DictRow) -> str:
@@ -90,10 +100,11 @@ def _said(row: DictRow) -> str:
     return str(row["message"]) if row["outcome"] == "complete" else told(cast(Crawl, row))
 
 
-def _last_success(rows: list[DictRow]) -> datetime | None:
+def _last_success(rows: list[DictRow], arguments: Jsonb | None) -> datetime | None:
     if not rows:
         return None
-    found = query(_SUCCESS, {name: rows[0][name] for name in ("lock_name", "whole")})
+    values = {name: rows[0][name] for name in ("lock_name", "whole")}
+    found = query(_SUCCESS, {**values, "arguments": arguments})
     return found[0]["ended_at"] if found else None
 
 
@@ -154,8 +165,11 @@ def _is_stale(
     now: datetime,
     watched_since: datetime,
 ) -> bool:
-    """A scrapyd that was down has old data, and is given one time to make it new."""
-    if success is None:
+    """A scrapyd that was down has old data, and is given one time to make it new.
+
+    Nobody knows the age of data from the future: the clock was set back since.
+    """
+    if success is None or success > now:
         return missed_runs(schedule, watched_since, now) >= periods
     return (
         missed_runs(schedule, success, now) >= periods

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -215,7 +216,7 @@ class AlertService(Service):
         self.watched: dict[str, datetime] = {}
         self.looks_without_database = 0
         self.database_told = OK
-        self.retry_at, self.retry_after = now(), RETRY_FIRST
+        self.retry_at, self.retry_after = monotonic(), RETRY_FIRST
         self.looking = repeating("look at the crawls", self.look)
 
     def startService(self) -> None:
@@ -234,14 +235,15 @@ class AlertService(Service):
         service = schedule_service(self.app)
         for name, schedule in service.schedules.items():
             if service.runs(schedule):
-                self.watched.setdefault(name, self.now())
+                # The clock may have been set back.
+                self.watched[name] = min(self.watched.get(name, self.now()), self.now())
                 yield schedule
             else:
                 self.watched.pop(name, None)
 
     def _look(self, schedules: list[Schedule]) -> None:
         now = self.now()
-        if now < self.retry_at:
+        if monotonic() < self.retry_at:
             return
         try:
             runs = read_runs(schedules, this_node().failed_jobs.without_row())
@@ -296,7 +298,7 @@ class AlertService(Service):
             problem=problem,
             seconds=self.retry_after.total_seconds(),
         )
-        self.retry_at = self.now() + self.retry_after
+        self.retry_at = monotonic() + self.retry_after.total_seconds()
         self.retry_after = min(2 * self.retry_after, RETRY_LAST)
         return False
 

@@ -76,6 +76,19 @@ class Reads(NamedTuple):
     """When a whole pass was begun that failed after the last complete one."""
     failed_calls: int = 0
 
+    def before(self, moment: datetime) -> "Reads":
+        """Without what was read later, by a clock that has been set back since."""
+        return self._replace(
+            whole_at=_before(self.whole_at, moment),
+            page_at={page: at for page, at in self.page_at.items() if at <= moment},
+            last_at=_before(self.last_at, moment),
+            failed_at=_before(self.failed_at, moment),
+        )
+
+
+def _before(at: datetime | None, moment: datetime) -> datetime | None:
+    return at if at and at <= moment else None
+
 
 class Budget(NamedTuple):
     """Calls to spend evenly until the month ends, and the weight of each page of the ranking."""

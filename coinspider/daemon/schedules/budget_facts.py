@@ -283,7 +283,7 @@ def read_next_run(
     if last_at and last_at - now > _CLOCK_SET:
         last_at = None
     budgets = read_budgets(schedule, running, now)
-    reads = read_reads(_currency(schedule.arguments), last_at)
+    reads = read_reads(_currency(schedule.arguments), last_at).before(now + _CLOCK_SET)
     if not budgets:
         whole = Budget(0, now, []).whole
         assert schedule.every
@@ -310,7 +310,7 @@ def read_plan(
         budgets = []
     if not budgets:
         return DayPlan(schedule.name, [], 0)
-    reads = read_reads(_currency(schedule.arguments), last_at)
+    reads = read_reads(_currency(schedule.arguments), last_at).before(now + _CLOCK_SET)
     runs = list(plan(budgets, reads, now, now + _A_DAY))
     return DayPlan(schedule.name, runs[:shown], sum(run.part.calls for run in runs))
 

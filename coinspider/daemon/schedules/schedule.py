@@ -16,6 +16,8 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 AUTO = "auto"
 # The longest time without a whole pass of a schedule with a budget.
 _BUDGET_PERIOD = timedelta(days=1)
+# A clock that is set back by less was slightly wrong, and no schedule runs again.
+_CORRECTED = timedelta(hours=1)
 
 
 class Schedule(NamedTuple):
@@ -77,10 +79,15 @@ class Schedule(NamedTuple):
             yield moment
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
-        """Whether the wait is longer than one interval and the next, because the clock was set."""
+        """Whether another time comes first, because the clock was set back.
+
+        A cron time that comes again within the hour was just run, and the clock corrected.
+        """
         if self.every:
             return due - now > self.every
-        return due > self._next_cron_time(self._next_cron_time(now))
+        first = self._next_cron_time(now)
+        again = self._next_cron_time(first) if first - now <= _CORRECTED else first
+        return due > again
 
     def _next_cron_time(self, now: datetime) -> datetime:
         assert self.cron
