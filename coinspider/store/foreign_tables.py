@@ -83,6 +83,7 @@ _SAMPLES: dict[str, LiteralString] = {
 }
 _PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
 _PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
+_HAS_POLICIES = "SELECT row_security_active(to_regclass(quote_ident(%s)))"
 _STORED_TYPES = """
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
 WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -228,7 +229,8 @@ def holds(found: str, needed: str) -> bool:
 async def probe(connection: AsyncConnection, table: Table) -> None:
     """Write a row, to see whether it is discarded, and roll back.
 
-    A row that fails with an error proves nothing: a user's constraint may have caused it.
+    A row that fails with an error proves nothing: a user's constraint may have caused it, or a
+    policy that only concerns other rows. A crawl's own rows would fail with it, and be told.
     """
     needed = {
         name: sql.SQL(_SAMPLES[column.type])
@@ -252,6 +254,9 @@ async def probe(connection: AsyncConnection, table: Table) -> None:
                 )
                 written = await connection.execute(update)
     except errors.InsufficientPrivilege as error:
+        found = await connection.execute(_HAS_POLICIES, [table.name])
+        if await found.fetchone() == (True,):
+            return
         raise ConfigurationError(
             f"the table {table.name} refuses rows: {error.diag.message_primary}"
         ) from None

@@ -39,6 +39,14 @@ def values(word):
 ENVIRONMENT = dict(value.split("=", 1) for value in values("ENV"))
 [WORKDIR], [USER], [VOLUME] = values("WORKDIR"), values("USER"), values("VOLUME")
 
+
+def test_no_file_that_the_image_copies_is_left_out_of_its_context():
+    _, *kept = (PROJECT / ".containerignore").read_text().split()
+    names = {name.removeprefix("!") for name in kept if name.startswith("!")}
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINERFILE, flags=re.M)
+    assert {source for line in lines for source in line.split()} == names
+
+
 # The base image is a system with Python: here this machine's, with the tests' Python.
 BASE = """
 cd "$ROOT"

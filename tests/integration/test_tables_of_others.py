@@ -151,3 +151,17 @@ def test_user_without_the_right_to_make_tables_gets_an_error(scrapy, sandbox, ro
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url, DATABASE_URL=role,
                   POSTGRES_SCHEMA="coins")  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_policy_that_concerns_other_rows_is_accepted(scrapy, sandbox, role, query):
+    url = sandbox("--coins", 10).url
+    query("CREATE SCHEMA coins AUTHORIZATION guest")
+    given = {"COINGECKO_BASE_URL": url, "DATABASE_URL": role, "POSTGRES_SCHEMA": "coins"}
+    assert scrapy("crawl", "coins", **given).returncode == 0
+    query("ALTER TABLE coins.full_coin FORCE ROW LEVEL SECURITY, ENABLE ROW LEVEL SECURITY")
+    query("CREATE POLICY usd ON coins.full_coin USING (vs_currency = 'usd')")
+    done = scrapy("crawl", "coins", **given)
+    assert done.returncode == 0, done.stderr
+    refused = scrapy("crawl", "coins", "-a", "vs_currency=eur", **given)
+    assert refused.returncode == 1
+    assert "row-level security policy" in last_line(refused)
