@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from coinspider.crawl.spider import PaginatedSpider as PaginatedSpider
     from coinspider.http.pagination import AnsweredPage as AnsweredPage
     from coinspider.http.pagination import Cursor as Cursor
+    from coinspider.http.pagination import Evidence as Evidence
     from coinspider.http.pagination import LinkHeader as LinkHeader
     from coinspider.http.pagination import NextLink as NextLink
     from coinspider.http.pagination import Offset as Offset
@@ -37,6 +38,7 @@ _PLACES = {
     "coinspider.http.pagination": (
         "AnsweredPage",
         "Cursor",
+        "Evidence",
         "LinkHeader",
         "NextLink",
         "Offset",

@@ -2,18 +2,28 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from coinspider.crawl.key_order import PageChain
 from coinspider.http.api_errors import explain_body, is_error_object
-from coinspider.http.pagination import AnsweredPage, PageRequest
+from coinspider.http.pagination import (
+    AnsweredPage,
+    Evidence,
+    PageNumber,
+    PageRequest,
+    Pagination,
+)
+from coinspider.http.pagination.protocol import command_arguments
 from coinspider.records.keys import Key
 
 # How many records' contents are remembered, at about 100 bytes each.
 KEYS_MAX = 1_000_000
+# If this many short pages stay unchanged, such pages are normal for this API.
+_SHORT_MAX = 3
 
 
 class End(NamedTuple):
@@ -21,14 +31,32 @@ class End(NamedTuple):
 
     page: PageRequest
     evidence: str
+    by: Evidence
     is_empty: bool
-    is_error: bool
     is_numbered: bool
     """Whether the page's number says how much of the list came before it."""
-    is_final: bool
-    """Whether the rest of the list is deliberately left out."""
-    is_told: bool = False
-    """Whether the page itself says that it is the last one."""
+
+
+class Total(NamedTuple):
+    """What the pages of a list give as the number of all records, by one name."""
+
+    name: str
+    first: int
+    least: int
+    most: int
+    is_of_page: bool = False
+    """Whether it turned out to be the number of records on a page."""
+
+    def with_page(self, value: int, count: int, came: int) -> Self:
+        """The same after a page with this value and ``count`` records, of ``came`` in all."""
+        before = came - count
+        if before and not value:
+            return self._replace(is_of_page=self.most == before)
+        if before and value == count:
+            return self._replace(is_of_page=True)
+        # Some count down what is left.
+        value += before if value + before == self.first else 0
+        return self._replace(least=min(self.least, value), most=max(self.most, value))
 
 
 class Likeness:
@@ -75,11 +103,15 @@ class PageLog(Struct):
     """The hash of each record by that of its key, if the key may turn out not to identify it."""
     changed: int = 0
     """How many records had the key of an earlier record but other content."""
+    firsts: dict[Key, int] = field(default_factory=dict)
+    """The numbers of the pages by their first keys."""
     ends: dict[int, End] = field(default_factory=dict)
     """Where the list seems to end, by the page's number."""
-    least_total: int | None = None
+    totals: dict[str, Total] = field(default_factory=dict)
+    """What pages give as the number of all records, by its name."""
     least_pages: int | None = None
-    total_name: str = ""
+    repeated: int = 0
+    """How many records came earlier in the same reading."""
     chain: PageChain | None = None
     """How the pages join, for a list in the order of its keys."""
     asked_again: set[tuple[int, str]] = field(default_factory=set)
@@ -89,10 +121,17 @@ class PageLog(Struct):
     likeness: Likeness = field(default_factory=Likeness)
     says_nothing: bool = False
     """Whether a page says that the list has no records at all."""
+    doubted: int | None = None
+    """The number of a short page that is read again."""
 
     @property
     def record_count(self) -> int:
         return sum(self.counts.values())
+
+    @property
+    def total(self) -> Total | None:
+        """The number of all records, if the pages have a figure that makes sense as one."""
+        return next((total for total in self.totals.values() if not total.is_of_page), None)
 
     @property
     def last(self) -> int:
@@ -109,6 +148,8 @@ class PageLog(Struct):
             self._note_contents(keys, page.records)
         if page.records:
             self.likeness.note(page)
+        if keys and keys[0] is not None:
+            self.firsts.setdefault(keys[0], page.request.number)
         self._note_totals(page)
 
     def _note_contents(self, keys: Sequence[Key | None], records: Sequence[Raw]) -> None:
@@ -122,21 +163,13 @@ class PageLog(Struct):
         signs, count = page.signs, len(page.records)
         if not count and any(sign.value == 0 for sign in signs.totals):
             self.says_nothing = True
-        # A list that shrinks while it is read has less at its end.
-        for sign in signs.totals if self._are_exact(page) else ():
-            if "estimat" in sign.name.lower():
-                continue
-            if sign.value and count <= sign.value <= (self.least_total or sign.value):
-                self.least_total, self.total_name = sign.value, sign.name
+        for sign in signs.totals:
+            known = self.totals.get(sign.name)
+            if known or (sign.value and sign.value >= count):
+                known = known or Total(sign.name, *[sign.value] * 3)
+                self.totals[sign.name] = known.with_page(sign.value, count, self.record_count)
         if signs.pages and signs.pages.value > 1:
             self.least_pages = min(signs.pages.value, self.least_pages or signs.pages.value)
-
-    @staticmethod
-    def _are_exact(page: AnsweredPage) -> bool:
-        """Whether a total is one: Elasticsearch's may be the least that there is."""
-        return not re.search(
-            rb'"relation"\s*:\s*"gte"', page.body[:_TOP_MAX] + page.body[-_TOP_MAX:]
-        )
 
     def has_two_of_a_key(self, records: Sequence[Raw], keys: Sequence[Key | None]) -> bool:
         """Whether two records of a page have the same key but different content."""
@@ -151,19 +184,29 @@ class PageLog(Struct):
 
         Numbered pages may be short in the middle, so the number says how far the crawl is.
         """
-        longest = max(self.counts.values(), default=0)
-        reached = max(self.record_count, self.last * longest) if is_numbered else self.record_count
-        if self.least_total and reached < self.least_total:
-            return f"{self.total_name} says {self.least_total} records, {self.record_count} came"
+        longest, came = max(self.counts.values(), default=0), self.record_count
+        reached = (max(came, self.last * longest) if is_numbered else came) - self.repeated
+        if self.total and reached < self.total.least:
+            return f"{self.total.name} says {self.total.least} records, {came - self.repeated} came"
         if self.least_pages and self.last < self.least_pages:
             return f"the pages say that there are {self.least_pages}, {self.last} came"
         return None
 
     def reached_total(self) -> str | None:
         """The evidence that all records came, if as many did as the pages announced."""
-        if not self.least_total or self.record_count < self.least_total:
+        total = self.total
+        if not total or self.record_count - self.repeated < total.least:
             return None
-        return f"{self.total_name} says {self.least_total} records, and as many came"
+        return f"{total.name} says {total.least} records, and as many came"
+
+    @property
+    def is_shrinking(self) -> bool:
+        """Whether the total became smaller from one page to another."""
+        return self.total is not None and self.total.least < self.total.first
+
+    @property
+    def is_growing(self) -> bool:
+        return self.total is not None and self.total.most > self.total.first
 
     def ask_again(self, number: int, what: str) -> bool:
         """Whether a page may be requested again for this reason, which it may be once."""
@@ -172,15 +215,24 @@ class PageLog(Struct):
         self.asked_again.add((number, what))
         return True
 
+    def short_page(self) -> int | None:
+        """The next page in the middle to read again because others are longer, if there is one.
+
+        Where some stay as they are, the API has such pages.
+        """
+        longest = max(self.counts.values(), default=0)
+        is_less = self.total is not None and self.record_count < self.total.least
+        last = self.last if is_less else self.last - 1
+        short = [n for n, count in self.counts.items() if count < longest and n <= last]
+        if sum((n, "short") in self.asked_again for n in short) < _SHORT_MAX:
+            self.doubted = next((n for n in short if self.ask_again(n, "short")), None)
+        return self.doubted
+
     def hole(self) -> int | None:
         """The number of a page without records before the last one that has some."""
         return next((n for n in sorted(self.ends) if self.ends[n].is_empty and n < self.last), None)
 
 
-# What accepts the end that nothing else proves.
-_ACCEPT = "; -a pagination=page -a last={} if these are all"
-# Totals are around the records.
-_TOP_MAX = 1000  # bytes
 # Members at the top of a page that say whether it is one, and not how far the list is.
 _STATUS = frozenset(
     ["retcode", "code", "success", "status", "ok", "errno", "errcode", "errorcode", "returncode"]
@@ -190,6 +242,25 @@ _NO_MORE = re.compile(
     r"\bno (more |further |other )?\w+( \w+)? (were |was )?found\b|\bno more\b", re.I
 )
 _NOISE = str.maketrans("", "", "_-")
+
+
+# Searches end at such numbers of records: 100, 1000, 10000.
+_ROUND = 100
+
+
+def acceptance(log: PageLog, strategy: Pagination) -> str:
+    """What accepts the end of the list as it is, to append to the doubt about it."""
+    came = log.record_count - log.repeated
+    if log.changed or log.hole() is not None:
+        return ""
+    if came and came % _ROUND == 0:
+        return f"; it seems to give no more than {came}, which no argument can change"
+    if log.total and came < log.total.least:
+        return "; -a total=none if these are all"
+    if not isinstance(strategy, PageNumber):
+        return ""
+    told = command_arguments(replace(strategy, last=log.last))
+    return f"; {' '.join(f'-a {argument}' for argument in told)} if these are all"
 
 
 class Doubt(NamedTuple):
@@ -213,24 +284,25 @@ def doubt(
     """
     if (hole := log.hole()) is not None:
         end = log.ends[hole]
-        again = None if end.is_error else end.page
+        again = None if end.by is Evidence.NO_SUCH_PAGE else end.page
         return Doubt(f"{end.evidence}, and yet page {log.last} has records", again)
     number = min(number for number in log.ends if number >= log.last)
     end = log.ends[number]
-    if end.is_final:
+    if end.by is Evidence.WANTED:
         return None
     if not log.record_count and not (may_be_empty or log.says_nothing):
         return Doubt("the first page has no records", end.page, once=True)
-    found = _doubt_of_end(end, log) or _doubt_of_key(log)
+    found = _doubt_of_end(end, log, bool(told)) or _doubt_of_key(log)
     return found or (None if told else _doubt_of_silence(end, log, known_pages))
 
 
-def _doubt_of_end(end: End, log: PageLog) -> Doubt | None:
+def _doubt_of_end(end: End, log: PageLog, is_told: bool) -> Doubt | None:
     again = end.page if end.is_empty else None
     if shortage := log.shortage(end.is_numbered):
         return Doubt(f"{shortage}; {end.evidence}", again)
-    if end.is_error and not _follows_a_short_page(log):
-        return Doubt(f"{end.evidence}, and the page before it was full{_ACCEPT.format(log.last)}")
+    is_error = end.by is Evidence.NO_SUCH_PAGE and not is_told
+    if is_error and not _follows_a_short_page(log):
+        return Doubt(f"{end.evidence}, and the page before it was full")
     return None
 
 
@@ -239,9 +311,9 @@ def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt 
 
     So is an error that says there is no such page: some APIs say so of existing pages.
     """
-    if not (end.is_empty and end.is_numbered) or end.is_told:
+    if end.by not in (Evidence.EMPTY_PAGE, Evidence.NO_SUCH_PAGE):
         return None
-    if not end.is_error and log.last < (known_pages or 0):
+    if end.by is Evidence.EMPTY_PAGE and log.last < (known_pages or 0):
         reason = f"the last complete crawl had {known_pages} pages, this one {log.last}"
         return Doubt(reason, end.page, fails=False)
     return Doubt(end.evidence, end.page, once=True, fails=False)

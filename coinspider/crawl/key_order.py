@@ -126,13 +126,14 @@ class PageChain:
 
     def doubtful(self) -> int | None:
         """The number of the next page to request again, which is counted as requested."""
-        if self.in_order is False or not self.pages:
+        if not self.pages:
             return None
         full, last = self.full, max(self.pages)
         short = {number for number, page in self.pages.items() if page.size < full}
         if len(short & self.settled - {last}) >= _SHORT_MAX:
             short &= {last}
-        short |= self.joints | {number + 1 for number in self.joints}
+        if self.in_order is not False:
+            short |= self.joints | {number + 1 for number in self.joints}
         wanted = [n for n in short - self.settled if self.again[n] < _AGAIN_MAX]
         if not wanted:
             return None

@@ -7,7 +7,7 @@ import msgspec
 from scrapy.http import Response
 
 from coinspider.errors import PageError
-from coinspider.http.api_errors import explain_body, is_error_object
+from coinspider.http.api_errors import explain_body, is_error_object, read_error
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.records.cutting import Cut, as_one_text, cut_records
 
@@ -49,7 +49,8 @@ def _with_words(error: PageError, body: bytes, is_first: bool) -> PageError:
         # On a later page it may pass, as a status 500 does.
         return PageError(f"the API says: {words}", 0 if is_first else None)
     if _is_json(body):
-        return PageError(f"{error}: it says {words}", 0)
+        said = read_error(body).words
+        return PageError(f"{error}: it says {said}" if said else str(error), 0)
     if start in (b"{", b"["):
         return error  # cut short now, but probably complete the next time
     return PageError(f"it is not JSON but says: {words}", TEXT_RETRY_TIMES)

@@ -62,6 +62,11 @@ KINDS: dict[str, Kind] = {
     "pagination_circle": Kind(
         "the link to {url} leads back to a page that was read already", _LEFT_OUT
     ),
+    "list_moved": Kind(
+        "the list may be incomplete: it changed while it was read, {times} times in a row; ask for"
+        " an order that does not change, or accept it with -s PAGINATION_READINGS_MAX=1",
+        "Ask for an order that does not change; PAGINATION_READINGS_MAX=1 accepts it.",
+    ),
     "end_in_doubt": Kind("the list is incomplete: {why}", _LEFT_OUT),
     "key_not_unique": Kind("{why}", "Run it again with -a key=FIELD,FIELD."),
     "no_key": Kind("{why}", "Run it again with -a key=FIELD."),

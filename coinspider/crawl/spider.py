@@ -249,6 +249,7 @@ class PaginatedSpider(Spider):
             checks_keys=self.checks_keys,
             names_pagination=self.names_pagination,
             pages_max=self.settings.getint("PAGINATION_PAGES_MAX"),
+            readings_max=self.settings.getint("PAGINATION_READINGS_MAX", 1),
             retry_times=self.settings.getint("RETRY_TIMES"),
             came_all=self.came_all,
         )
@@ -334,7 +335,7 @@ class PaginatedSpider(Spider):
         at_home = origin(page.url) == origin(self.url)
         json = {"Content-Type": "application/json"} if page.body else {}
         # To Scrapy, pages that differ only in a header are the same.
-        options.setdefault("dont_filter", bool(page.headers))
+        options.setdefault("dont_filter", bool(page.headers) or self.walk.movement.reading > 1)
         options.setdefault("cb_kwargs", {"page": page})
         meta = {HOME_META: self.url, TOKEN_META: at_home, **options.pop("meta", {})}
         return Request(
@@ -393,7 +394,8 @@ class PaginatedSpider(Spider):
     def _counted(self, page: AnsweredPage, answer: Answer) -> Iterator[Page]:
         """The records of a page on their way to the table."""
         stats, expected = self.crawler.stats, self.walk.expected_pages
-        stats.inc_value(PAGE_STAT if answer.texts else EMPTY_STAT)
+        of_list = PAGE_STAT if page.records else EMPTY_STAT
+        stats.inc_value(of_list if self.walk.movement.reading == 1 else REREAD_STAT)
         if expected:
             stats.set_value(EXPECTED_STAT, expected)
         if answer.texts:

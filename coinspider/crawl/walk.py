@@ -10,17 +10,20 @@ from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
-from coinspider.crawl.evidence import Doubt, End, PageLog, doubt
+from coinspider.crawl.evidence import Doubt, End, PageLog, acceptance, doubt
 from coinspider.crawl.key_order import PageChain
+from coinspider.crawl.movement import Movement
 from coinspider.crawl.reasons import Reason, page_reason
 from coinspider.http.pagination import (
     IN_SEQUENCE,
     AnsweredPage,
+    Evidence,
     PageNumber,
     PageRequest,
     Pagination,
     Step,
 )
+from coinspider.records.discovery import key_advice
 from coinspider.records.keys import Key, SeenKeys
 
 # The statuses that APIs give a page past the end, or unknown parameters.
@@ -85,6 +88,7 @@ class Walk:
         checks_keys: bool = False,
         names_pagination: bool = False,
         pages_max: int = 0,
+        readings_max: int = 1,
         retry_times: int = 0,
         came_all: Callable[[], str | None] = lambda: None,
     ):
@@ -92,7 +96,10 @@ class Walk:
         self.chain, self.known_pages, self.may_be_empty = chain, known_pages, may_be_empty
         self.names_pagination, self.pages_max = names_pagination, pages_max
         self.retry_times, self._came_all = retry_times, came_all
-        self.log = PageLog(contents={} if checks_keys else None, chain=chain)
+        self.checks_keys, self.movement = checks_keys, Movement(readings_max, bool(chain))
+        self.log = self._new_log()
+        self.found: Pagination | None = None
+        """How the list is paged, if the crawl found that out."""
         self.end_reached = False
         self.expected_pages: int | None = None
         """How many pages the API itself announces."""
@@ -103,8 +110,12 @@ class Walk:
         self.missing: dict[int, Reason] = {}
         """The pages that were passed over, and why."""
 
+    def _new_log(self) -> PageLog:
+        return PageLog(contents={} if self.checks_keys else None, chain=self.chain)
+
     def first(self) -> PageRequest:
-        return self.pagination.first(self.listed)
+        listed = replace(self.listed, strategy=self.found)
+        return self.strategy(listed).first(listed)
 
     def strategy(self, request: PageRequest) -> Pagination:
         return request.strategy or self.pagination
@@ -119,7 +130,7 @@ class Walk:
         CKAN's last pages link to a next page endlessly.
         """
         if page.request.number > 1 and not page.records and (told := self.came_all()):
-            return Step(end=told)
+            return Step(end=told, by=Evidence.TOTAL)
         return self.strategy(page.request).following(page)
 
     def take(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Answer:
@@ -132,13 +143,17 @@ class Walk:
         if step.is_repeat:
             failure = self._check(page, step)
             return Answer(() if failure else step.requests, failure=failure, note=step.note)
-        if reason := self._misfit(page, keys):
+        if (reason := self._misfit(page, keys)) and (told := self.came_all()):
+            # Magento gives the last page again for those after it.
+            return Answer(failure=self._note_end(page, Step(end=told, by=Evidence.TOTAL)))
+        if reason:
             return self._ask_for_another(page.request, reason)
-        failure = self._note(page, keys) or self._check(page, step)
+        self.found = step.strategy if step.note else self.found
+        failure = self._note(page, keys, step) or self._check(page, step)
         return Answer(
             () if failure else step.requests,
-            texts=page.records,
-            repeated=self.seen.add(keys) if page.records else None,
+            texts=page.records if self.movement.reading == 1 else self.unseen(page, keys),
+            repeated=self._repeated(keys),
             is_counted=True,
             failure=failure,
             note=step.note,
@@ -162,15 +177,23 @@ class Walk:
         found = doubt(self.log, self.known_pages, may_be_empty=self.may_be_empty, told=told)
         again = self._after_doubt(found) if found else None
         if again is None and not (found and found.fails):
-            again = self._second_reading()
+            again = self._second_reading() or self._check_movement()
         if again:
             return Verdict(again)
-        if self.missing:
-            return Verdict(failure=self._missing_pages())
-        if found and found.fails:
-            return Verdict(failure=Reason("end_in_doubt", {"why": found.reason}))
+        if failure := self._failure(found):
+            return Verdict(failure=failure)
         self.end_reached = True
         return Verdict(is_end=True)
+
+    def _failure(self, found: Doubt | None) -> Reason | None:
+        """Why the end is not believed, when nothing is left to be read again."""
+        if self.missing:
+            return self._missing_pages()
+        if found and found.fails:
+            why = found.reason + acceptance(self.log, self.found or self.pagination)
+            return Reason("end_in_doubt", {"why": why})
+        has_moved = self.movement.moved(self.log)
+        return Reason("list_moved", {"times": self.movement.reading}) if has_moved else None
 
     def _missing_pages(self) -> Reason:
         (_, first), *others = sorted(self.missing.items())
@@ -183,6 +206,10 @@ class Walk:
         number = page.request.number
         if self.chain:
             self.chain.note(number, keys)
+        elif self.log.doubted != number:
+            self.movement.compare(keys)
+            return []  # what is new now comes with the next crawl
+        self.log.doubted = None
         self.log.counts[number] = max(self.log.counts.get(number, 0), len(keys))
         return self.unseen(page, keys)
 
@@ -208,8 +235,16 @@ class Walk:
 
     def _misfit(self, page: AnsweredPage, keys: Sequence[Key | None]) -> str | None:
         """Why a page can't be the one that was requested."""
-        if page.request.number > 1 and keys and self.seen.has_all(keys):
-            return "it holds nothing that was not on an earlier page" + self._hint(page)
+        is_later = page.request.number > 1 and self.movement.reading == 1
+        if is_later and keys and self.seen.has_all(keys):
+            why = "it holds nothing that was not on an earlier page"
+            keys_of = page.request.cut.keys if page.request.cut else ()
+            return why + (
+                key_advice(page.records, keys_of) if self.log.changed else self._hint(page)
+            )
+        other = self.log.firsts.get(keys[0]) if keys and keys[0] is not None else None
+        if other not in (None, page.request.number):
+            return f"it begins with the same record as page {other}"
         fall = self.chain.fall(page.request.number, keys) if self.chain else None
         if not (fall and self.chain):
             return None
@@ -257,7 +292,16 @@ class Walk:
         wanted = [n for n in following if strategy.last is None or n <= strategy.last]
         return Answer(tuple(strategy.page(page, number) for number in wanted))
 
-    def _note(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Reason | None:
+    def _repeated(self, keys: Sequence[Key | None]) -> list[bool] | None:
+        """For each key, whether it came before; ``None`` if only new records are stored."""
+        if self.movement.reading == 1:
+            repeated = self.seen.add(keys) if keys else None
+            self.log.repeated += sum(repeated or ())
+            return repeated
+        self.log.repeated += self.movement.repeated(keys)
+        return None
+
+    def _note(self, page: AnsweredPage, keys: Sequence[Key | None], step: Step) -> Reason | None:
         if self.log.has_two_of_a_key(page.records, keys):
             why = (
                 "the key does not identify the records: two of one page have the same, name another"
@@ -265,6 +309,8 @@ class Walk:
             )
             return Reason("key_not_unique", {"why": why})
         self.log.note(page, keys)
+        if page.records:
+            self.movement.note(page, keys, step.requests, self.log.last)
         self._expect_pages(len(page.records))
         return None
 
@@ -273,7 +319,7 @@ class Walk:
         if self.expected_pages or not count:
             return
         log = self.log
-        expected = log.least_pages or (-(-log.least_total // count) if log.least_total else None)
+        expected = log.least_pages or (-(-log.total.least // count) if log.total else None)
         last: int | None = getattr(self.pagination, "last", None)
         self.expected_pages = min(expected, last or expected) if expected else None
 
@@ -291,18 +337,17 @@ class Walk:
 
     def _note_end(self, page: AnsweredPage, step: Step) -> Reason | None:
         assert step.end
-        if page.records and not (step.is_final or step.overrules or step.is_repeat):
+        is_certain = step.by is Evidence.WANTED or step.overrules or step.is_repeat
+        if page.records and not is_certain:
             contradiction = page.signs.says_more(len(page.records), page.request.number)
             if contradiction:
                 return _lost(f"{contradiction}, but {step.end}{self._hint(page)}")
         self.log.ends[page.request.number] = End(
             page.request,
             step.end,
+            page.signs.told.by if page.signs.told and not page.error else step.by,
             is_empty=not page.records,
-            is_error=bool(page.error) and not self.came_all(),
             is_numbered=self._takes_errors(page.request),
-            is_final=step.is_final,
-            is_told=bool(page.signs.says_last or page.signs.no_link),
         )
         return None
 
@@ -320,24 +365,34 @@ class Walk:
         return Again(page, found.reason, times)
 
     def _second_reading(self) -> Again | None:
-        """A page of a list in key order that is short, or shares records with the page next to it.
+        """A numbered page that is short; in key order also one that overlaps with the next page.
 
         Such a page may be spoiled; its new records are stored.
         """
-        if self.chain is None or not isinstance(self.pagination, PageNumber):
+        strategy = self.found or self.pagination
+        if not isinstance(strategy, PageNumber) or self.log.is_cached or self._all_are_different():
             return None
-        if self.log.is_cached or self._all_are_different():
-            return None
-        number = self.chain.doubtful()
+        number = self.chain.doubtful() if self.chain else self.log.short_page()
         if number is None:
             return None
-        listed = self.pagination.with_limit(self.listed).moved(look_ahead=IN_SEQUENCE)
-        return Again(self.pagination.page(listed, number), "", is_reading=True)
+        listed = strategy.with_limit(self.movement.page or self.listed).moved(
+            look_ahead=IN_SEQUENCE
+        )
+        return Again(strategy.page(listed, number), "", is_reading=True)
 
     def _all_are_different(self) -> bool:
         """Whether as many different records came as the pages announced."""
-        total = self.log.least_total
-        return total is not None and self.seen.count >= total
+        total = self.log.total
+        return total is not None and self.seen.count >= total.least
+
+    def _check_movement(self) -> Again | None:
+        """A page of the list again, to see whether it stood still; all of it if it moved."""
+        if self.movement.begins_again(self.log):
+            likeness, self.log = self.log.likeness, self._new_log()
+            self.log.likeness = likeness
+            return Again(self.first(), "the list moved while it was read")
+        page = None if self.missing else self.movement.to_compare(self.log, self.came_all())
+        return Again(page, "", is_reading=True) if page else None
 
 
 def _lost(why: str) -> Reason:

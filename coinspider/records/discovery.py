@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import msgspec
 from msgspec import Raw
@@ -13,6 +14,7 @@ from coinspider.records.record import cut_object, split_page
 
 DEPTH = 3
 _TIME = re.compile(r"\d{4}-\d\d")
+_PAIRED_MAX = 20  # fields that are tried in pairs
 _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
 # that identify a record. The likeliest first.
@@ -128,6 +130,34 @@ def _check_header(rows: Sequence[Raw]) -> None:
         raise PageError(f"its first array names the columns ({names}), and is no record", 0)
 
 
+def word_fields(records: Sequence[Raw]) -> list[str]:
+    """The fields that have words in each of these records, and in each others."""
+    names = list(cut_object(bytes(records[0])) or ()) if len(records) > 1 else []
+    found = {
+        name: [_scalar(find(record, (name,))) for record in records] for name in names[:_PAIRED_MAX]
+    }
+    return [
+        name
+        for name, values in found.items()
+        if all(map(_is_word, values))
+        and len(set(values)) == len(records)
+        and not any(_TIME.match(str(value)) for value in values)
+    ]
+
+
+def key_advice(records: Sequence[Raw], keys: Sequence[str]) -> str:
+    """Advice for records that differ although their keys are the same."""
+    others = [name for name in word_fields(records) if name not in keys]
+    named = f"-a key={others[0] if others else 'FIELD,FIELD'}"
+    return (
+        f": the key does not identify a record, name another with {named} and make the table anew"
+    )
+
+
+def _is_word_or_time(value: object) -> bool:
+    return _is_word(value) or bool(_TIME.match(str(value)))
+
+
 def _is_word(value: object) -> bool:
     return isinstance(value, str) and any(map(str.isalpha, value))
 
@@ -185,7 +215,7 @@ def with_keys(cut: Cut, body: bytes, wanted: Sequence[str]) -> Cut:
     records = [record for record in cut_records(body, cut) if _is_text(record)]
     if cut.by_key is not None and wanted and not _has(records, (wanted[0],)):
         return msgspec.structs.replace(cut, by_key=wanted[0], keys=(wanted[0],))
-    places = [_place(records, name) for name in wanted] or [_find_key(records)]
+    places = [_place(records, name) for name in wanted] or _find_key(records)
     columns = {str(place[-1]): place for place in places}
     deep = tuple(column for column in columns.items() if len(column[1]) > 1)
     return msgspec.structs.replace(cut, columns=(*cut.columns, *deep), keys=tuple(columns))
@@ -207,17 +237,33 @@ def _place(records: Sequence[Raw], name: str) -> Path:
     return next((place for place in places if _has(records, place)), (name,))
 
 
-def _find_key(records: Sequence[Raw]) -> Path:
+def _find_key(records: Sequence[Raw]) -> list[Path]:
     """A field that all records have, with a different value in each; ``id`` if there is none.
 
-    It may be in one of the record's objects.
+    It may be in one of the record's objects. Where no field is one, two may be together: words
+    and times, because prices and amounts change.
     """
     first = cut_object(bytes(records[0])) if records else None
     ids = [name for name in first or {} if name.endswith(("Id", "ID", "id"))]
     top: list[Path] = [(name,) for name in (*KEYS[:9], *ids, *KEYS[9:])]
     below: list[Path] = [(inner, key) for inner in _objects_of(records) for key in KEYS]
     found = (path for path in (*top, *below, *_first_field(records)) if _identifies(records, path))
-    return next(found, ("id",))
+    single = next(found, None)
+    return [single] if single else _find_pair(records) or [("id",)]
+
+
+def _find_pair(records: Sequence[Raw]) -> list[Path]:
+    """Two fields of words or times that together identify each of several records."""
+    names = list(cut_object(bytes(records[0])) or ()) if len(records) > 1 else []
+    found = {
+        name: values
+        for name in names[:_PAIRED_MAX]
+        if all(map(_is_word_or_time, values := [_scalar(find(r, (name,))) for r in records]))
+    }
+    for first, second in combinations(found, 2):
+        if len(set(zip(found[first], found[second], strict=True))) == len(records):
+            return [(first,), (second,)]
+    return []
 
 
 def _first_field(records: Sequence[Raw]) -> Iterator[Path]:

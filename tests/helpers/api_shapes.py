@@ -380,7 +380,7 @@ SHAPES: dict[str, Shape] = {
         "https://discord.com/developers/docs/reference", "after", lambda p: p.rows, first=-1,
         arguments={"pagination": "cursor", "path": "id", "path_in": "record",
                    "parameter": "after"},
-        hint="-a pagination=none if these are all",
+        hint="the pagination is none if these are all",
     ),
     "The Graph": Shape(
         "https://thegraph.com/docs/en/subgraphs/querying/graphql-api/", "variables.skip",
@@ -389,12 +389,12 @@ SHAPES: dict[str, Shape] = {
         where="body",
         arguments={"pagination": "offset", "parameter": "variables.skip",
                    "parameter_in": "body", "limit": "0"},
-        hint="-a pagination=none if these are all",
+        hint="the pagination is none if these are all",
     ),
     "Kraken (trades)": Shape(
         "https://docs.kraken.com/api/docs/rest-api/get-recent-trades", "since",
         lambda p: {"error": [], "result": {"XXBTZUSD": p.rows, "last": f"{min(p.end, COUNT)}"}},
         arguments={"pagination": "cursor", "path": "result.last", "parameter": "since"},
-        hint="-a pagination=none if these are all",
+        hint="the pagination is none if these are all",
     ),
 }  # fmt: skip

@@ -1,12 +1,15 @@
 """When the end of a list is believed."""
 
+import re
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
 from coinspider.crawl.evidence import End, PageLog, doubt
-from coinspider.http.pagination import PageRequest
+from coinspider.http.pagination import Evidence, PageRequest
 from tests.helpers.answered import URL, answered, things
+from tests.helpers.processes import PROJECT
 
 
 def log_of(*counts: int, envelope: dict[str, Any] | None = None, **headers: str) -> PageLog:
@@ -24,10 +27,12 @@ def log_of(*counts: int, envelope: dict[str, Any] | None = None, **headers: str)
     return log
 
 
-def end(evidence: str = "next is null", **options: bool) -> End:
+def end(
+    evidence: str = "next is null", by: Evidence | None = None, is_numbered: bool = True
+) -> End:
     is_empty = evidence.endswith("is empty")
-    defaults = {"is_empty": is_empty, "is_error": False, "is_numbered": True, "is_final": False}
-    return End(PageRequest(URL), evidence, **{**defaults, **options})
+    by = by or (Evidence.EMPTY_PAGE if is_empty else Evidence.NO_LEAD)
+    return End(PageRequest(URL), evidence, by, is_empty or "answers" in evidence, is_numbered)
 
 
 def reason(log: PageLog, known_pages: int | None = None) -> str | None:
@@ -87,7 +92,7 @@ def test_empty_page_is_requested_again_without_evidence_that_all_came():
     assert (found.reason, found.once, found.fails) == ("page 2 is empty", True, False)
     assert doubt(log_of(10, 0), None, told="all came") is None
     log = log_of(10, 0)
-    log.ends[2] = end("page 2 is empty", is_told=True)
+    log.ends[2] = end("page 2 is empty", Evidence.FLAG)
     assert doubt(log, None) is None
 
 
@@ -104,7 +109,7 @@ def test_empty_page_is_requested_again_without_evidence_that_all_came():
 )
 def test_error_is_the_end_if_it_says_so_or_follows_a_short_page(counts, words, is_end):
     log = log_of(*counts)
-    log.ends[3] = end(f"page 3 answers {words}", is_error=True, is_empty=True)
+    log.ends[3] = end(f"page 3 answers {words}", Evidence.NO_SUCH_PAGE)
     assert (reason(log) is None) is is_end
 
 
@@ -117,7 +122,7 @@ def test_empty_first_page_is_not_the_end_unless_it_says_so():
 
 def test_pages_that_are_not_wanted_are_not_missed():
     log = log_of(10, 10, Total="50")
-    log.ends[2] = end("the last page that was wanted", is_final=True)
+    log.ends[2] = end("the last page that was wanted", Evidence.WANTED)
     assert reason(log) is None
 
 
@@ -132,3 +137,17 @@ def test_ambiguous_key_is_noticed_within_and_across_pages():
     assert log.has_two_of_a_key(twice.records, [3, 3])
     same = answered([{"id": 3}, {"id": 3}])
     assert not log.has_two_of_a_key(same.records, [3, 3])
+
+
+ROW = re.compile(r"^\| (.+) \| `(coinspider\.\S+)` \| `(\w+\.py)::(\w+)` \|$", re.M)
+ROWS = ROW.findall((PROJECT / "docs/completeness.md").read_text())
+
+
+def test_docs_have_all_kinds_of_evidence_and_no_other():
+    assert [words for words, *_ in ROWS] == [kind.value for kind in Evidence]
+
+
+@pytest.mark.parametrize(("code", "file", "test"), [row[1:] for row in ROWS])
+def test_evidence_is_implemented_and_tested_where_the_docs_say(code, file, test):
+    assert resolve_name(code)
+    assert f"def {test}(" in (PROJECT / "tests/unit" / file).read_text()

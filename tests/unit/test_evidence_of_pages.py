@@ -8,11 +8,11 @@ import pytest
 
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.api_errors import is_cap
-from coinspider.http.pagination import Cursor, NextLink, Offset, PageNumber, PageRequest
+from coinspider.http.pagination import Cursor, Evidence, NextLink, Offset, PageNumber, PageRequest
 from coinspider.http.pagination.auto import Auto
 from coinspider.http.pagination.signs import Signs
 from coinspider.records.discovery import find_cut, with_keys
-from tests.helpers.answered import URL, answered, things
+from tests.helpers.answered import URL, answered, query, things
 
 ERRORS = [
     {"retCode": 10006, "retMsg": "Too many visits!", "result": {}},
@@ -136,7 +136,7 @@ def test_live_prices_do_not_make_a_page_a_new_one():
 
     ids, step = read(answer)
     assert len(ids) == 25
-    assert "pagination=none if these are all" in step.problem
+    assert "doesn't mention more" in step.problem
 
 
 @pytest.mark.parametrize(
@@ -166,3 +166,24 @@ def test_first_field_identifies_a_record_if_it_has_words(first, key):
     other = {name: value.replace("A", "B").replace("1", "2") for name, value in first.items()}
     body = json.dumps([first, other]).encode()
     assert with_keys(find_cut(body), body, []).keys == (key,)
+
+
+def test_page_after_a_record_that_is_named_by_its_key_is_found():
+    def answer(request: PageRequest) -> Any:
+        before = int(query(request).get("before", 31))
+        return {"rows": [row for row in things(1, 31)[::-1] if row["id"] < before][:10]}
+
+    ids, step = read(answer)
+    assert (len(ids), step.by) == (30, Evidence.EMPTY_PAGE)
+
+
+TRADES = [{"S": "ab"[n % 2], "t": f"2026-01-{n // 2 + 1:02}", "o": str(n)} for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [(TRADES, ("S", "t")), ([{"price": "1", "size": "2"}, {"price": "1", "size": "3"}], ("id",))],
+)
+def test_words_and_times_may_identify_a_record_together_but_no_amounts(rows, keys):
+    body = json.dumps(rows).encode()
+    assert with_keys(find_cut(body), body, []).keys == keys

@@ -117,4 +117,4 @@ def test_list_that_begins_in_no_order_may_go_on_so():
     assert chain.in_order is False
     chain.note(1, ["c", "a", "b"])
     assert chain.fall(2, ["b", "a"]) is None
-    assert chain.doubtful() is None
+    assert chain.doubtful() == 1, "it is short"

@@ -8,6 +8,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.http.pagination import (
     AnsweredPage,
     Cursor,
+    Evidence,
     LinkHeader,
     NextLink,
     PageRequest,
@@ -125,14 +126,14 @@ def test_custom_strategy_is_one_small_class():
 
         def following(self, page: AnsweredPage) -> Step:
             if page.request.number == self.until:
-                return Step(end="the last day", is_final=True)
+                return Step(end="the last day", by=Evidence.WANTED)
             day = page.request.number + 1
             return Step((page.request.with_parameter("day", day).moved(),))
 
     strategy: Pagination = Days(2)
     [second] = strategy.following(answered([1], strategy.first(LIST))).requests
     assert query(second)["day"] == "2"
-    assert strategy.following(answered([1], second)).is_final
+    assert strategy.following(answered([1], second)).by is Evidence.WANTED
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,121 @@ def test_cap_is_no_end(make):
     walk, answer = after_two_full_pages(make, "page 3 exceeds the allowed maximum")
     assert "the API gives no more of it" in answer.failure.message
     assert not walk.end_reached
+
+
+def ended(make, *totals: int, **options: Any) -> Walk:
+    """A walk whose numbered pages came, the last of them empty, as often as it asks for that."""
+    walk = make(PageNumber(), readings_max=2, **options)
+    for number, total in enumerate(totals, start=1):
+        count = 0 if number == len(totals) else SIZE
+        headers = {"Total": str(total)} if total else {}
+        read(walk, page_of(number, count, **headers))
+    return walk
+
+
+def test_list_without_a_total_is_proven_by_its_first_page(make):
+    walk = ended(make, 0, 0, 0)
+    read(walk, page_of(walk.judge().again.page.number, 0))
+    again = walk.judge().again
+    assert (again.page.number, again.is_reading) == (1, True)
+    first = page_of(1)
+    assert not walk.take_reading(first, keys(first))
+    assert walk.judge().is_end
+
+
+def test_list_that_moved_is_read_again_and_fails_if_it_goes_on(make):
+    walk = ended(make, 0, 0, 0)
+    read(walk, page_of(walk.judge().again.page.number, 0))
+    assert walk.judge().again.is_reading
+    walk.take_reading(page_of(1, start=1), keys(page_of(1, start=1)))
+    again = walk.judge().again
+    assert (again.page.number, again.is_reading, walk.movement.reading) == (1, False, 2)
+    # One record fell between the first two pages, and another is new.
+    answers = read(walk, page_of(1, start=1), page_of(2, start=11), page_of(3, 0))
+    assert [len(answer.texts) for answer in answers] == [0, 1, 0]
+    read(walk, page_of(3, 0))
+    walk.judge()
+    walk.take_reading(page_of(1, start=2), keys(page_of(1, start=2)))
+    failure = walk.judge().failure
+    assert "it changed while it was read, 2 times in a row" in failure.message
+    assert "-s PAGINATION_READINGS_MAX=1" in failure.message
+
+
+def test_new_records_in_front_of_a_list_move_nothing_out_of_sight(make):
+    walk = ended(make, 0, 0, 0)
+    read(walk, page_of(walk.judge().again.page.number, 0))
+    assert walk.judge().again.is_reading
+    walk.take_reading(page_of(1), ["new", *keys(page_of(1))[:-1]])
+    assert walk.judge().is_end
+
+
+@pytest.mark.parametrize("total", [19, 20])
+def test_total_that_shrinks_is_a_list_that_moved(make, total):
+    verdict = ended(make, 20, total, total).judge()
+    assert verdict.is_end is (total == 20)
+    assert verdict.is_end or verdict.again.page.number == 1
+
+
+def test_list_in_key_order_is_not_read_again(make):
+    walk = ended(make, 20, 19, 19, chain=PageChain(SIZE))
+    assert walk.judge().is_end
+
+
+def test_short_page_in_the_middle_is_read_once_more(make):
+    walk = make(PageNumber(), readings_max=2)
+    read(walk, page_of(1), page_of(2, 6), page_of(3), page_of(4, 0), page_of(4, 0))
+    read(walk, page_of(walk.judge().again.page.number, 0))
+    again = walk.judge().again
+    assert (again.page.number, again.is_reading) == (2, True)
+    assert len(walk.take_reading(page_of(2), keys(page_of(2)))) == 4
+    assert walk.judge().again.page.number == 1
+
+
+def test_page_that_comes_again_after_all_records_is_the_end(make):
+    walk = make(PageNumber())
+    answers = read(walk, page_of(1, Total="20"), page_of(2, Total="20"), page_of(3, start=10))
+    assert not answers[-1].texts
+    assert walk.judge().is_end
+
+
+@pytest.mark.parametrize(
+    ("total", "words"),
+    [(25, "; -a total=none if these are all"), (None, "")],
+)
+def test_wrong_total_is_accepted_by_an_argument(make, total, words):
+    walk = make(NextLink())
+    first = answered(
+        {"rows": things(0, 10), "next": URL + "&page=2", "total": total}, path=["rows"]
+    )
+    second = answered(
+        {"rows": things(10, 15), "next": None, "total": total}, number=2, path=["rows"]
+    )
+    read(walk, first, second)
+    verdict = walk.judge()
+    assert verdict.is_end is (total is None)
+    assert verdict.is_end or verdict.failure.message.endswith(words)
+
+
+def test_list_that_stops_at_a_round_number_is_cut_by_the_api(make):
+    walk = make(NextLink())
+    rows = [
+        {"rows": things(n, n + 50), "total": 130, "next": n or URL + "&page=2"} for n in (0, 50)
+    ]
+    read(walk, answered(rows[0], path=["rows"]))
+    read(walk, answered({**rows[1], "next": None}, number=2, path=["rows"]))
+    assert "no more than 100, which no argument can change" in walk.judge().failure.message
+
+
+@pytest.mark.parametrize(("total", "least"), [(25, 0), (None, 1)])
+def test_proof_takes_one_call_and_none_where_the_total_was_reached(make, total, least):
+    walk, calls = make(NextLink(), readings_max=3), 0
+    for number in (1, 2, 3):
+        rows = things(10 * number - 10, min(10 * number, 25))
+        link = f"{URL}&page={number + 1}" if number < 3 else None
+        page = answered({"rows": rows, "next": link, "total": total}, number=number, path=["rows"])
+        read(walk, page)
+    while again := walk.judge().again:
+        assert again.is_reading
+        walk.take_reading(page_of(1), [f"{n:05}" for n in range(10)])
+        calls += 1
+    assert (calls, walk.end_reached) == (least, True)

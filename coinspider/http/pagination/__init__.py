@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from coinspider.http.pagination.protocol import Pagination as Pagination
     from coinspider.http.pagination.protocol import SinglePage as SinglePage
     from coinspider.http.pagination.protocol import Step as Step
+    from coinspider.http.pagination.signs import Evidence as Evidence
     from coinspider.http.pagination.signs import SignNames as SignNames
 
 _PLACE_OF = {
@@ -35,6 +36,7 @@ _PLACE_OF = {
     "Pagination": "protocol",
     "Step": "protocol",
     "PageRequest": "protocol",
+    "Evidence": "signs",
     "SignNames": "signs",
     "SinglePage": "protocol",
 }

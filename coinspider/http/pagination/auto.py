@@ -24,6 +24,7 @@ from coinspider.http.pagination.candidates import (
     marked_candidates,
     read_candidates,
 )
+from coinspider.http.pagination.known_names import PAGE_SIZES
 from coinspider.http.pagination.protocol import (
     AnsweredPage,
     PageRequest,
@@ -31,6 +32,7 @@ from coinspider.http.pagination.protocol import (
     command_arguments,
     identities,
 )
+from coinspider.http.pagination.signs import Evidence
 from coinspider.records.json_path import find
 
 # Requests for a second page, at most, before the crawl gives up.
@@ -54,18 +56,19 @@ class Auto:
 
     def following(self, page: AnsweredPage) -> Step:
         if not page.records:
-            return Step(end="the first page is empty")
+            return Step(end="the first page is empty", by=Evidence.EMPTY_PAGE)
         found = candidates(page)
         if not found and (told := page.signs.says_end(len(page.records))):
-            return Step(end=told)
+            return Step.ended(told)
         known = identities(page)
         said = page.signs.says_more(len(page.records))
         found = found or marked_candidates(page)
         if not found:
-            probe = _Probe(known, tuple(guesses(page)), said)
+            probe = _Probe(known, tuple(guesses(page)), said, _advice_about_one(page))
             return Step((replace(all_guesses(page), strategy=probe),))
         tried = _distinct([*found, *guesses(page)])
-        return _Trial(known, tried, said, advice=_advice(found)).next_request()
+        one = _advice_about_one(page)
+        return _Trial(known, tried, said, advice=_advice(found), one=one).next_request()
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,18 @@ class FirstPage:
 
     def following(self, page: AnsweredPage) -> Step:
         if not page.records:
-            return Step(end="the first page is empty")
+            return Step(end="the first page is empty", by=Evidence.EMPTY_PAGE)
         if told := page.signs.says_end(len(page.records)):
-            return Step(end=told)
+            return Step.ended(told)
         echo = page.signs.page
+        given = page.request.parameter(self.strategy.parameter)
         firsts = [echo.value] if echo and echo.value in (0, 1) else [0, 1]
+        firsts = [int(given)] if given and given.isdecimal() else firsts
         made = [replace(self.strategy, first_page=first) for first in firsts]
         tried = [Candidate(s, "it was asked for", s.page(page.request, 2)) for s in made]
         known = identities(page)
-        return _Trial(known, tuple(tried), named=self.strategy.parameter).next_request()
+        name, one = self.strategy.parameter, _advice_about_one(page)
+        return _Trial(known, tuple(tried), named=name, one=one).next_request()
 
 
 @dataclass(frozen=True)
@@ -99,13 +105,14 @@ class _Probe:
     known: frozenset[object]
     guesses: tuple[Candidate, ...]
     says_more: str | None
+    advice: str
 
     def first(self, request: PageRequest) -> PageRequest:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
-        if page.error or not identities(page) <= self.known:
-            trial = _Trial(self.known, _distinct(self.guesses), self.says_more)
+        if page.error or (page.records and not _is_known(page, self.known)):
+            trial = _Trial(self.known, _distinct(self.guesses), self.says_more, one=self.advice)
             step = replace(trial, refused=page.error or None).next_request()
             # All of them are guesses.
             return replace(step, is_repeat=True, strategy=None)
@@ -114,9 +121,9 @@ class _Probe:
             return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
         if len(self.known) >= FEW:
             problem = f"the first page has {len(self.known)} records and doesn't mention more"
-            return Step(problem=f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}", is_repeat=True)
-        return Step(end="the list is one page: none of the usual parameters changes it",
-                    is_repeat=True)  # fmt: skip
+            return Step(problem=f"{problem}: {self.advice}", is_repeat=True)
+        end = "the list is one page: none of the usual parameters changes it"
+        return Step(end=end, by=Evidence.ONE_PAGE, is_repeat=True)
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,8 @@ class _Trial:
     """The parameter, if an argument of the crawl names it."""
     advice: str = NAME_IT
     """What may help if all of them fail."""
+    one: str = ""
+    """What may help if these are all."""
     refused: str | None = ""
     """What the API said of all candidates so far; ``None`` if it answered one with a page."""
 
@@ -147,10 +156,9 @@ class _Trial:
 
     def following(self, page: AnsweredPage) -> Step:
         candidate, *others = self.candidates
-        is_nothing = not page.records and candidate.is_guess and self.says_more
-        is_same = page.records and identities(page) <= self.known
+        is_nothing = not page.records and candidate.is_guess
         is_end = page.error and self.named and not others
-        if (page.error and not is_end) or is_nothing or is_same:
+        if (page.error and not is_end) or is_nothing or _is_known(page, self.known):
             refused = None if self.refused is None else page.error or None
             left = replace(self, candidates=tuple(others), refused=refused)
             return replace(left.next_request(), is_repeat=True)
@@ -160,11 +168,24 @@ class _Trial:
 
     def _problem(self) -> str:
         if self.named:
-            return f"{self.named}= brings the first page again: {THESE_ARE_ALL}"
+            return f"{self.named}= brings the first page again: {self.one}"
         if self.refused and not self.says_more:
             problem = f"each of the usual parameters is refused ({self.refused})"
-            return f"{problem}: {THESE_ARE_ALL}, else {NAME_IT}"
+            return f"{problem}: {self.one}"
         return f"none of the usual parameters brings a second page: {self.advice}"
+
+
+def _is_known(page: AnsweredPage, known: frozenset[object]) -> bool:
+    """Whether most records of a page came before: a live list changes a little meanwhile."""
+    return 2 * len(identities(page) & known) > len(page.records)
+
+
+def _advice_about_one(page: AnsweredPage) -> str:
+    """What to do if a page may be all there is, or one of the usual size."""
+    is_object = page.request.cut is not None and page.request.cut.by_key is not None
+    if len(page.records) in PAGE_SIZES and not is_object:
+        return f"{NAME_IT}; the pagination is none if these are all"
+    return f"{THESE_ARE_ALL}, else {NAME_IT}"
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from coinspider.http.pagination.cursor import Cursor
-from coinspider.http.pagination.known_names import OFFSET_PARAMETERS, PAGE_PARAMETERS
+from coinspider.http.pagination.known_names import (
+    OFFSET_PARAMETERS,
+    PAGE_PARAMETERS,
+    RECORD_PARAMETERS,
+)
 from coinspider.http.pagination.next_link import LinkHeader, NextLink
 from coinspider.http.pagination.numbered import Offset, PageNumber
 from coinspider.http.pagination.protocol import (
@@ -157,8 +161,16 @@ def guesses(page: AnsweredPage) -> list[Candidate]:
         numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
         offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
         # page=1 before page=2: it shows where pages start counting.
-        found += [*numbered[:2], *offsets, *numbered[2:]]
+        found += [*numbered[:2], *offsets, *_after_records(page, where), *numbered[2:]]
     return [candidate._replace(is_guess=True) for candidate in found]
+
+
+def _after_records(page: AnsweredPage, where: Where) -> Iterator[Candidate]:
+    """The next page may begin after a record that is named by its key."""
+    keys = page.request.cut.keys if page.request.cut else ()
+    for name in RECORD_PARAMETERS.names if len(keys) == 1 else ():
+        strategy = Cursor(keys[0], _placed(page, name, where), "record", where)
+        yield from suggest(page, strategy, "a guess")
 
 
 def all_guesses(page: AnsweredPage) -> PageRequest:
@@ -170,6 +182,11 @@ def all_guesses(page: AnsweredPage) -> PageRequest:
         for name in OFFSET_PARAMETERS.names:
             place = _placed(page, name, where)
             request = request.with_parameter(place, len(page.records), where)
+        for candidate in _after_records(page, where):
+            # Both before and after one record there is nothing.
+            name = getattr(candidate.strategy, "parameter")  # noqa: B009
+            if name != _placed(page, "after", where):
+                request = request.with_parameter(name, candidate.second.place, where)
     return replace(request, number=2)
 
 

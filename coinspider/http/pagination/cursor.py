@@ -11,6 +11,7 @@ from coinspider.http.pagination.protocol import (
     absent,
     repeated,
 )
+from coinspider.http.pagination.signs import Evidence
 from coinspider.records.json_path import find, find_value, parse_path
 
 Place = Literal["body", "header", "record"]
@@ -40,9 +41,9 @@ class Cursor:
             return Step(problem=page.problem)
         signs = page.signs
         if signs.says_last:
-            return Step(end=signs.says_last)
+            return Step(end=signs.says_last, by=Evidence.FLAG)
         if self.path_in == "record" and not page.records:
-            return Step(end="a page after the last record is empty")
+            return Step(end="a page after the last record is empty", by=Evidence.EMPTY_PAGE)
         cursor, is_there = self._read(page)
         if cursor is None or cursor is False or cursor in ("", [], {}):
             return absent(page, self.path, is_there)

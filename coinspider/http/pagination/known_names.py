@@ -209,6 +209,16 @@ OFFSET_ECHOES = (
     Known(("from",), ("from",), "https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results"),
 )  # fmt: skip
 
+# Parameters for what comes after a record, by its key, which are tried, too.
+RECORD_PARAMETERS = Known(
+    ("before", "starting_after", "after", "max_id"), (),
+    "https://developer.atlassian.com/cloud/trello/guides/rest-api/api-introduction/",
+)  # fmt: skip
+# How many records APIs give on a page where nobody asks for another number.
+PAGE_SIZES = frozenset((
+    *range(10, 101, 10), *range(100, 1001, 50), *range(1000, 10_001, 500),
+    12, 15, 16, 24, 25, 32, 36, 48, 64, 75, 96, 99, 120, 125, 128, 256, 512, 1024,
+))  # fmt: skip
 # Parameters that are tried for the second page if the first doesn't mention any.
 PAGE_PARAMETERS = Known(
     ("page", "p", "pageNumber", "page_number", "_page", "page[number]", "pg", "pageNo"), (),

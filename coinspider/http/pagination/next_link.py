@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 
 from coinspider.http.links import linked, parse_links
 from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, absent, repeated
+from coinspider.http.pagination.signs import Evidence
 from coinspider.records.json_path import find, find_value, parse_path
 
 
@@ -30,7 +31,7 @@ class NextLink:
         if isinstance(link, list):
             link = linked(link)
         if page.signs.says_last:
-            return Step(end=page.signs.says_last)
+            return Step(end=page.signs.says_last, by=Evidence.FLAG)
         if not link:
             is_there = find(page.body, path) is not None
             parent = len(path) > 1 and find(page.body, path[:-1]) not in (None, b"null")

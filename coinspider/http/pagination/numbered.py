@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE
 from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, Where
+from coinspider.http.pagination.signs import Evidence, Told
 
 _ROUND = 100  # records
 
@@ -44,11 +45,11 @@ class PageNumber:
     def following(self, page: AnsweredPage) -> Step:
         number = page.request.number
         if number == self.last and page.records:
-            return Step(end="the last page that was wanted", is_final=True)
+            return Step(end="the last page that was wanted", by=Evidence.WANTED)
         if page.problem:
             return Step(problem=page.problem)
-        if end := _end(page):
-            return Step(end=end)
+        if told := told_end(page):
+            return Step.ended(told)
         numbers = page.look_ahead.after(number)
         wanted = [n for n in numbers if self.last is None or n <= self.last]
         request = replace(page.request, look_ahead=page.look_ahead)
@@ -79,8 +80,8 @@ class Offset:
     def following(self, page: AnsweredPage) -> Step:
         if problem := page.problem or self._capped(page):
             return Step(problem=problem)
-        if end := _end(page):
-            return Step(end=end)
+        if told := told_end(page):
+            return Step.ended(told)
         return Step(tuple(self._after(page)))
 
     def _capped(self, page: AnsweredPage) -> str | None:
@@ -88,7 +89,8 @@ class Offset:
         place = int(page.request.place) - self.first_record if page.request.place else 0
         for told in () if page.records else page.signs.estimates:
             if told.value == place and place % _ROUND == 0:
-                return f"{told.name} says {place}, which may be as far as the API lets a search go"
+                cap = f"{told.name} says {place}, which may be as far as the API lets a search go"
+                return f"{cap}; no argument can change that"
         return None
 
     def _after(self, page: AnsweredPage) -> Iterator[PageRequest]:
@@ -108,15 +110,13 @@ class Offset:
         return replace(moved, number=number, place=str(offset))
 
 
-def _end(page: AnsweredPage) -> str | None:
+def told_end(page: AnsweredPage) -> Told | None:
     """The evidence that a numbered page is the end of its list."""
+    number, total = page.request.number, page.signs.pages
     if page.error:
-        return f"page {page.request.number} answers {page.error}"
+        return Told(f"page {number} answers {page.error}", Evidence.NO_SUCH_PAGE)
     if not page.records:
-        return f"page {page.request.number} is empty"
-    if told := page.signs.says_last or page.signs.no_link:
-        return told
-    total = page.signs.pages
-    if total and page.request.number >= total.value:
-        return f"{total.name} says {total.value} pages"
-    return None
+        return Told(f"page {number} is empty", Evidence.EMPTY_PAGE)
+    if total and number >= total.value:
+        return Told(f"{total.name} says {total.value} pages", Evidence.PAGE_COUNT)
+    return page.signs.told

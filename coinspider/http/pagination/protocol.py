@@ -14,8 +14,9 @@ from w3lib.url import add_or_replace_parameter, url_query_parameter
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_errors import explain_body, is_cap, is_error_object
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE, LookAhead
-from coinspider.http.pagination.signs import NO_NAMES, SignNames, Signs
+from coinspider.http.pagination.signs import NO_NAMES, Evidence, SignNames, Signs, Told
 from coinspider.records.cutting import Cut
+from coinspider.records.discovery import word_fields
 from coinspider.records.json_path import find, parse_path, path_text
 
 Where = Literal["query", "body", "header"]
@@ -100,7 +101,11 @@ class AnsweredPage:
             return None
         if self.error:
             told = f"page {self.request.number} answers {self.error}"
-            return f"{told}: the API gives no more of it" if is_cap(self.error) else None
+            return (
+                f"{told}: the API gives no more of it, whatever it is asked"
+                if is_cap(self.error)
+                else None
+            )
         if is_error_object(self.body):
             return f"page {self.request.number} says {explain_body(self.body)}"
         return None
@@ -122,17 +127,21 @@ class Step:
 
     requests: tuple[PageRequest, ...] = ()
     end: str | None = None
+    by: Evidence = Evidence.OWN
+    """What kind of evidence it is."""
     problem: str | None = None
     is_repeat: bool = False
     """Whether the page was requested only to try something, and its records are already known."""
     overrules: bool = False
     """Whether this is the end even though the page seems to lead on."""
-    is_final: bool = False
-    """Whether the rest of the list is deliberately left out."""
     strategy: Pagination | None = None
     """How the list is paged, as far as is known; with a ``note`` it is certain."""
     note: str | None = None
     """What was found out, for the log."""
+
+    @classmethod
+    def ended(cls, told: Told) -> Step:
+        return cls(end=told.words, by=told.by)
 
 
 @runtime_checkable
@@ -157,12 +166,12 @@ class Pagination(Protocol):
 
 
 def identities(page: AnsweredPage) -> frozenset[object]:
-    """What identifies the records of a page: their keys, or else what they are.
+    """What identifies the records of a page: their keys and words, or else what they are.
 
     A live price may differ between two readings of one record.
     """
-    keys = page.request.cut.keys if page.request.cut else ()
-    paths = [(key,) for key in keys]
+    cut = page.request.cut
+    paths = [(key,) for key in (*cut.keys, *word_fields(page.records))] if cut and cut.keys else []
     found = [tuple(find(record, path) for path in paths) for record in page.records]
     if not paths or any(None in key for key in found):
         return frozenset(map(bytes, page.records))
@@ -192,11 +201,11 @@ def absent(page: AnsweredPage, what: str, is_trace: bool = False) -> Step:
     paged differently.
     """
     if page.request.number > 1:
-        return Step(end=f"{what} was there before and is not now")
+        return Step(end=f"{what} was there before and is not now", by=Evidence.NO_LEAD)
     if is_trace:
-        return Step(end=f"{what} is there, and empty")
+        return Step(end=f"{what} is there, and empty", by=Evidence.NO_LEAD)
     if told := page.signs.says_end(len(page.records)):
-        return Step(end=told)
+        return Step.ended(told)
     return Step(problem=f"the first page has no {what}")
 
 
@@ -204,7 +213,7 @@ def repeated(page: AnsweredPage, what: str) -> Step:
     """The step after a page that leads to itself, which is how some APIs mark the end."""
     if page.request.number == 1 and page.records and not page.signs.says_end(len(page.records)):
         return Step(problem=f"{what} leads to the first page itself")
-    return Step(end=f"{what} stays the same", overrules=True)
+    return Step(end=f"{what} stays the same", by=Evidence.NO_LEAD, overrules=True)
 
 
 @dataclass(frozen=True)
@@ -217,7 +226,7 @@ class SinglePage:
         return request
 
     def following(self, page: AnsweredPage) -> Step:
-        return Step(end="the list is said to have one page")
+        return Step(end="the list is said to have one page", by=Evidence.ARGUMENT)
 
 
 @dataclass(frozen=True)
@@ -232,5 +241,5 @@ class KnownPages:
     def following(self, page: AnsweredPage) -> Step:
         number = page.request.number
         if number >= len(self.urls):
-            return Step(end="all of the pages that were wanted", is_final=True)
+            return Step(end="all of the pages that were wanted", by=Evidence.WANTED)
         return Step((replace(page.request, url=self.urls[number], number=number + 1),))

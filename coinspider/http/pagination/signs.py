@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,6 +23,28 @@ _MARK = re.compile(
 )
 _NOISE = str.maketrans("", "", "_-$ ")
 _LIST_MAX = 10_000  # bytes: no list of links is longer
+
+
+class Evidence(Enum):
+    """What proves that a list has ended: a closed list, with a row each in docs/completeness.md."""
+
+    TOTAL = "as many different records came as a total announces"
+    PAGE_COUNT = "as many pages came as were announced"
+    FLAG = "a flag says that there is no more"
+    NO_LEAD = "the link or cursor to the next page is empty, missing or leads to its own page"
+    EMPTY_PAGE = "a page after the last record is empty, twice"
+    NO_SUCH_PAGE = "an error for a page after one that was not full"
+    ONE_PAGE = "none of the usual parameters changes a list of a few records"
+    ARGUMENT = "an argument says that one page is all, and the page does not say otherwise"
+    WANTED = "an argument leaves the rest out"
+    OWN = "the spider's own strategy says so"
+
+
+class Told(NamedTuple):
+    """The evidence in the words of a page."""
+
+    words: str
+    by: Evidence
 
 
 class Sign(NamedTuple):
@@ -293,18 +316,27 @@ class Signs:
                 return f"{sign.name} is empty"
         return None
 
-    def says_end(self, count: int) -> str | None:
+    @cached_property
+    def told(self) -> Told | None:
+        """What says on any page that it is the last one."""
+        if self.says_last:
+            return Told(self.says_last, Evidence.FLAG)
+        return Told(self.no_link, Evidence.NO_LEAD) if self.no_link else None
+
+    def says_end(self, count: int) -> Told | None:
         """What says that a first page with ``count`` records is all there is; else ``None``."""
-        if told := self.says_last or self.no_link or self.weakly_last:
-            return told
+        if self.told:
+            return self.told
+        if self.weakly_last:
+            return Told(self.weakly_last, Evidence.FLAG)
         if self.pages and self.pages.value <= 1:
-            return f"{self.pages.name} says {self.pages.value} pages"
+            return Told(f"{self.pages.name} says {self.pages.value} pages", Evidence.PAGE_COUNT)
         if self.no_cursor and not self._counts_more(count):
-            return self.no_cursor
+            return Told(self.no_cursor, Evidence.NO_LEAD)
         # A count may be that of this page, and a round one may be the page size.
         whole = [sign for sign in self.totals if sign.name.lower() not in ("count", "size")]
         if count % 10 and whole and all(sign.value == count for sign in whole):
-            return f"{whole[0].name} says {count} records"
+            return Told(f"{whole[0].name} says {count} records", Evidence.TOTAL)
         return None
 
     def says_more(self, count: int, number: int = 1) -> str | None:
