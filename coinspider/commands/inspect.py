@@ -23,13 +23,14 @@ EXAMPLES = (
     "scrapy inspect https://api.example/things",
     "API_TOKEN=... scrapy inspect https://api.example/things -a records=data.items",
 )
+OWN_TABLES = ("asset", "full_coin")
 # Somebody waits for the answer: an API that is away is said to be, instead of asked again for a
 # minute. -s NAME=VALUE has priority.
 SOON = {"RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 20, "RATELIMIT_RETRY_TIMES": 0}
 
 
 class Command(CrawlCommand):
-    """Requests the first page and one more, and prints what it found out."""
+    """Requests the first two pages, and prints what it found out."""
 
     requires_project = True
 
@@ -41,7 +42,7 @@ class Command(CrawlCommand):
 
     def long_desc(self) -> str:
         return (
-            "Ask for the first page of a list, and at most for one more, and print where the"
+            "Ask for the first page of a list, a few times for the second, and print where the"
             " records are, what identifies one, how the list is paged, the command that crawls it"
             " and a spider to begin with. -a takes what it takes of scrapy crawl next."
         )
@@ -108,4 +109,6 @@ def table_name(url: str) -> str:
     name = "".join(c if c.isalnum() and c.isascii() else "_" for c in (words or ["record"])[-1])
     name = name.lower().strip("_") or "record"
     name = name.removesuffix("s") if not name.endswith("ss") and len(name) > 3 else name
-    return name if name[0].isalpha() else f"t_{name}"
+    # Tables of the project's own have their own columns.
+    is_free = name not in OWN_TABLES and name[0].isalpha()
+    return name if is_free else f"t_{name}"

@@ -1,11 +1,13 @@
-"""What ``scrapy inspect`` runs: the first page, and one more."""
+"""What ``scrapy inspect`` runs: the first page, and a few requests for the second."""
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
 from scrapy import Request
+from scrapy.exceptions import CloseSpider
 
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
@@ -25,6 +27,8 @@ from coinspider.records.record import Page
 from coinspider.records.table_item import columns
 from coinspider.text import program
 
+# Requests for a second page; what is not certain after them is left to the crawl.
+TRIES_MAX = 5
 SAMPLE_MAX = 300  # bytes of a record
 # How a field of each type is declared, and how a field of the key.
 DECLARED = {
@@ -44,14 +48,17 @@ class Inspection(PaginatedSpider):
 
     page: AnsweredPage | None = None
     step: Step | None = None
+    tries = 0
 
     def walk_on(self, page: AnsweredPage) -> Iterator[Request | Page]:
         if self.page is None:
             self.page = page
             if page.records and self.item_class is None:
-                self.begin(page)
+                with suppress(CloseSpider):  # without a key the rest is still worth knowing
+                    self.begin(page)
         self.step = self.walk.step_after(page)
-        if page is self.page:
+        self.tries += 1
+        if self.tries <= TRIES_MAX and (page is self.page or self.step.is_repeat):
             for following in self.step.requests[:1]:
                 yield self.page_request(replace(following, url=self.checked(following.url)))
 
@@ -67,9 +74,11 @@ class Inspection(PaginatedSpider):
 
     def report(self) -> list[str]:
         """The lines to print; none if there was no page."""
-        if self.page is None or self.step is None or self.item_class is None:
+        if self.page is None or self.step is None or not self.page.records:
             return []
         lines = [*self._findings(self.page, self.step), "", self._command()]
+        if self.item_class is None:
+            return lines
         is_known = self.found or self.step.end
         return [*lines, "", *self._spider()] if is_known else lines
 
@@ -79,12 +88,14 @@ class Inspection(PaginatedSpider):
         where = cut.expression() or "the list itself"
         yield f"records     {where}: {len(page.records)} on the first page"
         yield f"first one   {bytes(page.records[0])[:SAMPLE_MAX].decode('utf-8', 'replace')}"
-        yield f"key         {', '.join(cut.keys)}"
+        missing = self.outcome.reason.message if self.outcome.reason else ""
+        yield f"key         {', '.join(cut.keys) if self.item_class else missing}"
         yield f"pagination  {self._pagination(step)}"
         for total in page.signs.totals:
             yield f"total       {total.name} says {total.value} records"
-        names = (f"{name} {kind.sql}" for name, kind in self._columns())
-        yield f"columns     {', '.join(names)}"
+        if self.item_class:
+            names = (f"{name} {kind.sql}" for name, kind in self._columns())
+            yield f"columns     {', '.join(names)}"
 
     def _pagination(self, step: Step) -> str:
         if step.note:
@@ -99,8 +110,10 @@ class Inspection(PaginatedSpider):
         told = [f"{name}={value}" for name, value in given.items()]
         keys = ",".join(self.page.request.cut.keys) if self.page and self.page.request.cut else "id"
         if "key" not in given and keys != "id":
-            told.append(f"key={keys}")
-        return [*told, *(command_arguments(self.found) if self.found else [])]
+            told.append(f"key={keys if self.item_class else 'FIELD'}")
+        # What only seems likely is left to the crawl to find out.
+        is_certain = bool(self.found and self.step and self.step.note)
+        return [*told, *(command_arguments(self.found) if is_certain else [])]
 
     def _command(self) -> str:
         words = (f"-a {shlex.quote(argument)}" for argument in self._arguments())
