@@ -68,8 +68,8 @@ def test_feed_that_can_not_be_opened_stops_the_crawl_in_one_line(crawl, tmp_path
 def test_password_of_a_feed_is_not_logged(crawl):
     done = crawl("-O", "ftp://me:s3cret@127.0.0.1:9/coins.csv", "-a", "pages=1", "-L", "DEBUG")
     assert done.returncode == 1
-    assert "Error storing csv feed (250 items) in: ftp://127.0.0.1:9/coins.csv" in done.stderr
-    assert "the feed ftp://127.0.0.1:9/coins.csv could not be written: " in last_line(done)
+    assert "Error storing csv feed (250 items) in: ftp://***@127.0.0.1:9/coins.csv" in done.stderr
+    assert "the feed ftp://***@127.0.0.1:9/coins.csv could not be written: " in last_line(done)
     assert "s3cret" not in done.stderr
 
 
