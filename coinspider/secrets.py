@@ -38,6 +38,7 @@ _VALUES = {
     )
 }
 _NESTED = re.compile(r"""[^"'\\]+""")
+MASK = "***"
 _LENGTH_MAX = 64_000  # characters
 # Characters; anything shorter may be a part of any word.
 _SHORTEST = 6
@@ -53,11 +54,11 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
         text = f"{text[:_LENGTH_MAX]}..."
     for value in secrets:
         if len(value) >= _SHORTEST:
-            text = text.replace(value, "***")
+            text = text.replace(value, MASK)
     parts, at = [], 0
     for start, end in sorted(_spans(text)):
         if start >= at:
-            parts += [text[at:start], "***"]
+            parts += [text[at:start], MASK]
             at = end
     return "".join([*parts, text[at:]]) if parts else text
 

@@ -20,6 +20,7 @@ from coinspider.daemon.schedules.budget_facts import read_next_run
 from coinspider.daemon.schedules.forecast import Forecasts
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.states import ScheduleState, ScheduleStates
+from coinspider.secrets import masked_arguments
 from coinspider.store.connection import one_line
 
 log = Logger()
@@ -300,8 +301,8 @@ def describe(service: ScheduleService, name: str) -> Answer:
         "name": name,
         "project": schedule.project,
         "spider": schedule.spider,
-        "args": dict(schedule.arguments),
-        "settings": dict(schedule.settings),
+        "args": masked_arguments(schedule.arguments),
+        "settings": masked_arguments(schedule.settings),
         "when": schedule.when,
         "warning": service.warning(schedule),
         "overlap": schedule.overlap,

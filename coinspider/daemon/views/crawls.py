@@ -36,6 +36,7 @@ from coinspider.daemon.views.view import (
     render,
 )
 from coinspider.errors import NothingCrawledError, ViewError
+from coinspider.secrets import MASK
 from coinspider.store.crawl import (
     NO_SCHEDULE,
     list_latest_runs,
@@ -177,11 +178,15 @@ def described_jobs(jobs: Iterable[FailedJob], logs_dir: str) -> list[Crawl]:
 
 
 def add_repeats(crawls: Iterable[Crawl], sent: Mapping[int, Mapping[str, str]]) -> None:
-    """Add the arguments with which each can be run again; ``None`` where that is not allowed."""
+    """Add the arguments with which each can be run again.
+
+    ``None`` where that is not allowed, or where a secret among them was not stored.
+    """
     for crawl in crawls:
         arguments = sent.get(crawl["id"] or 0, {})
         crawl["arguments"] = arguments
-        crawl["repeat"] = arguments if may_be_sent(arguments) else None
+        is_whole = not any(MASK in str(value) for value in arguments.values())
+        crawl["repeat"] = arguments if is_whole and may_be_sent(arguments) else None
 
 
 def run_charts(runs: Sequence[Crawl], periods: Mapping[str, float]) -> dict[str, RunChart]:
