@@ -6,13 +6,12 @@ import os
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 from twisted.application.service import Service
-from twisted.internet import reactor
 from twisted.logger import Logger
+from twisted.web.resource import Resource
 
 from coinspider._compat import scrapyd_application, wait_by_monotonic_time
 from coinspider.crawl.target import NODE
@@ -29,12 +28,14 @@ from coinspider.daemon.gate.gate import Gate, GateOptions
 from coinspider.daemon.gate.login import Pages
 from coinspider.daemon.gate.site import GateSite, turn_uploads_off
 from coinspider.daemon.nodes import NodeService, this_node
+from coinspider.daemon.protocols import Application, reactor
 from coinspider.daemon.schedules.schedule import check_schedules, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.states import ScheduleStates
 from coinspider.daemon.views.view import error_page, login_page
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.secrets import forget, secret
+from coinspider.store.connection import one_line
 
 log = Logger()
 # After the first scheduled runs have begun, which log lines of their own.
@@ -60,20 +61,20 @@ _SECRETS = tuple(
 )
 
 
-def application(config: Config) -> Any:
+def application(config: Config) -> Application:
     """Raises :exc:`SystemExit` with one line, so that twistd prints no traceback."""
     try:
         return _application(config)
     except (ConfigurationError, DatabaseUnreachableError) as error:
         raise SystemExit(f"scrapyd does not start: {error}") from None
     except configparser.InterpolationError as error:
-        reason = " ".join(str(error).split())
         raise SystemExit(
-            f"scrapyd does not start: {reason} (in [scrapyd] a percent sign is written as %%)"
+            f"scrapyd does not start: {one_line(error)}"
+            " (in [scrapyd] a percent sign is written as %%)"
         ) from None
 
 
-def _application(config: Config) -> Any:
+def _application(config: Config) -> Application:
     wait_by_monotonic_time(reactor)
     settings = get_project_settings()  # which reads the file .env into the environment
     for name in _SECRETS:
@@ -93,9 +94,9 @@ def _application(config: Config) -> Any:
     check_schedules(config, schedules)
     alerts = alert_service(settings)
     forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see
-    app = scrapyd_application(config, partial(_site, options))
+    app: Application = scrapyd_application(config, partial(_site, options))
     earlier = Path(config.get("dbs_dir", _EARLIER_STATES)) / "schedules.db"
-    services: list[Any] = [
+    services: list[Service] = [
         ScheduleService(app, schedules, ScheduleStates(node, earlier)),
         Announcement(config),
         NodeService(app, node),
@@ -190,7 +191,7 @@ def _check_accounts(options: GateOptions) -> None:
         )
 
 
-def _site(options: GateOptions, root: Any) -> GateSite:
+def _site(options: GateOptions, root: Resource) -> GateSite:
     if not options.egg_upload:
         turn_uploads_off(root)
     return GateSite(root, Gate(options), Pages(error_page, login_page))
@@ -213,8 +214,7 @@ class Announcement(Service):
 
     def startService(self) -> None:
         super().startService()
-        clock: Any = reactor
-        clock.callWhenRunning(clock.callLater, _ANNOUNCED_AFTER, self._announce)
+        reactor.callWhenRunning(reactor.callLater, _ANNOUNCED_AFTER, self._announce)
 
     def _announce(self) -> None:
         log.info("The pages are at {address}", address=self.address)

@@ -4,6 +4,7 @@ https://scrapyd.readthedocs.io/en/stable/config.html
 """
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from psycopg import Connection
 from scrapyd import Config, webservice
@@ -52,7 +53,8 @@ class SharedQueue:
         if self.has_eggs and "_version" not in spider_args:
             version = latest_version(self.project)
             spider_args |= {"_version": version} if version else {}
-        this_node().queue.add(self.project, spider_args | {"name": name}, priority, _within)
+        message = cast(Message, spider_args | {"name": name})
+        this_node().queue.add(self.project, message, priority, _within)
 
     def pop(self) -> Message | None:
         message = this_node().jobs.fetch([self.project])
@@ -140,7 +142,8 @@ class ListJobs(webservice.ListJobs):
     def render_GET(self, txrequest: TxRequest) -> Answer:
         project = _given(txrequest, "project")
         answer: Answer = super().render_GET(txrequest)
-        here = [job | {"node": this_node().name} for job in answer["running"]]
+        own = cast(list[Answer], answer["running"])
+        here = [job | {"node": this_node().name} for job in own]
         answer["running"] = here + [
             {
                 "id": run.job,
@@ -199,7 +202,7 @@ class DaemonStatus(webservice.DaemonStatus):
             here = {"pending": None, "running": len(self.root.launcher.processes)}
             return here | {"finished": None, "nodes": [], "database_error": one_line(error)}
         alive = [node | {"started_at": str(node["started_at"])} for node in found]
-        return answer | {"running": answer["running"] + elsewhere, "nodes": alive}
+        return answer | {"running": cast(int, answer["running"]) + elsewhere, "nodes": alive}
 
 
 def _given(txrequest: TxRequest, name: str) -> str | None:

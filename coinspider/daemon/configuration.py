@@ -9,6 +9,7 @@ from pathlib import Path
 from scrapyd import Config
 
 from coinspider.errors import ConfigurationError
+from coinspider.store.connection import one_line
 
 LOCAL_FILE = "scrapyd.local.conf"
 _FOLDERS = ("eggs_dir", "logs_dir")
@@ -38,8 +39,7 @@ def add_local_file(config: Config) -> None:
     try:
         config.cp.read(LOCAL_FILE, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{LOCAL_FILE} can't be read: {reason}") from None
+        raise ConfigurationError(f"{LOCAL_FILE} can't be read: {one_line(error)}") from None
 
 
 def sections(config: Config) -> dict[str, dict[str, str]]:
@@ -47,11 +47,16 @@ def sections(config: Config) -> dict[str, dict[str, str]]:
     return {name: dict(config.cp.items(name, raw=True)) for name in config.cp.sections()}
 
 
-def address(config: Config) -> str:
-    """The address of the pages: this machine's, if scrapyd listens on all of them."""
+def listens_at(config: Config) -> tuple[str, str]:
+    """Address and port of scrapyd, as they are given; the environment takes precedence."""
     host = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    port = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
-    shown = "127.0.0.1" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+    return host, os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
+
+
+def address(config: Config, everywhere: str = "127.0.0.1") -> str:
+    """Of the pages; with ``everywhere`` as its host, if scrapyd listens on all addresses."""
+    host, port = listens_at(config)
+    shown = everywhere if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/"
 
 
@@ -90,8 +95,7 @@ def check_folders(config: Config) -> None:
 
 def check_port(config: Config) -> None:
     """Raise :exc:`ConfigurationError` if scrapyd could not listen."""
-    host = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    text = os.getenv("SCRAPYD_HTTP_PORT") or config.get("http_port", "6800")
+    host, text = listens_at(config)
     if not text.isdecimal() or not 0 < int(text) < 65_536:
         raise ConfigurationError(f"http_port {text} is not a number from 1 to 65535")
     if not host:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import psycopg
 from psycopg.rows import class_row
@@ -210,7 +210,7 @@ class NodeJobs:
             job = self.queue.fetch(projects)
         if job is None:
             return None
-        message: Message = dict(job.task_kwargs)
+        message = cast(Message, dict(job.task_kwargs))
         assert job.id is not None
         self.queue_ids[message["_job"]] = job.id
         return message | {"_project": job.queue, "_spider": message.pop("name")}

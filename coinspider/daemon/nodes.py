@@ -3,7 +3,6 @@
 The table ``fleet_node`` has the nodes that are alive, by the server's clock.
 """
 
-import os
 import socket
 from collections.abc import Callable
 from functools import cache
@@ -23,7 +22,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from coinspider.daemon import database, jobs
-from coinspider.daemon.configuration import local_configuration
+from coinspider.daemon.configuration import address, listens_at, local_configuration
 from coinspider.daemon.eggs import SharedEggs
 from coinspider.daemon.jobs import JobRun, NodeJobs
 from coinspider.daemon.outcomes import FailedJobs
@@ -37,7 +36,6 @@ BEAT = 2.0  # seconds
 # The least number of heartbeats in the time in which a node may be silent.
 _BEATS = 5
 NODE_TIMEOUT = 20.0  # seconds
-_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
 DATABASE_ERRORS = (psycopg.Error, DatabaseUnreachableError, ConfigurationError)
 
 _KNOWN = "SELECT worker_id FROM fleet_node WHERE name = %s"
@@ -66,8 +64,9 @@ class Node:
     """
 
     def __init__(self, config: Config):
-        self.name = config.get("node_name", "") or _default_name(config)
-        self.url = config.get("node_url", "") or _default_url(config)
+        here, (_, port) = socket.gethostname(), listens_at(config)
+        self.name = config.get("node_name", "") or f"{here}:{port}"
+        self.url = config.get("node_url", "") or address(config, here).rstrip("/")
         self.timeout = _timeout(config)
         self.leaving = self.is_open = False
         self.queue, self.failed_jobs = Queue(), FailedJobs()
@@ -284,21 +283,6 @@ def _timeout(config: Config) -> float:
             f"node_timeout = {text} in scrapyd.conf is not a number of seconds from 1"
         )
     return seconds
-
-
-def _default_name(config: Config) -> str:
-    return f"{socket.gethostname()}:{_port(config)}"
-
-
-def _default_url(config: Config) -> str:
-    address = os.getenv("SCRAPYD_BIND_ADDRESS") or config.get("bind_address", "127.0.0.1")
-    # If the address means all of the machine's, use the machine's name.
-    host = socket.gethostname() if address in _ALL_ADDRESSES else address
-    return f"http://{host}:{_port(config)}"
-
-
-def _port(config: Config) -> str:
-    return str(os.getenv("SCRAPYD_HTTP_PORT") or config.getint("http_port", 6800))
 
 
 def _version() -> str:

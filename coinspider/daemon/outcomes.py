@@ -9,7 +9,7 @@ the process left open is closed as soon as its end is known.
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
@@ -204,7 +204,8 @@ class FailedJobs:
     def newest(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
         """Jobs that failed, with or without a row in ``crawl``. Blocks, as :func:`query` does."""
         stored = [FailedJob(**row) for row in query(_NEWEST, {"job": job, "limit": limit})]
-        return _distinct([*self.known(limit, job), *stored])[:limit]
+        found = {one.job: one for one in [*self.known(limit, job), *stored]}
+        return list(found.values())[:limit]
 
     def without_row(self, limit: int = KEPT, job: str | None = None) -> list[FailedJob]:
         """Jobs that never began to crawl. Blocks; raises what :func:`query` raises."""
@@ -232,10 +233,6 @@ def _close_row(job: FailedJob) -> None:
             connected.execute(_CLOSE, values)
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         pass  # no crawl of this version has made its table
-
-
-def _distinct(jobs: Iterable[FailedJob]) -> list[FailedJob]:
-    return list({job.job: job for job in jobs}.values())
 
 
 @dataclass

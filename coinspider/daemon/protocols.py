@@ -5,7 +5,7 @@ scrapyd gives each of its components the application, and each of its endpoints 
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypedDict, TypeVar, cast
 
 from scrapyd.interfaces import IPoller, ISpiderScheduler
 from twisted.application.service import IServiceCollection, MultiService
@@ -16,10 +16,19 @@ from twisted.python.failure import Failure
 from coinspider.daemon.gate.browsers import TxRequest
 
 S = TypeVar("S")
-Answer = dict[str, Any]
+Answer = dict[str, object]
 """What an endpoint of scrapyd answers: JSON."""
-Message = dict[str, Any]
-"""What scrapyd queues: JSON values, with ``name`` and ``_job``."""
+
+
+class Message(TypedDict, total=False):
+    """What scrapyd queues: besides these, the arguments of the spider by their names."""
+
+    _project: str
+    _spider: str
+    _job: str
+    _version: str
+    name: str
+    settings: dict[str, object]
 
 
 class DelayedCall(Protocol):

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from psycopg import AsyncCursor, Connection
 from psycopg.rows import DictRow
@@ -157,6 +157,7 @@ class Queue:
         from procrastinate.exceptions import ConnectorException
         from procrastinate.jobs import Job
         from procrastinate.manager import JobManager
+        from procrastinate.types import JSONDict
 
         units = max(-_PRIORITY_MAX, min(_PRIORITY_MAX, round(priority * _PRIORITY_UNITS)))
         job = Job(
@@ -165,7 +166,7 @@ class Queue:
             priority=units,
             lock=None,
             queueing_lock=None,
-            task_kwargs=message,
+            task_kwargs=cast(JSONDict, message),
         )
         if within is None:
             self._run(manager.defer_job_async(job))

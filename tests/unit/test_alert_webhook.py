@@ -4,10 +4,15 @@ import json
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from psycopg import OperationalError
+from psycopg.errors import UndefinedTable
 from scrapy.settings import Settings
 
+from coinspider.daemon.alerts import watch
 from coinspider.daemon.alerts.watch import FIELDS, Webhook, alert_service
 from coinspider.errors import ConfigurationError
 from tests.helpers.processes import PROJECT
@@ -92,6 +97,16 @@ def test_answer_whose_body_never_ends_is_one(status, problem):
 def test_error_for_a_silent_address_does_not_show_its_secret():
     problem = Webhook("http://me:hush@127.0.0.1:1/t0psecret?key=t0p").send({})
     assert problem == "no connection"
+
+
+@pytest.mark.parametrize(("error", "looks"), [(UndefinedTable, 0), (OperationalError, 3)])
+def test_database_without_tables_yet_is_not_away(monkeypatch, error, looks):
+    node = SimpleNamespace(failed_jobs=SimpleNamespace(without_row=Mock(side_effect=error)))
+    monkeypatch.setattr(watch, "this_node", lambda: node)
+    service = alert_service(Settings(SETTINGS))(None)
+    for _ in range(3):
+        service._look([])
+    assert service.looks_without_database == looks
 
 
 EXAMPLES = re.findall(r"\[(\w+)\]\(\S+\):\n\n```text\n(.*?)```", ALERTS, re.DOTALL)

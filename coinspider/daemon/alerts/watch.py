@@ -10,6 +10,7 @@ from time import monotonic
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+import psycopg
 from scrapy.settings import BaseSettings
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -32,6 +33,7 @@ from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.errors import ConfigurationError
 from coinspider.setting_kinds import number, whole_number
+from coinspider.store.connection import one_line
 from coinspider.text import visible
 
 DATABASE = "database"
@@ -248,6 +250,8 @@ class AlertService(Service):
         try:
             runs = read_runs(schedules, this_node().failed_jobs.without_row())
             told = self.states.read()
+        except psycopg.errors.UndefinedTable:
+            return  # this node has only begun, and makes it
         except DATABASE_ERRORS as error:
             self._database_is_away(error)
             return
@@ -270,9 +274,8 @@ class AlertService(Service):
     def _database_is_away(self, error: Exception) -> None:
         self.looks_without_database += 1
         if self.database_told == OK and self.looks_without_database >= DATABASE_LOOKS:
-            reason = " ".join(str(error).split())
-            if self._send(Alert(DATABASE, FAILED, f"it can't be asked: {reason}")):
-                self.database_told = FAILED
+            alert = Alert(DATABASE, FAILED, f"it can't be asked: {one_line(error)}")
+            self.database_told = FAILED if self._send(alert) else OK
 
     def _tell(self, name: str, told: str, found: Health, runs: ScheduleRuns) -> None:
         if found.status == told or (found.status == FAILED and told == "stale"):

@@ -238,7 +238,7 @@ class Line(NamedTuple):
     points: str
 
 
-class Chart(NamedTuple):
+class PriceChart(NamedTuple):
     """Lines or candles over time. ``marks`` are for a pointer: share of the width, texts."""
 
     lines: Sequence[Line]
@@ -251,7 +251,7 @@ class Chart(NamedTuple):
     is_log: bool
 
 
-def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> Chart | None:
+def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> PriceChart | None:
     """A line for each name, with its points in order of time.
 
     None if the first has fewer than two points. Several series are shown as changes in per cent.
@@ -265,7 +265,7 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> C
     scale = ValueScale.of([p.value for points in shown.values() for p in points], is_log)
     [main, *_] = shown.values()
     texts = [f"{p.value:+.2f} %" if is_compared else readable_number(p.value) for p in main]
-    return Chart(
+    return PriceChart(
         [Line(name, _polyline(points, times, scale)) for name, points in shown.items()],
         [],
         scale.ticks(),
@@ -277,7 +277,7 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> C
     )
 
 
-def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> Chart | None:
+def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> PriceChart | None:
     """Candles from rows with their columns; none for fewer than two."""
     if len(rows) < 2:
         return None
@@ -285,7 +285,7 @@ def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> Chart | None:
     times = TimeScale(rows[0]["started_at"], rows[-1]["started_at"] + step)
     scale = ValueScale.of([price for row in rows for price in (row["low"], row["high"])], is_log)
     width = step / times.length * SIZE
-    return Chart(
+    return PriceChart(
         [],
         [_candle(row, times, scale, width) for row in rows],
         scale.ticks(),

@@ -9,7 +9,7 @@ from msgspec import Raw
 from psycopg import Connection
 
 from coinspider.daemon.views.cells import COLUMNS, GROUPS, WITHOUT, other_fields
-from coinspider.daemon.views.charts import Chart, Ohlc, candle_chart, line_chart
+from coinspider.daemon.views.charts import Ohlc, PriceChart, candle_chart, line_chart
 from coinspider.daemon.views.coins import logo_address
 from coinspider.daemon.views.view import (
     CSV,
@@ -95,7 +95,7 @@ def coin_chart(
     days: int | None,
     options: Mapping[str, str],
     compared: Mapping[str, object] | None,
-) -> tuple[Chart | None, str]:
+) -> tuple[PriceChart | None, str]:
     """The chart of the last ``days``, or of all; or the reason why there is none.
 
     ``options`` are ``candles`` and ``log``, if chosen.
