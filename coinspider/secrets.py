@@ -1,5 +1,6 @@
 """Secrets from files, as containers and systemd provide them."""
 
+import json
 import os
 import re
 import stat
@@ -39,6 +40,8 @@ _VALUES = {
 }
 _NESTED = re.compile(r"""[^"'\\]+""")
 MASK = "***"
+# The arguments of scrapy crawl next that are sent.
+_OF_REQUESTS = ("headers", "parameters", "body")
 _LENGTH_MAX = 64_000  # characters
 # Characters; anything shorter may be a part of any word.
 _SHORTEST = 6
@@ -66,9 +69,30 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
 def masked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a spider, as they are stored and shown."""
     return {
-        name: masked(f"{name}={value}").partition("=")[2] if isinstance(value, str) else value
+        name: masked_argument(f"{name}={value}").partition("=")[2]
+        if isinstance(value, str)
+        else value
         for name, value in arguments.items()
     }
+
+
+def masked_argument(argument: str) -> str:
+    """``NAME=VALUE`` of a spider or a setting; of headers that can't be read, no part is shown."""
+    name, equals, value = argument.partition("=")
+    if equals and name in _OF_REQUESTS and not _is_readable(value, name == "body"):
+        return f"{name}={MASK}"
+    return masked(argument)
+
+
+def _is_readable(text: str, is_json: bool) -> bool:
+    """Whether it is JSON, or ``NAME=VALUE,NAME=VALUE``."""
+    if not is_json and not text.lstrip().startswith("{"):
+        return all("=" in pair for pair in text.split(",") if pair.strip())
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def secret_values(text: str) -> set[str]:

@@ -28,7 +28,7 @@ from coinspider.daemon.protocols import (
     service_of,
 )
 from coinspider.errors import ConfigurationError
-from coinspider.secrets import masked
+from coinspider.secrets import masked_argument
 from coinspider.store.connection import one_line
 from coinspider.text import counted
 
@@ -48,7 +48,7 @@ class QuietProcess(ScrapyProcessProtocol):
 
     def log(self, level: str, action: str) -> None:
         given = self.args
-        self.args = [masked(argument) for argument in given]
+        self.args = list(map(masked_argument, given))
         super().log(level, action)
         self.args = given
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.secrets import masked
+from coinspider.secrets import masked, masked_arguments
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,23 @@ from coinspider.secrets import masked
 )
 def test_masked(text, shown):
     assert masked(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("headers", "abc", "***"),
+        ("headers", "Authorization: Bearer abc", "***"),
+        ("headers", "Accept=x,abc", "***"),
+        ("headers", '{"X-Api-Key": abc}', "***"),
+        ("headers", "Accept=x,X-Api-Key=abc", "Accept=x,X-Api-Key=***"),
+        ("parameters", "size=9", "size=9"),
+        ("body", '{"token": "abc", "size": 9}', '{"token": "***", "size": 9}'),
+        ("body", "token abc", "***"),
+        ("table", "thing", "thing"),
+        ("api_key", "abc", "***"),
+        ("pages", 3, 3),
+    ],
+)
+def test_argument_that_is_sent_is_shown_only_if_it_can_be_read(name, value, shown):
+    assert masked_arguments({name: value}) == {name: shown}
