@@ -155,7 +155,8 @@ class CrawlOutcome(Struct):
         if finish == "shutdown":
             return Reason("interrupted")
         if finish != "finished" or not self.end_reached:
-            return Reason("not_finished", {"why": finish})
+            why = "no page showed its end" if finish == "finished" else finish
+            return Reason("not_finished", {"why": why})
         return None
 
     def _problem(self, facts: Facts) -> Reason | None:

@@ -56,6 +56,11 @@ KINDS: dict[str, Kind] = {
         "The API does not have what is asked for: check the arguments of the crawl.",
         "page_failed",
     ),
+    "page_dropped": Kind(
+        _PAGE,
+        "A setting or a middleware of this project keeps the request back: see the log.",
+        "page_failed",
+    ),
     "page_spoiled": Kind(_PAGE, _LEFT_OUT, "page_failed"),
     "pages_missing": Kind(f"{_PAGE}{{others}}; the other pages are stored", _LEFT_OUT, "finished"),
     "pagination_unknown": Kind("the list may go on: {why}", _LEFT_OUT),

@@ -16,6 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
+from uuid import uuid4
 
 from msgspec import Raw, Struct
 from scrapy import Request, Spider, signals
@@ -88,6 +89,14 @@ _DIGITS = 8  # of a hash
 _SETTINGS: dict[type[BaseException], str] = {
     DownloadTimeoutError: "DOWNLOAD_TIMEOUT",
     DownloadCancelledError: "DOWNLOAD_MAXSIZE",
+}
+# The mark of a request that was made, until its response or its failure comes.
+_MADE_META = "coinspider_made"
+# What Scrapy drops without an error, by the stat that counts it.
+_DROPPED_BY = {
+    "offsite/filtered": "its host is not in the spider's allowed_domains",
+    "depth/request_ignored_count": "it is deeper than DEPTH_LIMIT",
+    "urllength/request_ignored_count": "it is longer than URLLENGTH_LIMIT",
 }
 # What a retry keeps of the request's meta.
 _KEPT = (HOME_META, TOKEN_META, "redirected")
@@ -190,6 +199,7 @@ class PaginatedSpider(Spider):
         spider.outcome = CrawlOutcome(reads_pages=True)
         spider.outcome.secrets = spider.secrets()
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
+        crawler.signals.connect(spider.request_ended, signals.response_received)
         crawler.signals.connect(spider.requests_done, signals.spider_idle)
         return spider
 
@@ -235,6 +245,11 @@ class PaginatedSpider(Spider):
     def seen(self) -> SeenKeys:
         """The keys of all records on the pages, whatever their outcome."""
         return SeenKeys()
+
+    @cached_property
+    def under_way(self) -> dict[str, str]:
+        """The URLs of the requests that were made and have not ended, by their marks."""
+        return {}
 
     @cached_property
     def walk(self) -> Walk:
@@ -338,6 +353,7 @@ class PaginatedSpider(Spider):
         options.setdefault("dont_filter", bool(page.headers) or self.walk.movement.reading > 1)
         options.setdefault("cb_kwargs", {"page": page})
         meta = {HOME_META: self.url, TOKEN_META: at_home, **options.pop("meta", {})}
+        self._made(page.url, meta)
         return Request(
             page.url,
             method=page.method,
@@ -429,6 +445,9 @@ class PaginatedSpider(Spider):
         """Believe the end, or request the pages that it depends on again."""
         if self.outcome.reason:
             return
+        if self.under_way:
+            note_failure(self.crawler, self._dropped(next(iter(self.under_way.values()))))
+            return
         verdict = self.walk.judge()
         if verdict.again:
             self.crawler.engine.crawl(self._request_again(verdict.again))
@@ -454,7 +473,9 @@ class PaginatedSpider(Spider):
         """A request for the records that a call names."""
         meta = {"dont_cache": True, **(meta or {})}
         page = PageRequest(self.lookup_url(call.names))
-        return self.page_request(page, callback=self.looked_up, cb_kwargs={"call": call}, meta=meta)
+        named = {"callback": self.looked_up, "cb_kwargs": {"call": call}, "meta": meta}
+        # The same keys may be asked for again, if there are no other witnesses.
+        return self.page_request(page, dont_filter=True, **named)
 
     def looked_up(self, response: Response, call: Call) -> Iterator[Request | Page]:
         """Store what came. What did not come does not exist, if the response can be trusted."""
@@ -477,8 +498,23 @@ class PaginatedSpider(Spider):
             self.crawler.stats.inc_value(FOUND_STAT, len(texts))
             yield from self.pages_of(page, texts)
 
+    def _made(self, url: str, meta: dict[str, Any]) -> None:
+        """Mark a request: what Scrapy drops in silence never ends."""
+        self.under_way[meta.setdefault(_MADE_META, uuid4().hex)] = url
+
+    def request_ended(self, request: Request) -> None:
+        self.under_way.pop(request.meta.get(_MADE_META, ""), None)
+
+    def _dropped(self, url: str) -> Reason:
+        """Why a request came to no end, as far as a stat tells."""
+        get = self.crawler.stats.get_value
+        words = [words for stat, words in _DROPPED_BY.items() if get(stat)]
+        why = ", or ".join(words) or "a middleware or an extension gave it up"
+        return page_reason(url, f"Scrapy dropped the request: {why}", code="page_dropped")
+
     def request_dropped(self, request: Request) -> None:
         """Scrapy drops requests it has already made: a link that leads in a circle."""
+        self.request_ended(request)
         page = request.cb_kwargs.get("page")
         if page and self.walk.knows(page.number):
             return  # a repeated page has led to the same ones as before
@@ -489,6 +525,7 @@ class PaginatedSpider(Spider):
     def page_failed(self, download_failure: Failure) -> Request | Iterable[Any] | None:
         """Retry a page that did not come, follow a redirect, or fail the crawl."""
         request: Request = download_failure.request  # type: ignore[attr-defined]
+        self.request_ended(request)
         match error := download_failure.value:
             case CrawlEndingError():
                 return None
@@ -568,6 +605,7 @@ class PaginatedSpider(Spider):
             return self._give_up(request, page_reason(request.url, reason, None, "", setting))
         kept = {name: request.meta[name] for name in _KEPT if name in request.meta}
         meta = kept | self._retry_meta(reason, _times(request) + 1)
+        self._made(request.url, meta)
         return [request.replace(meta=meta, dont_filter=True)]
 
     def page_failure(

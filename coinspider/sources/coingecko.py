@@ -29,6 +29,7 @@ _HINTS = {
     10005: "the plan of this key does not have this endpoint",
     10010: "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
     10011: "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
+    10012: "this plan does not reach back so far: ask for fewer days",
 }
 
 # The values of parameters: https://docs.coingecko.com/reference/coins-markets

@@ -266,6 +266,7 @@ class CoinsSpider(CoinGeckoSpider):
         yield from map(self.with_past, super().pages_of(answered, answered.records, come_again))
 
     def largest_missing(self, failure: Failure) -> None:
+        self.request_ended(failure.request)  # type: ignore[attr-defined]
         self.logger.warning("The largest coins come with the others: %s", failure.value)
 
     def pages_of(

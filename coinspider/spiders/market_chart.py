@@ -177,6 +177,7 @@ class MarketChartSpider(CoinGeckoSpider):
         return self.page_failed(failure)
 
     def requests_done(self) -> None:
+        super().requests_done()  # which has no list that could end
         if not self.outcome.reason:
             self.outcome.end_reached = True
             self.crawler.stats.set_value(END_STAT, 1)

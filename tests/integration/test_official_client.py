@@ -103,38 +103,46 @@ def test_filters_select_coins(sandbox, filters, count):
     assert len(found) == count
 
 
+DEMO, PRO = {}, {"demo_api_key": None, "pro_api_key": "right", "environment": "pro"}
+DAYS = {"id": "aurel", "vs_currency": "usd", "days": "max"}
+
+
 @pytest.mark.parametrize(
-    ("options", "key", "error", "code"),
+    ("options", "key", "call", "told"),
     [
-        (("--plan", "demo"), {"demo_api_key": "wrong"}, "AuthenticationError", 10002),
-        (("--plan", "demo"), {"environment": "pro"}, "BadRequestError", 10010),
-        (("--plan", "pro"), {}, "BadRequestError", 10011),
+        ((), {"demo_api_key": "wrong"}, "markets", ("AuthenticationError", 10002)),
+        ((), DEMO, "key", ("AuthenticationError", 10005)),
+        (("--credits", 0), DEMO, "markets", ("RateLimitError", 10006)),
+        ((), PRO, "markets", ("BadRequestError", 10010)),
+        (("--plan", "pro"), DEMO, "markets", ("BadRequestError", 10011)),
+        ((), DEMO, "chart", ("AuthenticationError", 10012)),
+        (("--calls", 1), DEMO, "markets", ("RateLimitError", 429)),
     ],
 )
-def test_a_wrong_key_is_an_error_of_the_client(sandbox, options, key, error, code):
-    api = sandbox("--coins", 5, "--key", "right", *options, odd=False)
-    if key.get("environment") == "pro":
-        key = {"demo_api_key": None, "pro_api_key": "right"} | key
+def test_each_error_is_one_of_the_clients(sandbox, options, key, call, told):
+    error, code = told
+    plan = () if "--plan" in options else ("--plan", "demo")
+    api = sandbox("--coins", 5, "--key", "right", *plan, *options, odd=False)
+    gecko = client(api, **key)
+    calls = {
+        "markets": lambda: gecko.coins.markets.get(vs_currency="usd"),
+        "chart": lambda: gecko.coins.market_chart.get(**DAYS),
+        "key": gecko.key.get,
+    }
+    if code == 429:
+        calls[call]()
     with pytest.raises(getattr(coingecko_sdk, error)) as caught:
-        client(api, **key).coins.markets.get(vs_currency="usd")
-    assert caught.value.body["status"]["error_code"] == code
+        calls[call]()
+    body = caught.value.body
+    assert body.get("error", body)["status"]["error_code"] == code
 
 
-def test_other_errors_are_those_of_the_client(sandbox):
-    api = sandbox("--coins", 5, "--plan", "demo", "--key", "right", "--calls", 5, odd=False)
-    gecko = client(api)
+def test_errors_without_a_code_are_the_clients_too(sandbox):
+    gecko = client(sandbox("--coins", 5, odd=False))
     with pytest.raises(coingecko_sdk.UnprocessableEntityError, match="invalid vs_currency"):
         gecko.coins.markets.get(vs_currency="euro")
     with pytest.raises(coingecko_sdk.NotFoundError, match="coin not found"):
         gecko.coins.market_chart.get("nothing", vs_currency="usd", days="1")
-    with pytest.raises(coingecko_sdk.AuthenticationError) as caught:
-        gecko.coins.market_chart.get("aurel", vs_currency="usd", days="max")
-    assert caught.value.body["error"]["status"]["error_code"] == 10012
-    with pytest.raises(coingecko_sdk.AuthenticationError, match="10005"):
-        gecko.key.get()
-    gecko.coins.markets.get(vs_currency="usd")
-    with pytest.raises(coingecko_sdk.RateLimitError):
-        gecko.coins.markets.get(vs_currency="usd")
 
 
 def test_the_key_of_a_paid_plan_can_be_asked(sandbox):

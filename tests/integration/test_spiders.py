@@ -16,12 +16,14 @@ WALKS = {
     "next": ["-a", "url={root}/others/drf"],
     "nfts": ["-s", "COINGECKO_BASE_URL={root}/api/v3"],
 }
+# It reads no list, but a chart for each coin that is stored: tests/integration/test_backfill.py.
+OTHERS = ["market_chart"]
 RECORDS = {"categories": 6, "exchanges": 320, "nfts": 1100}
 LOADER = SpiderLoader.from_settings(Settings({"SPIDER_MODULES": ["coinspider.spiders"]}))
 
 
 def test_every_spider_is_tested_here():
-    assert LOADER.list() == sorted(WALKS)
+    assert LOADER.list() == sorted([*WALKS, *OTHERS])
 
 
 @pytest.mark.parametrize("name", LOADER.list())
@@ -32,7 +34,7 @@ def test_spider_is_named_after_its_file_and_has_an_item_with_a_key(name):
         assert primary_key(item_class)
 
 
-@pytest.mark.parametrize("name", LOADER.list())
+@pytest.mark.parametrize("name", WALKS)
 def test_spider_reads_the_sandbox_to_the_end(scrapy, sandbox, name):
     root = sandbox("--coins", 150).url.removesuffix("/api/v3")
     done = scrapy("crawl", name, *(option.format(root=root) for option in WALKS[name]))

@@ -283,18 +283,72 @@ def test_messages_about_a_shorter_time_or_something_else_do_not_mean_the_month(w
         assert not is_exhausted(response(status, {"error": words}))
 
 
-@pytest.mark.parametrize("status", [200, 401, 403, 429])
-def test_coingecko_says_by_a_code_that_the_calls_are_used_up(status):
-    words = {"error_code": 10006, "error_message": "You've reached 10,000 calls limit."}
-    said = response(status, {"status": words}, Retry_After="3599")
-    assert coingecko.is_exhausted(said)
-    assert not is_exhausted(said)
-    assert read_error(said.body).words == "You've reached 10,000 calls limit."
-    assert not coingecko.is_exhausted(response(200, [{"error_code": 10006}]))
+# Each code of CoinGecko's: its status, its words, the advice, whether the call waits for the limit,
+# and whether the month is used up.
+# https://docs.coingecko.com/docs/errors-and-rate-limits, and public reports of its clients (10006)
+CODES = {
+    10002: (401, "API Key Missing", "COINGECKO_API_KEY is missing or wrong", False, False),
+    10005: (
+        401,
+        "This request is limited to PRO API subscribers",
+        "the plan of this key does not have this endpoint",
+        False,
+        False,
+    ),
+    10006: (429, "You've reached 10,000 calls limit.", "", True, True),
+    10010: (
+        400,
+        "If you are using Pro API key, please change your root URL",
+        "this is a Pro key on the public host: set COINGECKO_PLAN=pro",
+        False,
+        False,
+    ),
+    10011: (
+        400,
+        "If you are using Demo API key, please change your root URL",
+        "this is a Demo key on the Pro host: set COINGECKO_PLAN=demo",
+        False,
+        False,
+    ),
+    10012: (
+        401,
+        "Your request exceeds the allowed time range. Public API users are limited to 365 days.",
+        "this plan does not reach back so far: ask for fewer days",
+        False,
+        False,
+    ),
+    429: (429, RATE_LIMIT_MESSAGE, "", True, False),
+}
+SHAPES = {
+    "status": lambda told: {"status": told},
+    "error and status": lambda told: {"error": {"status": told}},
+    "code beside status": lambda told: {
+        "error_code": told["error_code"],
+        "status": {"error_message": told["error_message"]},
+    },
+    "flat": lambda told: told,
+    "error": lambda told: {"error": told},
+    "words alone": lambda told: {"error": told["error_message"]},
+}
 
 
-@pytest.mark.parametrize("code", [10002, 10005, 10010, 10011])
-def test_wrong_key_of_coingecko_does_not_mean_used_up_credits(code):
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("disguised", [False, True], ids=["its status", "status 200"])
+def test_each_code_of_coingecko_is_understood_in_each_shape(code, shape, disguised):
+    status, words, advice, waits, used_up = CODES[code]
+    body = SHAPES[shape]({"error_code": code, "error_message": words})
+    said = response(200 if disguised else status, body, Retry_After="3599")
+    has_code = shape != "words alone"
+    assert coingecko.ERRORS.explain(said) == words + (f" ({advice})" if advice and has_code else "")
+    # Without its status, 10006 is no refusal, but the end of the month's calls.
+    assert coingecko.is_refusal(said) == (waits and (code == 429 or not disguised))
+    assert coingecko.is_exhausted(said) == (used_up and has_code)
+    assert not coingecko.is_exhausted(response(200, [body]))
+
+
+@pytest.mark.parametrize("code", [10002, 10005, 10010, 10011, 10012])
+def test_a_code_of_coingecko_outweighs_its_words(code):
     body = {"status": {"error_code": code, "error_message": "Not within the quota of your plan"}}
     assert is_exhausted(response(401, body))
     assert not coingecko.is_exhausted(response(401, body))
