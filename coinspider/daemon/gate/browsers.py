@@ -171,13 +171,21 @@ def header(txrequest: TxRequest, name: str) -> str:
     return next(reversed(header_values(txrequest, name)), "")
 
 
+def prefix_of(txrequest: TxRequest) -> str:
+    """The path under which a proxy serves the pages, without a slash at its end; empty if none.
+
+    The gate has let only that of a trusted proxy through.
+    """
+    return header(txrequest, txrequest.site.gate.options.prefix_header)
+
+
 def set_cookie(txrequest: TxRequest, name: str, value: str, seconds: int | None = None) -> None:
     """One that scripts can't read and other sites' pages can't send; until the browser ends."""
     txrequest.addCookie(
         name,
         value,
         max_age=seconds and str(seconds),
-        path="/",
+        path=f"{prefix_of(txrequest)}/",
         httpOnly=True,
         sameSite="strict",
         secure=txrequest.isSecure() or header(txrequest, "X-Forwarded-Proto") == "https",

@@ -1,6 +1,7 @@
 """The order of the checks that each request goes through before it reaches a resource."""
 
 import hmac
+import re
 from typing import NamedTuple
 
 from scrapyd import Config
@@ -11,7 +12,9 @@ from coinspider.daemon.gate.browsers import (
     Origins,
     TxRequest,
     check_text,
+    header,
     is_of_browser,
+    normal,
 )
 from coinspider.daemon.gate.passwords import Account, Credentials
 from coinspider.daemon.gate.sessions import TOKEN, Sessions, session_id
@@ -23,6 +26,9 @@ LOGIN, LOGOUT = b"login", b"logout"
 EVERYONE = Account("", "")
 BODY_MAX = 256 * 1024  # bytes
 EGG_MAX = 64 * 1024 * 1024  # bytes
+
+
+_PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 
 class GateOptions(NamedTuple):
@@ -94,6 +100,7 @@ class Gate:
 
     def check(self, txrequest: TxRequest) -> None:
         check_text(txrequest)
+        self._keep_trusted_prefix(txrequest)
         if not self.hosts.allows(txrequest):
             raise RequestDeniedError(
                 400,
@@ -106,6 +113,13 @@ class Gate:
         if txrequest.postpath not in ([LOGIN], [LOGOUT]):
             self._check_account(txrequest)
         self._check_token(txrequest)
+
+    def _keep_trusted_prefix(self, txrequest: TxRequest) -> None:
+        """All links begin with the prefix, so only a trusted proxy may tell it, and only a path."""
+        name, prefix = self.options.prefix_header, header(txrequest, self.options.prefix_header)
+        peer = normal(getattr(txrequest.getClientAddress(), "host", ""))
+        is_kept = peer in self.options.proxies_trusted and _PREFIX.fullmatch(prefix)
+        txrequest.requestHeaders.setRawHeaders(name, [prefix] if is_kept else [])
 
     def body_max(self, txrequest: TxRequest) -> int:
         """How many bytes the body may have: uploads are only for clients that are logged in."""

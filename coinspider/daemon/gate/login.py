@@ -9,12 +9,11 @@ from urllib.parse import quote
 
 from twisted.web.resource import Resource
 
-from coinspider.daemon.gate.browsers import TxRequest, header, wants_html
+from coinspider.daemon.gate.browsers import TxRequest, header, prefix_of, wants_html
 from coinspider.daemon.gate.gate import Gate
 from coinspider.daemon.gate.sessions import form_token, session_id, set_session
 from coinspider.errors import RequestDeniedError
 
-_PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
 # A strict cookie is not sent when a link on another site is followed, but it is when the page
 # reloads itself.
@@ -95,7 +94,7 @@ class Logout(Resource):
 
     def render_POST(self, txrequest: TxRequest) -> bytes:
         self.gate.sessions.close(session_id(txrequest))
-        return _go(txrequest, f"{_prefix(txrequest)}/login")
+        return _go(txrequest, f"{prefix_of(txrequest)}/login")
 
 
 def _set_wait(txrequest: TxRequest, denial: RequestDeniedError) -> None:
@@ -110,7 +109,7 @@ def _page(
         txrequest.setResponseCode(status)
         txrequest.setHeader("Content-Type", "text/html; charset=utf-8")
         return _AGAIN.encode()
-    prefix = _prefix(txrequest)
+    prefix = prefix_of(txrequest)
     if target is None:
         asked = quote(txrequest.uri.decode("latin-1"), safe="/?=&%+,;:@~!$'()*-._")
         target = f"{prefix}/" if txrequest.path == b"/login" else f"{prefix}{asked}"
@@ -126,13 +125,8 @@ def _page(
 
 def _go(txrequest: TxRequest, target: str) -> bytes:
     """A redirect to a page of this scrapyd."""
-    path = target if _PATH.fullmatch(target) else f"{_prefix(txrequest)}/"
+    home = f"{prefix_of(txrequest)}/"
+    path = target if _PATH.fullmatch(target) and target.startswith(home) else home
     txrequest.setResponseCode(303)
     txrequest.setHeader("Location", path)
     return b""
-
-
-def _prefix(txrequest: TxRequest) -> str:
-    """The prefix under which a proxy serves these pages, as it says."""
-    prefix = header(txrequest, txrequest.site.gate.options.prefix_header)
-    return prefix if _PREFIX.fullmatch(prefix) else ""

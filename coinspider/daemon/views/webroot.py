@@ -138,6 +138,13 @@ class Logs(website.File):
         child: Resource = super().getChild(path, txrequest)
         return child
 
+    def redirect(self, txrequest: TxRequest) -> bytes:
+        """To the folder with a slash at its end, by a relative address, as all links are."""
+        name = txrequest.uri.partition(b"?")[0].rpartition(b"/")[2]
+        txrequest.setResponseCode(302)
+        txrequest.setHeader("Location", f"{name.decode('latin-1')}/")
+        return b""
+
     def directoryListing(self) -> Folder:
         return Folder(
             self.path,
