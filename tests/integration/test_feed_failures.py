@@ -112,7 +112,9 @@ def test_missing_package_is_named_before_the_first_request(crawl, tmp_path, name
 def test_feed_of_an_unknown_kind_stops_the_start(crawl):
     done = crawl("-s", 'FEEDS={"nowhere://me:hush@host/coins.csv": {"format": "csv"}}')
     assert done.returncode == 2
-    assert "no feed can go to nowhere://***@host/coins.csv: there are the formats" in last_line(done)
+    assert "no feed can go to nowhere://***@host/coins.csv: there are the formats" in last_line(
+        done
+    )
 
 
 def test_program_is_named_as_the_user_can_call_it():
