@@ -3,19 +3,16 @@
 import logging
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
-    Callable,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self
 from uuid import uuid4
 
 from msgspec import Raw, Struct
@@ -24,30 +21,24 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import (
     CloseSpider,
     DontCloseSpider,
-    DownloadCancelledError,
-    DownloadTimeoutError,
 )
 from scrapy.http import Response
-from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
-from w3lib.url import add_or_replace_parameter, safe_url_string
+from w3lib.url import add_or_replace_parameter
 
+from coinspider.crawl.failed_pages import FailedPages, times_asked
 from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.lookup import Call, Lookup
-from coinspider.crawl.outcome import CrawlOutcome, fail_crawl, note_exhausted, note_failure
+from coinspider.crawl.outcome import CrawlOutcome, fail_crawl, note_failure
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.reasons import Reason, page_reason
-from coinspider.crawl.target import NO_START, CrawlStart, CrawlTarget, with_margin
-from coinspider.crawl.walk import Again, Answer, Walk
+from coinspider.crawl.target import NO_START, CrawlStart, CrawlTarget, RunWork, with_margin
+from coinspider.crawl.walk import Answer, Walk
 from coinspider.errors import (
-    CrawlEndingError,
-    CreditsExhaustedError,
     ForbiddenLinkError,
-    NoPageError,
     PageError,
-    UntrustedCertificateError,
 )
-from coinspider.http.api_errors import explain_body, retry_after
+from coinspider.http.api_errors import explain_body
 from coinspider.http.api_key import TOKEN_META, account_name, credential_headers
 from coinspider.http.handler import check_ca_file
 from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
@@ -62,7 +53,6 @@ from coinspider.http.pagination import (
     SignNames,
 )
 from coinspider.http.pagination.look_ahead import choose_look_ahead
-from coinspider.http.retry import ASKED_AGAIN_META, RETRY_REASON_META
 from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.keys import Key, SeenKeys, record_keys
 from coinspider.records.record import Page, Source
@@ -82,14 +72,7 @@ from coinspider.stats import (
 from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
-_URL_SHOWN = 300  # characters
 _DIGITS = 8  # of a hash
-# What makes a page too slow, or too large.
-_SETTINGS: dict[type[BaseException], str] = {
-    DownloadTimeoutError: "DOWNLOAD_TIMEOUT",
-    DownloadCancelledError: "DOWNLOAD_MAXSIZE",
-}
 # The mark of a request that was made, until its response or its failure comes.
 _MADE_META = "coinspider_made"
 # What Scrapy drops without an error, by the stat that counts it.
@@ -98,15 +81,6 @@ _DROPPED_BY = {
     "depth/request_ignored_count": "it is deeper than DEPTH_LIMIT",
     "urllength/request_ignored_count": "it is longer than URLLENGTH_LIMIT",
 }
-# What a retry keeps of the request's meta.
-_KEPT = (HOME_META, TOKEN_META, "redirected")
-REDIRECTS = (301, 302, 303, 307, 308)
-
-
-class RunWork(Protocol):
-    """Does some work with the connection to the database."""
-
-    def __call__(self, work: Callable[[Any], Awaitable[T]]) -> Awaitable[T]: ...
 
 
 class PaginatedSpider(Spider):
@@ -274,6 +248,11 @@ class PaginatedSpider(Spider):
         """The search for known records that did not come."""
         return Lookup(self.lookup_size, self.seen, self.can_look_up)
 
+    @cached_property
+    def failed_pages(self) -> FailedPages:
+        """What follows the pages that did not come."""
+        return FailedPages(self)
+
     def calls_needed(self) -> int:
         """How many calls the crawl takes, judging by earlier ones, and some for retries."""
         known = self.earlier.known_calls
@@ -338,8 +317,8 @@ class PaginatedSpider(Spider):
         return visible(explain_body(response.body))
 
     def lookup_url(self, keys: Sequence[Key]) -> str:
-        """The URL of one page with all of these records that exist."""
-        raise NotImplementedError("a spider with a lookup_size has a lookup_url")
+        """The URL of one page with all of these records that exist, if there is such a URL."""
+        return self.url
 
     def can_look_up(self, key: Key) -> bool:
         """Whether the URL can name this key."""
@@ -353,7 +332,7 @@ class PaginatedSpider(Spider):
         options.setdefault("dont_filter", bool(page.headers) or self.walk.movement.reading > 1)
         options.setdefault("cb_kwargs", {"page": page})
         meta = {HOME_META: self.url, TOKEN_META: at_home, **options.pop("meta", {})}
-        self._made(page.url, meta)
+        self.request_made(page.url, meta)
         return Request(
             page.url,
             method=page.method,
@@ -374,7 +353,7 @@ class PaginatedSpider(Spider):
         try:
             answered = read_page(response, page, self.find_cut)
         except PageError as error:
-            yield from self.retry_or_fail(response.request, str(error), error.retry_times)
+            yield from self.failed_pages.retry(response.request, str(error), error.retry_times)
             return
         self.walk.log.is_cached |= "cached" in response.flags
         yield from self.walk_on(self._with_look_ahead(answered, response))
@@ -387,9 +366,9 @@ class PaginatedSpider(Spider):
         if answer.note:
             logger.info("%s", answer.note, extra={"spider": self})
         if answer.again:
-            yield self._request_again(answer.again)
+            yield self.failed_pages.again(answer.again)
             return
-        failure = self._failure(answer.failure) if answer.failure else None
+        failure = self.failed_pages.ended_by(answer.failure) if answer.failure else None
         try:
             # Before the records, so that the next page is fetched while these are processed.
             for following in answer.requests:
@@ -450,7 +429,7 @@ class PaginatedSpider(Spider):
             return
         verdict = self.walk.judge()
         if verdict.again:
-            self.crawler.engine.crawl(self._request_again(verdict.again))
+            self.crawler.engine.crawl(self.failed_pages.again(verdict.again))
             raise DontCloseSpider
         if verdict.failure:
             note_failure(self.crawler, verdict.failure)
@@ -464,7 +443,7 @@ class PaginatedSpider(Spider):
         try:
             answered = read_page(response, page)
         except PageError as error:
-            yield from self.retry_or_fail(response.request, str(error), error.retry_times)
+            yield from self.failed_pages.retry(response.request, str(error), error.retry_times)
             return
         self.crawler.stats.inc_value(REREAD_STAT)
         yield from self.pages_of(answered, self.walk.take_reading(answered, self.keys(answered)))
@@ -484,12 +463,12 @@ class PaginatedSpider(Spider):
         try:
             page = read_page(response, PageRequest(response.url, cut=parse_cut(self.records)))
         except PageError as error:
-            yield from self.retry_or_fail(request, str(error), error.retry_times)
+            yield from self.failed_pages.retry(request, str(error), error.retry_times)
             return
         keys = self.keys(page)
-        found = self.lookup.take(call, keys, _times(request) + 1)
+        found = self.lookup.take(call, keys, times_asked(request) + 1)
         if found.call:
-            [again] = self.retry_or_fail(request, found.why)  # a call has no next page
+            [again] = self.failed_pages.retry(request, found.why)  # a call has no next page
             yield self.lookup_request(found.call, again.meta)
             return
         self.crawler.stats.inc_value(LOOKUP_STAT)
@@ -498,7 +477,7 @@ class PaginatedSpider(Spider):
             self.crawler.stats.inc_value(FOUND_STAT, len(texts))
             yield from self.pages_of(page, texts)
 
-    def _made(self, url: str, meta: dict[str, Any]) -> None:
+    def request_made(self, url: str, meta: dict[str, Any]) -> None:
         """Mark a request: what Scrapy drops in silence never ends."""
         self.under_way[meta.setdefault(_MADE_META, uuid4().hex)] = url
 
@@ -524,134 +503,12 @@ class PaginatedSpider(Spider):
 
     def page_failed(self, download_failure: Failure) -> Request | Iterable[Any] | None:
         """Retry a page that did not come, follow a redirect, or fail the crawl."""
-        request: Request = download_failure.request  # type: ignore[attr-defined]
-        self.request_ended(request)
-        match error := download_failure.value:
-            case CrawlEndingError():
-                return None
-            case ForbiddenLinkError():
-                raise note_failure(self.crawler, Reason("forbidden_link", {"why": str(error)}))
-            case CreditsExhaustedError():
-                raise note_exhausted(self.crawler, str(error))
-            case UntrustedCertificateError():
-                raise self.page_failure(request, str(error), code="page_untrusted")
-            case NoPageError():
-                raise self.page_failure(request, str(error), code="page_refused")
-            case HttpError(response=response):
-                is_redirect = response.status in REDIRECTS and "Location" in response.headers
-                handle = self.redirected if is_redirect else self.refused
-                return handle(request, response)
-        # Only a page that fails needs it.
-        from coinspider.http.retry import explain_download, retry_times
-
-        reason = explain_download(error, self.crawler.settings)
-        setting = _SETTINGS.get(type(error)) if error else None
-        return self.retry_or_fail(request, reason, retry_times(error), setting)
-
-    def refused(self, request: Request, response: Response) -> Iterable[Any]:
-        """A page past the end, if the strategy accepts it as one; else the crawl fails."""
-        status, explanation = f"HTTP status {response.status}", self.explain(response)
-        said = f"{status}, {explanation}" if explanation else status
-        if wait := retry_after(response, datetime.now(UTC)):
-            said += f", to ask again after {wait:.0f} s"
-        page: PageRequest | None = request.cb_kwargs.get("page")
-        if page is None or not self.walk.may_be_past_the_end(page, response.status):
-            advice = self.advice(response.status) if page and page.number == 1 else ""
-            why = said.rstrip(".") + advice
-            return self._give_up(request, page_reason(request.url, why, response.status))
-        answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
-        if page.look_ahead:
-            answered = replace(answered, look_ahead=page.look_ahead)
-        return self.walk_on(answered)
-
-    def redirected(self, request: Request, response: Response) -> Request:
-        """Follow a redirect if a link there would be followed.
-
-        Scrapy's own middleware would carry a key in a header along to another host.
-        """
-        times = request.meta.get("redirected", 0) + 1
-        if times > self.crawler.settings.getint("REDIRECT_MAX_TIMES"):
-            raise self.page_failure(request, f"it was redirected {times} times")
-        location = safe_url_string(response.headers["Location"] or b"")
-        url = self.checked(response.urljoin(location))
-        page = request.cb_kwargs.get("page")
-        return self.page_request(
-            replace(page or PageRequest(url), url=url),
-            dont_filter=True,
-            callback=request.callback,
-            cb_kwargs=request.cb_kwargs if page is None else {"page": replace(page, url=url)},
-            meta={"redirected": times},
-        )
+        self.request_ended(download_failure.request)  # type: ignore[attr-defined]
+        return self.failed_pages.answer(download_failure)
 
     def masked(self, text: str) -> str:
         """A text that may hold words of the API, without secrets."""
         return masked(text, self.outcome.secrets)
-
-    def retry_or_fail(
-        self,
-        request: Request | None,
-        reason: str,
-        times: int | None = None,
-        setting: str | None = None,
-    ) -> list[Request]:
-        """A retry, as long as the request has one left (of ``times``, or of ``RETRY_TIMES``).
-
-        After that the requests for the next page, if this one can be passed over. ``setting`` is
-        what would have to be larger for the page to come.
-        """
-        assert request
-        most = self.crawler.settings.getint("RETRY_TIMES")
-        if _times(request) >= (most if times is None else min(times, most)):
-            return self._give_up(request, page_reason(request.url, reason, None, "", setting))
-        kept = {name: request.meta[name] for name in _KEPT if name in request.meta}
-        meta = kept | self._retry_meta(reason, _times(request) + 1)
-        self._made(request.url, meta)
-        return [request.replace(meta=meta, dont_filter=True)]
-
-    def page_failure(
-        self,
-        request: Request,
-        reason: str,
-        status: int | None = None,
-        code: str = "",
-        setting: str | None = None,
-    ) -> Exception:
-        return self._failure(page_reason(request.url, reason, status, code, setting))
-
-    def _give_up(self, request: Request, reason: Reason) -> list[Request]:
-        """Pass a page over, and return the requests for the next one; raise if it can't be."""
-        page = request.cb_kwargs.get("page")
-        if page is None or request.callback == self.read_again:
-            raise self._failure(reason)
-        answer = self.walk.pass_over(page, reason)
-        if answer.failure:
-            raise self._failure(reason)
-        logger.error("%s", visible(self.masked(reason.message)), extra={"spider": self})
-        return list(map(self.page_request, answer.requests))
-
-    def _request_again(self, again: Again) -> Request:
-        """A request of its own for a page that came: bypassing Scrapy's cache, which has it."""
-        meta = {"dont_cache": True}
-        if again.is_reading:
-            return self.page_request(
-                again.page, callback=self.read_again, dont_filter=True, meta=meta
-            )
-        meta |= self._retry_meta(again.why, again.times)
-        return self.page_request(again.page, dont_filter=True, meta=meta)
-
-    def _retry_meta(self, reason: str, times: int) -> dict[str, Any]:
-        """The meta of a retry, which has its own keys: Scrapy's are for its middlewares alone."""
-        shown = visible(self.masked(reason))
-        self.crawler.stats.inc_value("retry/count")
-        self.crawler.stats.inc_value(f"retry/reason_count/{shown}")
-        return {"dont_cache": True, ASKED_AGAIN_META: times, RETRY_REASON_META: shown}
-
-    def _failure(self, reason: Reason) -> CloseSpider:
-        """Why the crawl fails, with a URL of a length that people read."""
-        figures = dict(reason.figures)
-        if len(url := figures.get("url", "")) > _URL_SHOWN:
-            figures["url"] = f"{url[:_URL_SHOWN]}..."
-        return note_failure(self.crawler, Reason(reason.code, figures))
 
     def checked(self, link: str) -> str:
         """The URL to follow for a link; raises ``CloseSpider`` if it may not be followed."""
@@ -660,8 +517,3 @@ class PaginatedSpider(Spider):
         except ForbiddenLinkError as error:
             reason = Reason("forbidden_link", {"why": str(error)})
             raise note_failure(self.crawler, reason) from None
-
-
-def _times(request: Request) -> int:
-    """How often a request was repeated, by Scrapy or because of its body."""
-    return int(max(request.meta.get(name, 0) for name in ("retry_times", ASKED_AGAIN_META)))

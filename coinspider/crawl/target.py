@@ -1,14 +1,21 @@
 """What is crawled, and what earlier crawls of it left: plain values for the store."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
 from coinspider.records.table_item import TableItem
 
+T = TypeVar("T")
 NODE = "COINSPIDER_NODE"
 """The variable with the name of the scrapyd that runs the crawl."""
+
+
+class RunWork(Protocol):
+    """Does some work with the connection to the database."""
+
+    def __call__(self, work: Callable[[Any], Awaitable[T]]) -> Awaitable[T]: ...
 
 
 class CrawlTarget(Struct, frozen=True):

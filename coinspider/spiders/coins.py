@@ -224,7 +224,7 @@ class CoinsSpider(CoinGeckoSpider):
             there = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known))}"
             assert response.request
             reason = f"the API has no vs_currency={wanted}: {there}"
-            raise self.page_failure(response.request, reason, code="page_unknown")
+            raise self.failed_pages.failure(response.request, reason, code="page_unknown")
         async for request in self.start_list():
             yield request
 

@@ -15,8 +15,7 @@ from twisted.python.failure import Failure
 
 from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.page_reading import read_page
-from coinspider.crawl.spider import RunWork
-from coinspider.crawl.target import with_margin
+from coinspider.crawl.target import RunWork, with_margin
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.pagination import PageRequest, SinglePage
 from coinspider.http.ratelimit import RateLimitMiddleware
@@ -148,7 +147,7 @@ class MarketChartSpider(CoinGeckoSpider):
             read_page(response, PageRequest(response.url, cut=_PRICES))
             chart = read_chart(response.body, since - _A_DAY, now + _A_DAY)
         except PageError as error:
-            yield from self.retry_or_fail(response.request, str(error), error.retry_times)
+            yield from self.failed_pages.retry(response.request, str(error), error.retry_times)
             return
         yield from self._after(coin_id)
         self.crawler.stats.inc_value(PAGE_STAT)

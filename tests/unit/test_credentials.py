@@ -132,7 +132,7 @@ def test_key_that_the_api_repeats_is_not_shown(
     limiter.process_response(Request(response.url), response)
     shown = "The key *** makes too many calls"
     assert limiter.limit.state.why == f"refused with HTTP status 429: {shown}"
-    one.page_failure(Request(response.url), one.explain(response))
+    one.failed_pages.failure(Request(response.url), one.explain(response))
     with closing(one.seen):
         assert one.outcome.reason
         assert one.outcome.reason.message.endswith(f"could not be fetched: {shown}")

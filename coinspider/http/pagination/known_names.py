@@ -85,9 +85,9 @@ CURSORS = (
     Known(("lastkey",), ("lastKey",), "https://developers.smartsheet.com/api/smartsheet/guides/basics/pagination"),
     Known(("paginationkey",), ("pagination_key",), "https://jpx-jquants.com/en/spec/pagination"),
     Known(("lastevaluatedkey",), ("ExclusiveStartKey", "start_key"),
-          "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"),
+          "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"),
     Known(("endid",), ("idLessThan", "after"),
-          "https://www.bitget.com/api-doc/spot/trade/Get-Fills"),
+          "https://www.bitget.com/api-doc/contract/trade/Get-Fill-History"),
     Known(("marker",), ("marker",), "https://xrpl.org/docs/references/http-websocket-apis/api-conventions/markers-and-pagination"),
 )  # fmt: skip
 # Names that may also mean something else: an empty value proves nothing.
@@ -212,7 +212,7 @@ OFFSET_ECHOES = (
 # Parameters for what comes after a record, by its key, which are tried, too.
 RECORD_PARAMETERS = Known(
     ("before", "starting_after", "after", "max_id"), (),
-    "https://developer.atlassian.com/cloud/trello/guides/rest-api/api-introduction/",
+    "https://docs.stripe.com/api/pagination",
 )  # fmt: skip
 # How many records APIs give on a page where nobody asks for another number.
 PAGE_SIZES = frozenset((
