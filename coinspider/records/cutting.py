@@ -117,10 +117,19 @@ def _elements(found: bytes, cut: Cut) -> list[Raw]:
     if cut.optional and text == b"null":
         return []
     if cut.by_key is not None and text.startswith(b"{"):
-        return [_keyed(key, value, cut) for key, value in (cut_object(text) or {}).items()]
+        return [_keyed(key, value, cut) for key, value in _records_by_key(text).items()]
     if cut.optional and cut.path and text.startswith(b"{"):
         return [Raw(text)]
     return split_page(text)
+
+
+def _records_by_key(text: bytes) -> Mapping[str, bytes | Raw]:
+    """The members of an object of records, without a date or count among many of these."""
+    members = cut_object(text) or {}
+    kinds = {name: memoryview(value)[:1].tobytes() for name, value in members.items()}
+    if 2 * list(kinds.values()).count(b"{") <= len(members):
+        return members
+    return {name: value for name, value in members.items() if kinds[name] in (b"{", b"[", b"n")}
 
 
 def _keyed(key: str, value: bytes | Raw, cut: Cut) -> Raw:

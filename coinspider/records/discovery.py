@@ -14,6 +14,7 @@ from coinspider.records.record import cut_object, split_page
 
 DEPTH = 3
 _TIME = re.compile(r"\d{4}-\d\d")
+_AMONG_RECORDS_MAX = 3  # scalars
 _PAIRED_MAX = 20  # fields that are tried in pairs
 _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
@@ -184,11 +185,17 @@ def _split(text: bytes | Raw) -> list[Raw]:
 
 
 def _objects(text: bytes, path: Path = (), depth: int = 2) -> Iterator[tuple[Path, int]]:
-    """The objects whose values are all objects with the same fields, and how many they hold."""
+    """The objects whose values are objects with the same fields, and how many they hold.
+
+    Beside several of these, a date or a count is no record.
+    """
     fields = cut_object(text) or {}
     inner = [value for value in fields.values() if _kind(value) == b"{"]
     names = [frozenset(cut_object(bytes(value)) or ()) for value in inner]
-    if len(inner) == len(fields) and len(inner) > 1 and names[0] & frozenset.union(*names[1:]):
+    is_all = len(inner) == len(fields) and len(inner) > 1
+    is_most = len(inner) > 2 and len(fields) - len(inner) < _AMONG_RECORDS_MAX
+    is_same = is_most and bool(frozenset.intersection(*names))
+    if is_same or (is_all and names[0] & frozenset.union(*names[1:])):
         yield path, len(inner)
     elif depth:
         for name, value in fields.items():

@@ -11,6 +11,7 @@ from coinspider.http.api_errors import is_cap
 from coinspider.http.pagination import Cursor, Evidence, NextLink, Offset, PageNumber, PageRequest
 from coinspider.http.pagination.auto import Auto
 from coinspider.http.pagination.signs import Signs
+from coinspider.records.cutting import cut_records
 from coinspider.records.discovery import find_cut, with_keys
 from tests.helpers.answered import URL, answered, query, things
 
@@ -187,3 +188,10 @@ TRADES = [{"S": "ab"[n % 2], "t": f"2026-01-{n // 2 + 1:02}", "o": str(n)} for n
 def test_words_and_times_may_identify_a_record_together_but_no_amounts(rows, keys):
     body = json.dumps(rows).encode()
     assert with_keys(find_cut(body), body, []).keys == keys
+
+
+def test_date_among_the_records_of_an_object_is_none():
+    rates = {name: {"rate": number} for number, name in enumerate("ABCD")}
+    body = json.dumps({"rates": {"date": "2026-01-01", **rates}}).encode()
+    cut = find_cut(body)
+    assert (cut.path, len(cut_records(body, cut))) == (("rates",), 4)
