@@ -110,6 +110,8 @@ class PageLog(Struct):
     totals: dict[str, Total] = field(default_factory=dict)
     """What pages give as the number of all records, by its name."""
     least_pages: int | None = None
+    mostly_repeated: int = 0
+    """How many of the last pages in a row had mostly records that came earlier."""
     repeated: int = 0
     """How many records came earlier in the same reading."""
     chain: PageChain | None = None
@@ -151,6 +153,11 @@ class PageLog(Struct):
         if keys and keys[0] is not None:
             self.firsts.setdefault(keys[0], page.request.number)
         self._note_totals(page)
+
+    def note_repeated(self, count: int, of: int) -> None:
+        """Add how many records of a page came earlier in the same reading."""
+        self.repeated += count
+        self.mostly_repeated = self.mostly_repeated + 1 if 2 * count > of else 0
 
     def _note_contents(self, keys: Sequence[Key | None], records: Sequence[Raw]) -> None:
         assert self.contents is not None

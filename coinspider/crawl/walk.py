@@ -30,6 +30,8 @@ from coinspider.records.keys import Key, SeenKeys
 PAST_THE_END = (400, 404, 416, 422)
 # Empty pages in a row: some cursors lead across a few.
 EMPTY_PAGES_MAX = 100
+# Pages in a row that mostly repeat others: an API may give a live list's first page for all.
+REPEATED_PAGES_MAX = 5
 # What may be wrong with one page, and not with the next.
 _OF_ONE_PAGE = ("page_failed", "page_too_slow", "page_spoiled")
 
@@ -238,9 +240,8 @@ class Walk:
         is_later = page.request.number > 1 and self.movement.reading == 1
         if is_later and keys and self.seen.has_all(keys):
             why = "it holds nothing that was not on an earlier page"
-            keys_of = page.request.cut.keys if page.request.cut else ()
             return why + (
-                key_advice(page.records, keys_of) if self.log.changed else self._hint(page)
+                key_advice(page.records, page.request.cut) if self.log.changed else self._hint(page)
             )
         other = self.log.firsts.get(keys[0]) if keys and keys[0] is not None else None
         if other not in (None, page.request.number):
@@ -294,12 +295,11 @@ class Walk:
 
     def _repeated(self, keys: Sequence[Key | None]) -> list[bool] | None:
         """For each key, whether it came before; ``None`` if only new records are stored."""
-        if self.movement.reading == 1:
-            repeated = self.seen.add(keys) if keys else None
-            self.log.repeated += sum(repeated or ())
-            return repeated
-        self.log.repeated += self.movement.repeated(keys)
-        return None
+        is_first = self.movement.reading == 1
+        repeated = self.seen.add(keys) if keys and is_first else None
+        count = sum(repeated or ()) if is_first else self.movement.repeated(keys)
+        self.log.note_repeated(count, len(keys))
+        return repeated
 
     def _note(self, page: AnsweredPage, keys: Sequence[Key | None], step: Step) -> Reason | None:
         if self.log.has_two_of_a_key(page.records, keys):
@@ -331,6 +331,8 @@ class Walk:
             return self._note_end(page, step)
         if page.request.number - self.log.last > EMPTY_PAGES_MAX:
             return _lost(f"the last {EMPTY_PAGES_MAX} pages have no records")
+        if self.log.mostly_repeated >= REPEATED_PAGES_MAX:
+            return _lost(f"the last {REPEATED_PAGES_MAX} pages hold little that is new")
         if self.pages_max and len(self.log.counts) >= self.pages_max:
             return Reason("too_many_pages", {"most": self.pages_max})
         return None
@@ -382,8 +384,7 @@ class Walk:
 
     def _all_are_different(self) -> bool:
         """Whether as many different records came as the pages announced."""
-        total = self.log.total
-        return total is not None and self.seen.count >= total.least
+        return bool(self.log.total and self.seen.count >= self.log.total.least)
 
     def _check_movement(self) -> Again | None:
         """A page of the list again, to see whether it stood still; all of it if it moved."""

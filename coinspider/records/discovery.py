@@ -146,9 +146,9 @@ def word_fields(records: Sequence[Raw]) -> list[str]:
     ]
 
 
-def key_advice(records: Sequence[Raw], keys: Sequence[str]) -> str:
+def key_advice(records: Sequence[Raw], cut: Cut | None) -> str:
     """Advice for records that differ although their keys are the same."""
-    others = [name for name in word_fields(records) if name not in keys]
+    others = [name for name in word_fields(records) if cut is None or name not in cut.keys]
     named = f"-a key={others[0] if others else 'FIELD,FIELD'}"
     return (
         f": the key does not identify a record, name another with {named} and make the table anew"

@@ -313,3 +313,11 @@ def test_proof_takes_one_call_and_none_where_the_total_was_reached(make, total, 
         walk.take_reading(page_of(1), [f"{n:05}" for n in range(10)])
         calls += 1
     assert (calls, walk.end_reached) == (least, True)
+
+
+def test_live_list_that_ignores_its_parameter_does_not_go_on_for_ever(make):
+    walk = make(PageNumber())
+    pages = [page_of(number, start=number) for number in range(1, 8)]
+    failures = [answer.failure for answer in read(walk, *pages)]
+    assert [bool(failure) for failure in failures] == [False] * 6 + [True]
+    assert "the last 5 pages hold little that is new" in failures[-1].message
