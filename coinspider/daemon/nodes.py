@@ -7,10 +7,12 @@ import socket
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
 from typing import cast
 
 import psycopg
 from psycopg.rows import dict_row
+from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 from scrapyd.webservice import spider_list
 from twisted.application.service import Service
@@ -30,12 +32,14 @@ from coinspider.daemon.protocols import Application, JobProcess, poller, reactor
 from coinspider.daemon.queue import Queue, make_tables
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
+from coinspider.store.retention import Retention
 
 log = Logger()
 BEAT = 2.0  # seconds
 # The least number of heartbeats in the time in which a node may be silent.
 _BEATS = 5
 NODE_TIMEOUT = 20.0  # seconds
+FORGET_EVERY = 3600.0  # seconds
 DATABASE_ERRORS = (psycopg.Error, DatabaseUnreachableError, ConfigurationError)
 
 _KNOWN = "SELECT worker_id FROM fleet_node WHERE name = %s"
@@ -69,6 +73,7 @@ class Node:
         self.url = config.get("node_url", "") or address(config, here).rstrip("/")
         self.timeout = _timeout(config)
         self.leaving = self.is_open = False
+        self.forget_at = 0.0  # monotonic
         self.queue, self.failed_jobs = Queue(), FailedJobs()
         self.eggs = SharedEggs(config)
         self.jobs = NodeJobs(
@@ -85,6 +90,7 @@ class Node:
                 self._open()
             self._live()
             self._rescue()
+            self._forget()
             cancelled = self.jobs.to_cancel()
         except DATABASE_ERRORS as error:
             self.queue.failed(one_line(error))
@@ -139,6 +145,18 @@ class Node:
                 deaths = jobs.count_lost(connection, job.id)
                 if done := self.queue.rescue(job.id, crawl.has_ended, deaths):
                     log.emit(LogLevel.warn, "Job {job} {done}", job=name, done=done)
+
+    def _forget(self) -> None:
+        """Delete old rows once an hour; what fails is tried again in the next."""
+        if monotonic() < self.forget_at:
+            return
+        self.forget_at = monotonic() + FORGET_EVERY
+        try:
+            retention = Retention.from_settings(get_project_settings())
+            with database.connection() as connection:
+                retention.forget_now(connection)
+        except psycopg.Error as error:
+            log.debug("Old rows are kept: {reason}", reason=one_line(error))
 
     def leave(self) -> None:
         """Return the jobs that this node has taken but not finished to the queue."""

@@ -1,9 +1,10 @@
 """How long rows are kept that nothing replaces: those of crawls and of rejected records."""
 
 import logging
-from typing import NamedTuple, Self
+from collections.abc import Iterator
+from typing import LiteralString, NamedTuple, Self
 
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, Connection, errors
 from scrapy.settings import BaseSettings
 
 from coinspider.setting_kinds import whole_number
@@ -27,8 +28,11 @@ DELETE FROM crawl WHERE id IN (
 )
 """
 _FORGET_REJECTED = """
-DELETE FROM rejected_record
-WHERE coalesce(last_rejected_at, rejected_at) < now() - %(days)s * interval '1 day'
+DELETE FROM rejected_record WHERE id IN (
+    SELECT id FROM rejected_record
+    WHERE coalesce(last_rejected_at, rejected_at) < now() - %(days)s * interval '1 day'
+    LIMIT 10000
+)
 """
 # Those of a key that is no longer in use; a key in use has one row, and one more a month.
 _FORGET_USAGE = """
@@ -57,10 +61,19 @@ class Retention(NamedTuple):
         """Delete what has been kept long enough; at most 2,000 crawls at once."""
         try:
             async with connection.transaction():
-                if self.rejected_days:
-                    await connection.execute(_FORGET_REJECTED, {"days": self.rejected_days})
-                if self.crawl_days:
-                    for statement in (_FORGET_CRAWLS, _FORGET_USAGE, _FORGET_ACCOUNTS):
-                        await connection.execute(statement, {"days": self.crawl_days})
+                for statement, values in self._statements():
+                    await connection.execute(statement, values)
         except errors.InsufficientPrivilege as error:
             logger.info("Old rows are kept: %s", one_line(error))
+
+    def forget_now(self, connection: Connection) -> None:
+        """The same for scrapyd, which does it where no crawl comes to its end."""
+        for statement, values in self._statements():
+            connection.execute(statement, values)
+
+    def _statements(self) -> Iterator[tuple[LiteralString, dict[str, int]]]:
+        if self.rejected_days:
+            yield _FORGET_REJECTED, {"days": self.rejected_days}
+        if self.crawl_days:
+            for statement in (_FORGET_CRAWLS, _FORGET_USAGE, _FORGET_ACCOUNTS):
+                yield statement, {"days": self.crawl_days}

@@ -1,9 +1,14 @@
 """Alerts from a real scrapyd to a real HTTP receiver."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from coinspider.daemon import database
+from coinspider.daemon.alerts.rules import read_runs
+from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.store.database_url import DatabaseSettings
 from tests.helpers.processes import last_line, wait_until
 from tests.helpers.receiver import start_receiver
 from tests.helpers.scrapyd_process import CONFIGURATION
@@ -132,3 +137,23 @@ def test_command_sends_a_test(scrapy, endpoint):
     done = scrapy("alert", ALERT_URL=endpoint.url)
     assert (done.returncode, done.stdout) == (1, "127.0.0.1: status 500\n")
     assert "ALERT_URL is not set" in last_line(scrapy("alert", ALERT_URL=""))
+
+
+def test_a_schedule_is_judged_by_the_runs_of_its_own_arguments(
+    scrapy, sandbox, database_url, query, monkeypatch
+):
+    url = sandbox("--coins", 10).url
+    own = ("-a", "_job=test.20260101T000000.000", "-a", "pages=2")
+    for arguments in (own, ("-a", "pages=1")):
+        assert scrapy("crawl", "coins", *arguments, COINGECKO_BASE_URL=url).returncode == 0
+    settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
+    monkeypatch.setattr(database, "database", lambda: settings)
+
+    def runs_of(pages):
+        every = timedelta(minutes=3)
+        schedule = Schedule("test", "coins", every=every, arguments={"pages": pages})
+        return read_runs([schedule], [])["test"]
+
+    [(ended_at, _), *_] = query("SELECT ended_at, id FROM crawl ORDER BY id")
+    assert (len(runs_of("2").runs), runs_of("2").last_success) == (1, ended_at)
+    assert runs_of("1").runs == ()

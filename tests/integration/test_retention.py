@@ -1,6 +1,6 @@
 """What grows is kept for as long as the settings say."""
 
-from tests.helpers.processes import last_line
+from tests.helpers.processes import last_line, wait_until
 
 BAD = (
     '{"id":"a","symbol":"a","name":"A","ath":"none"}',
@@ -55,3 +55,14 @@ def test_old_rows_are_deleted_at_the_end_of_a_crawl(scrapy, sandbox, query):
     assert query("SELECT text FROM rejected_record") == [("met again",)]
     assert query("SELECT count(*) FROM api_account WHERE name = 'old'") == [(0,)]
     assert query("SELECT account FROM api_usage WHERE month < '2002-01-01'") == []
+
+
+def test_old_rows_are_deleted_by_scrapyd_without_any_crawl(
+    scrapy, scrapyd, sandbox, database_url, query
+):
+    api = sandbox("--coins", 3)
+    for _ in range(2):
+        assert scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url).returncode == 0
+    query("UPDATE crawl SET started_at = '2001-01-01', ended_at = '2001-01-01'")
+    scrapyd(DATABASE_URL=database_url)
+    wait_until(lambda: query("SELECT id FROM crawl ORDER BY id") == [(1,)])
