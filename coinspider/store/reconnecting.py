@@ -70,7 +70,10 @@ def is_outage(error: Exception) -> bool:
 
 # What is the matter, by SQLSTATE: now, and afterwards.
 _AWAY = ("The database is away", "the database was away")
-_TROUBLES = {"55P03": ("A table is locked", "a table was locked")}
+_TROUBLES = {
+    "55P03": ("A table is locked", "a table was locked"),
+    "57014": ("A statement takes too long", "no statement came to its end"),
+}
 
 
 class Outage:

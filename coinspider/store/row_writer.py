@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
 
 import psycopg
+from psycopg import errors
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.reasons import Reason, database_reason
@@ -70,7 +71,7 @@ class RowWriter:
             self.stats.inc_value(LOST_STAT, len(items) + len(rejected))
             self.lost_pages |= dict.fromkeys(item.source and item.source.url for item in items)
             self.lost_pages |= dict.fromkeys(record.source_url for record in rejected)
-            return database_reason(error, one_line(error))
+            return database_reason(error, one_line(error) + _size(error, items))
         return None
 
     async def write_past(self, past: PastPrices) -> Reason | None:
@@ -171,6 +172,17 @@ class RowWriter:
         more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
         logger.error("Not stored, or not wholly: %s", ", ".join(pages))
         return f"{self.stats.get_value(LOST_STAT)} rows are not stored, of {named}{more}"
+
+
+def _size(error: Exception, items: Sequence[TableItem]) -> str:
+    """What may have taken the server longer than it has for a statement."""
+    if not items or getattr(error, "sqlstate", None) != errors.QueryCanceled.sqlstate:
+        return ""
+    largest = max(len(encode(item)) for item in items)
+    return (
+        f" (of its {len(items)} rows the largest has {largest:,} bytes: raise"
+        " POSTGRES_STATEMENT_TIMEOUT, or lower POSTGRES_BATCH_SIZE)"
+    )
 
 
 def _fault_of_row(error: Exception) -> str | None:

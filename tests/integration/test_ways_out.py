@@ -52,6 +52,27 @@ def test_lock_before_the_first_request_is_waited_for(scrapy, api, locked, query)
     assert query(ROWS)[0][0] == "complete"
 
 
+def test_row_that_takes_the_server_too_long(scrapy, sandbox, query):
+    url = sandbox("--coins", 10).url
+    assert scrapy("crawl", "coins", COINGECKO_BASE_URL=url).returncode == 0
+    query(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"
+    )
+    query("UPDATE full_coin SET name = 'old', last_updated = '2001-01-01'")
+    query(
+        "CREATE TRIGGER slow BEFORE UPDATE ON full_coin FOR EACH ROW"
+        " WHEN (NEW.coin_id <> 'coinspider probe') EXECUTE FUNCTION slow()"
+    )
+    limits = ["-s", "POSTGRES_STATEMENT_TIMEOUT=0.5", "-s", "POSTGRES_RECONNECT_TIMEOUT=1"]
+    crawl = scrapy("crawl", "coins", *limits, COINGECKO_BASE_URL=url)
+    assert crawl.returncode == 1
+    last = last_line(crawl)
+    assert "no statement came to its end for 1 seconds" in last
+    assert "of its 10 rows the largest has" in last
+    assert "POSTGRES_STATEMENT_TIMEOUT" in last
+
+
 @pytest.mark.usefixtures("locked")
 def test_lock_before_the_first_request_that_stays(scrapy, api, query):
     calls = len(api.calls())
