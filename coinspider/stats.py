@@ -37,6 +37,7 @@ REASONS_STAT = "coercion/first_reasons"
 # Columns of the table crawl, each with the stats it is the sum of.
 FIGURES = {
     "page_count": (PAGE_STAT,),
+    "expected_page_count": (EXPECTED_STAT,),
     "record_count": (RECORD_STAT,),
     "inserted_count": (INSERTED_STAT,),
     "updated_count": (UPDATED_STAT,),

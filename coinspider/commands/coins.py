@@ -92,10 +92,13 @@ def _coins(
     connection: "Connection", chosen: "RowFilter", for_people: bool
 ) -> "Listing | RowStream":
     from coinspider.store import tables
+    from coinspider.store.crawl import first_crawl
 
     listing = (tables.list_rows if for_people else tables.stream_rows)(connection, chosen)
     if listing.is_empty and chosen.limit != 0:
         _explain(connection, chosen)
+    if for_people and (said := first_crawl(connection, chosen.constants["vs_currency"])):
+        say(f"The other coins are still to come: {said}")
     return listing
 
 

@@ -44,6 +44,7 @@ class Crawl(TypedDict, total=False):
     seconds: float
     outcome: str
     pages: int
+    expected_pages: int
     records: int
     message: str | None
     reason: str | None

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Annotated, Self
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,7 +20,7 @@ from coinspider.errors import PageError
 from coinspider.http.limit.credits import MonthlyCredits
 from coinspider.http.pagination import AnsweredPage, KnownPages, PageNumber, PageRequest
 from coinspider.items import FullCoin
-from coinspider.records.keys import Key
+from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page, PastPrice, PastPrices
 from coinspider.setting_kinds import whole_number
 from coinspider.sources.coingecko import (
@@ -199,6 +200,10 @@ class CoinsSpider(CoinGeckoSpider):
     lookup_size = 250
     asked: CoinsArguments
     first_coins: int
+    largest: set[Key | None]
+    """The keys of those that came before the list."""
+    largest_left = 0
+    """How many of their pages are still to come."""
     constants: Mapping[str, str]
     arguments_class = CoinsArguments
 
@@ -242,8 +247,10 @@ class CoinsSpider(CoinGeckoSpider):
             self.url = self.asked.url(self.base_url)
         elif self.whole and first and not self.settings.getdict("FEEDS"):
             size = min(first, 250)
-            for page in range(1, -(-first // size) + 1):
+            self.largest_left = -(-first // size)
+            for page in range(1, self.largest_left + 1):
                 yield self.largest_request(page, size)
+            return
         async for request in super().start():
             yield request
 
@@ -255,25 +262,48 @@ class CoinsSpider(CoinGeckoSpider):
             callback=self.largest_came, errback=self.largest_missing, cb_kwargs={}, priority=1
         )
 
-    def largest_came(self, response: Response) -> Iterator[Page]:
+    async def largest_came(self, response: Response) -> AsyncIterator[Request | Page]:
         """They come again with the list, which alone says what there is."""
         try:
             answered = read_page(response, PageRequest(response.url, cut=self.first_cut()))
         except PageError as error:
             self.logger.warning("The largest coins come with the others: %s", error)
-            return
-        come_again = [False] * len(answered.records)
-        yield from map(self.with_past, super().pages_of(answered, answered.records, come_again))
+        else:
+            first_time = [False] * len(answered.records)
+            for page in super().pages_of(answered, answered.records, first_time):
+                yield self.with_past(page)
+            self.largest |= set(self.keys(answered))
+        async for request in self._after_largest():
+            yield request
 
-    def largest_missing(self, failure: Failure) -> None:
+    async def largest_missing(self, failure: Failure) -> AsyncIterator[Request]:
         self.request_ended(failure.request)  # type: ignore[attr-defined]
         self.logger.warning("The largest coins come with the others: %s", failure.value)
+        async for request in self._after_largest():
+            yield request
+
+    async def _after_largest(self) -> AsyncIterator[Request]:
+        """The list, once all of them are there."""
+        self.largest_left -= 1
+        if not self.largest_left:
+            async for request in super().start():
+                yield request
 
     def pages_of(
         self, page: AnsweredPage, texts: Sequence[Raw], repeated: list[bool] | None = None
     ) -> Iterator[Page]:
+        if self.largest and texts:
+            texts, repeated = self._without_largest(texts, repeated)
         for found in super().pages_of(page, texts, repeated):
             yield self.with_past(found) if self.asked.sparkline else found
+
+    def _without_largest(
+        self, texts: Sequence[Raw], repeated: list[bool] | None
+    ) -> tuple[Sequence[Raw], list[bool] | None]:
+        """The records that did not come, and were counted, a moment ago."""
+        keys = record_keys(texts, FullCoin, self.constants)
+        new = [key is None or key not in self.largest for key in keys]
+        return list(compress(texts, new)), repeated and list(compress(repeated, new))
 
     def with_past(self, page: Page) -> Page:
         """The page's records without their sparklines, which become prices of the past."""
@@ -355,6 +385,7 @@ class CoinsSpider(CoinGeckoSpider):
             CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
         )
         spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.largest = set()
         spider.first_coins = whole_number(crawler.settings, "COINGECKO_FIRST_COINS")
         spider.url, *others = urls = arguments.urls(spider.base_url)
         spider.pagination = PageNumber(last=arguments.pages, first_page=arguments.first_page or 1)

@@ -94,7 +94,22 @@ WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole 
 ORDER BY id LIMIT 1
 """)
 """When the first whole crawl of a currency ended."""
-_CRAWLS = """
+# While the first whole crawl of a currency goes on, most coins are still missing. It is looked for
+# among the newest, because the table has no index for it.
+_FIRST = """
+CASE WHEN ended_at IS NULL AND whole AND expected_page_count > 0 AND NOT EXISTS (
+    SELECT FROM crawl AS earlier
+    WHERE (earlier.spider, earlier.outcome) = (crawl.spider, 'complete')
+        AND earlier.vs_currency IS NOT DISTINCT FROM crawl.vs_currency
+        AND earlier.whole IS NOT FALSE
+) THEN format('first crawl: page %%s of %%s', page_count, expected_page_count) END
+"""
+_FIRST_OF_CURRENCY = f"""
+SELECT {_FIRST} FROM crawl
+WHERE id > (SELECT max(id) FROM crawl) - 1000 AND vs_currency = %(currency)s AND ended_at IS NULL
+ORDER BY 1 LIMIT 1
+"""  # noqa: S608
+_CRAWLS = f"""
 SELECT id, spider, vs_currency AS currency, started_at,
        extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
        coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
@@ -102,10 +117,12 @@ SELECT id, spider, vs_currency AS currency, started_at,
        rejected_count AS rejected, refused_count AS refused, job, older_count AS older,
        repeated_count AS repeated, dropped_count AS dropped, delisted_count AS delisted, reason,
        reason_figures,
-       CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
+       expected_page_count AS expected_pages,
+       coalesce(message, nullif(concat_ws('; ', {_FIRST},
+           CASE WHEN ended_at IS NULL AND waiting_until > extract(epoch FROM now())
            THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
-                        '"it waits for the API''s limit until "HH24:MI:SS" UTC"')
-           ELSE message END AS message
+                        '"it waits for the API''s limit until "HH24:MI:SS" UTC"') END), ''))
+           AS message
 FROM crawl
 WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
     AND CASE coalesce(%(schedule)s, '')
@@ -116,7 +133,7 @@ WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
             AND length(job) = length(%(schedule)s) + %(suffix)s
     END
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
-"""
+"""  # noqa: S608
 NO_SCHEDULE = "(none)"
 """In place of a schedule's name: crawls that no schedule has begun, among the newest."""
 _LOOKED_AT = 50_000
@@ -135,7 +152,15 @@ SELECT id, schedule, started_at, outcome, seconds FROM (
 ) AS numbered WHERE place <= %(limit)s ORDER BY id
 """
 _CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
-_OF_PAGES = ("older", "repeated", "dropped", "delisted", "reason", "reason_figures")
+_OF_PAGES = (
+    "older",
+    "repeated",
+    "dropped",
+    "delisted",
+    "reason",
+    "reason_figures",
+    "expected_pages",
+)
 
 
 class Batch(NamedTuple):
@@ -297,4 +322,10 @@ def read_crawl_arguments(connection: Connection, ids: Sequence[int]) -> dict[int
 def first_complete_crawl(connection: Connection, currency: str) -> datetime | None:
     """When the first whole crawl of a currency ended; coins that came later are new."""
     rows = fetch_listing(connection, FIRST_COMPLETE, {"constant_vs_currency": currency}).rows
+    return rows[0][0] if rows else None
+
+
+def first_crawl(connection: Connection, currency: str) -> str | None:
+    """How far the first whole crawl of a currency is; ``None`` if it does not go on now."""
+    rows = fetch_listing(connection, sql.SQL(_FIRST_OF_CURRENCY), {"currency": currency}).rows
     return rows[0][0] if rows else None

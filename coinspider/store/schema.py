@@ -142,6 +142,7 @@ CRAWL = Table(
         "reason_figures": SqlColumn("jsonb"),
         "batch_count": COUNT,
         "page_count": COUNT._replace(type="integer"),
+        "expected_page_count": COUNT._replace(type="integer"),
         "record_count": COUNT,
         "inserted_count": COUNT,
         "updated_count": COUNT,

@@ -1,6 +1,16 @@
 """The first crawl of a currency: the largest coins first, with a week of prices."""
 
+import re
+import time
+
+import psycopg
 import pytest
+
+from coinspider.daemon.views.coin import CoinPage
+from coinspider.items import FullCoin
+from coinspider.store.crawl import first_crawl
+from coinspider.store.series import sparklines
+from tests.helpers.processes import wait_until
 
 FIRST = {"COINGECKO_FIRST_COINS": "250"}
 COINS = ("--coins", 640, "--rehypothecated", 40)
@@ -23,6 +33,8 @@ def test_the_largest_coins_come_first_with_a_week_of_prices(scrapy, sandbox, que
     assert set(charted.values()) <= {168, 169}
     days = dict(query(CANDLES.format("1d")))
     assert {days[coin] for coin in charted} <= {7, 8, 9}
+    counts = "SELECT record_count, inserted_count, unchanged_count, expected_page_count FROM crawl"
+    assert query(counts) == [(640, 640, 0, 3)]
     assert query("SELECT count(*) FROM full_coin WHERE extra::text LIKE '%sparkline%'") == [(0,)]
 
 
@@ -69,3 +81,32 @@ def test_a_feed_has_each_coin_once(scrapy, sandbox, tmp_path):
     done = scrapy("crawl", "coins", "-O", str(feed), COINGECKO_BASE_URL=api.url, **FIRST)
     assert done.returncode == 0, done.stderr
     assert len(feed.read_text().splitlines()) == 31
+
+
+def test_the_first_minute_shows_250_coins_with_changes_lines_and_a_chart(
+    scrapy, sandbox, query, database_url
+):
+    """Without a key the rest takes minutes, and everybody is told how far it is."""
+    api = sandbox("--coins", 5000, "--rehypothecated", 40, "--calls", 4, odd=False)
+    began = time.monotonic()
+    scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url, COINGECKO_RATE_LIMIT="4", **FIRST)
+    wait_until(lambda: query("SELECT to_regclass('coin_candle_1h')") != [(None,)])
+    wait_until(lambda: len(query(CANDLES.format("1h") + " HAVING count(*) > 100")) == 250)
+    assert time.monotonic() - began < 60
+    first = query("SELECT coin_id FROM full_coin ORDER BY market_cap_rank LIMIT 200")
+    assert query(CHANGES)[0][0] >= 200
+    with psycopg.connect(database_url) as connection:
+        ids = [coin_id for (coin_id,) in first]
+        lines = sparklines(connection, FullCoin, ids, {"vs_currency": "usd"})
+        assert all(len(lines[coin_id]) > 10 for coin_id in ids)
+        html = CoinPage.answer(None, connection, {"id": "aurel"})
+    assert "<svg" in html
+    assert "needs a second price" not in html
+    said = "SELECT expected_page_count FROM crawl"
+    wait_until(lambda: query(said) == [(20,)])
+    told = "first crawl: page [1-5] of 20"
+    assert re.search(told, scrapy("crawls", "--format", "list").stdout)
+    assert re.search(told, scrapy("coins", "--format", "table").stderr)
+    with psycopg.connect(database_url) as connection:
+        assert re.search(told, first_crawl(connection, "usd"))
+        assert first_crawl(connection, "eur") is None

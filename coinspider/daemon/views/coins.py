@@ -38,7 +38,7 @@ from coinspider.errors import ConfigurationError, NoHistoryError, ViewError
 from coinspider.exact_json import encode_row
 from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
-from coinspider.store.crawl import first_complete_crawl
+from coinspider.store.crawl import first_complete_crawl, first_crawl
 from coinspider.store.fetch import Listing
 from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
 from coinspider.store.tables import LISTED, count_by, count_rows_without, list_rows
@@ -97,6 +97,7 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
         new_since=first_complete_crawl(connected, choice.currency)
         if "new" in choice.filters
         else None,
+        first_crawl=first_crawl(connected, choice.currency),
         total=total,
         page=page,
         pages=pages,

@@ -77,15 +77,15 @@ def last_failures(crawls: Iterable[Crawl], complete: Sequence[Crawl]) -> list[Cr
 
 
 def progress(crawl: Crawl, earlier: Iterable[Crawl]) -> Remaining | None:
-    """By the last complete crawl of the same ``sent`` arguments; none without one."""
+    """By what the API says, or the last complete crawl of the same ``sent`` arguments."""
     same = itemgetter("spider", "currency", "sent")
     alike = (c for c in earlier if c["outcome"] == "complete" and same(c) == same(crawl))
     like = next(alike, None)
-    if not like or like["pages"] < max(crawl["pages"], 1):
+    pages = crawl.get("expected_pages") or (like["pages"] if like else 0)
+    if pages < max(crawl["pages"], 1):
         return None
-    left = like["pages"] - crawl["pages"]
     pace = crawl["seconds"] / crawl["pages"] if crawl["pages"] else None
-    return Remaining(like["pages"], pace and pace * left)
+    return Remaining(pages, pace and pace * (pages - crawl["pages"]))
 
 
 def verdict(
