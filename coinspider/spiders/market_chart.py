@@ -116,11 +116,9 @@ class MarketChartSpider(CoinGeckoSpider):
 
     def _cost(self) -> str:
         """What the crawl takes, and what is left of the month."""
-        count, limiter = (
-            len(self.wanted),
-            self.crawler.get_downloader_middleware(RateLimitMiddleware),
-        )
-        cost = f"{counted(count, 'call')}"
+        count = len(self.wanted)
+        limiter = self.crawler.get_downloader_middleware(RateLimitMiddleware)
+        cost = counted(count, "call")
         if limiter and count:
             calls, period, _ = limiter.limit.state.limit_for(limiter.configured)
             calls = calls or limiter.configured.calls
