@@ -8,7 +8,7 @@ from time import monotonic, time
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
-from coinspider.sandbox.behaviour import Account, AnsweredError, Behaviour
+from coinspider.sandbox.behaviour import AnsweredError, Behaviour, KeyAccount
 from coinspider.sandbox.call_limits import limit_headers, retry_after
 from coinspider.sandbox.other_apis import argument
 
@@ -21,14 +21,14 @@ EXHAUSTED_CODE = 10006
 EXHAUSTED_MESSAGE = "You've used up the monthly credits of your API key. Please upgrade your plan."
 
 
-def spend_credit(account: Account, behaviour: Behaviour) -> None:
+def spend_credit(account: KeyAccount, behaviour: Behaviour) -> None:
     """Count a call of this month, or raise :exc:`AnsweredError` if none is left."""
     if account.is_exhausted:
         raise AnsweredError(behaviour.exhausted_status, EXHAUSTED_CODE, EXHAUSTED_MESSAGE)
     account.used += 1
 
 
-def check_limit(request: Request, account: Account, behaviour: Behaviour) -> None:
+def check_limit(request: Request, account: KeyAccount, behaviour: Behaviour) -> None:
     """Count a call against the limit, and raise :exc:`AnsweredError` if it is one too many."""
     wait = account.limit.refused_for(monotonic())
     standing = account.limit.standing(monotonic())
@@ -84,7 +84,7 @@ class KeyEndpoint(Resource):
         self.calls.append((monotonic(), request.code))
         return body.encode()
 
-    def _body(self, account: Account) -> str:
+    def _body(self, account: KeyAccount) -> str:
         """Each figure is a number, whatever the sandbox counts."""
         monthly = _ANALYST_CREDITS if account.credits is None else account.credits
         figures = {

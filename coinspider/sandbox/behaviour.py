@@ -13,7 +13,7 @@ from coinspider.sandbox.call_limits import Limit, NoLimit
 
 
 @dataclass
-class Account:
+class KeyAccount:
     """One key, or all clients without one; ``credits`` is ``None`` if they are not counted."""
 
     limit: Limit
@@ -35,11 +35,11 @@ class Accounts:
 
     new_limit: Callable[[], Limit] = NoLimit
     credits: int | None = None
-    by_key: dict[str | None, Account] = field(default_factory=dict)
+    by_key: dict[str | None, KeyAccount] = field(default_factory=dict)
 
-    def of(self, key: str | None) -> Account:
+    def of(self, key: str | None) -> KeyAccount:
         if key not in self.by_key:
-            self.by_key[key] = Account(self.new_limit(), self.credits)
+            self.by_key[key] = KeyAccount(self.new_limit(), self.credits)
         return self.by_key[key]
 
 
