@@ -2,8 +2,10 @@
 
 import json
 
+import psycopg
 import pytest
 
+from coinspider.daemon.views.coin import find_coin
 from coinspider.sandbox.odd_coins import made_up_coin
 from tests.helpers.processes import last_line
 
@@ -23,6 +25,19 @@ def crawled(scrapy, sandbox, tmp_path):
     done = scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     assert done.returncode == 0, done.stderr
     return lambda *words: scrapy(*words, COINGECKO_BASE_URL=api.url)
+
+
+def test_each_is_found_in_the_terminal_and_on_its_page(crawled, database_url):
+    for id_ in IDS:
+        words = [id_] if id_ == "-11" else ["--", id_]
+        found = crawled("history", "--format", "jsonl", "--resolution", "changes", *words)
+        assert found.returncode == 0, (id_, found.stderr)
+        assert json.loads(found.stdout.splitlines()[0])["coin_id"] == id_
+        listed = crawled("coins", f"--search={id_}", "--format", "jsonl", "--columns", "coin_id")
+        assert listed.stdout, (id_, listed.stderr)
+        assert json.loads(listed.stdout.splitlines()[0])["coin_id"] == id_
+        with psycopg.connect(database_url) as connection:
+            assert find_coin(connection, id_, "usd")["name"] == f"Coin {IDS.index(id_)}"
 
 
 def test_each_but_one_with_a_comma_can_be_asked_for(crawled, query):
