@@ -1,6 +1,7 @@
 """The sections ``[schedule:NAME]``, and when their runs are due."""
 
 from configparser import ConfigParser
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,6 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from coinspider.daemon.jobs import CrawlState
+from coinspider.daemon.schedules import service as module
 from coinspider.daemon.schedules.schedule import Schedule, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.states import ScheduleState
@@ -219,3 +222,17 @@ def test_cron_time_missed_while_stopped_is_due_at_the_start(service):
     second = service(cron="30 * * * *")
     assert second.at(7200) == [7200]
     assert service(cron="15 * * * *").at(899) == []
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_job_whose_crawl_has_ended_is_not_active_in_the_queue(monkeypatch, has_ended):
+    """A node that was killed at that moment leaves it there."""
+    found = schedule(every="1h")
+    service = ScheduleService(Mock(), [found], States())
+    service.state[found.name] = replace(service.state[found.name], last_job="one")
+    queue = Mock(list=lambda: [{"_job": "one"}])
+    monkeypatch.setattr(module, "poller", lambda _: Mock(queues={found.project: queue}))
+    monkeypatch.setattr(module, "launcher", lambda _: Mock(running_jobs=set))
+    monkeypatch.setattr(module.database, "connection", nullcontext)
+    monkeypatch.setattr(module, "crawl_of", lambda *_: CrawlState(has_ended=has_ended))
+    assert service.active_job(found) == (None if has_ended else "pending")

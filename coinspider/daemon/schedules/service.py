@@ -12,6 +12,8 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from coinspider.daemon import database
+from coinspider.daemon.jobs import crawl_of
 from coinspider.daemon.launcher import launcher
 from coinspider.daemon.nodes import DATABASE_ERRORS, repeating
 from coinspider.daemon.protocols import Answer, Application, poller, scheduler, service_of
@@ -221,13 +223,24 @@ class ScheduleService(Service):
 
     def active_job(self, schedule: Schedule) -> str | None:
         """Whether its last job is ``pending`` or ``running``; ``None`` if it has ended."""
-        job, queue = self.state[schedule.name].last_job, poller(self.app).queues[schedule.project]
+        job = self.state[schedule.name].last_job
         try:
-            if job and any(message["_job"] == job for message in queue.list()):
+            if job and self._waits(schedule.project, job):
                 return "pending"
         except DATABASE_ERRORS:
             pass  # what runs here is known nevertheless
         return "running" if job and job in launcher(self.app).running_jobs() else None
+
+    def _waits(self, project: str, job: str) -> bool:
+        """Whether it is in the queue, and its crawl has not ended.
+
+        A node that was killed, or stopped when the crawl had just ended, may have left it there.
+        """
+        queue = poller(self.app).queues.get(project)
+        if queue is None or not any(message["_job"] == job for message in queue.list()):
+            return False
+        with database.connection() as connection:
+            return not crawl_of(connection, job).has_ended
 
     def runs(self, schedule: Schedule) -> bool:
         """Whether it is active, that is, neither disabled nor paused."""
