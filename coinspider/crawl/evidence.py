@@ -189,12 +189,15 @@ class PageLog(Struct):
     def shortage(self, is_numbered: bool) -> str | None:
         """What the pages say there is, if it is more than what came.
 
-        Numbered pages may be short in the middle, so the number says how far the crawl is.
+        Numbered pages may be short in the middle, so the number says how far the crawl is. Records
+        that came twice count once, unless the list is in the order of its keys: there a record that
+        moved is noticed, and requested by its key.
         """
         longest, came = max(self.counts.values(), default=0), self.record_count
-        reached = (max(came, self.last * longest) if is_numbered else came) - self.repeated
+        twice = 0 if self.chain else self.repeated
+        reached = (max(came, self.last * longest) if is_numbered else came) - twice
         if self.total and reached < self.total.least:
-            return f"{self.total.name} says {self.total.least} records, {came - self.repeated} came"
+            return f"{self.total.name} says {self.total.least} records, {came - twice} came"
         if self.least_pages and self.last < self.least_pages:
             return f"the pages say that there are {self.least_pages}, {self.last} came"
         return None
