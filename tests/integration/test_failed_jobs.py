@@ -183,7 +183,7 @@ def test_job_is_recorded_once_by_threads_that_record_at_the_same_time(database_u
     make_tables(settings)
     failed, begin = FailedJobs(), Barrier(4)
     for number in range(20):
-        process = Process(job=str(number), spider="coins", heard=[])
+        process = Process(job=str(number), pid=1, spider="coins", heard=[])
         JobWatch(process, {}, failed.add)
         process.processEnded(SimpleNamespace(value=SimpleNamespace(exitCode=1, signal=None)))
 
