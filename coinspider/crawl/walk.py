@@ -23,7 +23,6 @@ from coinspider.http.pagination import (
     Pagination,
     Step,
 )
-from coinspider.records.discovery import key_advice
 from coinspider.records.keys import Key, SeenKeys
 
 # The statuses that APIs give a page past the end, or unknown parameters.
@@ -240,9 +239,11 @@ class Walk:
         is_later = page.request.number > 1 and self.movement.reading == 1
         if is_later and keys and self.seen.has_all(keys):
             why = "it holds nothing that was not on an earlier page"
-            return why + (
-                key_advice(page.records, page.request.cut) if self.log.changed else self._hint(page)
-            )
+            if not self.log.changed:
+                return why + self._hint(page)
+            from coinspider.records.discovery import key_advice  # only for a crawl that fails
+
+            return why + key_advice(page.records, page.request.cut)
         other = self.log.firsts.get(keys[0]) if keys and keys[0] is not None else None
         if other not in (None, page.request.number):
             return f"it begins with the same record as page {other}"

@@ -25,7 +25,6 @@ from coinspider.records.record import Page, PastAsked, PastPrice, PastPrices, So
 from coinspider.sources.coingecko import HOURS_MAX, read_chart
 from coinspider.spiders.coins import CoinGeckoSpider, VsCurrency
 from coinspider.stats import END_STAT, EXPECTED_STAT, PAGE_STAT
-from coinspider.store.backfill import PastWanted, keys_without_past
 from coinspider.text import counted, readable_seconds, say
 
 _PRICES = parse_cut("prices")
@@ -90,6 +89,9 @@ class MarketChartSpider(CoinGeckoSpider):
     async def prepare(self, run: RunWork) -> None:
         ids = self.asked.ids.split(",") if self.asked.ids else None
         days, hourly = self.asked.days, self.is_hourly
+        # Scrapy imports all spiders, whichever is to crawl.
+        from coinspider.store.backfill import PastWanted, keys_without_past
+
         wanted = PastWanted(FullCoin, self.constants, days, hourly, ids, self.asked.top)
         found = await run(lambda connection: keys_without_past(connection, wanted))
         self.wanted = [key for key, is_missing in found.items() if is_missing]

@@ -36,6 +36,8 @@ class GateRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
+        channel: Any = self.channel
+        self.site = channel.site  # which Twisted sets when all has arrived
         self.body_max = self._gate.options.body_max
         self._look_at_size(length or 0)
 

@@ -16,7 +16,6 @@ from coinspider.http.api_errors import explain_body, is_cap, is_error_object
 from coinspider.http.pagination.look_ahead import IN_SEQUENCE, LookAhead
 from coinspider.http.pagination.signs import NO_NAMES, Evidence, SignNames, Signs, Told
 from coinspider.records.cutting import Cut
-from coinspider.records.discovery import word_fields
 from coinspider.records.json_path import find, parse_path, path_text
 
 Where = Literal["query", "body", "header"]
@@ -170,6 +169,8 @@ def identities(page: AnsweredPage) -> frozenset[object]:
 
     A live price may differ between two readings of one record.
     """
+    from coinspider.records.discovery import word_fields  # not for lists of known records
+
     cut = page.request.cut
     paths = [(key,) for key in (*cut.keys, *word_fields(page.records))] if cut and cut.keys else []
     found = [tuple(find(record, path) for path in paths) for record in page.records]
