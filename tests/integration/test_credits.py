@@ -93,8 +93,9 @@ KINDS = {
         Case(key=(429, json.dumps(USED_UP))), {}, PRO, "exhausted", ["/key"],
     ),
 }  # fmt: skip
-# The spider next also looks at its URL itself.
-NEXT = ["1", "1", "2", "3", "4", "4"]
+# The spider next also looks at its URL itself, and where there is no total, at the end at the first
+# page again: only that shows that the list stood still.
+NEXT = ["1", "1", "2", "3", "4", "4", "1"]
 ANY_API = [("any-limited", 2, NEXT[:2]), ("any-unlimited", 0, NEXT), ("any-unset", "", NEXT)]
 NOT_SAID = {
     "key-fails": (500, "oh"), "key-is-not-there": (404, "{}"), "key-is-html": (200, "<html>"),
