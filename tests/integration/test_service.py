@@ -172,13 +172,13 @@ def test_it_starts_under_its_own_restrictions_and_again_after_a_crash(service):
     # What scrapyd would look at: another process has this number now.
     (service.directory / "twistd.pid").write_text(str(os.getpid()))
     service.start()
-    assert service.finish()["outcome"] == "complete"
+    wait_until(lambda: service.outcomes() == ["complete"] * 2)
     (service.directory / "twistd.pid").unlink()
     service.stop()
     assert service.process.returncode in (0, -signal.SIGTERM)  # systemd accepts both as a good end
     assert {path.name for path in service.directory.iterdir()} == before
     service.start()
-    assert service.finish()["outcome"] == "complete"
+    wait_until(lambda: service.outcomes() == ["complete"] * 3)
     assert service.open("coins.csv").count("\n") > 10
     assert "Traceback" not in service.log.read_text()
 
