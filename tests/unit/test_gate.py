@@ -184,6 +184,13 @@ def test_client_that_fails_waits_longer_each_time_and_others_do_not():
     assert throttle.wait("192.0.2.2") == 0
 
 
+def test_all_addresses_of_this_machine_are_one_client():
+    throttle = Throttle(Clock())
+    for number in range(5):
+        throttle.fail(f"127.9.0.{number}")
+    assert throttle.wait("127.0.0.1") == throttle.wait("::1") > 0
+
+
 def test_ipv6_addresses_of_one_network_are_one_client():
     throttle = Throttle(Clock())
     for number in range(5):

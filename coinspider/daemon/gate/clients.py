@@ -37,11 +37,13 @@ def client_address(txrequest: TxRequest, proxies: frozenset[str]) -> str:
 
 
 def _network(client: str) -> str:
-    """All IPv6 addresses of one customer count as one client."""
+    """All IPv6 addresses of one customer count as one client, and all of this machine."""
     try:
         address = ip_address(client)
     except ValueError:
         return client
+    if address.is_loopback:
+        return "127.0.0.1"
     if isinstance(address, IPv6Address) and not address.ipv4_mapped:
         return str(ip_network(f"{address}/64", strict=False))
     return client

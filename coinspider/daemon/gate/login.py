@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Callable
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import quote
 
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 
 from coinspider.daemon.gate.browsers import TxRequest, header, prefix_of, wants_html
@@ -91,6 +92,10 @@ class Logout(Resource):
     def __init__(self, gate: Gate):
         super().__init__()
         self.gate = gate
+
+    def render_HEAD(self, txrequest: TxRequest) -> NoReturn:
+        # Twisted's would call the render_GET that is not there.
+        raise UnsupportedMethod([b"POST"])
 
     def render_POST(self, txrequest: TxRequest) -> bytes:
         self.gate.sessions.close(session_id(txrequest))

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from scrapyd import Config, website
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
+from twisted.python.filepath import InsecurePath
 from twisted.web.resource import Resource
 from twisted.web.static import Data, formatFileSize
 
@@ -129,9 +130,12 @@ class Logs(website.File):
     def getChild(self, path: bytes, txrequest: TxRequest) -> Resource:
         """Other nodes' logs are in the database, even those of nodes that are gone."""
         parts = [part.decode("utf-8", "replace") for part in (path, *txrequest.postpath)]
-        found = self.child(path)
-        for part in parts[1:]:
-            found = found.child(part) if found is not None else None
+        try:
+            found = self.child(path)
+            for part in parts[1:]:
+                found = found.child(part) if found is not None else None
+        except InsecurePath:
+            return NotFound()
         if len(parts) == _PARTS and parts[-1].endswith(".log") and not (found and found.exists()):
             txrequest.postpath = []
             return LogTail(parts[0], parts[1], parts[2].removesuffix(".log"))
