@@ -5,26 +5,25 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 from tests.helpers.processes import PROJECT
 
 # In these files each test needs a program, or is quick.
 FILES = [
-    "browser/test_browser.py", "integration/test_cut_cable.py", "integration/test_service.py",
-    "integration/test_postgresql_versions.py", "unit/test_monitoring.py",
-]  # fmt: skip
+    "browser/test_browser.py",
+    "integration/test_cut_cable.py",
+    "integration/test_service.py",
+    "unit/test_monitoring.py",
+]
 PROGRAMS = ["chromium", "promtool", "systemd-analyze"]
 
 
-@pytest.mark.parametrize("ignored", [signal.SIG_DFL, signal.SIG_IGN], ids=["cron", "nohup"])
-def test_what_is_missing_is_skipped_by_its_name(tmp_path, ignored):
-    """Without a terminal, with few variables, and with SIGHUP as nohup leaves it."""
+def test_what_is_missing_is_skipped_by_its_name(tmp_path):
+    """Without a terminal, with few variables as under cron, and with SIGHUP as nohup leaves it."""
     tests = [f"tests/{name}" for name in FILES]
     command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "-m", "needs"]
     done = subprocess.run(
         [*command, *tests], cwd=PROJECT, env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, ignored),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

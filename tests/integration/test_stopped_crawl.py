@@ -60,8 +60,9 @@ def waiting_api():
         api.may_answer.set()
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("comes", [True, False], ids=["slow", "never"])
+@pytest.mark.parametrize(
+    ("comes", "sign"), [(True, signal.SIGTERM), (False, signal.SIGINT)], ids=["slow", "never"]
+)
 def test_stop_while_a_page_is_under_way(scrapy, waiting_api, query, comes, sign):
     crawl = scrapy.start("crawl", "coins", *SLOWLY, COINGECKO_BASE_URL=waiting_api.url)
     waiting_api.is_asked.wait()
