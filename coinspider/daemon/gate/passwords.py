@@ -98,10 +98,9 @@ class Credentials:
         account = self._find(username, password)
         if account is None:
             self._fail(client, address, username)
-        else:
-            self._known.remember(txrequest, username)
-            return account
-        raise RequestDeniedError(401, "wrong name or password")
+            raise RequestDeniedError(401, "wrong name or password")
+        self._known.remember(txrequest, username)
+        return account
 
     def _find(self, username: bytes, password: bytes) -> Account | None:
         digest = hmac.digest(self._key, username + b":" + password, sha256)

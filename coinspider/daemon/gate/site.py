@@ -34,10 +34,12 @@ class GateRequest(Request):
     is_too_large = False
     form_session = ""
 
+    def __init__(self, channel: Any, *args: Any, **options: Any):
+        super().__init__(channel, *args, **options)
+        self.site = channel.site  # Twisted sets it when all has arrived, and the gate asks before
+
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        channel: Any = self.channel
-        self.site = channel.site  # which Twisted sets when all has arrived
         self.body_max = self._gate.options.body_max
         self._look_at_size(length or 0)
 
@@ -65,14 +67,12 @@ class GateRequest(Request):
 
     @property
     def _own(self) -> TxRequest:
-        """This, whose site and path are known by then."""
+        """This, whose path is known by then."""
         return cast(TxRequest, self)
 
     @property
     def _gate(self) -> Gate:
-        channel: Any = self.channel
-        gate: Gate = channel.site.gate
-        return gate
+        return cast("GateSite", self.site).gate
 
     def _look_at_size(self, size: int) -> None:
         if size <= self.body_max or self.is_too_large:
