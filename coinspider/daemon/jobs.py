@@ -217,8 +217,7 @@ class NodeJobs:
 
     def _has_ended(self, job: "Job") -> bool:
         """A node that was assumed to be dead may have finished it since."""
-        with database.connection() as connection:
-            ended = crawl_of(connection, str(job.task_kwargs["_job"])).has_ended
+        ended = has_ended(str(job.task_kwargs["_job"]))
         if ended and job.id is not None:
             self.queue.finish(job.id)
         return ended
@@ -325,6 +324,12 @@ def crawl_of(connection: psycopg.Connection, job: str) -> CrawlState:
     except psycopg.errors.UndefinedTable:
         return CrawlState()  # nothing was crawled yet
     return CrawlState(*map(bool, row)) if row else CrawlState()
+
+
+def has_ended(job: str) -> bool:
+    """Whether a job's crawl is over, wherever it ran, and is not to be run again."""
+    with database.connection() as connection:
+        return crawl_of(connection, job).has_ended
 
 
 def end_lost_runs(connection: psycopg.Connection, node: str | None = None) -> None:

@@ -1,7 +1,6 @@
 """The sections ``[schedule:NAME]``, and when their runs are due."""
 
 from configparser import ConfigParser
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +8,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from coinspider.daemon.jobs import CrawlState
 from coinspider.daemon.schedules import service as module
 from coinspider.daemon.schedules.schedule import Schedule, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
@@ -233,6 +231,5 @@ def test_job_whose_crawl_has_ended_is_not_active_in_the_queue(monkeypatch, has_e
     queue = Mock(list=lambda: [{"_job": "one"}])
     monkeypatch.setattr(module, "poller", lambda _: Mock(queues={found.project: queue}))
     monkeypatch.setattr(module, "launcher", lambda _: Mock(running_jobs=set))
-    monkeypatch.setattr(module.database, "connection", nullcontext)
-    monkeypatch.setattr(module, "crawl_of", lambda *_: CrawlState(has_ended=has_ended))
+    monkeypatch.setattr(module, "has_ended", lambda _: has_ended)
     assert service.active_job(found) == (None if has_ended else "pending")

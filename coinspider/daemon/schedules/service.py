@@ -12,8 +12,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from coinspider.daemon import database
-from coinspider.daemon.jobs import crawl_of
+from coinspider.daemon.jobs import has_ended
 from coinspider.daemon.launcher import launcher
 from coinspider.daemon.nodes import DATABASE_ERRORS, repeating
 from coinspider.daemon.protocols import Answer, Application, poller, scheduler, service_of
@@ -239,8 +238,7 @@ class ScheduleService(Service):
         queue = poller(self.app).queues.get(project)
         if queue is None or not any(message["_job"] == job for message in queue.list()):
             return False
-        with database.connection() as connection:
-            return not crawl_of(connection, job).has_ended
+        return not has_ended(job)
 
     def runs(self, schedule: Schedule) -> bool:
         """Whether it is active, that is, neither disabled nor paused."""
