@@ -133,17 +133,21 @@ def _check_header(rows: Sequence[Raw]) -> None:
 
 def word_fields(records: Sequence[Raw]) -> list[str]:
     """The fields that have words in each of these records, and in each others."""
-    names = list(cut_object(bytes(records[0])) or ()) if len(records) > 1 else []
-    found = {
-        name: [_scalar(find(record, (name,))) for record in records] for name in names[:_PAIRED_MAX]
-    }
     return [
         name
-        for name, values in found.items()
+        for name, values in _values_by_field(records).items()
         if all(map(_is_word, values))
         and len(set(values)) == len(records)
         and not any(_TIME.match(str(value)) for value in values)
     ]
+
+
+def _values_by_field(records: Sequence[Raw]) -> dict[str, list[object]]:
+    """The scalars in the first fields of each record; none of a record that is alone."""
+    if len(records) < 2:
+        return {}
+    names = list(cut_object(bytes(records[0])) or ())[:_PAIRED_MAX]
+    return {name: [_scalar(find(record, (name,))) for record in records] for name in names}
 
 
 def key_advice(records: Sequence[Raw], cut: Cut | None) -> str:
@@ -261,11 +265,10 @@ def _find_key(records: Sequence[Raw]) -> list[Path]:
 
 def _find_pair(records: Sequence[Raw]) -> list[Path]:
     """Two fields of words or times that together identify each of several records."""
-    names = list(cut_object(bytes(records[0])) or ()) if len(records) > 1 else []
     found = {
         name: values
-        for name in names[:_PAIRED_MAX]
-        if all(map(_is_word_or_time, values := [_scalar(find(r, (name,))) for r in records]))
+        for name, values in _values_by_field(records).items()
+        if all(map(_is_word_or_time, values))
     }
     for first, second in combinations(found, 2):
         if len(set(zip(found[first], found[second], strict=True))) == len(records):
