@@ -108,7 +108,7 @@ def forget_dead_users(server: Any) -> None:
 
     Under the lock: who reads the list while it is written finds no users, and stops the server.
     """
-    import psutil
+    import psutil  # only for a server of our own
 
     with server._lock:
         users = server.global_process_id_list

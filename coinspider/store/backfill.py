@@ -176,7 +176,7 @@ async def _add_points(
     rolled_up_to = await _rolled_up_to(connection, item_class, midnight(now) - settings.lateness)
     moments = [point.at for point in past.points]
     first, last = min(moments), max(moments)
-    await _make_partitions(connection, past, (first, last), rolled_up_to)
+    await _make_partitions(connection, past, (first, last), rolled_up_to, midnight(now))
     values = {
         "points": encode([{**p.key, "at": p.at, **p.values} for p in past.points]).decode(),
         "rolled_up_to": rolled_up_to,
@@ -264,6 +264,7 @@ async def _make_partitions(
     past: PastPrices,
     span: tuple[datetime, datetime],
     rolled_up_to: datetime,
+    today: datetime,
 ) -> None:
     """Of the months of hourly candles, and of the days of changes."""
     item_class = past.item_class
@@ -276,6 +277,5 @@ async def _make_partitions(
         months.add((day.year, day.month))
         day += DAY
     if last >= rolled_up_to:
-        today = midnight(await server_time(connection))
         lateness = today - midnight(max(first, rolled_up_to))
         await keep_partitions(connection, item_class.history_table, lateness)
