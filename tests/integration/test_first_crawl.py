@@ -3,14 +3,10 @@
 import re
 import time
 
-import psycopg
 import pytest
 
-from coinspider.daemon.views.coin import coin_chart, find_coin
-from coinspider.items import FullCoin
-from coinspider.store.crawl import first_crawl
-from coinspider.store.series import sparklines
 from tests.helpers.processes import wait_until
+from tests.helpers.site import SELDOM
 
 FIRST = {"COINGECKO_FIRST_COINS": "250"}
 COINS = ("--coins", 640, "--rehypothecated", 40)
@@ -84,28 +80,24 @@ def test_a_feed_has_each_coin_once(scrapy, sandbox, tmp_path):
 
 
 def test_the_first_minute_shows_250_coins_with_changes_lines_and_a_chart(
-    scrapy, sandbox, query, database_url
+    scrapyd, scrapy, sandbox, query, database_url
 ):
     """Without a key the rest takes minutes, and everybody is told how far it is."""
     api = sandbox("--coins", 5000, "--rehypothecated", 40, "--calls", 4, odd=False)
+    settings = {"DATABASE_URL": database_url, "COINGECKO_BASE_URL": api.url}
     began = time.monotonic()
-    scrapy.start("crawl", "coins", COINGECKO_BASE_URL=api.url, COINGECKO_RATE_LIMIT="4", **FIRST)
+    daemon = scrapyd(SELDOM, **settings, COINGECKO_RATE_LIMIT="4", **FIRST)
     wait_until(lambda: query("SELECT to_regclass('coin_candle_1h')") != [(None,)])
     wait_until(lambda: len(query(CANDLES.format("1h") + " HAVING count(*) > 100")) == 250)
     assert time.monotonic() - began < 60
-    first = query("SELECT coin_id FROM full_coin ORDER BY market_cap_rank LIMIT 200")
     assert query(CHANGES)[0][0] >= 200
-    with psycopg.connect(database_url) as connection:
-        ids = [coin_id for (coin_id,) in first]
-        lines = sparklines(connection, FullCoin, ids, {"vs_currency": "usd"})
-        assert all(len(lines[coin_id]) > 10 for coin_id in ids)
-        chart, _ = coin_chart(connection, find_coin(connection, "aurel", "usd"), 7, {}, None)
-    assert chart
-    said = "SELECT expected_page_count FROM crawl"
-    wait_until(lambda: query(said) == [(20,)])
-    told = "first crawl: page [1-5] of 20"
-    assert re.search(told, scrapy("crawls", "--format", "list").stdout)
-    assert re.search(told, scrapy("coins", "--format", "table").stderr)
-    with psycopg.connect(database_url) as connection:
-        assert re.search(told, first_crawl(connection, "usd"))
-        assert first_crawl(connection, "eur") is None
+    wait_until(lambda: query("SELECT expected_page_count FROM crawl") == [(20,)])
+    page = "first crawl: page [1-5] of 20"
+    assert re.search(page, scrapy("crawls", "--format", "list").stdout)
+    assert re.search(page, scrapy("coins", "--format", "table").stderr)
+    assert re.search(page, daemon.open("crawls"))
+    coins = daemon.open("coins?sort=market_cap_rank")
+    assert re.search(page, coins)
+    assert coins.count('<svg class="spark ') == 50
+    assert '<polyline class="price' in daemon.open("coin?id=aurel&range=7d")
+    assert not re.search(page, daemon.open("coins?currency=eur"))
