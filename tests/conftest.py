@@ -19,7 +19,13 @@ from hypothesis import HealthCheck, settings
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.needs import need
 from tests.helpers.pgbouncer import pgbouncer
-from tests.helpers.postgres import new_database, postmaster, server_directory
+from tests.helpers.postgres import (
+    drop_database,
+    folder_in_memory,
+    new_database,
+    postmaster,
+    server_directory,
+)
 from tests.helpers.processes import PROJECT, Sandbox, Scrapy, start_sandbox
 
 # Otherwise hundreds of processes compile the same modules again, and each worker the tests.
@@ -83,6 +89,16 @@ def default_signals() -> None:
             signal.signal(number, lambda *_: None)
 
 
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Put back what a scrapyd sets for its jobs, if it starts within the test."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """An embedded server, or the one in ``TEST_DATABASE_URL`` (``.../postgres?``)."""
@@ -107,9 +123,11 @@ def data_directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def database_url(server_url: str) -> str:
+def database_url(server_url: str) -> Iterator[str]:
     """A new, empty database."""
-    return new_database(server_url)
+    url = new_database(server_url)
+    yield url
+    drop_database(server_url, url)
 
 
 @pytest.fixture(params=["direct", "PgBouncer"])
@@ -149,14 +167,16 @@ def scrapy(database_url: str) -> Iterator[Scrapy]:
 @pytest.fixture
 def empty_project() -> Iterator[Scrapy]:
     """The project in a folder without anything from earlier crawls, and without DATABASE_URL."""
-    with TemporaryDirectory(prefix="coinspider-") as directory:
+    with TemporaryDirectory(prefix="coinspider-", dir=folder_in_memory()) as directory:
         shutil.copy(PROJECT / "scrapy.cfg", directory)
         yield Scrapy({"PYTHONPATH": str(PROJECT)}, Path(directory))
 
 
 @pytest.fixture
-def scrapyd() -> Iterator[Any]:
+def scrapyd(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Start a scrapyd in a new folder: ``scrapyd(configuration, NAME=value)``."""
+    if "database_url" in request.fixturenames:  # which then outlives it
+        request.getfixturevalue("database_url")
     from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
     with TemporaryDirectory(prefix="coinspider-") as directory, ExitStack() as stack:

