@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from coinspider.crawl.key_order import PageChain
+from coinspider.crawl.target import Shortage
 from coinspider.http.api_errors import explain_body, is_error_object
 from coinspider.http.pagination import (
     AnsweredPage,
@@ -186,8 +187,8 @@ class PageLog(Struct):
         known = [key for key, _ in different if key is not None]
         return len(set(known)) < len(known)
 
-    def shortage(self, is_numbered: bool) -> str | None:
-        """What the pages say there is, if it is more than what came.
+    def shortage(self, is_numbered: bool) -> Shortage | None:
+        """The total that the pages give, if it is more than what came.
 
         Numbered pages may be short in the middle, so the number says how far the crawl is. Records
         that came twice count once, unless the list is in the order of its keys: there a record that
@@ -197,7 +198,13 @@ class PageLog(Struct):
         twice = 0 if self.chain else self.repeated
         reached = (max(came, self.last * longest) if is_numbered else came) - twice
         if self.total and reached < self.total.least:
-            return f"{self.total.name} says {self.total.least} records, {came - twice} came"
+            return Shortage(self.total.least, came - twice)
+        return None
+
+    def lack(self, short: Shortage | None) -> str | None:
+        """What the pages say there is, if it is more than what came."""
+        if short and self.total:
+            return f"{self.total.name} says {short.total} records, {short.came} came"
         if self.least_pages and self.last < self.least_pages:
             return f"the pages say that there are {self.least_pages}, {self.last} came"
         return None
@@ -282,15 +289,20 @@ class Doubt(NamedTuple):
     """Whether to request it only once, and not as often as a failed page."""
     fails: bool = True
     """Whether the crawl fails if the doubt remains."""
+    shortage: Shortage | None = None
 
 
 def doubt(
-    log: PageLog, known_pages: int | None, may_be_empty: bool = False, told: str | None = None
+    log: PageLog,
+    known_pages: int | None,
+    may_be_empty: bool = False,
+    told: str | None = None,
+    earlier: Shortage | None = None,
 ) -> Doubt | None:
     """The doubt about the end; ``None`` if there is none.
 
-    ``known_pages`` is how many pages the last complete crawl of the same list had; ``told`` is the
-    evidence that all records came, if there is any.
+    ``known_pages`` is how many pages the last complete crawl of the same list had, ``earlier`` what
+    it fell short of; ``told`` is the evidence that all records came, if there is any.
     """
     if (hole := log.hole()) is not None:
         end = log.ends[hole]
@@ -302,17 +314,23 @@ def doubt(
         return None
     if not log.record_count and not (may_be_empty or log.says_nothing):
         return Doubt("the first page has no records", end.page, once=True)
-    found = _doubt_of_end(end, log, bool(told)) or _doubt_of_key(log)
+    found = _doubt_of_end(end, log, bool(told), earlier) or _doubt_of_key(log)
     return found or (None if told else _doubt_of_silence(end, log, known_pages))
 
 
-def _doubt_of_end(end: End, log: PageLog, is_told: bool) -> Doubt | None:
+def _doubt_of_end(end: End, log: PageLog, is_told: bool, earlier: Shortage | None) -> Doubt | None:
     again = end.page if end.is_empty else None
-    if shortage := log.shortage(end.is_numbered):
-        return Doubt(f"{shortage}; {end.evidence}", again)
+    short = log.shortage(end.is_numbered)
+    is_habit = bool(short and short.confirms(earlier))
+    lack = log.lack(short)
+    if lack and not is_habit:
+        return Doubt(f"{lack}; {end.evidence}", again, shortage=short)
     is_error = end.by is Evidence.NO_SUCH_PAGE and not is_told
     if is_error and not _follows_a_short_page(log):
         return Doubt(f"{end.evidence}, and the page before it was full")
+    if lack:
+        why = f"{lack}, as in the crawl before: the figure is not believed"
+        return Doubt(why, again, once=True, fails=False, shortage=short)
     return None
 
 

@@ -16,7 +16,7 @@ from scrapy.statscollectors import StatsCollector
 from scrapy.utils.defer import deferred_from_coro
 
 from coinspider.crawl.reasons import Reason
-from coinspider.crawl.target import Ending, Place
+from coinspider.crawl.target import Ending, Place, Shortage
 from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
 from coinspider.secrets import masked
 from coinspider.stats import (
@@ -66,6 +66,7 @@ class Outcome(NamedTuple):
     message: str
     reason: Reason | None = None
     remarks: tuple[str, ...] = ()
+    shortage: Shortage | None = None
 
     @property
     def status(self) -> int:
@@ -77,6 +78,8 @@ class Outcome(NamedTuple):
         figures = dict(self.reason.figures) if self.reason else {}
         if self.remarks:
             figures["remarks"] = list(self.remarks)
+        if self.shortage:
+            figures["shortage"] = self.shortage
         return Ending(self.name, self.message, self.reason.code if self.reason else None, figures)
 
 
@@ -110,6 +113,8 @@ class CrawlOutcome(Struct):
     """Whether the end of the list was seen."""
     remarks: tuple[str, ...] = ()
     """What to say besides, also about a complete crawl."""
+    shortage: Shortage | None = None
+    """How the list contradicts its total."""
     foreign_items: tuple[str, ...] = ()
     """The types of items from pipelines that can't be stored."""
     rejection_reasons: tuple[str, ...] = ()
@@ -137,7 +142,7 @@ class CrawlOutcome(Struct):
         reason = self.reason or self._unfinished(facts.finish) or self._problem(facts)
         if reason is None:
             message = f"the crawl is complete: {done}{self._remarks}"
-            return Outcome("complete", message, remarks=self.remarks)
+            return Outcome("complete", message, remarks=self.remarks, shortage=self.shortage)
         words = visible(reason.message)
         if reason.code in ("skipped", "exhausted"):
             return Outcome(reason.code, words, reason)
@@ -145,7 +150,7 @@ class CrawlOutcome(Struct):
             return Outcome("interrupted", f"{words} ({done})", reason)
         if reason.code != "not_finished":
             words = f"the crawl failed: {words}{self._remarks}"
-        return Outcome("failed", f"{words} ({done})", reason, self.remarks)
+        return Outcome("failed", f"{words} ({done})", reason, self.remarks, self.shortage)
 
     @property
     def _remarks(self) -> str:

@@ -234,6 +234,7 @@ class PaginatedSpider(Spider):
             self._listed(),
             chain=self.page_chain(),
             known_pages=self.earlier.known_pages,
+            earlier=self.earlier.shortage,
             may_be_empty=bool(self.earlier.since),
             checks_keys=self.checks_keys,
             names_pagination=self.names_pagination,
@@ -431,10 +432,13 @@ class PaginatedSpider(Spider):
         if verdict.again:
             self.crawler.engine.crawl(self.failed_pages.again(verdict.again))
             raise DontCloseSpider
+        self.outcome.shortage = verdict.shortage
         if verdict.failure:
             note_failure(self.crawler, verdict.failure)
         elif verdict.is_end:
             self.outcome.end_reached = True
+            if verdict.remark:
+                self.outcome.remark(verdict.remark)
             # Tools around scrapyd can't read True: https://github.com/my8100/logparser
             self.crawler.stats.set_value(END_STAT, 1)
 

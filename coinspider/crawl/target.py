@@ -37,6 +37,24 @@ class CrawlTarget(Struct, frozen=True):
     arguments: Mapping[str, Any]
 
 
+# An API may count records that it does not list.
+_CONTRADICTION_MAX = 0.05
+
+
+class Shortage(NamedTuple):
+    """A total that the API gives, and how many records came instead."""
+
+    total: int
+    came: int
+
+    def confirms(self, earlier: "Shortage | None") -> bool:
+        """Whether two crawls contradict the total in the same way: neither by much, both alike."""
+        if not earlier:
+            return False
+        is_small = all(1 - came / total <= _CONTRADICTION_MAX for total, came in (self, earlier))
+        return is_small and abs(self.came - earlier.came) <= _CONTRADICTION_MAX * earlier.came
+
+
 class Ending(NamedTuple):
     """How a crawl ended: a word, the last line, and what both are made of."""
 
@@ -45,7 +63,7 @@ class Ending(NamedTuple):
     code: str | None = None
     """The reason's; see :mod:`coinspider.crawl.reasons`."""
     figures: Mapping[str, Any] = {}
-    """The reason's, and ``remarks``."""
+    """The reason's, ``remarks``, and the ``shortage`` of a list."""
 
 
 class Place(NamedTuple):
@@ -64,10 +82,11 @@ class CrawlStart(Struct, frozen=True):
     since: str | None
     known_pages: int | None
     known_calls: int | None
+    shortage: Shortage | None
     place: Place | None
 
 
-NO_START = CrawlStart(None, None, None, None, None)
+NO_START = CrawlStart(None, None, None, None, None, None)
 """That of a crawl that is not stored."""
 
 

@@ -14,6 +14,7 @@ from coinspider.crawl.evidence import Doubt, End, PageLog, acceptance, doubt
 from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.movement import Movement
 from coinspider.crawl.reasons import Reason, page_reason
+from coinspider.crawl.target import Shortage
 from coinspider.http.pagination import (
     IN_SEQUENCE,
     AnsweredPage,
@@ -67,14 +68,17 @@ class Verdict(NamedTuple):
     again: Again | None = None
     failure: Reason | None = None
     is_end: bool = False
+    shortage: Shortage | None = None
+    remark: str | None = None
 
 
 class Walk:
     """The reading of one list.
 
     ``seen`` holds the keys of all records so far, ``chain`` how pages join if the list is in the
-    order of its keys. ``known_pages`` is how many pages the last complete crawl had; a list that
-    ``may_be_empty`` has ended if its first page is. ``came_all`` may know that all records came.
+    order of its keys. ``known_pages`` is how many pages the last complete crawl had, ``earlier``
+    how the last one contradicted the API's total; a list that ``may_be_empty`` has ended if its
+    first page is. ``came_all`` may know that all records came.
     """
 
     def __init__(  # noqa: PLR0913 (all by name: what it must know when it is made)
@@ -85,6 +89,7 @@ class Walk:
         *,
         chain: PageChain | None = None,
         known_pages: int | None = None,
+        earlier: Shortage | None = None,
         may_be_empty: bool = False,
         checks_keys: bool = False,
         names_pagination: bool = False,
@@ -96,7 +101,7 @@ class Walk:
         self.pagination, self.seen, self.listed = pagination, seen, listed
         self.chain, self.known_pages, self.may_be_empty = chain, known_pages, may_be_empty
         self.names_pagination, self.pages_max = names_pagination, pages_max
-        self.retry_times, self._came_all = retry_times, came_all
+        self.retry_times, self._came_all, self.earlier = retry_times, came_all, earlier
         self.checks_keys, self.movement = checks_keys, Movement(readings_max, bool(chain))
         self.log = self._new_log()
         self.found: Pagination | None = None
@@ -175,16 +180,18 @@ class Walk:
         if self.end_reached or not self.log.ends:
             return Verdict()
         told = self.came_all()
-        found = doubt(self.log, self.known_pages, may_be_empty=self.may_be_empty, told=told)
+        found = doubt(self.log, self.known_pages, self.may_be_empty, told, self.earlier)
         again = self._after_doubt(found) if found else None
         if again is None and not (found and found.fails):
             again = self._second_reading() or self._check_movement()
         if again:
             return Verdict(again)
+        shortage = found.shortage if found else None
         if failure := self._failure(found):
-            return Verdict(failure=failure)
+            return Verdict(failure=failure, shortage=shortage)
         self.end_reached = True
-        return Verdict(is_end=True)
+        remark = found.reason if found and shortage else None
+        return Verdict(is_end=True, shortage=shortage, remark=remark)
 
     def _failure(self, found: Doubt | None) -> Reason | None:
         """Why the end is not believed, when nothing is left to be read again."""
@@ -285,14 +292,12 @@ class Walk:
 
         If the next one can't be had either, the crawl fails.
         """
-        strategy = self.strategy(page)
+        passing = getattr(self.strategy(page), "passing", None)
         is_one = page.number > 1 and page.number - 1 not in self.missing
-        if not (is_one and reason.code in _OF_ONE_PAGE and isinstance(strategy, PageNumber)):
+        if not (is_one and reason.code in _OF_ONE_PAGE and passing):
             return Answer(failure=reason)
         self.missing[page.number] = reason
-        following = (page.look_ahead or IN_SEQUENCE).after(page.number)
-        wanted = [n for n in following if strategy.last is None or n <= strategy.last]
-        return Answer(tuple(strategy.page(page, number) for number in wanted))
+        return Answer(passing(page, max(self.log.counts.values(), default=0)))
 
     def _repeated(self, keys: Sequence[Key | None]) -> list[bool] | None:
         """For each key, whether it came before; ``None`` if only new records are stored."""

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, AsyncCursor, Connection, sql
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
-from coinspider.crawl.target import NODE, CrawlTarget, Ending
+from coinspider.crawl.target import NODE, CrawlTarget, Ending, Shortage
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
 from coinspider.store.fetch import Listing, fetch_listing
@@ -71,18 +71,22 @@ WHERE id = %(crawl_id)s AND EXISTS (SELECT FROM held) RETURNING {", ".join(Total
 """
 # Of the last crawls, the one in the middle: one that met an outage says nothing about the next one.
 # Parts of a list have its URL, too. Crawls of 0.1 did not count their calls.
-EARLIER = """
+_SAME = """
+spider = %(spider)s AND url = %(url)s AND (arguments->>'pages', arguments->>'first_page')
+    IS NOT DISTINCT FROM (%(pages)s::text, %(first_page)s::text)
+"""
+EARLIER = f"""
 SELECT (array_agg(page_count ORDER BY ended_at DESC))[1] AS pages,
        percentile_disc(0.5) WITHIN GROUP (
            ORDER BY CASE WHEN call_count > 0 THEN call_count - refused_count ELSE page_count + 1 END
-       )::integer AS calls
+       )::integer AS calls,
+       (SELECT reason_figures->'shortage' FROM crawl
+        WHERE {_SAME} AND outcome IN ('complete', 'failed')
+        ORDER BY ended_at DESC LIMIT 1) AS shortage
 FROM (
-    SELECT * FROM crawl WHERE spider = %s AND url = %s AND outcome = 'complete'
-        AND (arguments->>'pages', arguments->>'first_page')
-            IS NOT DISTINCT FROM (%s::text, %s::text)
-    ORDER BY ended_at DESC LIMIT 5
+    SELECT * FROM crawl WHERE {_SAME} AND outcome = 'complete' ORDER BY ended_at DESC LIMIT 5
 ) AS last
-"""
+"""  # noqa: S608
 _READ_SINCE = "SELECT since FROM source_state WHERE source = %s"
 _WRITE_SINCE = """
 INSERT INTO source_state (source, since) VALUES (%s, %s)
@@ -242,17 +246,19 @@ async def end_crawl(
 
 class Earlier(NamedTuple):
     """Of the last complete crawl the pages, and of the last ones the usual calls; ``None`` if there
-    was none.
+    was none. Of the very last one how its list contradicted its total.
     """
 
     pages: int | None = None
     calls: int | None = None
+    shortage: Shortage | None = None
 
 
-def earlier_values(spider: str, url: str, arguments: Mapping[str, object]) -> list[object]:
+def earlier_values(spider: str, url: str, arguments: Mapping[str, object]) -> dict[str, object]:
     """The parameters of ``EARLIER``."""
-    part = (arguments.get(name) for name in ("pages", "first_page"))
-    return [spider, url, *(None if number is None else str(number) for number in part)]
+    part = {name: arguments.get(name) for name in ("pages", "first_page")}
+    texts = {name: None if number is None else str(number) for name, number in part.items()}
+    return {"spider": spider, "url": url, **texts}
 
 
 async def read_earlier(
@@ -261,7 +267,8 @@ async def read_earlier(
     row = await (
         await connection.execute(EARLIER, earlier_values(spider, url, arguments))
     ).fetchone()
-    return Earlier(*row) if row else Earlier()
+    pages, calls, shortage = row or (None, None, None)
+    return Earlier(pages, calls, Shortage(*shortage) if shortage else None)
 
 
 async def read_since(connection: AsyncConnection, source: str) -> str | None:

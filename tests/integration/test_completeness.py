@@ -5,6 +5,7 @@ import json
 import pytest
 
 from coinspider.sandbox.odd_coins import coin_id
+from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.processes import last_line
 
 COINS = 20
@@ -127,3 +128,24 @@ def test_coin_that_returns_with_a_bad_record_is_listed(scrapy, sandbox, query, t
     scrapy("crawl", "coins", "-a", "pages=2", "-s", "REJECTED_SHARE_MAX=1",
            COINGECKO_BASE_URL=bad.url, COINGECKO_RATE_LIMIT="0")  # fmt: skip
     assert query(DELISTED) == []
+
+
+@pytest.mark.parametrize(("total", "statuses"), [(103, [1, 0, 0]), (120, [1, 1, 1])])
+def test_total_that_is_wrong_in_every_crawl_is_remarked_on(scrapy, query, total, statuses):
+    """The API may count what it does not list; many that are missing stay a failure."""
+
+    class Pages(Handler):
+        def do_GET(self):
+            rows = [{"id": number, "name": "x"} for number in range(100)]
+            rows = [] if "page=" in self.path and "page=1" not in self.path else rows
+            self.send(200, json.dumps({"total": total, "items": rows}).encode())
+
+    with running(Server(Pages)) as api:
+        url = f"url={api.url}/things"
+        crawl = ("crawl", "next", "-a", url, "-a", "table=thing", "-a", "pagination=page")
+        runs = [scrapy(*crawl, "-s", "RETRY_BACKOFF=0.01") for _ in statuses]
+    assert [run.returncode for run in runs] == statuses
+    assert query("SELECT count(*) FROM thing") == [(100,)]
+    if total == 103:
+        assert "the figure is not believed" in last_line(runs[1])
+        assert "says 103 records, 100 came" in last_line(runs[2])

@@ -5,13 +5,15 @@ from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.reasons import page_reason
+from coinspider.crawl.target import Shortage
 from coinspider.crawl.walk import Walk
-from coinspider.http.pagination import AnsweredPage, NextLink, PageNumber, PageRequest
+from coinspider.http.pagination import AnsweredPage, NextLink, Offset, PageNumber, PageRequest
 from coinspider.records.keys import SeenKeys
 from tests.helpers.answered import URL, answered, things
 
@@ -146,14 +148,20 @@ def test_page_unlike_the_others_is_an_error_and_no_end(make, good, bad, words):
     assert words in answers[-1].failure.message
 
 
-def test_one_page_that_can_not_be_had_costs_one_page(make):
-    walk = make(PageNumber())
-    read(walk, page_of(1))
-    lost = page_reason(f"{URL}?page=2", "HTTP status 500", 500)
-    [following] = walk.pass_over(PageRequest(URL, number=2), lost).requests
-    assert following.number == 3
-    read(walk, page_of(3), page_of(4, 0))
-    read(walk, page_of(walk.judge().again.page.number, 0))
+@pytest.mark.parametrize(
+    ("strategy", "following"),
+    [(PageNumber(), "page=3"), (Offset(limit=SIZE), "offset=20"), (Offset(limit=0), "offset=20")],
+)
+def test_one_page_that_can_not_be_had_costs_one_page(make, strategy, following):
+    walk = make(strategy)
+    [answer] = read(walk, answered(things(0, SIZE), walk.first()))
+    [second] = answer.requests
+    lost = page_reason(second.url, "HTTP status 500", 500)
+    [third] = walk.pass_over(second, lost).requests
+    assert (third.number, urlsplit(third.url).query.endswith(following)) == (3, True)
+    empty = replace(page_of(4, 0), request=replace(third, number=4))
+    read(walk, replace(page_of(3), request=third), empty, empty)
+    walk.judge()
     failure = walk.judge().failure
     assert failure.code == "pages_missing"
     assert failure.message.endswith("HTTP status 500; the other pages are stored")
@@ -177,6 +185,31 @@ def test_page_out_of_order_that_comes_again_unchanged_is_stored(make):
     assert len(answer.texts) == SIZE
     assert walk.chain.in_order is False
     assert not read(walk, page_of(3))[0].failure
+
+
+@pytest.mark.parametrize(
+    ("total", "earlier", "is_believed"),
+    [
+        pytest.param("15", None, False, id="for the first time"),
+        pytest.param("15", Shortage(15, 14), False, id="by much"),
+        pytest.param("103", Shortage(103, 100), True, id="in the same way"),
+        pytest.param("103", Shortage(105, 99), False, id="by more before"),
+        pytest.param("103", Shortage(100, 95), False, id="somewhere else"),
+        pytest.param("120", Shortage(120, 100), False, id="by much, twice"),
+    ],
+)
+def test_total_that_two_crawls_contradict_alike_is_disbelieved(make, total, earlier, is_believed):
+    walk = make(NextLink(), earlier=earlier)
+    count = 100 if int(total) > 100 else 14
+    for number, (start, end) in enumerate([(0, 10), (10, count)], start=1):
+        link = f"{URL}&from=10" if number == 1 else None
+        body = {"total": int(total), "results": things(start, end), "next": link}
+        read(walk, answered(body, PageRequest(URL, number=number), path=["results"]))
+    verdict = walk.judge()
+    assert verdict.shortage == (int(total), count)
+    assert verdict.is_end == is_believed
+    said = f"total says {total} records, {count} came"
+    assert said in (verdict.remark if is_believed else verdict.failure.message)
 
 
 def after_two_full_pages(make, words):

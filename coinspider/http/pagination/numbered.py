@@ -50,10 +50,15 @@ class PageNumber:
             return Step(problem=page.problem)
         if told := told_end(page):
             return Step.ended(told)
-        numbers = page.look_ahead.after(number)
-        wanted = [n for n in numbers if self.last is None or n <= self.last]
-        request = replace(page.request, look_ahead=page.look_ahead)
-        return Step(tuple(self.page(request, n) for n in wanted))
+        return Step(self._after(replace(page.request, look_ahead=page.look_ahead)))
+
+    def passing(self, page: PageRequest, size: int) -> tuple[PageRequest, ...]:
+        """What follows a page that can't be had; ``size`` is how many records one has."""
+        return self._after(page)
+
+    def _after(self, page: PageRequest) -> tuple[PageRequest, ...]:
+        numbers = (page.look_ahead or IN_SEQUENCE).after(page.number)
+        return tuple(self.page(page, n) for n in numbers if self.last is None or n <= self.last)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,12 @@ class Offset:
         if told := told_end(page):
             return Step.ended(told)
         return Step(tuple(self._after(page)))
+
+    def passing(self, page: PageRequest, size: int) -> tuple[PageRequest, ...]:
+        """What follows a page that can't be had; ``size`` is how many records one has."""
+        numbers = (page.look_ahead or IN_SEQUENCE).after(page.number)
+        start = int(page.place) - size * page.number
+        return tuple(self._at(page, start + size * number, number) for number in numbers)
 
     def _capped(self, page: AnsweredPage) -> str | None:
         """Why an empty page is no end: a search may end at a round number that is an estimate."""
