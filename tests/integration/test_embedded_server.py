@@ -6,6 +6,7 @@ import signal
 import stat
 from contextlib import nullcontext
 from pathlib import Path
+from pwd import getpwnam
 from subprocess import CalledProcessError
 from threading import Lock
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from coinspider._compat import forget_dead_users
+from coinspider._compat import SERVER_USER, forget_dead_users
 from coinspider.errors import ConfigurationError
 from coinspider.store import embedded_server
 from coinspider.store.embedded_server import start_embedded_server
@@ -63,6 +64,22 @@ def test_user_that_another_process_makes_at_the_same_time_is_used(
     monkeypatch.setattr(embedded_server, "SERVER_USER", "coinspider-no-one")
     with pytest.raises(CalledProcessError) if is_told else nullcontext():
         embedded_server._make_user()
+
+
+@pytest.mark.needs("root")
+def test_folders_above_the_data_stay_closed_to_all_but_the_servers_user(data_directory):
+    project = data_directory.parent / "project"
+    project.mkdir(mode=0o700)
+    with psycopg.connect(start_embedded_server(project / ".scrapy" / "postgresql")) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    found = project.stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o710, 0)
+    assert found.st_gid == getpwnam(SERVER_USER).pw_gid
+    os.chown(project, 12_345, 12_345)
+    project.chmod(0o700)
+    with pytest.raises(ConfigurationError, match=f"may not pass through {project}: "):
+        start_embedded_server(project / "other")
+    assert stat.S_IMODE(project.stat().st_mode) == 0o700
 
 
 def test_socket_is_its_users_alone_also_with_a_long_path(data_directory, tmp_path, monkeypatch):
