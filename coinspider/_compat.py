@@ -182,6 +182,52 @@ def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     return application
 
 
+def note_sent(transport: Any, note: Callable[[int], None]) -> None:
+    """Tell how many bytes have gone into the network, whenever some have (Twisted 26.10).
+
+    ``FileDescriptor`` says only when its buffer is empty, and an answer of 50 MB is one buffer.
+    """
+    write = transport.writeSomeData
+
+    def write_some(data: bytes) -> Any:
+        sent = write(data)
+        if isinstance(sent, int):  # otherwise it is the error that ended the connection
+            note(sent)
+        return sent
+
+    transport.writeSomeData = write_some
+
+
+def limit_headers(handler: Any, most: int, make_error: Callable[[], Exception]) -> None:
+    """Give up an answer with more than about ``most`` bytes of headers, 1xx answers included.
+
+    Twisted 26.10 limits a line, not their number (``HTTP11ClientProtocol``: ``_parser``,
+    ``_giveUp``), and Scrapy 2.19 limits the body (``HTTP11DownloadHandler``: ``_pool``).
+    """
+    from twisted.python.failure import Failure
+
+    factory: Any = handler._pool._factory
+    failure: Any = Failure
+
+    class Factory(factory):  # type: ignore[misc]
+        def buildProtocol(self, addr: object) -> Any:  # noqa: N802
+            protocol = super().buildProtocol(addr)
+            receive, size = protocol.dataReceived, 0
+
+            def receive_some(data: bytes) -> None:
+                nonlocal size
+                receive(data)
+                is_in_headers = protocol._parser and protocol._parser.line_mode
+                size = size + len(data) if is_in_headers else 0
+                if size > most:
+                    protocol._giveUp(failure(make_error()))
+
+            protocol.dataReceived = receive_some
+            return protocol
+
+    handler._pool._factory = Factory
+
+
 class WallClock:
     """The reactor, for the dates in Twisted's log of requests (Twisted 26.10: ``HTTPFactory``)."""
 

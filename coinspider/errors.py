@@ -16,6 +16,7 @@
     ├── RejectedRecordError         the same, as Scrapy is told (a DropItem)
     ├── ForbiddenLinkError          a link leads where the crawl may not go (an IgnoreRequest)
     ├── UntrustedCertificateError   a server does not prove who it is (an IgnoreRequest)
+    ├── LargeHeadersError           an answer's headers have no end (an IgnoreRequest)
     ├── ProxyRefusedError           a proxy does not let the crawl through (an IgnoreRequest)
     ├── CrawlEndingError            the crawl ends while a request waits (an IgnoreRequest)
     ├── CreditsExhaustedError       the month's calls of a key are used up (an IgnoreRequest)
@@ -94,6 +95,10 @@ class ForbiddenLinkError(CoinspiderError, IgnoreRequest):
 
 class UntrustedCertificateError(CoinspiderError, IgnoreRequest):
     """A server does not prove who it is; the message says what is wrong with its certificate."""
+
+
+class LargeHeadersError(CoinspiderError, IgnoreRequest):
+    """The headers of an answer are larger than any that mean something."""
 
 
 class ProxyRefusedError(CoinspiderError, IgnoreRequest):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from threading import Lock
 from time import monotonic
 from typing import ParamSpec, TypeVar, cast
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from twisted.python.threadable import isInIOThread
 from twisted.python.threadpool import ThreadPool
@@ -76,12 +78,15 @@ class Workers:
 def send_later(
     found: Deferred[T], txrequest: WebRequest, write: Callable[[T | Failure], bytes]
 ) -> int:
-    """Answer a request with what ``write`` makes of the result, unless the client has gone."""
+    """Answer a request with what ``write`` makes of the result, unless the client has gone.
+
+    It is sent in pieces, as the client reads them, of bytes that all who wait for the same share.
+    """
 
     def send(result: T | Failure) -> None:
         if txrequest.channel:
-            txrequest.write(write(result))
-            txrequest.finish()
+            sent = FileSender().beginFileTransfer(BytesIO(write(result)), txrequest)
+            sent.addCallbacks(lambda _: txrequest.finish(), lambda _: None)
 
     # If no answer can be made, the client must not wait for ever.
     found.addBoth(send).addErrback(txrequest.processingFailed)

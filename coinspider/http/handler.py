@@ -23,8 +23,19 @@ from twisted.web.iweb import IPolicyForHTTPS
 from w3lib.url import add_or_replace_parameter
 from zope.interface import implementer
 
-from coinspider._compat import client_tls_options, no_stack_search, replace_tls_policy
-from coinspider.errors import ConfigurationError, ProxyRefusedError, UntrustedCertificateError
+from coinspider._compat import (
+    client_tls_options,
+    limit_headers,
+    no_stack_search,
+    replace_tls_policy,
+)
+from coinspider.errors import (
+    CoinspiderError,
+    ConfigurationError,
+    LargeHeadersError,
+    ProxyRefusedError,
+    UntrustedCertificateError,
+)
 from coinspider.http.api_key import TOKEN_META
 from coinspider.http.links import is_at_home, origin
 from coinspider.http.retry import answer_or_end, wait_or_end
@@ -93,15 +104,21 @@ class VerifyingPolicy:
         return known
 
 
-def certificate_problem(error: BaseException | None) -> str | None:
-    """What is wrong with a server's certificate or TLS, if that made a download fail."""
+HEADERS_MAX = 128 * 1024  # bytes
+_LARGE_HEADERS = f"its headers are larger than {HEADERS_MAX // 1024} kB"
+
+
+def _refusal(error: BaseException | None) -> CoinspiderError | None:
+    """Why an answer was not taken: its headers, or what is wrong with its server's certificate."""
     for reason in getattr(error, "reasons", ()):
-        value = reason.value
-        if isinstance(value, (VerificationError, CertificateError)):
-            return "its certificate is for another name"
-        if isinstance(value, SSL.Error):
-            said = (words for part, words in _TLS_PROBLEMS.items() if part in str(value))
-            return next(said, None)
+        match reason.value:
+            case CoinspiderError() as own:
+                return own
+            case VerificationError() | CertificateError():
+                return UntrustedCertificateError("its certificate is for another name")
+            case SSL.Error() as problem:
+                said = [words for part, words in _TLS_PROBLEMS.items() if part in str(problem)]
+                return UntrustedCertificateError(said[0]) if said else None
     return None
 
 
@@ -156,10 +173,11 @@ with no_stack_search():
 
 
 class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
-    """Also trusts the authorities of ``DOWNLOAD_CA_FILE``."""
+    """Also trusts the authorities of ``DOWNLOAD_CA_FILE``, and takes no endless headers."""
 
     def __init__(self, crawler: Crawler):
         super().__init__(crawler)
+        limit_headers(self, HEADERS_MAX, partial(LargeHeadersError, _LARGE_HEADERS))
         if crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
             authorities = Authorities(check_ca_file(crawler.settings))
             replace_tls_policy(self, partial(VerifyingPolicy, authorities=authorities))
@@ -172,8 +190,8 @@ class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):
             await wait_or_end(self._crawler, 0)  # it may have waited in Scrapy's queue
             response = await answer_or_end(self._crawler, super().download_request(request))
         except DownloadFailedError as error:
-            if problem := certificate_problem(error.__cause__):
-                raise UntrustedCertificateError(problem) from None
+            if refusal := _refusal(error.__cause__):
+                raise refusal from None
             raise _with_proxy(error, proxy) from error.__cause__
         except http11.TunnelError as error:
             assert proxy

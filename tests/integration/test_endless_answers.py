@@ -15,6 +15,7 @@ import pytest
 from tests.helpers.processes import CLEAN, PROJECT
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+MANY = 1000  # so that a crawl that takes them all has a bounded size
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -41,6 +42,26 @@ def answer_to_the_close(client):
         client.sendall(b" " * 4096)
 
 
+def answer_with_headers(client):
+    client.sendall(HEAD)
+    for _ in range(MANY):
+        client.sendall(b"".join(b"X-%d: %s\r\n" % (n, b"x" * 1000) for n in range(64)))
+    client.recv(1)
+
+
+def answer_with_one_header(client):
+    client.sendall(HEAD + b"X: y\r\n")
+    for _ in range(MANY):
+        client.sendall((b" " + b"x" * 1000 + b"\r\n") * 64)
+    client.recv(1)
+
+
+def answer_to_go_on(client):
+    for _ in range(MANY):
+        client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+    client.recv(1)
+
+
 def answer_large(client):
     client.sendall(HEAD + b"Content-Length: 999999999999\r\n\r\n[")
     client.recv(1)
@@ -56,11 +77,15 @@ def answer_reset(client):
 
 TOO_LONG = "it was not complete within DOWNLOAD_TIMEOUT=0.5 seconds"
 TOO_LARGE = "it is larger than DOWNLOAD_MAXSIZE=100000 bytes"
+LARGE_HEADERS = "its headers are larger than 128 kB"
 ANSWERS = {
     "silent": (answer_silent, TOO_LONG),
     "slow": (answer_slowly, TOO_LONG),
     "endless chunks": (answer_without_end, TOO_LARGE),
     "endless": (answer_to_the_close, TOO_LARGE),
+    "endless headers": (answer_with_headers, LARGE_HEADERS),
+    "an endless header": (answer_with_one_header, LARGE_HEADERS),
+    "endless status 100": (answer_to_go_on, LARGE_HEADERS),
     "a length of a terabyte": (answer_large, TOO_LARGE),
     "cut short": (answer_short, "the connection ended before the page was whole"),
     "reset": (answer_reset, "no answer came: Connection to the other side was lost"),

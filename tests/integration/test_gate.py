@@ -1,6 +1,7 @@
 """Attacks on a real scrapyd, and programs that go on working with it."""
 
 import json
+import select
 import shutil
 import socket
 import subprocess
@@ -280,17 +281,51 @@ def test_clients_that_trickle_keep_no_place(few_files, scrapyd, database_url, sa
     assert "Too many open files" not in daemon.log.read_text()
 
 
+def test_clients_that_read_nothing_keep_no_place(few_files, scrapyd, server_url):
+    daemon = scrapyd(DATABASE_URL=server_url)
+    few_files()
+    (daemon.directory / ".scrapy/scrapyd/logs/large.log").write_bytes(b"x" * LARGE)
+    with ExitStack() as stack:
+        for _ in range(60):
+            client = socket.create_connection(("127.0.0.1", daemon.port), timeout=120)
+            stack.enter_context(client).sendall(GET % b"logs/large.log")
+            client.recv(1)  # so that its answer has begun
+        for _ in range(5):
+            assert daemon.get("daemonstatus.json")["status"] == "ok"
+    assert "were closed to let others in" in daemon.log.read_text()
+
+
+LARGE = 40_000_000  # bytes, of which the system takes a part without a reader
+GET = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 IMPATIENT = """
+import sys
 from twisted.internet import reactor
 from twisted.web.resource import Resource
+from twisted.web.static import Data, File
 from coinspider.daemon.gate import site
 from coinspider.daemon.gate.gate import Gate, GateOptions
 
-site.HEAD_TIME = site.BODY_TIME = 1.0
-made = site.GateSite(Resource(), Gate(GateOptions()), None)
+site.HEAD_TIME = site.BODY_TIME = site.READ_TIME = site.GateChannel.abortTimeout = 1.0
+root = Resource()
+root.putChild(b"data", Data(bytes(40_000_000), "text/plain"))
+root.putChild(b"file", File(sys.argv[1]))
+made = site.GateSite(root, Gate(GateOptions()), None)
 print(reactor.listenTCP(0, made, interface="127.0.0.1").getHost().port, flush=True)
 reactor.run()
 """
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """The port of a gate that waits for a second."""
+    file = tmp_path_factory.mktemp("large") / "file"
+    file.write_bytes(bytes(LARGE))
+    command = [sys.executable, "-c", IMPATIENT, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize(
@@ -299,18 +334,37 @@ reactor.run()
      (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"")],
     ids=["silent", "headers", "body", "idle"],
 )  # fmt: skip
-def test_request_that_trickles_ends_at_its_deadline(start, more):
-    with subprocess.Popen([sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE) as process:
-        try:
-            port = int(process.stdout.readline())
-            with socket.create_connection(("127.0.0.1", port), timeout=0.1) as client:
-                began = time.monotonic()
-                client.sendall(start)
-                while not is_closed(client, more):
-                    assert time.monotonic() - began < 60
-                assert time.monotonic() - began > 0.9
-        finally:
-            process.terminate()
+def test_request_that_trickles_ends_at_its_deadline(impatient, start, more):
+    with socket.create_connection(("127.0.0.1", impatient), timeout=0.1) as client:
+        began = time.monotonic()
+        client.sendall(start)
+        while not is_closed(client, more):
+            assert time.monotonic() - began < 60
+        assert time.monotonic() - began > 0.9
+
+
+@pytest.mark.parametrize("path", [b"data", b"file"])
+def test_answer_that_nobody_reads_ends_at_its_deadline(impatient, path):
+    with socket.create_connection(("127.0.0.1", impatient), timeout=60) as client:
+        began = time.monotonic()
+        client.sendall(GET % path)
+        hung_up = select.poll()
+        hung_up.register(client, 0)
+        assert hung_up.poll(60_000)
+        assert time.monotonic() - began > 0.9
+
+
+@pytest.mark.parametrize("path", [b"data", b"file"])
+def test_answer_that_is_read_slowly_comes_whole(impatient, path):
+    with socket.create_connection(("127.0.0.1", impatient), timeout=60) as client:
+        began, read = time.monotonic(), 0
+        client.sendall(GET % path)
+        while read < LARGE:
+            chunk = client.recv(1_000_000)
+            assert chunk, f"it ended after {read} bytes and {time.monotonic() - began:.1f} s"
+            read += len(chunk)
+            time.sleep(len(chunk) / 8_000_000)
+        assert time.monotonic() - began > 4
 
 
 def is_closed(client, more):

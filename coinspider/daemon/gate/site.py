@@ -12,7 +12,7 @@ from twisted.web.http import NO_CONTENT, RESPONSES, HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from coinspider._compat import WallClock
+from coinspider._compat import WallClock, note_sent
 from coinspider.daemon.gate.browsers import HEADERS, TxRequest, set_cors, set_headers
 from coinspider.daemon.gate.clients import Tally
 from coinspider.daemon.gate.gate import LOGIN, LOGOUT, Gate
@@ -22,8 +22,10 @@ from coinspider.errors import RequestDeniedError
 LINGER = 2.0  # seconds in which a client may read that its body is too large
 # Seconds until a request's headers, its body, and an egg have arrived.
 HEAD_TIME, BODY_TIME, UPLOAD_TIME = 30.0, 60.0, 600.0
+# In each minute a client has to read so many bytes of an answer.
+READ_TIME, READ_LEAST = 60.0, 64 * 1024
 CONNECTIONS_MAX = 1000
-_CLOSED = "{number} connections without a whole request were closed to let others in: {most}"
+_CLOSED = "{number} connections that waited for their clients were closed to let others in: {most}"
 _TOO_LARGE = 413
 
 
@@ -100,18 +102,20 @@ class GateRequest(Request):
 
 
 class GateChannel(HTTPChannel):
-    """A connection, on which each request has to arrive within a time.
+    """A connection, on which each request has to arrive, and its answer be read, within a time.
 
-    Twisted's own time begins anew with each byte.
+    Twisted's own time begins anew with each byte, and does not count for answers.
     """
 
     site: "GateSite"
     transport: Any
     _deadline: Any = None
+    _read = 0
 
     def connectionMade(self) -> None:
         self.site.connections.opened += 1
         super().connectionMade()
+        note_sent(self.transport, self._note_read)
         self._wait(HEAD_TIME)
 
     def allHeadersReceived(self) -> None:
@@ -122,6 +126,10 @@ class GateChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         self._wait(None)
         super().allContentReceived()
+
+    def writeHeaders(self, *args: Any) -> None:
+        super().writeHeaders(*args)
+        self._wait(READ_TIME)
 
     def requestDone(self, request: Any) -> None:
         self._wait(HEAD_TIME)
@@ -139,7 +147,20 @@ class GateChannel(HTTPChannel):
             self._deadline.cancel()
         if seconds is not None:
             self.site.connections.waiting[self] = None
-            self._deadline = self.callLater(seconds, self.timeoutConnection)
+            self._read = 0
+            self._deadline = self.callLater(seconds, self._end_or_go_on)
+
+    def _end_or_go_on(self) -> None:
+        """Twisted has buffered all of an answer: a slow client may still read it."""
+        if self._read >= READ_LEAST:
+            self._wait(READ_TIME)
+        else:
+            self.timeoutConnection()
+
+    def _note_read(self, size: int) -> None:
+        self._read += size
+        if self in self.site.connections.waiting:
+            self.site.connections.waiting.move_to_end(self)
 
 
 class Connections:
@@ -150,11 +171,11 @@ class Connections:
         self._most = most or min(CONNECTIONS_MAX, (allowed if allowed > 0 else 1 << 20) // 4)
         self.opened = 0
         self.waiting: OrderedDict[GateChannel, None] = OrderedDict()
-        """Those whose clients have not sent a whole request yet, the oldest wait first."""
+        """Those whose clients have to send or to read, that which has not for longest first."""
         self._closed = Tally(reactor, _CLOSED)
 
     def has_room(self) -> bool:
-        """Whether there may be another one, for which the one that waits longest is closed."""
+        """Whether there may be another one, for which the first of those waiting is closed."""
         if self.opened < self._most:
             return True
         if not self.waiting:
