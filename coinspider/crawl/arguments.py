@@ -20,6 +20,10 @@ def parse_arguments(declaration: type[ArgumentsT], given: dict[str, object]) -> 
         raise ConfigurationError(
             f"unknown argument {', '.join(unknown)}: allowed are {', '.join(hints)}"
         )
+    for field in msgspec.structs.fields(declaration):
+        if field.required and field.name not in given:
+            allowed = _description(hints[field.name])
+            raise ConfigurationError(f"the argument {field.name} is missing: {allowed}")
     return declaration(**{name: _parse(name, value, hints[name]) for name, value in given.items()})
 
 

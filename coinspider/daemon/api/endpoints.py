@@ -1,5 +1,6 @@
 """Endpoints for programs: schedules, what a job may bring along, and what became of each job."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
@@ -64,7 +65,8 @@ def _allowed(option: str) -> frozenset[str]:
     return names_in(local_configuration(), option)
 
 
-_OWN = ("project", "spider", "_version", "priority")
+_OWN = ("project", "spider", "_version")
+_PRIORITY = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 PENDING_MAX = 1000
 
 
@@ -76,17 +78,17 @@ class ScheduleJson(webservice.Schedule):
 
     def render_POST(self, txrequest: TxRequest) -> Answer:
         sent = {
-            name.decode("utf-8", "replace"): [value.decode("utf-8", "replace") for value in values]
+            name.decode(): [value.decode() for value in values]
             for name, values in txrequest.args.items()
         }
-        if any("\0" in text for name, values in sent.items() for text in (name, *values)):
-            raise request_error("there is a NUL in a parameter, which no process can be given")
         settings, [job] = sent.pop("setting", []), sent.pop("jobid", ["job"])[:1]
         if not JOB.fullmatch(job):
             raise request_error("jobid is of letters, digits, '_', '-', '.' and ':'")
         check_settings(settings)
         self._check_queue()
-        project, spider, *_ = (sent.pop(name, [""])[0] for name in _OWN)
+        if not _PRIORITY.fullmatch(sent.pop("priority", ["0"])[0]):
+            raise request_error("priority is a number, such as 1 or -0.5")
+        project, spider, _ = (sent.pop(name, [""])[0] for name in _OWN)
         check_arguments(project, spider, {name: values[0] for name, values in sent.items()})
         answer: Answer = super().render_POST(txrequest)
         return answer
@@ -217,6 +219,8 @@ class CrawlsJson(WsResource):
         """Never called; ``render_OPTIONS`` looks for it."""
 
     @param("job", required=False)
-    @param("limit", required=False, default=LIMIT, type=int)
-    def _arguments(self, txrequest: TxRequest, job: str, limit: int) -> tuple[str | None, int]:
-        return job, max(limit, 1)
+    @param("limit", required=False, default=str(LIMIT))
+    def _arguments(self, txrequest: TxRequest, job: str, limit: str) -> tuple[str | None, int]:
+        if not re.fullmatch(r"\d{1,9}", limit, re.ASCII):
+            raise request_error(f"limit={limit[:40]} is not a number of crawls")
+        return job, max(int(limit), 1)

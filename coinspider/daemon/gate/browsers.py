@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = (b"GET", b"HEAD", b"OPTIONS")
+_FILE = b"egg"  # the only parameter that is one
 _FOREIGN = ("cross-site", "same-site")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 # The one script of scrapyd's pages, at the button that cancels a job.
@@ -142,7 +143,7 @@ def wants_html(txrequest: TxRequest) -> bool:
 
 
 def check_text(txrequest: TxRequest) -> None:
-    """Raises :exc:`RequestDeniedError` for a path or a header that is no text.
+    """Raises :exc:`RequestDeniedError` for a path, a header or a parameter that is no text.
 
     Cookies may be those of another program on the same host, and are not looked at.
     """
@@ -151,6 +152,9 @@ def check_text(txrequest: TxRequest) -> None:
             raise RequestDeniedError(400, f"the header {name.decode()} is not text in UTF-8")
     if not all(map(_is_text, txrequest.postpath)):
         raise RequestDeniedError(400, "the path is not text in UTF-8")
+    for name, values in txrequest.args.items():
+        if not all(map(_is_text, [name] if name == _FILE else [name, *values])):
+            raise RequestDeniedError(400, "a parameter is not text in UTF-8")
 
 
 def _is_text(value: bytes) -> bool:
