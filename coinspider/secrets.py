@@ -5,9 +5,13 @@ import os
 import re
 import stat
 import sys
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from coinspider.setting_kinds import unquoted
 
@@ -38,6 +42,7 @@ _VALUES = {
         ("'", r"(?:[^'\\]|\\.)+"),
     )
 }
+_FOR_URLS = str.maketrans("+/", "-_")
 _NESTED = re.compile(r"""[^"'\\]+""")
 MASK = "***"
 # The arguments of scrapy crawl next that are sent.
@@ -45,19 +50,26 @@ _OF_REQUESTS = ("headers", "parameters", "body")
 _LENGTH_MAX = 64_000  # characters
 # Characters; anything shorter may be a part of any word.
 _SHORTEST = 6
+_known: set[str] = set()
 
 
-def masked(text: str, secrets: Iterable[str] = ()) -> str:
+def hide(values: Iterable[str]) -> None:
+    """Take these out of whatever this process logs, stores or shows from now on.
+
+    Some APIs repeat a key in their messages and links.
+    """
+    _known.update(value for value in values if len(value) >= _SHORTEST)
+
+
+def masked(text: str) -> str:
     """A text for people, such as a URL: without users, passwords, keys and tokens in it.
 
-    ``secrets`` are values that may stand anywhere in it: some APIs repeat a key in their messages.
     Whatever is stored or shown goes through here. Nobody reads more than 64,000 characters.
     """
     if len(text) > _LENGTH_MAX:
         text = f"{text[:_LENGTH_MAX]}..."
-    for value in secrets:
-        if len(value) >= _SHORTEST:
-            text = text.replace(value, MASK)
+    for value in _known:
+        text = _forms(value).sub(MASK, text)
     parts, at = [], 0
     for start, end in sorted(_spans(text)):
         if start >= at:
@@ -104,6 +116,32 @@ def secret_values(text: str) -> set[str]:
 def is_secret_name(name: str) -> bool:
     """Whether the value of a parameter, a header or a field of this name looks like a secret."""
     return bool(_SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name))
+
+
+@lru_cache
+def _forms(value: str) -> re.Pattern[str]:
+    """A value as it is, as URLs, JSON and HTML have it, and in base64 with others around it."""
+    data = value.encode("utf-8", "surrogateescape")
+    # Three bytes are four characters: after one or two bytes of others, the first are not its own.
+    in_base64 = [
+        b64encode(bytes(before) + data).decode()[skipped : (before + len(data)) * 4 // 3]
+        for before, skipped in enumerate((0, 2, 3))
+    ]
+    for_urls = [text.translate(_FOR_URLS) for text in in_base64]
+    texts = dict.fromkeys([value, *in_base64, *for_urls])
+    return re.compile("|".join("".join(map(_any_form, text)) for text in texts))
+
+
+def _any_form(char: str) -> str:
+    """The expression of a character: only those that have another meaning are written otherwise."""
+    if char.isascii() and (char.isalnum() or char in "-._~"):
+        return re.escape(char)
+    in_url = quote(char, "", errors="surrogateescape")
+    in_html = f"{re.escape(escape(char))}|&#(?:0*{ord(char)}|x0*{ord(char):x});"
+    escaped = r"\\+".join(map(re.escape, json.dumps(char)[1:-1].split("\\")))
+    in_json = rf"\\*{re.escape(char)}|{escaped}"
+    plus = r"|\+" if char == " " else ""
+    return f"(?i:{in_url}|{in_html}|{in_json}{plus})"
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:

@@ -30,6 +30,7 @@ from coinspider.http.api_key import TOKEN_META
 from coinspider.http.links import HOME_META
 from coinspider.http.pagination import AnsweredPage, PageRequest
 from coinspider.http.retry import ASKED_AGAIN_META, RETRY_REASON_META
+from coinspider.secrets import masked
 from coinspider.text import visible
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class FailedPages:
         answer = self.spider.walk.pass_over(page, reason)
         if answer.failure:
             raise self.ended_by(reason)
-        shown = visible(self.spider.masked(reason.message))
+        shown = visible(masked(reason.message))
         logger.error("%s", shown, extra={"spider": self.spider})
         return list(map(self.spider.page_request, answer.requests))
 
@@ -168,7 +169,7 @@ class FailedPages:
 
     def _retry_meta(self, reason: str, times: int) -> dict[str, Any]:
         """The meta of a retry, which has its own keys: Scrapy's are for its middlewares alone."""
-        shown = visible(self.spider.masked(reason))
+        shown = visible(masked(reason))
         self.spider.crawler.stats.inc_value("retry/count")
         self.spider.crawler.stats.inc_value(f"retry/reason_count/{shown}")
         return {"dont_cache": True, ASKED_AGAIN_META: times, RETRY_REASON_META: shown}
@@ -176,7 +177,7 @@ class FailedPages:
     def ended_by(self, reason: Reason) -> CloseSpider:
         """Why the crawl fails, with a URL of a length that people read."""
         figures = dict(reason.figures)
-        if len(url := figures.get("url", "")) > _URL_SHOWN:
+        if len(url := masked(figures.get("url", ""))) > _URL_SHOWN:
             figures["url"] = f"{url[:_URL_SHOWN]}..."
         return note_failure(self.spider.crawler, Reason(reason.code, figures))
 

@@ -96,7 +96,7 @@ class PageLogFormatter(LogFormatter):
             result["msg"] = "Rejected: %(exception)s, in %(item)s of %(url)s"
             result["args"] = {
                 "exception": visible(str(exception)),
-                "item": visible(storable(bytes(item.text)[:200])),
+                "item": visible(masked(storable(bytes(item.text)[:2000]))[:200]),
                 "url": item.source.url,
             }
         return result

@@ -105,8 +105,6 @@ class CrawlOutcome(Struct):
 
     reads_pages: bool = False
     """Whether its spider reads a list to its end."""
-    secrets: set[str] = set()
-    """What no reason may repeat."""
     reason: Reason | None = None
     """Why it ends early: the first reason, from which later ones often follow."""
     end_reached: bool = False
@@ -127,14 +125,17 @@ class CrawlOutcome(Struct):
     """The value with which an incremental source asks in the next crawl."""
 
     def note(self, reason: Reason) -> bool:
-        """Keep the first reason, but one that ends a crawl without a failure above all others."""
+        """Keep the first reason, but one that ends a crawl without a failure above all others.
+
+        It may hold words of the API.
+        """
         is_first = self.reason is None or reason.code in _NO_FAILURE
         if is_first:
-            self.reason = reason
+            self.reason = reason.masked()
         return is_first
 
     def remark(self, text: str) -> None:
-        self.remarks = (*self.remarks, text)
+        self.remarks = (*self.remarks, masked(text))
 
     def conclude(self, facts: Facts) -> Outcome:
         """A crawl is complete only if nothing went wrong and the end of the list was seen."""
@@ -254,11 +255,9 @@ def note_failure(crawler: Crawler, reason: Reason) -> CloseSpider:
     """Log and record why the crawl fails; return the exception that ends it, for the caller to
     raise.
     """
-    outcome = crawl_outcome(crawler)
-    reason = reason.masked(outcome.secrets)
-    words = visible(reason.message)
+    words = visible(reason.masked().message)
     logger.error(words, extra={"spider": crawler.spider})
-    if outcome.note(reason):
+    if crawl_outcome(crawler).note(reason):
         crawler.stats.set_value(FAILURE_STAT, words)
     return CloseSpider(reason.finish)
 
@@ -267,7 +266,7 @@ def note_exhausted(crawler: Crawler, message: str) -> CloseSpider:
     """Log and record that the month's calls are used up; return the exception that says so."""
     if not crawler.stats.get_value(EXHAUSTED_STAT):
         logger.error(message, extra={"spider": crawler.spider})
-        crawler.stats.set_value(EXHAUSTED_STAT, message)
+        crawler.stats.set_value(EXHAUSTED_STAT, masked(message))
         crawl_outcome(crawler).note(Reason("exhausted", {"why": message}))
     return CloseSpider("exhausted")
 

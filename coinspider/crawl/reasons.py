@@ -4,7 +4,7 @@ A :class:`Reason` is what the table ``crawl`` keeps in ``reason`` and ``reason_f
 remedies, pages and metrics are made of it, so that a changed sentence breaks nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -159,10 +159,10 @@ class Reason(Struct, frozen=True):
     def message(self) -> str:
         return KINDS[self.code].sentence.format_map(self.figures)
 
-    def masked(self, secrets: Iterable[str]) -> "Reason":
+    def masked(self) -> "Reason":
         """The same without secrets in its figures."""
         shown = {
-            name: masked(value, secrets) if isinstance(value, str) else value
+            name: masked(value) if isinstance(value, str) else value
             for name, value in self.figures.items()
         }
         return Reason(self.code, shown)

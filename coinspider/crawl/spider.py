@@ -57,7 +57,7 @@ from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.keys import Key, SeenKeys, record_keys
 from coinspider.records.record import Page, Source
 from coinspider.records.table_item import TableItem
-from coinspider.secrets import masked, masked_arguments, secret_values
+from coinspider.secrets import hide, masked, masked_arguments, secret_values
 from coinspider.stats import (
     EMPTY_STAT,
     END_STAT,
@@ -171,7 +171,7 @@ class PaginatedSpider(Spider):
         spider.hosts_allowed = crawler.settings.getlist("PAGINATION_HOSTS_ALLOWED")
         spider.rewrites_links = crawler.settings.getbool("PAGINATION_REWRITE_ENABLED")
         spider.outcome = CrawlOutcome(reads_pages=True)
-        spider.outcome.secrets = spider.secrets()
+        hide(spider.secrets())
         crawler.signals.connect(spider.request_dropped, signals.request_dropped)
         crawler.signals.connect(spider.request_ended, signals.response_received)
         crawler.signals.connect(spider.requests_done, signals.spider_idle)
@@ -183,7 +183,7 @@ class PaginatedSpider(Spider):
         return account_name(self.url, self.api_key)
 
     def secrets(self) -> set[str]:
-        """What no message may repeat: its credentials, and what its arguments have of others."""
+        """Its credentials, and what its arguments have of others."""
         given = [f"{name}={value}" for name, value in {**self.arguments, **self.headers}.items()]
         known = {self.api_key, self.settings.get("API_PASSWORD")}
         return set(filter(None, known)).union(*map(secret_values, [self.url, *given]))
@@ -509,10 +509,6 @@ class PaginatedSpider(Spider):
         """Retry a page that did not come, follow a redirect, or fail the crawl."""
         self.request_ended(download_failure.request)  # type: ignore[attr-defined]
         return self.failed_pages.answer(download_failure)
-
-    def masked(self, text: str) -> str:
-        """A text that may hold words of the API, without secrets."""
-        return masked(text, self.outcome.secrets)
 
     def checked(self, link: str) -> str:
         """The URL to follow for a link; raises ``CloseSpider`` if it may not be followed."""

@@ -29,6 +29,7 @@ from coinspider.daemon.nodes import (
 )
 from coinspider.daemon.protocols import Answer, JobProcess, Message
 from coinspider.errors import DatabaseUnreachableError
+from coinspider.secrets import masked_arguments
 from coinspider.store.connection import one_line
 
 log = Logger()
@@ -137,11 +138,14 @@ class FinishedJobs:
 
 
 class ListJobs(webservice.ListJobs):
-    """``GET``: as scrapyd's, each running job with its ``node``."""
+    """``GET``: as scrapyd's, each running job with its ``node``, and no secret in an argument."""
 
     def render_GET(self, txrequest: TxRequest) -> Answer:
         project = _given(txrequest, "project")
         answer: Answer = super().render_GET(txrequest)
+        for pending in cast(list[Answer], answer["pending"]):
+            for name in ("args", "settings"):
+                pending[name] = masked_arguments(cast(Answer, pending[name]))
         own = cast(list[Answer], answer["running"])
         here = [job | {"node": this_node().name} for job in own]
         answer["running"] = here + [

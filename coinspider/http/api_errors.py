@@ -14,6 +14,7 @@ import msgspec
 from scrapy.http import Response
 
 from coinspider.http.limit.headers import clock_of, limit_in_headers, text_of
+from coinspider.secrets import masked
 
 WORDS_MAX = 200  # characters
 BODY_MAX = 200_000  # bytes: no error is longer
@@ -184,8 +185,8 @@ _CLOSINGS = {b"<!--": b"-->", b"<script": b"</script>", b"<style": b"</style>"}
 
 
 def _short(text: str, longest: int = WORDS_MAX) -> str:
-    """The text on one line, without control characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """The text on one line, without control characters; no part of a key is left at the cut."""
+    line = masked(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

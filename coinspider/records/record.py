@@ -169,7 +169,8 @@ def _outer_cuts(body: bytes) -> Iterator[int]:
 
 
 def _beginning(body: bytes) -> str:
-    return repr(body[:80].decode("utf-8", "replace")) if body else "nothing: the body is empty"
+    text = masked(body[:1000].decode("utf-8", "replace"))
+    return repr(text[:80]) if text else "nothing: the body is empty"
 
 
 class RejectedRecord(NamedTuple):

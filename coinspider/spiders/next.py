@@ -20,6 +20,7 @@ from coinspider.http.pagination import AnsweredPage, SignNames
 from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
 from coinspider.records.table_item import columns
+from coinspider.secrets import hide
 
 logger = logging.getLogger(__name__)
 ITEM_CLASSES = {item_class.table: item_class for item_class in (FullCoin, Asset)}
@@ -86,7 +87,7 @@ class NextSpider(PaginatedSpider):
         headers = parse_pairs("headers", arguments.headers)
         spider.headers = {**spider.headers, **headers}
         spider.api_key = spider.api_key or key_in_headers(headers)
-        spider.outcome.secrets = spider.secrets()
+        hide(spider.secrets())
         spider.pagination = make_strategy(arguments.pagination, strategy)
         spider.sign_names = SignNames(arguments.total, arguments.more, arguments.last_flag)
         spider.item_class = ITEM_CLASSES.get(arguments.table)

@@ -2,16 +2,19 @@
 
 import json
 import time
-from urllib.parse import unquote
+from base64 import b64encode
+from itertools import count
+from urllib.parse import quote, unquote
 
 import psycopg
 import pytest
 
+from coinspider.http.api_errors import WORDS_MAX
 from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.receiver import start_receiver
 from tests.helpers.scrapyd_process import CONFIGURATION
 
-MARK = "marked-s3cr3t-7f"
+MARK = "marked-s3cr3t*7f"
 # Given as spider arguments, with {url} for the API's.
 ARGUMENTS = {
     "key in the URL": {"url": f"{{url}}?api_key={MARK}"},
@@ -50,12 +53,17 @@ argument.table = thing
 class Echo(Handler):
     """Repeats in ``/refused`` what it was sent, in ``/good`` with records, one of them bad."""
 
+    numbers = count()
+
     def do_GET(self):
         length = int(self.headers.get("Content-Length") or 0)
         sent = f"{self.path} {self.headers} {self.rfile.read(length).decode()}"
         if self.path.startswith("/refused"):
-            said = MARK if MARK in sent else unquote(sent)
-            self.send(400, json.dumps({"error": f"what is {said}?"}).encode())
+            written = [MARK, b64encode(f"me:{MARK}".encode()).decode(), quote(MARK, safe="")]
+            said = " ".join(written) if MARK in unquote(sent) else unquote(sent)
+            # The words of an error are cut, each second time within the key.
+            said = f"{'.' * (WORDS_MAX - 14) * (next(self.numbers) % 2)}{said}"
+            self.send(400, json.dumps({"error": said}).replace("/", "\\/").encode())
         else:
             self.send(200, b'[{"id":"a","price":1},{"id":"b","price":2},{"price":3}]')
 
@@ -85,8 +93,10 @@ def tables(url):
 
 
 def assert_hidden(place, text):
-    found = text.find(MARK)
-    assert found < 0, f"{place}: ...{text[max(0, found - 300) : found + 60]}"
+    in_base64 = (b64encode(b"x" * n + MARK.encode()).decode()[4:20] for n in range(3))
+    for form in (MARK[:12], quote(MARK[:12], safe=""), *in_base64):
+        found = text.find(form)
+        assert found < 0, f"{place}: ...{text[max(0, found - 300) : found + 60]}"
 
 
 def words(arguments, url):
@@ -132,12 +142,13 @@ def test_no_output_of_scrapyd_has_a_secret(scrapyd, api, database_url):
             DATABASE_URL=database_url, ALERT_URL=f"{receiver.url}?token={MARK}", RETRY_TIMES="0",
             ALERT_FAILURES="1", ALERT_INTERVAL="1",
         )  # fmt: skip
-        jobs = []
+        jobs, pending = [], ""
         for given in ARGUMENTS.values():
             filled = {name: value.replace("{url}", f"{api}/good") for name, value in given.items()}
             answer = daemon.get("schedule.json", project="coinspider", spider="next",
                                 table="thing", pagination="none", **filled)  # fmt: skip
             assert MARK not in str(answer)
+            pending += daemon.open("listjobs.json")
             jobs += [answer["jobid"]] if answer["status"] == "ok" else []
         assert len(jobs) >= 8
         deadline = time.monotonic() + 150
@@ -148,7 +159,7 @@ def test_no_output_of_scrapyd_has_a_secret(scrapyd, api, database_url):
                  "schedules.json", "listjobs.json", "daemonstatus.json")  # fmt: skip
         said = {page: daemon.open(page) for page in pages if page not in ("coins", "rejected")}
         daemon.stop()
-        said["alerts"] = str(receiver.alerts)
+        said |= {"alerts": str(receiver.alerts), "pending jobs": pending}
     said |= {str(path): path.read_text() for path in daemon.directory.rglob("*.log")}
     said["tables"] = tables(database_url)
     for place, text in said.items():

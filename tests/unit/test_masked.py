@@ -1,8 +1,14 @@
 """What may be a secret is not shown, and what is none stays readable."""
 
+import html
+import json
+import re
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
+
 import pytest
 
-from coinspider.secrets import masked, masked_arguments
+from coinspider.secrets import hide, masked, masked_arguments
 
 
 @pytest.mark.parametrize(
@@ -65,3 +71,51 @@ def test_masked(text, shown):
 )
 def test_argument_that_is_sent_is_shown_only_if_it_can_be_read(name, value, shown):
     assert masked_arguments({name: value}) == {name: shown}
+
+
+KEYS = ["CG-s3cr3tKeyOf/9+x==", 'pass "word" & \\ more', "schlüssel-🚀-ключ", "s3cret~>?/~??>~>"]
+FORMS = {
+    "as it is": str,
+    "in a URL": lambda key: quote(key, safe=""),
+    "in a URL's path": lambda key: re.sub("%..", lambda found: found[0].lower(), quote(key)),
+    "in a form": quote_plus,
+    "in JSON": json.dumps,
+    "in JSON with slashes escaped": lambda key: json.dumps(key).replace("/", "\\/"),
+    "in JSON in JSON": lambda key: json.dumps(json.dumps(key)),
+    "in HTML": html.escape,
+    "in HTML by numbers": lambda key: "".join(
+        f"&#{ord(char)};" if quote(char, safe="") != char else char for char in key
+    ),
+    "in Python": repr,
+    **{
+        f"in base64 after {before} bytes": lambda key, before=before: b64encode(
+            b"Authorization"[:before] + key.encode() + b" me"
+        ).decode()
+        for before in range(4)
+    },
+    "in base64 for URLs": lambda key: urlsafe_b64encode(key.encode()).decode(),
+    "in base64 in a URL": lambda key: quote(b64encode(key.encode()).decode(), safe=""),
+    "in base64 in JSON": lambda key: b64encode(key.encode()).decode().replace("/", "\\/"),
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden(monkeypatch):
+    monkeypatch.setattr("coinspider.secrets._known", set())
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("form", FORMS)
+def test_key_that_an_api_repeats_is_masked_in_each_form(key, form):
+    written = FORMS[form](key)
+    hide([key])
+    shown = masked(f"what is {written}?")
+    assert "***" in shown
+    assert shown.startswith("what is ")
+    # Quotes and backslashes; in base64, others and the characters of which a part is theirs.
+    assert len(shown) - len("what is ***?") <= (14 if "base64" in form else 6), shown
+
+
+def test_short_words_are_no_secrets():
+    hide(["page"])
+    assert masked("page 3 of 4") == "page 3 of 4"

@@ -14,6 +14,7 @@ from coinspider.http.links import linked, parse_links
 from coinspider.http.pagination import known_names
 from coinspider.http.pagination.known_names import Known
 from coinspider.records.json_path import Path, find_value, leaves, parse_path, path_text
+from coinspider.secrets import masked
 
 _GIVEN = Known((), (), "an argument")
 UNKNOWN = Known((), (), "its name")
@@ -352,7 +353,7 @@ class Signs:
         marks = (self.cursor, self.cursor_object, self.header_cursor)
         for sign in (self.link, *(marks if first else ())):
             if sign:
-                return f"{sign.name} is {str(sign.value)[:100]}"
+                return f"{sign.name} is {masked(str(sign.value))[:100]}"
         if self.header_link:
             return f"the header Link leads on to {self.header_link}"
         return self._counts_more(count) if first else None
