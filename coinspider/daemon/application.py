@@ -22,6 +22,7 @@ from coinspider.daemon.configuration import (
     check_folders,
     check_port,
     check_values,
+    files_of_times,
     sections,
 )
 from coinspider.daemon.gate.gate import Gate, GateOptions
@@ -90,7 +91,7 @@ def _application(config: Config) -> Application:
     check_port(config)
     node = this_node()
     os.environ[NODE] = node.name  # for the rows of its crawls
-    schedules = read_schedules(sections(config))
+    schedules = read_schedules(sections(config), files_of_times(config))
     check_schedules(config, schedules)
     alerts = alert_service(settings)
     forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see

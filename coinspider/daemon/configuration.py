@@ -11,7 +11,11 @@ from scrapyd import Config
 from coinspider.errors import ConfigurationError
 from coinspider.store.connection import one_line
 
-LOCAL_FILE = "scrapyd.local.conf"
+FILE, LOCAL_FILE = "scrapyd.conf", "scrapyd.local.conf"
+SCHEDULE = "schedule:"
+# By a schedule's option in the local file, those of the shipped one that contradict it. A budget
+# goes with ``every``, which is for accounts whose calls are not counted.
+_CONTRADICTED = {"every": ("cron", "budget"), "cron": ("every", "budget"), "budget": ("cron",)}
 _FOLDERS = ("eggs_dir", "logs_dir")
 _NUMBERS = (
     "poll_interval",
@@ -35,11 +39,45 @@ def local_configuration() -> Config:
 
 
 def add_local_file(config: Config) -> None:
-    """Raises :exc:`ConfigurationError` for a file that is not a valid configuration."""
+    """Replace what it sets, and in a schedule also what that contradicts.
+
+    An empty option takes a schedule's shipped one away. Raises :exc:`ConfigurationError` for a file
+    that is not a valid configuration.
+    """
+    own = _schedules_of(_local_file(configparser.ConfigParser()))
+    for section, options in own.items():
+        for option in filter(options.get, _CONTRADICTED.keys() & options.keys()):
+            for other in _CONTRADICTED[option]:
+                if config.cp.has_section(section):
+                    config.cp.remove_option(section, other)
+    _local_file(config.cp)
+    for section, options in own.items():
+        for option in options:
+            if not options[option]:
+                config.cp.remove_option(section, option)
+
+
+def _local_file(parser: configparser.ConfigParser) -> configparser.ConfigParser:
     try:
-        config.cp.read(LOCAL_FILE, encoding="utf-8")
+        parser.read(LOCAL_FILE, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{LOCAL_FILE} can't be read: {one_line(error)}") from None
+    return parser
+
+
+def _schedules_of(parser: configparser.ConfigParser) -> dict[str, dict[str, str]]:
+    names = [name for name in parser.sections() if name.startswith(SCHEDULE)]
+    return {name: dict(parser.items(name, raw=True)) for name in names}
+
+
+def files_of_times(config: Config) -> dict[str, str]:
+    """By section of a schedule, the file that says when it runs, or that it does not."""
+    own = _schedules_of(_local_file(configparser.ConfigParser()))
+    deciding = {*_CONTRADICTED, "enabled"}
+    return {
+        name: LOCAL_FILE if deciding & own.get(name, {}).keys() else FILE
+        for name in _schedules_of(config.cp)
+    }
 
 
 def sections(config: Config) -> dict[str, dict[str, str]]:

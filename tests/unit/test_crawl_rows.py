@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coinspider.daemon.views.crawls import add_repeats, run_charts, when_in_words
+from coinspider.daemon.views.crawls import add_repeats, run_charts
 from coinspider.store.crawl import NO_SCHEDULE, schedule_of
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -16,25 +16,6 @@ def runs(*seconds, schedule="coins", outcome="complete"):
          "outcome": outcome, "seconds": value}
         for number, value in enumerate(seconds)
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("when", "words"),
-    [
-        ("every 3m", "every 3 min"),
-        ("every 90s", "every 90 s"),
-        ("budget auto", "as often as the month's calls allow"),
-        ("budget 10000", "as often as 10,000 calls a month allow"),
-        ("cron */15 8-20 * * 1-5 Europe/Berlin", "at */15 8-20 * * 1-5 (cron), Europe/Berlin time"),
-    ],
-)
-def test_times_of_a_schedule_are_in_words(when, words):
-    assert when_in_words(when) == words
-
-
-def test_budget_says_what_it_does_where_no_calls_are_counted():
-    said = when_in_words("budget auto", timedelta(minutes=3))
-    assert said == "as often as the month's calls allow (every 3 min if unlimited)"
 
 
 @pytest.mark.parametrize(

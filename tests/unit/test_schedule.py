@@ -7,7 +7,9 @@ from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
+from scrapyd import Config
 
+from coinspider.daemon.configuration import LOCAL_FILE, add_local_file, files_of_times, sections
 from coinspider.daemon.schedules import service as module
 from coinspider.daemon.schedules.schedule import Schedule, read_schedules
 from coinspider.daemon.schedules.service import ScheduleService
@@ -42,6 +44,47 @@ def test_section_gives_arguments_and_settings():
     found = schedule(every="90s", **{"argument.vs_currency": "eur", "setting.log_level": "DEBUG"})
     assert found.every == timedelta(seconds=90)
     assert (found.arguments, found.settings) == ({"vs_currency": "eur"}, {"LOG_LEVEL": "DEBUG"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"every": "3m"}, "every 3 min"),
+        ({"every": "90s"}, "every 90 s"),
+        ({"budget": "auto"}, "as often as the month's calls allow (every 3 min if unlimited)"),
+        (
+            {"budget": "10000", "every": "1h"},
+            "as often as 10,000 calls a month allow (every 1 h if unlimited)",
+        ),
+        (
+            {"cron": "*/15 8-20 * * 1-5", "timezone": "Europe/Berlin"},
+            "at */15 8-20 * * 1-5 (cron), Europe/Berlin time",
+        ),
+    ],
+)
+def test_times_are_in_words(options, words):
+    assert schedule(**options).said == words
+
+
+@pytest.mark.parametrize(
+    ("own", "when", "file"),
+    [
+        ("every = 5m", "every 5m", LOCAL_FILE),
+        ("cron = 0 6 * * *", "cron 0 6 * * * UTC", LOCAL_FILE),
+        ("cron =\nbudget =", "every 3m", LOCAL_FILE),
+        ("budget = 9000", "budget 9000", LOCAL_FILE),
+        ("budget = auto\nevery = 5m", "budget auto", LOCAL_FILE),
+        ("argument.vs_currency = eur", "budget auto", "scrapyd.conf"),
+    ],
+)
+def test_local_times_replace_those_that_they_contradict(own, when, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scrapyd.conf").write_text((PROJECT / "scrapyd.conf").read_text())
+    (tmp_path / LOCAL_FILE).write_text(f"[schedule:coins]\n{own}\n")
+    config = Config()
+    add_local_file(config)
+    [found] = read_schedules(sections(config), files_of_times(config))
+    assert (found.when, found.file) == (when, file)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from scrapyd import Config
 
+from coinspider.daemon.configuration import FILE, SCHEDULE
 from coinspider.daemon.jobs import PROJECT, check_project, check_spider, check_spider_arguments
 from coinspider.errors import ConfigurationError
+from coinspider.text import readable_seconds
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 AUTO = "auto"
@@ -36,6 +38,8 @@ class Schedule(NamedTuple):
     enabled: bool = True
     arguments: Mapping[str, str] = {}
     settings: Mapping[str, str] = {}
+    file: str = FILE
+    """The one that says when it runs."""
 
     @property
     def when(self) -> str:
@@ -43,6 +47,20 @@ class Schedule(NamedTuple):
         if self.budget:
             return f"budget {self.budget}"
         return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self._short_every()}"
+
+    @property
+    def said(self) -> str:
+        """The times as people say them: ``every 3 min`` for ``every 3m``."""
+        kind, _, rest = self.when.partition(" ")
+        if self.budget:
+            calls = "the month's calls" if rest == AUTO else f"{int(rest):,} calls a month"
+            other = readable_seconds(self.every.total_seconds()) if self.every else ""
+            return f"as often as {calls} allow" + (
+                f" (every {other} if unlimited)" if other else ""
+            )
+        if self.cron:
+            return f"at {self.cron} (cron), {self.timezone} time"
+        return f"{kind} {rest[:-1]} {rest[-1].replace('m', 'min')}"
 
     @property
     def period(self) -> timedelta:
@@ -95,7 +113,6 @@ class Schedule(NamedTuple):
         return next(CronSim(self.cron, now.astimezone(self.timezone))).astimezone(UTC)
 
 
-SECTION = "schedule:"
 _NAME = re.compile(r"[\w.-]+")
 _EVERY = re.compile(r"(\d+)([smhd])")
 OPTIONS = ("spider", "project", "every", "cron", "timezone", "budget", "overlap", "enabled")
@@ -112,15 +129,19 @@ _UNCOUNTED = timedelta(minutes=3)
 _WITH_BUDGET = {"vs_currency"}
 
 
-def read_schedules(sections: Mapping[str, Mapping[str, str]]) -> list[Schedule]:
-    """The schedules of a configuration's sections.
+def read_schedules(
+    sections: Mapping[str, Mapping[str, str]], files: Mapping[str, str] | None = None
+) -> list[Schedule]:
+    """The schedules of a configuration's sections; ``files`` are those that say when each runs.
 
     Raises :exc:`ConfigurationError` with the section's name and what is wrong with it.
     """
     return [
-        _read(section.removeprefix(SECTION), options)
+        _read(section.removeprefix(SCHEDULE), options)._replace(
+            file=(files or {}).get(section, FILE)
+        )
         for section, options in sections.items()
-        if section.startswith(SECTION)
+        if section.startswith(SCHEDULE)
     ]
 
 
@@ -128,7 +149,7 @@ def _read(name: str, options: Mapping[str, str]) -> Schedule:
     try:
         return _schedule(name, options)
     except ValueError as error:
-        raise ConfigurationError(f"[{SECTION}{name}]: {error}") from None
+        raise ConfigurationError(f"[{SCHEDULE}{name}]: {error}") from None
 
 
 def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
@@ -227,4 +248,4 @@ def check_schedules(config: Config, schedules: Iterable[Schedule]) -> None:
             check_spider(schedule.project, schedule.spider)
             check_spider_arguments(schedule.project, schedule.spider, schedule.arguments)
         except ConfigurationError as error:
-            raise ConfigurationError(f"[{SECTION}{schedule.name}]: {error}") from None
+            raise ConfigurationError(f"[{SCHEDULE}{schedule.name}]: {error}") from None

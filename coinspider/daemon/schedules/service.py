@@ -315,6 +315,7 @@ def describe(service: ScheduleService, name: str) -> Answer:
         "args": masked_arguments(schedule.arguments),
         "settings": masked_arguments(schedule.settings),
         "when": schedule.when,
+        "file": schedule.file,
         "warning": service.warning(schedule),
         "overlap": schedule.overlap,
         "enabled": schedule.enabled,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -76,7 +76,6 @@ FAILED_JOBS = 20
 PLANNED = 20
 OUTCOMES = ("running", *EXIT_STATUS, "died")
 CHARTED = 40  # runs of each schedule
-_UNIT, _UNITS = re.compile(r"(?<=\d)[smhd]$"), {"s": "s", "m": "min", "h": "h", "d": "d"}
 # The names under which scrapyd has this project.
 _PROJECTS = ("coinspider", "default")
 
@@ -125,29 +124,10 @@ def describe_schedules(root: Root) -> Described:
     schedules = service.schedules
     periods = {name: schedule.period.total_seconds() for name, schedule in schedules.items()}
     described = [
-        describe(service, name) | {"said": when_in_words(schedule.when, schedule.every)}
-        for name, schedule in schedules.items()
+        describe(service, name) | {"said": schedule.said} for name, schedule in schedules.items()
     ]
     intervals = {name: periods[name] for name in periods if not schedules[name].budget}
     return Described(root.logs_dir, described, periods, intervals)
-
-
-def when_in_words(when: str, every: timedelta | None = None) -> str:
-    """A schedule's times as people say them: ``every 3 min`` for ``every 3m``.
-
-    ``every`` is for an account whose calls are not counted.
-    """
-    kind, _, rest = when.partition(" ")
-    if kind == "budget":
-        calls = "the month's calls" if rest == "auto" else f"{int(rest):,} calls a month"
-        uncounted = (
-            f" (every {readable_seconds(every.total_seconds())} if unlimited)" if every else ""
-        )
-        return f"as often as {calls} allow{uncounted}"
-    if kind == "cron":
-        *fields, zone = rest.split(" ")
-        return f"at {' '.join(fields)} (cron), {zone} time"
-    return _UNIT.sub(lambda found: f" {_UNITS[found[0]]}", when)
 
 
 def tell(crawls: Iterable[Crawl], logs_dir: str, periods: Mapping[str, float]) -> None:
