@@ -5,6 +5,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from typing import Any
 
 from scrapy import signals
@@ -13,7 +14,12 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import check_options, masked_usage, reject_options, show_examples
-from coinspider.crawl.log import check_log_settings, survive_full_disk
+from coinspider.crawl.log import (
+    check_log_settings,
+    log_to_file,
+    show_messages,
+    survive_full_disk,
+)
 from coinspider.crawl.outcome import Outcome, outcome_of, summary
 from coinspider.errors import ConfigurationError
 from coinspider.text import program, say
@@ -51,6 +57,11 @@ class Command(CrawlCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         show_examples(parser, EXAMPLES)
         super().add_options(parser)
+        parser.add_argument(
+            "--log",
+            action="store_true",
+            help="the log on the terminal, as with -L; by default it goes to a file there",
+        )
         self.parser = parser
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -65,6 +76,8 @@ class Command(CrawlCommand):
             super().process_options(args, opts)
         check_options(self.settings)
         assert self.settings
+        if not opts.log:
+            log_to_file(self.settings, args[0])
         try:
             check_log_settings(self.settings)
         except ConfigurationError as error:
@@ -83,6 +96,9 @@ class Command(CrawlCommand):
         crawler = self._create_crawler(args[0])
         survive_full_disk()
         crawler.signals.connect(survive_full_disk, signals.engine_started)
+        self.log = crawler.settings.get("LOG_FILE")
+        if self.log and sys.stderr.isatty():
+            show_messages()
         _end_with_the_terminal()
         crawl = self.crawler_process.crawl(crawler, **opts.spargs)
         assert isinstance(crawl, asyncio.Task)
@@ -91,13 +107,18 @@ class Command(CrawlCommand):
         error = crawl.exception() if crawl.done() and not crawl.cancelled() else None
         if error and not isinstance(error, ConfigurationError):
             raise error
+        self._say_end(crawler, error)
+
+    def _say_end(self, crawler: Crawler, error: BaseException | None) -> None:
+        """``error`` is why the crawl did not begin: then it has no spider to sum up."""
         outcome = Outcome("misconfigured", str(error)) if error else outcome_of(crawler)
-        if error and self.settings and self.settings.get("LOG_FILE"):
+        if error and self.log:
             # On a terminal the last line says so; in scrapyd people look into the log.
             logger.error("The crawl did not begin: %s", error)
-        # A crawl that did not begin has no spider to sum up.
         for line in () if error else summary(crawler):
             say(line)
+        if self.log and sys.stderr.isatty():
+            say(f"  {'log':<9} {self.log}")
         say(f"coinspider: {outcome.message}")
         self.exitcode = outcome.status
 

@@ -1,12 +1,14 @@
 """The log of a crawl: its lines, and the file they go to."""
 
 import logging
+import os
 import pprint
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Self
@@ -16,8 +18,9 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
-from scrapy.settings import BaseSettings
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.log import get_scrapy_root_handler
+from scrapy.utils.project import data_path
 from twisted.python.failure import Failure
 
 from coinspider.errors import ConfigurationError
@@ -27,6 +30,9 @@ from coinspider.text import say, visible
 
 logger = logging.getLogger(__name__)
 REASONS_MAX = 20
+LOGS_KEPT = 20  # of each spider, in the folder for those that nobody named
+# Loggers whose lines are not for the terminal: why a crawl ends is said in its last line.
+_NOT_SHOWN = {"coinspider.crawl.outcome", "coinspider.commands.crawl", "py.warnings"}
 _NUMBER = r"\d+"
 # Everything that a terminal acts on, except line breaks
 _ACTING = r"[^\n\t\x20-\x7e\xa0-\u200d\u2010-\u2027\u2030-\ud7ff\ue000-\U0010ffff]"
@@ -141,6 +147,40 @@ def escape_line(record: logging.LogRecord) -> bool:
     if record.exc_info and not record.exc_text:
         record.exc_text = masked(_FORMATTER.formatException(record.exc_info))
     return True
+
+
+def log_to_file(settings: BaseSettings, spider: str) -> None:
+    """Let the log of a crawl on a terminal go to a file, unless a log was asked for there.
+
+    A folder that can't be written to leaves it on the terminal.
+    """
+    is_asked = settings.getpriority("LOG_LEVEL") == SETTINGS_PRIORITIES["cmdline"]
+    is_away = settings.get("LOG_FILE") or not settings.getbool("LOG_ENABLED")
+    if is_asked or is_away or not sys.stderr.isatty():
+        return
+    with suppress(OSError):
+        folder, spider = Path(data_path("logs", createdir=True)), re.sub(r"[^\w.-]", "_", spider)
+        for old in sorted(folder.glob(f"{spider}.*.log"))[: -LOGS_KEPT + 1]:
+            old.unlink(missing_ok=True)
+        path = folder / f"{spider}.{datetime.now(UTC):%Y%m%dT%H%M%S}.{os.getpid()}.log"
+        path.touch()
+        settings.set("LOG_FILE", os.path.relpath(path), priority="command")
+
+
+def show_messages() -> None:
+    """Say on the terminal what the log warns of, where that goes to a file."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_MessageFormatter())
+    handler.addFilter(lambda record: record.name not in _NOT_SHOWN)
+    logging.getLogger().addHandler(handler)
+
+
+class _MessageFormatter(logging.Formatter):
+    """The message without time, logger and traceback, which the log has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
 
 
 _FORMATTER = logging.Formatter()

@@ -24,16 +24,16 @@ BAR_LEAST = 60  # cells
 
 
 class Progress:
-    """An extension; ``PROGRESS_ENABLED`` is 1, 0, or ``auto``: on a terminal, without a log file.
+    """An extension; ``PROGRESS_ENABLED`` is 1, 0, or ``auto``: on a terminal.
 
-    Log lines scroll above it.
+    Other lines scroll above it.
     """
 
     def __init__(self, crawler: Crawler):
         settings = crawler.settings
         enabled = settings.get("PROGRESS_ENABLED", "auto")
         if enabled == "auto":
-            enabled = sys.stderr.isatty() and not settings.get("LOG_FILE")
+            enabled = sys.stderr.isatty()
         if enabled in (False, "0", 0, "False", "false"):
             raise NotConfigured
         self.crawler = crawler

@@ -45,7 +45,7 @@ SET state = jsonb_set(state, '{holders,other}', '{"active_until": 9e9, "wanted":
 def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox, query):
     api = sandbox("--coins", 1500, "--calls", 4, "--period", 5)
     limit = {"COINGECKO_RATE_LIMIT": "4", "COINGECKO_BASE_URL": api.url}
-    settings = ["-s", "RATELIMIT_PERIOD=5", "-s", "LOGSTATS_INTERVAL=0.5"]
+    settings = ["--log", "-s", "RATELIMIT_PERIOD=5", "-s", "LOGSTATS_INTERVAL=0.5"]
     on_a_terminal(*settings, **limit)
     query(SHARE)
     got = on_a_terminal(*settings, **limit)
@@ -55,6 +55,35 @@ def test_terminal_gets_a_live_line_below_whole_log_lines(on_a_terminal, sandbox,
     lines = got.replace("\x1b[2K", "").split("\r\n")
     assert any(line.startswith("20") and line.endswith("items/min)") for line in lines)
     assert "the crawl is complete" in lines[-2]
+
+
+def test_terminal_gets_what_matters_and_a_named_file_the_rest(on_a_terminal, sandbox, tmp_path):
+    page = tmp_path / "page"
+    page.write_text('[{"id":"a","symbol":"a","name":"A"},{"id":"b"}]')
+    api = sandbox("--body", page)
+    got = on_a_terminal("-s", "REJECTED_SHARE_MAX=1", "--set=PROGRESS_ENABLED=0",
+                        COINGECKO_BASE_URL=api.url)  # fmt: skip
+    rejected, *summary, log, last, _ = got.split("\r\n")
+    assert rejected.startswith("Rejected: Object missing required field")
+    names = " ".join(line.split()[0] for line in summary)
+    assert names == "records rejected pages limit rows"
+    assert last.startswith("coinspider: the crawl is complete")
+    file = PROJECT / log.split()[1]
+    assert "Spider closed (finished)" in file.read_text()
+    file.unlink()
+
+
+def test_log_file_that_was_named_is_used(on_a_terminal, sandbox, tmp_path):
+    api, file = sandbox("--coins", 10), tmp_path / "log"
+    got = on_a_terminal("-s", f"LOG_FILE={file}", COINGECKO_BASE_URL=api.url)
+    assert "Spider closed" not in got
+    assert "Spider closed (finished)" in file.read_text()
+
+
+def test_failure_is_said_once(on_a_terminal):
+    got = on_a_terminal("-s", "RETRY_TIMES=0", status=1, COINGECKO_BASE_URL="http://127.0.0.1:1")
+    assert got.count("the crawl failed") == 1
+    assert "Traceback" not in got
 
 
 def test_first_crawl_knows_the_pages_that_the_api_announces(on_a_terminal, sandbox):
