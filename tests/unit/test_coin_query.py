@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from coinspider.daemon.views import coins
 from coinspider.daemon.views.choice import (
     BOUNDS,
     WATCH_MAX,
@@ -74,9 +75,17 @@ def test_filter_is_left_out_of_a_query():
     assert query.without("watched").watch == ["a", "b"]
 
 
-def test_link_to_a_long_watch_list_is_no_longer_than_its_ids():
+def test_star_adds_a_coin_to_a_list_that_is_not_full():
     ids = [f"coin-{number}" for number in range(WATCH_MAX)]
     query = read_choice({"watch": ",".join(ids)})
-    assert query.watch_link("one-more") is None
-    assert query.watch_link("coin-7") == "?watch=" + ",".join(i for i in ids if i != "coin-7")
-    assert read_choice({"watch": "a"}).watch_link("b") == "?watch=a,b"
+    assert query.star_link("one-more") is None
+    assert query.star_link("coin-7").endswith("&unstar=coin-7")
+    kept = read_choice({"page": "2"}, watched=["a"])
+    assert kept.star_link("b") == "?page=2&star=b"
+    assert read_choice({"watched": "1"}, watched=["a", "b"]).file_arguments["watch"] == "a,b"
+
+
+@pytest.mark.parametrize("package", ["", "openpyxl"])
+def test_workbook_is_linked_where_it_can_be_made(package, monkeypatch):
+    monkeypatch.setattr(coins, "find_spec", lambda name: name == package)
+    assert ("xlsx" in coins.file_formats()) == bool(package)

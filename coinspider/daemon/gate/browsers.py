@@ -120,7 +120,7 @@ class Origins:
 
     def _is_foreign(self, txrequest: TxRequest) -> bool:
         origin, site = header(txrequest, "Origin"), header(txrequest, "Sec-Fetch-Site")
-        if site in _FOREIGN:
+        if is_of_other_site(txrequest):
             return True
         if origin == "null":
             # A page with no-referrer also sends it to its own site.
@@ -131,6 +131,11 @@ class Origins:
         if not site and referer and txrequest.method not in SAFE:
             return not self.hosts.owns("/".join(referer.split("/")[:3]), txrequest)
         return False
+
+
+def is_of_other_site(txrequest: TxRequest) -> bool:
+    """Whether a browser says that a page of another site asks, or has the link to this one."""
+    return header(txrequest, "Sec-Fetch-Site") in _FOREIGN
 
 
 def is_of_browser(txrequest: TxRequest) -> bool:
@@ -183,15 +188,24 @@ def prefix_of(txrequest: TxRequest) -> str:
     return header(txrequest, txrequest.site.gate.options.prefix_header)
 
 
-def set_cookie(txrequest: TxRequest, name: str, value: str, seconds: int | None = None) -> None:
-    """One that scripts can't read and other sites' pages can't send; until the browser ends."""
+def set_cookie(
+    txrequest: TxRequest,
+    name: str,
+    value: str,
+    seconds: int | None = None,
+    same_site: str = "strict",
+) -> None:
+    """One that scripts can't read and other sites' pages can't send; until the browser ends.
+
+    With ``lax`` as ``same_site`` it is sent when a link on another site is followed.
+    """
     txrequest.addCookie(
         name,
         value,
         max_age=seconds and str(seconds),
         path=f"{prefix_of(txrequest)}/",
         httpOnly=True,
-        sameSite="strict",
+        sameSite=same_site,
         secure=txrequest.isSecure() or header(txrequest, "X-Forwarded-Proto") == "https",
     )
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from coinspider.daemon.views.cells import COLUMNS, SHOWN, stored
-from coinspider.daemon.views.view import Arguments, link, number
+from coinspider.daemon.views.view import WATCH_MAX, Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.tables import LISTED, Condition, RowFilter
@@ -106,7 +106,6 @@ def _new_since(text: str) -> Condition:
 
 
 LIMIT, LIMIT_MAX = 50, 1000
-WATCH_MAX = 200
 _DEFAULT_SORT = "market_cap_rank"
 _SHOWN_OF_DELISTED = [*SHOWN, "delisted_at"]
 _USUAL = {",".join(SHOWN), ",".join(_SHOWN_OF_DELISTED)}
@@ -141,12 +140,12 @@ class CoinChoice(NamedTuple):
     @property
     def conditions(self) -> list[str]:
         """The arguments of the filter's conditions, in their order."""
-        watched = ["watched"] if self.arguments.get("watched") else []
-        return [*filled_in(self.arguments), *watched]
+        return [*filled_in(self.arguments), *(["watched"] if self.is_watched else [])]
 
     def without(self, name: str) -> "CoinChoice":
         """The choice without one of its filters."""
-        return read_choice({**self.arguments, name: "all" if name == "listed" else ""})
+        left = {**self.arguments, name: "all" if name == "listed" else ""}
+        return read_choice(left, watched=self.watch)
 
     def sort_link(self, column: str) -> str:
         """For numbers the largest first, then the reverse."""
@@ -154,21 +153,34 @@ class CoinChoice(NamedTuple):
         other = column if first.startswith("-") else f"-{column}"
         return link(self.arguments, sort=other if self.chosen.sort == first else first, page=None)
 
-    def watch_link(self, coin_id: str) -> str | None:
-        """The same view with a coin added to the watch list, or removed from it.
+    def star_link(self, coin_id: str) -> str | None:
+        """Adds a coin to the watch list or removes it, and leads to the same view.
 
         None if the list is full.
         """
         if coin_id not in self.watch and len(self.watch) >= WATCH_MAX:
             return None
-        without = [each for each in self.watch if each != coin_id]
-        watch = without if coin_id in self.watch else [*self.watch, coin_id]
         page = self.page if self.page > 1 else None
-        return link(self.arguments, watch=",".join(watch) or None, page=page)
+        name = "unstar" if coin_id in self.watch else "star"
+        return link(self.arguments, page=page, **{name: coin_id})
+
+    @property
+    def file_arguments(self) -> Mapping[str, str]:
+        """The arguments for a file, which another program may fetch: with the watch list."""
+        return {**self.arguments, **({"watch": ",".join(self.watch)} if self.is_watched else {})}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it has the coins of the watch list alone."""
+        return bool(self.arguments.get("watched"))
 
 
-def read_choice(arguments: Arguments, most: int = LIMIT_MAX) -> CoinChoice:
+def read_choice(
+    arguments: Arguments, most: int = LIMIT_MAX, watched: Sequence[str] = ()
+) -> CoinChoice:
     """With at most ``most`` rows on a page.
+
+    ``watched`` is the browser's watch list, unless the address has one.
 
     Raises :exc:`FieldsError` or another :exc:`ViewError`, and :exc:`ConfigurationError` for an
     unknown column.
@@ -186,7 +198,8 @@ def read_choice(arguments: Arguments, most: int = LIMIT_MAX) -> CoinChoice:
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
     columns = _columns(kept.get("columns", ""), listed)
-    watch = [name for name in arguments.get("watch", "").split(",") if name][:WATCH_MAX]
+    given = [name for name in arguments.get("watch", "").split(",") if name]
+    watch = (given or list(watched))[:WATCH_MAX]
     chosen = RowFilter(
         item_class=FullCoin,
         constants={"vs_currency": arguments.get("currency") or "usd"},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.util import find_spec
 from io import BytesIO
 from typing import cast
 from urllib.parse import urlsplit
@@ -59,13 +60,14 @@ _counts: Memory[dict[str, int]] = Memory(5.0)  # seconds
 
 
 def _coins(connected: Connection, arguments: Arguments, frame: Frame) -> str:
+    watched = cast(Sequence[str], frame["watched"])
     try:
-        choice = read_choice(arguments, LIMITS[-1])
+        choice = read_choice(arguments, LIMITS[-1], watched)
         return _page(connected, choice, arguments, frame)
     except FieldsError as error:
         read = {name: text for name, text in arguments.items() if name not in error.problems}
         told = frame | {"problems": error.problems}
-        page = _page(connected, read_choice(read, LIMITS[-1]), arguments, told)
+        page = _page(connected, read_choice(read, LIMITS[-1], watched), arguments, told)
         raise ViewError(error.status, str(error), page) from None
 
 
@@ -94,6 +96,7 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
         rows=_rows(connected, choice),
         currencies=list(counts),
         limits=sorted({*LIMITS, limit}),
+        files=file_formats(),
         new_since=first_complete_crawl(connected, choice.currency)
         if "new" in choice.filters
         else None,
@@ -104,6 +107,11 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
         first=(page - 1) * limit + 1,
         without=_without(connected, choice) if choice.filters and not total else {},
     )
+
+
+def file_formats() -> Sequence[str]:
+    """Those with a link: one to a workbook leads nowhere without the package that makes it."""
+    return ("csv", "xlsx", "json") if find_spec("openpyxl") else ("csv", "json")
 
 
 def count_coins(connected: Connection, choice: CoinChoice) -> dict[str, int]:

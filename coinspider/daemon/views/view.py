@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,8 +26,15 @@ from coinspider.daemon.database import (
     page_workers,
     send_later,
 )
-from coinspider.daemon.gate.browsers import TxRequest, policy, source_of, wants_html
-from coinspider.daemon.gate.sessions import form_token, logout_token
+from coinspider.daemon.gate.browsers import (
+    TxRequest,
+    is_of_other_site,
+    policy,
+    set_cookie,
+    source_of,
+    wants_html,
+)
+from coinspider.daemon.gate.sessions import cookie_name, form_token, logout_token
 from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.views.cells import age, all_digits, amount, cell, change, due, time, until
 from coinspider.errors import (
@@ -69,6 +76,10 @@ NUMBER_MAX = 1_000_000_000
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
+STARRED = "coins"  # the view whose pages have stars
+WATCH_MAX = 200  # coins
+_WATCH_BYTES = 3500  # browsers keep a cookie of up to 4096
+_WATCH_SECONDS = 400 * 86_400  # and for no longer
 Arguments = Mapping[str, str]
 Body = str | bytes
 Frame = dict[str, object]
@@ -181,6 +192,37 @@ class NotFound(Resource):
         return f"{NOT_FOUND}\n".encode()
 
 
+def watch_list(txrequest: TxRequest) -> list[str]:
+    """The ids of the coins that this browser watches, from its cookie."""
+    cookie = txrequest.getCookie(_watch_cookie(txrequest).encode()) or b""
+    names = cookie.decode("ascii", "replace").split("!")
+    return [unquote(name) for name in names if name and "%00" not in name][:WATCH_MAX]
+
+
+def _watch_cookie(txrequest: TxRequest) -> str:
+    return f"{cookie_name(txrequest)}_watch"
+
+
+def _follow_star(txrequest: TxRequest, arguments: Arguments) -> bytes:
+    """Watch a coin, or no longer, and lead to the same page.
+
+    A list in the address (``watch``) becomes the browser's own by this. Other sites' links have no
+    effect.
+    """
+    given = [name for name in arguments.get("watch", "").split(",") if name]
+    star, unstar = (arguments.get(name) for name in ("star", "unstar"))
+    watched = [name for name in given or watch_list(txrequest) if name not in (star, unstar)]
+    watched += [star] if star else []
+    value = "!".join(quote(name, safe="") for name in watched)
+    is_full = len(watched) > WATCH_MAX or len(value) > _WATCH_BYTES
+    if not (is_full or is_of_other_site(txrequest)):
+        set_cookie(txrequest, _watch_cookie(txrequest), value, _WATCH_SECONDS, "lax")
+    rest = link(arguments, star=None, unstar=None, watch=None)
+    txrequest.setResponseCode(303)
+    txrequest.setHeader("Location", f"{txrequest.path.rpartition(b'/')[2].decode()}{rest}")
+    return b""
+
+
 def as_json(**fields: object) -> bytes:
     return encode(fields) + b"\n"
 
@@ -214,7 +256,7 @@ class DatabaseView(Resource):
 
     ``prepare`` gives the answer, with all that is known without the database; it runs outside the
     thread. ``section`` is which of :data:`VIEWS` it belongs to. A view that ``has_forms`` has
-    buttons that change something, which need a token.
+    buttons that change something, which need a token; those of coins know the watch list.
     """
 
     isLeaf = True
@@ -229,14 +271,18 @@ class DatabaseView(Resource):
     ):
         super().__init__()
         self.root, self.prepare, self.section, self.form = root, prepare, section, form
-        self.has_forms = has_forms
+        self.has_forms, self.has_stars = has_forms, section == STARRED
 
-    def render_GET(self, txrequest: WebRequest) -> int:
+    def render_GET(self, txrequest: WebRequest) -> int | bytes:
+        arguments = _arguments(txrequest)
+        if self.has_stars and arguments.keys() & {"star", "unstar"}:
+            return _follow_star(txrequest, arguments)
         frame: Frame = {"section": self.section, "logout": logout_token(txrequest)}
         if self.has_forms:
             frame["token"] = form_token(txrequest)
+        if self.has_stars:
+            frame["watched"] = watch_list(txrequest)
         answer, below = self.prepare(self.root), txrequest.postpath
-        arguments = _arguments(txrequest)
         asked = (repr(answer), *below, *sorted(arguments.items()), repr(frame))
         try:
             found = page_workers().run(asked, self._answer, answer, below, arguments, frame)

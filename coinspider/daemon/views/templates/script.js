@@ -171,12 +171,11 @@
     const star = event.target.closest?.(".star a[href]");
     if (!star || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    const back = location.href;
-    history.replaceState(null, "", star.href);
     try {
+      const answer = await fetch(star.href);
+      history.replaceState(null, "", answer.url);
       await refresh();
     } catch {
-      history.replaceState(null, "", back);
       location.assign(star.href);
     }
   });
