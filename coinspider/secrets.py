@@ -16,7 +16,8 @@ from urllib.parse import quote
 from coinspider.setting_kinds import unquoted
 
 _SECRET = re.compile(
-    r"^\s*(?:export\s+)?(?:\w+_(?:KEY|TOKEN|PASSWORD)|DATABASE_URL|ALERT_URL)[ \t]*=[ \t]*\S",
+    r"^\s*(?:export\s+)?(?:(?:\w+_(?:KEY|TOKEN|PASSWORD)|ALERT_URL)[ \t]*=[ \t]*\S"
+    r"|DATABASE_URL[ \t]*=.*(?:://[^/@\s]*:[^/@\s]+@|password=))",
     re.MULTILINE,
 )
 

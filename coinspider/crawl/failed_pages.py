@@ -67,7 +67,8 @@ class FailedPages:
             case UntrustedCertificateError():
                 raise self.failure(request, str(error), code="page_untrusted")
             case NoPageError():
-                raise self.failure(request, str(error), code="page_refused")
+                named = self.spider.limit_setting
+                raise self.failure(request, str(error), code="page_refused", setting=named)
             case HttpError(response=response):
                 is_redirect = response.status in REDIRECTS and "Location" in response.headers
                 handle = self._redirected if is_redirect else self._refused
@@ -89,11 +90,19 @@ class FailedPages:
         if page is None or not self.spider.walk.may_be_past_the_end(page, response.status):
             advice = self.spider.advice(response.status) if page and page.number == 1 else ""
             why = said.rstrip(".") + advice
-            return self._give_up(request, page_reason(request.url, why, response.status))
+            setting = self._setting_of(response.status)
+            reason = page_reason(request.url, why, response.status, setting=setting)
+            return self._give_up(request, reason)
         answered = AnsweredPage(page, response.url, {}, b"", (), error=said)
         if page.look_ahead:
             answered = replace(answered, look_ahead=page.look_ahead)
         return self.spider.walk_on(answered)
+
+    def _setting_of(self, status: int) -> str | None:
+        """The setting that may cure a status."""
+        if status in (401, 403):
+            return self.spider.key_setting
+        return self.spider.limit_setting if status == 429 else None
 
     def _redirected(self, request: Request, response: Response) -> Request:
         """Follow a redirect if a link there would be followed.
@@ -129,6 +138,8 @@ class FailedPages:
         assert request
         most = self.spider.crawler.settings.getint("RETRY_TIMES")
         if times_asked(request) >= (most if times is None else min(times, most)):
+            if self.spider.url_setting:
+                reason += f"; its address is from {self.spider.url_setting}"
             return self._give_up(request, page_reason(request.url, reason, None, "", setting))
         kept = {name: request.meta[name] for name in _KEPT if name in request.meta}
         meta = kept | self._retry_meta(reason, times_asked(request) + 1)

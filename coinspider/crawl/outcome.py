@@ -355,8 +355,10 @@ def _of_records(crawler: Crawler) -> Iterator[tuple[str, str]]:
         yield "future", f"{figure['future_count']:,} rows dated more than a day ahead"
     if figure["delisted_count"]:
         yield "delisted", f"{figure['delisted_count']:,}"
-    reasons = "; ".join(outcome.rejection_reasons)
-    yield "rejected", f"{figure['rejected_count']:,}" + (f": {reasons}" if reasons else "")
+    advice = getattr(crawler.spider, "rejection_advice", "")
+    reasons = "; ".join((*outcome.rejection_reasons, *filter(None, [advice])))
+    rejected = figure["rejected_count"]
+    yield "rejected", f"{rejected:,}: {reasons}" if rejected else "0"
 
 
 def _of_pages(crawler: Crawler) -> Iterator[tuple[str, str]]:
@@ -385,7 +387,7 @@ def _looks(table: str, options: str) -> str:
 def _limit(stats: StatsCollector, calls: float, seconds: float) -> str:
     limit, period = stats.get_value(CALLS_STAT, 0), stats.get_value(PERIOD_STAT, 60.0)
     if not limit:
-        return "none"
+        return "not known, though calls were refused" if figures(stats)["refused_count"] else "none"
     ideal = (calls - 1) // limit * period
     share = f", {seconds / ideal:.2f} times the least it allows" if ideal else ""
     return f"{limit} calls in {period:g} s{share}"

@@ -22,7 +22,6 @@ class Kind(NamedTuple):
 
 
 _PAGE = "page {url} could not be fetched: {why}"
-_KEY = "Check COINGECKO_API_KEY and COINGECKO_PLAN in .env."
 _LEFT_OUT = "The API left something out: the next run tries again."
 _DATABASE = (
     "Is PostgreSQL running, and is DATABASE_URL right? The next run stores everything again."
@@ -30,17 +29,22 @@ _DATABASE = (
 _RECORDS = "The API sends records that are not as expected: the rejected records say what is wrong."
 _GONE = "If this many coins are really gone, raise {} for one crawl."
 _NEXT_RUN = "The next run does its work."
+_BY_HAND = {
+    "the next run tries again": "run it again",
+    "The next run stores everything again": "Run it again",
+    "the next run uses it": "run it again",
+    _NEXT_RUN: "Run it again.",
+}
 
 KINDS: dict[str, Kind] = {
     "page_failed": Kind(
         _PAGE,
         "The API could not be reached, or has a fault of its own: the next run tries again.",
     ),
-    "page_denied": Kind(_PAGE, _KEY, "page_failed"),
+    "page_denied": Kind(_PAGE, "Check {setting} in .env.", "page_failed"),
     "page_refused": Kind(
         _PAGE,
-        "The API's limit is used up: lower COINGECKO_RATE_LIMIT, or let the schedule run less"
-        " often.",
+        "The API's limit is used up: lower {setting}, or let the schedule run less often.",
         "page_failed",
     ),
     "page_untrusted": Kind(
@@ -203,6 +207,13 @@ def stored_reason(code: str | None, figures: Mapping[str, Any] | None) -> Reason
         return None
 
 
+def by_hand(remedy: str) -> str:
+    """The remedy for a crawl that no schedule runs again."""
+    for said, instead in _BY_HAND.items():
+        remedy = remedy.replace(said, instead)
+    return remedy
+
+
 def remarks_of(figures: Mapping[str, Any] | None) -> list[str]:
     """What a row says besides its reason, also about a crawl that is complete."""
     return list((figures or {}).get("remarks", ()))
@@ -219,7 +230,11 @@ _CAUSES = {
 def page_reason(
     url: str, why: str, status: int | None = None, code: str = "", setting: str | None = None
 ) -> Reason:
-    """Why a page did not come: by the status of its response, or by a setting that is too low."""
+    """Why a page did not come: by the status of its response, or by a setting that is too low.
+
+    ``setting`` is the one that the remedy names.
+    """
     figures = {"url": url, "why": why, "status": status, "setting": setting}
-    cause = "page_too_slow" if setting else _CAUSES.get(status or 0, "page_failed")
+    other = "page_too_slow" if setting and not status else "page_failed"
+    cause = _CAUSES.get(status or 0, other)
     return Reason(code or cause, {name: value for name, value in figures.items() if value})

@@ -23,6 +23,7 @@ from scrapy.exceptions import (
     DontCloseSpider,
 )
 from scrapy.http import Response
+from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 from w3lib.url import add_or_replace_parameter
 
@@ -35,6 +36,7 @@ from coinspider.crawl.reasons import Reason, page_reason
 from coinspider.crawl.target import NO_START, CrawlStart, CrawlTarget, RunWork, with_margin
 from coinspider.crawl.walk import Answer, Walk
 from coinspider.errors import (
+    ConfigurationError,
     ForbiddenLinkError,
     PageError,
 )
@@ -81,6 +83,19 @@ _DROPPED_BY = {
     "depth/request_ignored_count": "it is deeper than DEPTH_LIMIT",
     "urllength/request_ignored_count": "it is longer than URLLENGTH_LIMIT",
 }
+
+
+def _check_project(settings: BaseSettings) -> None:
+    """Raise :exc:`ConfigurationError` in a project without coinspider's settings.
+
+    There pages would pass for items, and end in an empty feed.
+    """
+    names = [getattr(name, "__name__", str(name)) for name in settings["SPIDER_MIDDLEWARES"]]
+    if not any(name.endswith("PageMiddleware") for name in names):
+        raise ConfigurationError(
+            "this project lacks coinspider's settings: begin its settings.py with"
+            " from coinspider.settings import *"
+        )
 
 
 class PaginatedSpider(Spider):
@@ -148,6 +163,12 @@ class PaginatedSpider(Spider):
     url: str
     api_key: str | None
     """What the API knows its user by: a token, a key or a name."""
+    url_setting = ""
+    """The setting that gave another address for the API."""
+    key_setting, limit_setting = "API_TOKEN", "API_RATE_LIMIT"
+    """What remedies name where the API refuses."""
+    rejection_advice = ""
+    """What to say beside the reasons for which records were rejected."""
     hosts_allowed: list[str]
     rewrites_links: bool
     earlier: CrawlStart = NO_START
@@ -156,6 +177,7 @@ class PaginatedSpider(Spider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        _check_project(crawler.settings)
         configured = limit_from_settings(crawler.settings)
         check_ca_file(crawler.settings)
         spider = super().from_crawler(crawler, *args, **kwargs)
@@ -164,7 +186,9 @@ class PaginatedSpider(Spider):
         # scrapyd gives each spider its job's id.
         spider.job = kwargs.pop("_job", None)
         spider.arguments = kwargs
-        spider.url = crawler.settings.get(f"{cls.name.upper()}_URL") or getattr(cls, "url", "")
+        name = f"{cls.name.upper()}_URL"
+        spider.url = crawler.settings.get(name) or getattr(cls, "url", "")
+        spider.url_setting = name if crawler.settings.get(name) else ""
         spider.headers = credential_headers(crawler.settings, cls.credential_setting)
         names = (cls.credential_setting, "API_USERNAME")
         spider.api_key = next(filter(None, map(crawler.settings.get, names)), None)

@@ -1,13 +1,14 @@
 """``python -m coinspider.daemon``: scrapyd as a service, with clean starts and plain errors.
 
 It writes no pid file: after a crash and a reboot, the old file would name some other process and
-block every start. If ``scrapyd.conf`` can't be read, one line says why. The files that it and its
-crawls write are for this user alone.
+block every start. If ``scrapyd.conf`` can't be read, or is not there, one line says so. The files
+that it and its crawls write are for this user alone.
 """
 
 import configparser
 import os
 import sys
+from pathlib import Path
 
 from scrapyd import Config
 from scrapyd.__main__ import main as scrapyd_main
@@ -16,9 +17,14 @@ from scrapyd.__main__ import main as scrapyd_main
 def main() -> None:
     os.umask(0o077)
     try:
-        Config()
+        config = Config()
     except (configparser.Error, UnicodeDecodeError) as error:
         raise SystemExit(f"scrapyd does not start: {' '.join(str(error).split())}") from None
+    if not config.get("application", "").startswith("coinspider."):
+        raise SystemExit(
+            f"scrapyd does not start: {Path.cwd()} has no scrapyd.conf of coinspider, and a bare"
+            " scrapyd would ask nobody for a password: start it in the folder with that file"
+        )
     sys.argv.insert(1, "--pidfile=")
     scrapyd_main()
 

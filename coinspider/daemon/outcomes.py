@@ -22,10 +22,11 @@ from twisted.internet.error import ProcessTerminated
 from twisted.python.failure import Failure
 
 from coinspider.crawl.outcome import SUM, sum_in_words
-from coinspider.crawl.reasons import KINDS, Reason, remarks_of, stored_reason
+from coinspider.crawl.reasons import KINDS, Reason, by_hand, remarks_of, stored_reason
 from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
 from coinspider.secrets import masked, masked_arguments
+from coinspider.store.crawl import NO_SCHEDULE
 from coinspider.text import counted
 
 BAD = ("failed", "died", "exhausted", "misconfigured")
@@ -94,7 +95,8 @@ def remedy(row: Crawl) -> str:
         codes = {None: "killed", 2: "misconfigured", 130: "stopped"}
         return KINDS[codes.get(row["exit_status"], "spider_exception")].remedy
     reason = stored_reason(row.get("reason"), _figures(row))
-    return reason.remedy if reason else "Its log says more."
+    text = reason.remedy if reason else "Its log says more."
+    return text if row.get("schedule") != NO_SCHEDULE else by_hand(text)
 
 
 def _figures(row: Crawl) -> dict[str, object] | None:

@@ -114,6 +114,10 @@ def _reason(error: BaseException | None) -> str:
 
 
 logger = logging.getLogger(__name__)
+# An address of the user's, at which nobody ever answered, may be wrong: 7 s are enough, not 63.
+NOBODY_RETRY_TIMES = 3
+ANSWERED_STAT = "response_received_count"  # Scrapy's
+_NOBODY = (CannotResolveHostError, DownloadConnectionRefusedError)
 
 # The key in a retry's meta for why it is one, in words.
 RETRY_REASON_META = "retry_reason"
@@ -164,15 +168,20 @@ class BackoffRetryMiddleware(RetryMiddleware):
     def process_exception(  # type: ignore[override]
         self, request: Request, exception: Exception
     ) -> Request | Response | None:
-        # Only a page that fails needs it.
-
+        most = self.max_retry_times
         if is_undecodable(exception):  # that of gzip is an OSError
-            most = min(self.max_retry_times, BROKEN_BODY_RETRY_TIMES)
-            request.meta["max_retry_times"] = most
+            most = BROKEN_BODY_RETRY_TIMES
+        elif isinstance(exception, _NOBODY) and self._may_be_wrong():
+            most = NOBODY_RETRY_TIMES
+        request.meta["max_retry_times"] = min(self.max_retry_times, most)
         result = super().process_exception(request, exception)
         if isinstance(result, Request):
             result.meta[RETRY_REASON_META] = explain_download(exception, self.settings)
         return result
+
+    def _may_be_wrong(self) -> bool:
+        is_set = getattr(self.crawler.spider, "url_setting", "")
+        return bool(is_set and not self.crawler.stats.get_value(ANSWERED_STAT))
 
     def _tell(self, request: Request, wait: float, times: int) -> None:
         self.wait_until = monotonic() + wait

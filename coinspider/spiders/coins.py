@@ -157,6 +157,7 @@ class CoinGeckoSpider(PaginatedSpider):
     path: str
     base_url: str
     whole = True
+    key_setting, limit_setting = "COINGECKO_API_KEY", "COINGECKO_RATE_LIMIT"
     custom_settings = {  # noqa: RUF012 (Scrapy declares it)
         "RATELIMIT_REFUSAL": "coinspider.sources.coingecko.is_refusal",
         "RATELIMIT_EXHAUSTED": "coinspider.sources.coingecko.is_exhausted",
@@ -171,6 +172,8 @@ class CoinGeckoSpider(PaginatedSpider):
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.headers, spider.base_url = api.headers, api.base_url
         spider.url = f"{api.base_url}/{cls.path}"
+        is_other = crawler.settings.get("COINGECKO_BASE_URL")
+        spider.url_setting = "COINGECKO_BASE_URL" if is_other else ""
         spider.api_key = crawler.settings.get("COINGECKO_API_KEY")
         spider.monthly_credits = monthly_credits(crawler.settings)
         is_limited = spider.monthly_credits != MonthlyCredits()

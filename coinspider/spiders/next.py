@@ -94,6 +94,8 @@ class NextSpider(PaginatedSpider):
         if spider.item_class is FullCoin:
             spider.constants = {"vs_currency": arguments.vs_currency}
         spider.checks_keys = spider.item_class is None
+        if not given.get("table"):
+            spider.rejection_advice = "-a table=NAME takes them into a table of their own"
         return spider
 
     def first_cut(self) -> Cut | None:

@@ -83,6 +83,7 @@ def test_log_file_that_was_named_is_used(on_a_terminal, sandbox, tmp_path):
 def test_failure_is_said_once(on_a_terminal):
     got = on_a_terminal("-s", "RETRY_TIMES=0", status=1, COINGECKO_BASE_URL="http://127.0.0.1:1")
     assert got.count("the crawl failed") == 1
+    assert "its address is from COINGECKO_BASE_URL" in got
     assert "Traceback" not in got
 
 

@@ -198,6 +198,15 @@ def test_port_in_use_is_one_line_and_status_1(tmp_path):
     assert not list(tmp_path.glob("*.pid"))
 
 
+def test_folder_without_a_configuration_starts_no_bare_scrapyd(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=os.environ | CLEAN,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "has no scrapyd.conf of coinspider" in done.stderr.splitlines()[-1]
+
+
 def test_configuration_that_can_not_be_read_is_one_line(tmp_path):
     daemon = Scrapyd(tmp_path, f"{CONFIGURATION}\n[scrapyd]\nx = 1\n")
     done = subprocess.run(

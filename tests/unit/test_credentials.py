@@ -10,6 +10,7 @@ from scrapy.http import Response
 from scrapy.settings import Settings
 from scrapy.utils.test import get_crawler
 
+from coinspider.crawl.dispatch import PageMiddleware
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name, credential_headers
 from coinspider.http.ratelimit import RateLimitMiddleware
@@ -75,10 +76,16 @@ def test_calls_are_counted_by_host_and_key(one: Any, other: Any, same: bool) -> 
 
 
 def spider(arguments: dict[str, str] | None = None, **settings: Any) -> NextSpider:
-    crawler = get_crawler(NextSpider, {"NEXT_URL": "", **settings})
+    usual = {"NEXT_URL": "", "SPIDER_MIDDLEWARES": {PageMiddleware: 2000}}
+    crawler = get_crawler(NextSpider, {**usual, **settings})
     given = {"url": "https://api.example/v1", "table": "t", **(arguments or {})}
     crawler.spider = NextSpider.from_crawler(crawler, **given)
     return crawler.spider
+
+
+def test_project_without_the_settings_is_one_clear_line() -> None:
+    with pytest.raises(ConfigurationError, match=r"from coinspider\.settings import \*"):
+        spider(SPIDER_MIDDLEWARES={})
 
 
 def account(arguments: dict[str, str] | None = None, **settings: Any) -> str:

@@ -10,6 +10,8 @@ from coinspider.secrets import warn_of_open_file
     [
         ("COINGECKO_API_KEY=abc", 0o644, True),
         ("# mine\nexport DATABASE_URL = 'postgresql://u:p@h/d'", 0o640, True),
+        ("DATABASE_URL=host=db password=p", 0o644, True),
+        ("DATABASE_URL=postgresql://u@h:5432/d\nCOINGECKO_PLAN=pro", 0o644, False),
         ("SCRAPYD_PASSWORD=x", 0o604, True),
         ("SCRAPYD_PASSWORD=x", 0o600, False),
         ("API_TOKEN=\nCOINGECKO_PLAN=demo\n", 0o644, False),

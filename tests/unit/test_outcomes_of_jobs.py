@@ -4,8 +4,9 @@ import string
 
 import pytest
 
-from coinspider.crawl.reasons import KINDS, Reason, page_reason, stored_reason
+from coinspider.crawl.reasons import KINDS, Reason, by_hand, page_reason, stored_reason
 from coinspider.daemon.outcomes import remedy, told, told_figures
+from coinspider.store.crawl import NO_SCHEDULE
 
 URL = "http://database.example/disk/rejected?page=401"
 MISSING = {"missing_count": 4000, "known_count": 17000, "most": "0.1"}
@@ -54,9 +55,9 @@ def test_figures_of_a_row_are_those_of_its_columns():
 @pytest.mark.parametrize(
     ("reason", "advice"),
     [
-        (page_reason(URL, "HTTP status 401, the key is wrong", 401), "COINGECKO_API_KEY"),
-        (page_reason(URL, "HTTP status 429, Throttled", 429), "COINGECKO_RATE_LIMIT"),
-        (page_reason(URL, "no page in 600 s", code="page_refused"), "COINGECKO_RATE_LIMIT"),
+        (page_reason(URL, "HTTP status 401", 401, setting="API_TOKEN"), "Check API_TOKEN in"),
+        (page_reason(URL, "Throttled", 429, setting="API_RATE_LIMIT"), "lower API_RATE_LIMIT"),
+        (page_reason(URL, "no page in 600 s", 0, "page_refused", "LIMIT"), "lower LIMIT"),
         (page_reason(URL, "HTTP status 503, the database is away", 503), "could not be reached"),
         (page_reason(URL, "HTTP status 404", 404), "arguments"),
         (page_reason(URL, "no answer came: Connection refused"), "API could not be reached"),
@@ -69,6 +70,17 @@ def test_advice_is_by_the_cause_and_not_by_the_words(reason, advice):
     assert advice in remedy(row_of(reason))
     assert reason.finish == "page_failed"
     assert reason.message.startswith(f"page {URL} could not be fetched: ")
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_advice_for_a_crawl_by_hand_speaks_of_no_next_run(code):
+    assert "next run" not in by_hand(KINDS[code].remedy).lower()
+
+
+def test_crawl_by_hand_is_one_that_no_schedule_began():
+    reason = Reason("no_records")
+    assert "the next run tries again" in remedy(row_of(reason, schedule="coins"))
+    assert "run it again" in remedy(row_of(reason, schedule=NO_SCHEDULE))
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -52,6 +52,8 @@ def judged(crawls, schedules=(GOING,), **other):
          "All is well."),
         ([crawl(1, "failed", "eur", schedule=""), crawl(2, "complete")], {}, "bad",
          "The last crawl failed."),
+        ([crawl(1, "complete", job=None, schedule=""), crawl(9, "failed", "eur", "", job=None),
+          crawl(9, "failed", "btc", "", job=None)], {}, "good", "All is well."),
         ([crawl(1, "skipped"), crawl(2, "complete")], {}, "good", "All is well."),
         ([crawl(1, "complete")], {"is_late": True}, "bad", "The data is late."),
         ([crawl(1, "complete")], {"exhausted": "10,000 calls"}, "bad",

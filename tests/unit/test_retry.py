@@ -88,16 +88,27 @@ def test_progress_leaves_out_parts_that_do_not_fit_except_the_wait(width, line):
     assert fitting(NEEDED, OTHERS, width) == line
 
 
+REFUSED = DownloadConnectionRefusedError("no")
+
+
 @pytest.mark.parametrize(
-    ("error", "most"),
-    [(BadGzipFile("no"), 2), (OSError("the network is down"), 6)],
-    ids=["a body that can't be decoded", "another OSError"],
-)
-def test_retries_of_the_middleware(error, most):
-    """Both are OSErrors, of which Scrapy knows one kind only."""
+    ("error", "address", "answers", "most"),
+    [
+        (BadGzipFile("no"), "", 0, 2),
+        (OSError("the network is down"), "", 0, 6),
+        (REFUSED, "", 0, 6),
+        (REFUSED, "THINGS_URL", 0, 3),
+        (REFUSED, "THINGS_URL", 1, 6),
+    ],
+    ids=["a body that can't be decoded", "another OSError", "the usual address", "the user's own",
+         "one that has answered"],
+)  # fmt: skip
+def test_retries_of_the_middleware(error, address, answers, most):
+    """The first two are OSErrors, of which Scrapy knows one kind only."""
     crawler = get_crawler(settings_dict={"RETRY_TIMES": 6})
     crawler.spider = Spider("any")
-    crawler.spider.crawler = crawler
+    crawler.spider.crawler, crawler.spider.url_setting = crawler, address
+    crawler.stats.set_value("response_received_count", answers)
     middleware = BackoffRetryMiddleware.from_crawler(crawler)
     request, times = Request("http://api.example"), 0
     while retry := middleware.process_exception(request, error):

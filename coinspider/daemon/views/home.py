@@ -101,7 +101,8 @@ def verdict(
     ended = [crawl for crawl in crawls if crawl["outcome"] not in ("running", "skipped")]
     going = [schedule for schedule in schedules if schedule["enabled"]]
     # The failure of a crawl that nothing repeats is only news until the next crawl.
-    counted = [f for f in failures if not f["healed"] and (f["period"] or f["job"] == _job(ended))]
+    newest = max((crawl["ended_at"] for crawl in ended), default=None)
+    counted = [f for f in failures if not f["healed"] and (f["period"] or f["ended_at"] == newest)]
     many = f"The last crawls of {len(counted)} sources failed."
     found = [
         (counted, "bad", "The last crawl failed." if len(counted) == 1 else many),
@@ -126,11 +127,6 @@ def _heals(complete: Crawl, failed: Crawl) -> bool:
         and failed["currency"] in (None, complete["currency"])
         and complete["ended_at"] > failed["ended_at"]
     )
-
-
-def _job(ended: Iterable[Crawl]) -> str | None:
-    newest = max(ended, key=lambda crawl: crawl["ended_at"], default=None)
-    return newest["job"] if newest else None
 
 
 def _prepare(root: Root) -> View:
