@@ -50,7 +50,7 @@ SELECT reason, count(*) AS records, max(coalesce(last_rejected_at, rejected_at))
        (sum(count(*)) OVER ())::bigint AS all_records
 FROM rejected_record
 WHERE %(crawl)s::bigint IS NULL OR crawl_id = %(crawl)s
-GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 20
+GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 200
 """
 
 
@@ -88,5 +88,5 @@ def list_rejected_records(
 
 
 def list_rejected_reasons(connection: Connection, crawl: int | None = None) -> Listing:
-    """The twenty most frequent reasons, with the number of records of each and of all."""
+    """The 200 most frequent reasons, with the number of records of each and of all."""
     return fetch_listing(connection, sql.SQL(_REASONS), {"crawl": crawl})

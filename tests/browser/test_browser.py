@@ -171,6 +171,25 @@ def test_filters_and_columns_are_chosen_in_the_form_and_kept_in_the_address(visi
     assert number(page) <= 30
 
 
+def test_coins_are_found_while_one_types(visit):
+    page = visit("coins", java_script_enabled=True)
+    page.keyboard.press("/")
+    page.keyboard.type("0000007")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    assert page.url.endswith("coins?search=0000007")
+    assert page.locator("#search").input_value() == "0000007"
+
+
+def test_lists_are_a_click_away(visit):
+    page = visit("coins")
+    for name, query in (("Gainers", "sort=-price_change_"), ("Losers", "sort=price_change_"),
+                        ("New", "new=7"), ("Watch list", "watched=1")):  # fmt: skip
+        page.get_by_role("navigation", name="Lists").get_by_role("link", name=name).click()
+        assert query in page.url
+        [current] = page.locator("nav[aria-label=Lists] [aria-current]").all_inner_texts()
+        assert current == name
+
+
 def test_watch_list_is_kept(visit):
     page = visit("coins?limit=25")
     names = column(page, "#")
@@ -350,8 +369,9 @@ def test_crawls_are_charts_and_a_table_with_the_schedules(visit):
     assert schedule.get_by_text("every 30 d").is_visible()
     page.get_by_role("link", name="see the 1 rejected").click()
     assert page.get_by_role("heading", name="Rejected records of crawl 2").is_visible()
-    assert page.get_by_text('{"id": "<b>bold</b>"}').is_visible()
-    assert page.get_by_role("heading", name="Object missing required field symbol").is_visible()
+    page.get_by_role("link", name="Object missing required field symbol").click()
+    assert page.locator("summary").get_by_text('{"id": "<b>bold</b>"}').is_visible()
+    assert page.locator("pre").is_hidden()
 
 
 def test_buttons_of_a_browser_pause_and_resume(visit, site):

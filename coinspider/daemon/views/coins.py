@@ -45,6 +45,15 @@ from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
 from coinspider.store.tables import LISTED, count_by, count_rows_without, list_rows
 
 LIMITS = (25, 50, 100, 250)
+_CHANGE = "price_change_percentage_24h"
+# By name, what leads there: the queries that people ask for most.
+LISTS: Mapping[str, Mapping[str, str]] = {
+    "All coins": {},
+    "Gainers": {"sort": f"-{_CHANGE}"},
+    "Losers": {"sort": _CHANGE},
+    "New": {"new": "7", "sort": "-first_crawled_at"},
+    "Watch list": {"watched": "1"},
+}
 # Columns that are read in addition to those shown.
 _NEEDED = (
     "coin_id",
@@ -97,6 +106,7 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
         currencies=list(counts),
         limits=sorted({*LIMITS, limit}),
         files=file_formats(),
+        lists=LISTS,
         new_since=first_complete_crawl(connected, choice.currency)
         if "new" in choice.filters
         else None,

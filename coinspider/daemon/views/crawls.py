@@ -330,7 +330,11 @@ def _rejected(connected: Connection, arguments: Arguments, frame: Frame) -> str:
     crawl = number(arguments, "crawl", 1) if "crawl" in kept else None
     record = number(arguments, "record", 1) if arguments.get("record") else None
     which = RejectedFilter(crawl, kept.get("reason"), record)
-    records = list_rejected_records(connected, LIMIT + 1, (page - 1) * LIMIT, which).dicts()
+    is_list = which.reason is None and record is None
+    records: list[dict[str, object]] = []
+    if not is_list:
+        offset = (page - 1) * LIMIT
+        records = list_rejected_records(connected, LIMIT + 1, offset, which).dicts()
     if record and not records:
         raise ViewError(404, f"There is no rejected record {record}, or no longer.")
     return render(

@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import UTC, datetime
+from heapq import nlargest
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +98,7 @@ class Jobs(website.Jobs):
 
 
 TAIL_BYTES = 256 * 1024
+LATEST = 30  # logs on the first page
 _PARTS = 3  # project/spider/job.log
 _BAD = (" ERROR: ", " CRITICAL: ", "Traceback ")
 _DOUBTFUL = " WARNING: "
@@ -119,7 +121,9 @@ class Folder(website.DirectoryLister):
             listing: bytes = super().render(txrequest)
             return listing
         entries = sorted(_entries(self.path), key=lambda entry: entry.modified_at, reverse=True)
-        return _log_page(txrequest, "logs.html", entries=entries)
+        is_root = len(_parts(txrequest)) == 1
+        latest = _latest(Path(self.path)) if is_root else []
+        return _log_page(txrequest, "logs.html", entries=entries, latest=latest)
 
 
 class Logs(website.File):
@@ -212,6 +216,21 @@ def _entries(folder: str) -> list[Entry]:
     return found
 
 
+def _latest(folder: Path) -> list[Entry]:
+    """The logs of the latest jobs of all spiders, the newest first."""
+    changed = ((file, file.stat()) for file in folder.glob("*/*/*.log"))
+    newest = nlargest(LATEST, changed, key=lambda found: found[1].st_mtime)
+    return [
+        Entry(
+            name := file.relative_to(folder).as_posix(),
+            quote(name),
+            formatFileSize(status.st_size),
+            datetime.fromtimestamp(status.st_mtime, UTC),
+        )
+        for file, status in newest
+    ]
+
+
 def _tail(path: str) -> tuple[int, str]:
     """The file's size, and its last lines."""
     with Path(path).open("rb") as file:
@@ -229,6 +248,9 @@ def _kind(line: str) -> str:
 
 
 def _log_page(txrequest: TxRequest, template: str, **values: object) -> bytes:
-    parts = unquote(txrequest.path.decode("latin-1")).strip("/").split("/")
-    root = root_of(txrequest)
-    return send_page(txrequest, template, section="logs/", parts=parts, root=root, **values)
+    told = {"parts": _parts(txrequest), "root": root_of(txrequest)}
+    return send_page(txrequest, template, section="logs/", **told, **values)
+
+
+def _parts(txrequest: TxRequest) -> list[str]:
+    return unquote(txrequest.path.decode("latin-1")).strip("/").split("/")

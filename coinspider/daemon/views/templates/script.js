@@ -102,9 +102,11 @@
     [...old.childNodes].forEach((child, index) => replace(child, children[index]));
   };
   const refresh = async () => {
-    const answer = await fetch(location.href);
+    const asked = location.href;
+    const answer = await fetch(asked);
     // A page with an argument that can't be read has the others' values.
     if (answer.status >= 500) throw new Error(answer.status);
+    if (asked !== location.href) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const live of lives()) {
       const fresh = page.querySelector(`[data-live="${live.dataset.live}"]`);
@@ -112,6 +114,21 @@
     }
     tellCharts();
   };
+
+  // Coins are found while one types; the key / leads to the field.
+  const search = document.querySelector("#search");
+  search?.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => {
+      history.replaceState(null, "", `?${new URLSearchParams(new FormData(search.form))}`);
+      refresh().catch(() => search.form.submit());
+    }, 250);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.target.matches("input, select") || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    search?.focus();
+  });
   const inUse = () => {
     const selection = getSelection();
     const within = (node) => lives().some((live) => live.contains(node));
