@@ -31,7 +31,9 @@ class FullCoin(TableItem, kw_only=True):
         "name",
         "symbol",
         "current_price",
+        "price_change_percentage_1h_in_currency",
         "price_change_percentage_24h",
+        "price_change_percentage_7d_in_currency",
         "market_cap",
         "total_volume",
     )

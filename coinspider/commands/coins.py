@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
 
+from coinspider.crawl.command import one_line_errors
 from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
 from coinspider.text import say
 
@@ -27,6 +28,7 @@ class Command(ListingCommand):
     examples = (
         "scrapy coins",
         "scrapy coins --search doge --sort=-total_volume",
+        "scrapy coins --cap-min 1B --change-min 5",
         "scrapy coins --search bitcoin --columns all --format list",
         "scrapy coins --columns all > coins.csv",
     )
@@ -62,13 +64,21 @@ class Command(ListingCommand):
             help="of the amounts (default: %(default)s)",
         )
 
+        from coinspider.store.bounds import BOUNDS
+
+        for name, bound in BOUNDS.items():
+            option = f"--{name.replace('_', '-')}"
+            add(option, metavar="NUMBER", help=f"{bound.label.lower()}, as in {bound.example}")
+        add("--new", metavar="DAYS", help="crawled for the first time in these days")
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args and not args[0].startswith("-"):
             raise UsageError(f"no {args[0]}: for a coin --search {args[0]}", print_help=False)
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
         for_people = self.output_format(opts) in FOR_PEOPLE
-        chosen = _chosen(opts, columns)
+        with one_line_errors():
+            chosen = _chosen(opts, columns)
         rows = Rows(
             lambda connection: _coins(connection, chosen, for_people),
             "coin",
@@ -80,13 +90,21 @@ class Command(ListingCommand):
 
 def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.items import FullCoin
+    from coinspider.store.bounds import conditions
     from coinspider.store.tables import RowFilter
 
     constants = {"vs_currency": opts.currency}
     # Some versions of argparse make an empty list of --search=--, which is a real id.
     search = "--" if opts.search == [] else opts.search
     return RowFilter(
-        FullCoin, constants, columns, opts.sort, search, opts.limit, listed=opts.listed
+        FullCoin,
+        constants,
+        columns,
+        opts.sort,
+        search,
+        opts.limit,
+        listed=opts.listed,
+        conditions=conditions(vars(opts)),
     )
 
 

@@ -2,12 +2,12 @@
 
 import argparse
 
-from coinspider.export.listing_command import ListingCommand, Rows
+from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
 from coinspider.text import program
 
 
 class Command(ListingCommand):
-    """The table ``crawl``; its outcome and its message are shown however narrow the terminal is."""
+    """The table ``crawl``; what became of each is shown however narrow the terminal is."""
 
     title = "Crawls"
     examples = (
@@ -21,11 +21,12 @@ class Command(ListingCommand):
     def rows(self, opts: argparse.Namespace) -> Rows:
         from coinspider.store import crawl, tables
 
+        for_people = self.output_format(opts) in FOR_PEOPLE
         return Rows(
-            lambda connection: crawl.list_crawls(connection, opts.limit),
+            lambda connection: crawl.list_crawls(connection, opts.limit, short=for_people),
             "crawl",
-            first=("id", "outcome", "message", "started_at", "spider"),
-            needed=3,
+            first=("id", "outcome", "spider", "currency", "given", "message", "started_at"),
+            needed=6,
             total=lambda connection: tables.count_all(connection, "crawl"),
             empty=f"there is no crawl yet: {program()} crawl coins",
         )

@@ -10,28 +10,31 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 
 
 class Command(PlainCommand):
-    """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if necessary."""
+    """Runs psql on ``DATABASE_URL``, or on the embedded server, which it starts if necessary.
+
+    Options that are not Scrapy's own are psql's.
+    """
 
     examples = (
         "scrapy psql",
         "scrapy psql -c 'SELECT count(*) FROM full_coin'",
+        "scrapy psql --csv -f report.sql",
     )
 
     def syntax(self) -> str:
-        return "[-c SQL] [--url] [--demo]"
+        return "[-c SQL] [--url] [--demo] [psql's options]"
 
     def short_desc(self) -> str:
         return "Open psql on the crawl's database"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("-c", dest="sql", metavar="SQL", help="run this and exit")
+        add = parser.add_argument
+        add("-c", dest="sql", metavar="SQL", action="append", default=[], help="run this and exit")
         parser.add_argument("--url", action="store_true", help="print the database's URL and exit")
         parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.reject_arguments(args)
-
         from psycopg.conninfo import conninfo_to_dict
 
         from coinspider.store.connection import database_settings
@@ -51,9 +54,9 @@ class Command(PlainCommand):
             # Spaces part the options: https://www.postgresql.org/docs/current/libpq-connect.html
             path = re.sub(r"([\\\s])", r"\\\1", database.search_path)
             environment["PGOPTIONS"] = f"-c search_path={path}"
-        command = [str(bundled_program("psql")), _without_password(url)]
-        if opts.sql:
-            command += ["-c", opts.sql]
+        command = [str(bundled_program("psql")), "-d", _without_password(url), *args]
+        for text in opts.sql:
+            command += ["-c", text]
         # Ctrl-C is for psql alone, which cancels a statement and stays. A signal that is ignored,
         # unlike one with a handler, would be ignored by psql as well.
         signal.signal(signal.SIGINT, lambda *_: None)

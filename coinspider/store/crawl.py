@@ -10,9 +10,11 @@ from operator import sub
 from typing import NamedTuple
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, sql
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
 
+from coinspider.crawl.reasons import remarks_of
 from coinspider.crawl.target import NODE, CrawlTarget, Ending, Shortage
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
@@ -114,7 +116,9 @@ WHERE id > (SELECT max(id) FROM crawl) - 1000 AND vs_currency = %(currency)s AND
 ORDER BY 1 LIMIT 1
 """  # noqa: S608
 _CRAWLS = f"""
-SELECT id, spider, vs_currency AS currency, started_at,
+SELECT id, spider, vs_currency AS currency,
+       (SELECT string_agg(format('%%s=%%s', key, value), ' ' ORDER BY key)
+        FROM jsonb_each_text(arguments) WHERE key <> 'vs_currency') AS given, started_at,
        extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
        coalesce(outcome, 'running') AS outcome, page_count AS pages, record_count AS records,
        inserted_count AS new, updated_count AS changed, unchanged_count AS unchanged,
@@ -303,9 +307,22 @@ def read_crawls(
     return fetch_listing(connection, sql.SQL(_CRAWLS), values)
 
 
-def list_crawls(connection: Connection, limit: int | None) -> Listing:
-    """The newest crawls first, without what their message already says."""
-    return read_crawls(connection, limit).without(_OF_PAGES)
+def list_crawls(connection: Connection, limit: int | None, short: bool = False) -> Listing:
+    """The newest crawls first, without what their message already says.
+
+    If ``short``, that of a complete crawl has remarks alone: other columns have its figures.
+    """
+    listing = read_crawls(connection, limit)
+    if short:
+        rows = map(_shortened, listing.each_dict())
+        listing = listing._replace(rows=[tuple(row.values()) for row in rows])
+    return listing.without(_OF_PAGES)
+
+
+def _shortened(row: DictRow) -> DictRow:
+    if row["outcome"] != "complete" or not row["reason_figures"]:
+        return row
+    return row | {"message": "; ".join(remarks_of(json.loads(bytes(row["reason_figures"]))))}
 
 
 def list_latest_runs(connection: Connection, limit: int, looked_at: int = 2000) -> Listing:

@@ -174,10 +174,10 @@ def test_filters_and_columns_are_chosen_in_the_form_and_kept_in_the_address(visi
 def test_coins_are_found_while_one_types(visit):
     page = visit("coins", java_script_enabled=True)
     page.keyboard.press("/")
-    page.keyboard.type("0000007")
+    page.keyboard.type("coin-0000007")
     expect(page.locator("tbody tr")).to_have_count(1)
-    assert page.url.endswith("coins?search=0000007")
-    assert page.locator("#search").input_value() == "0000007"
+    assert page.url.endswith("coins?search=coin-0000007")
+    assert page.locator("#search").input_value() == "coin-0000007"
 
 
 def test_lists_are_a_click_away(visit):

@@ -43,8 +43,18 @@ def test_csv_of_all_columns_keeps_every_digit(scrapy, sandbox, query):
     lines = scrapy("coins", "--format", "jsonl", "-n", "2").stdout.splitlines()
     assert [json.loads(line)["market_cap_rank"] for line in lines] == [1, 2]
     assert len(records(scrapy("coins", "--currency", "USD", "-n", "9" * 30))) == 300
+    large = records(scrapy("coins", "--rank-max", "5", "--cap-min", "1k"))
+    assert len(large) == 5
+    refused = scrapy("coins", "--cap-min", "much")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "cap_min=much is not a number, such as 1M" in last_line(refused)
     [crawl] = records(scrapy("crawls"))
     assert (crawl["outcome"], crawl["new"]) == ("complete", "300")
+    shown = scrapy("crawls", "--format", "list").stdout
+    assert "complete" in shown
+    assert "300 records" not in shown
+    psql = scrapy("psql", "--csv", "-tc", "SELECT 6 * 7, 1")
+    assert psql.stdout == "42,1\n"
     assert records(scrapy("rejected")) == []
     shown = scrapy("rejected", "--format", "table")
     assert (shown.stdout, shown.stderr) == ("", "no record is kept as rejected\n")

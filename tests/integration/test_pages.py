@@ -17,9 +17,9 @@ import pytest
 from openpyxl import load_workbook
 
 from coinspider.daemon.views.cells import STORED
-from coinspider.daemon.views.choice import BOUNDS
 from coinspider.items import FullCoin
 from coinspider.records.table_item import stored_columns
+from coinspider.store.bounds import BOUNDS
 from tests.helpers.processes import wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION
 from tests.helpers.site import CHARTED, COINS, DELISTED, SCRIPT

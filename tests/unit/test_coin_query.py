@@ -5,14 +5,8 @@ from decimal import Decimal
 import pytest
 
 from coinspider.daemon.views import coins
-from coinspider.daemon.views.choice import (
-    BOUNDS,
-    WATCH_MAX,
-    FieldsError,
-    amount,
-    conditions,
-    read_choice,
-)
+from coinspider.daemon.views.choice import WATCH_MAX, read_choice
+from coinspider.store.bounds import BOUNDS, FieldsError, amount, conditions
 
 
 @pytest.mark.parametrize(

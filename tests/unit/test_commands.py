@@ -50,13 +50,13 @@ def test_help_has_examples_that_can_be_typed(name):
         own = parser if words[1] == name else parser_of(words[1])
         given = words[2 : words.index(">")] if ">" in words else words[2:]
         left = own.parse_known_args(given)[1]
-        assert not [word for word in left if word.startswith("-")]
+        assert name == "psql" or not [word for word in left if word.startswith("-")]
     assert "(default: None)" not in text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS.keys() - {"psql"})
 def test_unknown_option_is_named(name):
-    """By all commands alike, before anything is asked for or written."""
+    """By all commands alike, before anything is asked for or written; psql names its own."""
     parser, command = parser_of(name), COMMANDS[name]
     opts, args = parser.parse_known_args(["--no-such-option=1"])
 

@@ -21,7 +21,7 @@ from coinspider.daemon.views.cells import (
     stored,
 )
 from coinspider.daemon.views.charts import Sparkline, sparkline
-from coinspider.daemon.views.choice import BOUNDS, FILTERS, CoinChoice, FieldsError, read_choice
+from coinspider.daemon.views.choice import FILTERS, CoinChoice, read_choice
 from coinspider.daemon.views.view import (
     CSV,
     JSON,
@@ -39,6 +39,7 @@ from coinspider.errors import ConfigurationError, NoHistoryError, ViewError
 from coinspider.exact_json import encode_row
 from coinspider.export.xlsx import XlsxItemExporter
 from coinspider.items import FullCoin
+from coinspider.store.bounds import BOUNDS, FieldsError
 from coinspider.store.crawl import first_complete_crawl, first_crawl
 from coinspider.store.fetch import Listing
 from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
