@@ -68,7 +68,8 @@ class Command(ListingCommand):
 
         for name, bound in BOUNDS.items():
             option = f"--{name.replace('_', '-')}"
-            add(option, metavar="NUMBER", help=f"{bound.label.lower()}, as in {bound.example}")
+            text = f"{bound.label.lower()}, as in {bound.example}".replace("%", "%%")
+            add(option, metavar="NUMBER", help=text)
         add("--new", metavar="DAYS", help="crawled for the first time in these days")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
