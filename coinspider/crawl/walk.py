@@ -42,7 +42,7 @@ class Again(NamedTuple):
     page: PageRequest
     why: str
     times: int = 1
-    """How often it will have been requested again."""
+    """How often it was in doubt, which it waits for; 0 for proof of what nothing speaks against."""
     is_reading: bool = False
 
 
@@ -370,7 +370,8 @@ class Walk:
         if not is_left:
             return None
         self.doubted[page.number] = times
-        return Again(page, found.reason, times)
+        is_proof = found.once and not found.fails
+        return Again(page, found.reason, 0 if is_proof else times)
 
     def _second_reading(self) -> Again | None:
         """A numbered page that is short; in key order also one that overlaps with the next page.

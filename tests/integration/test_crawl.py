@@ -73,7 +73,8 @@ def test_arguments_choose_what_is_crawled(scrapy, sandbox, query, arguments, sto
 
 def test_crawl_by_rank_loses_coins_and_a_whole_crawl_does_not(scrapy, sandbox, query):
     api = sandbox("--coins", 2000, "--moving-rank")
-    scrapy("crawl", "coins", "-a", "order=market_cap_desc", COINGECKO_BASE_URL=api.url)
+    by_rank = ("-a", "order=market_cap_desc", "-s", "RETRY_BACKOFF=0.01")
+    scrapy("crawl", "coins", *by_rank, COINGECKO_BASE_URL=api.url)
     assert query(COUNT) < [(2000,)]
     scrapy("crawl", "coins", COINGECKO_BASE_URL=api.url)
     assert query(COUNT) == [(2000,)]

@@ -52,6 +52,7 @@ def test_pages_lead_on_until_one_is_empty_twice(make):
     verdict = walk.judge()
     assert verdict.again
     assert (verdict.again.page.number, verdict.again.why) == (3, "page 3 is empty")
+    assert verdict.again.times == 0, "it is asked for again at once"
     read(walk, page_of(3, 0))
     assert walk.judge().is_end
     assert walk.end_reached
