@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -23,7 +23,7 @@ from coinspider.crawl.arguments import parse_arguments
 from coinspider.daemon import database
 from coinspider.daemon.configuration import sections
 from coinspider.daemon.protocols import JobProcess, Message
-from coinspider.daemon.queue import Queue
+from coinspider.daemon.queue import Queue, message_of
 from coinspider.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class JobRules:
             raise ConfigurationError("its id, its spider or an argument is none that can be sent")
         if message.get("_version") and not self.has_eggs:
             raise ConfigurationError("it runs an egg, and scrapyd.conf has no egg_upload = yes")
+        check_spider(message["_project"], message["_spider"])
         for name, value in dict(message.get("settings") or {}).items():
             self._check_origin("setting", name, value, name in self.settings)
         for name in self.addresses & arguments.keys():
@@ -210,14 +211,14 @@ class NodeJobs:
             job = self.queue.fetch(projects)
         if job is None:
             return None
-        message = cast(Message, dict(job.task_kwargs))
+        message = message_of(job.id, job.task_kwargs)
         assert job.id is not None
         self.queue_ids[message["_job"]] = job.id
         return message | {"_project": job.queue, "_spider": message.pop("name")}
 
     def _has_ended(self, job: "Job") -> bool:
         """A node that was assumed to be dead may have finished it since."""
-        ended = has_ended(str(job.task_kwargs["_job"]))
+        ended = has_ended(message_of(job.id, job.task_kwargs)["_job"])
         if ended and job.id is not None:
             self.queue.finish(job.id)
         return ended

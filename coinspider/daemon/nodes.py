@@ -29,7 +29,7 @@ from coinspider.daemon.eggs import SharedEggs
 from coinspider.daemon.jobs import JobRun, NodeJobs
 from coinspider.daemon.outcomes import FailedJobs
 from coinspider.daemon.protocols import Application, JobProcess, poller, reactor, scheduler
-from coinspider.daemon.queue import Queue, make_tables
+from coinspider.daemon.queue import Queue, make_tables, message_of
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
 from coinspider.store.retention import Retention
@@ -138,7 +138,7 @@ class Node:
             jobs.end_lost_runs(connection)
             self.queue.prune(self.timeout)
             for job in self.queue.stalled(self.timeout):
-                name = str(job.task_kwargs["_job"])
+                name = message_of(job.id, job.task_kwargs)["_job"]
                 crawl = jobs.crawl_of(connection, name)
                 if job.id is None or crawl.is_alive:  # its process has outlived its node
                     continue

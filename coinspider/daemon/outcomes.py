@@ -27,7 +27,7 @@ from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
 from coinspider.secrets import masked, masked_arguments
 from coinspider.store.crawl import NO_SCHEDULE
-from coinspider.text import counted
+from coinspider.text import counted, visible
 
 BAD = ("failed", "died", "exhausted", "misconfigured")
 """The outcomes that need action."""
@@ -184,7 +184,7 @@ class FailedJobs:
 
     def add(self, job: FailedJob) -> None:
         """For the reactor; :meth:`record` stores it."""
-        arguments, message = masked_arguments(job.arguments), masked(job.message)
+        arguments, message = masked_arguments(job.arguments), visible(masked(job.message))
         self.unrecorded.append(job._replace(arguments=arguments, message=message))
 
     def record(self) -> None:

@@ -51,6 +51,20 @@ DEATHS_MAX = 5
 _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+def message_of(queue_id: int | None, args: object) -> Message:
+    """The message in a row of the queue, whoever wrote it: it has an id, a spider and settings.
+
+    What else is wrong with it is found by the node that takes it.
+    """
+    message = dict(args) if isinstance(args, dict) else {}
+    for name in ("_job", "name"):
+        if not isinstance(message.get(name), str):
+            message[name] = f"row-{queue_id}"
+    if not isinstance(message.setdefault("settings", {}), dict):
+        message["settings"] = {"settings": message["settings"]}
+    return cast(Message, message)
+
+
 class EventLoopThread:
     """An asyncio event loop in a thread, until :meth:`stop`."""
 
@@ -184,7 +198,8 @@ class Queue:
         """The waiting jobs with their ids, in the order in which they will run."""
         self._ready()
         with connection() as connected:
-            return connected.execute(_PENDING, [project]).fetchall()
+            rows = connected.execute(_PENDING, [project]).fetchall()
+        return [(id_, message_of(id_, args)) for id_, args in rows]
 
     def remove(self, project: str, unwanted: Callable[[Message], bool]) -> int:
         """Remove waiting jobs from the queue; return how many."""
@@ -196,7 +211,8 @@ class Queue:
         """Ask the node that has taken a job to end it. ``False`` if no node has it."""
         manager = self._ready()
         listed = manager.list_jobs_async(queue=project, task=TASK, status="doing")
-        ids = [job.id for job in self._run(listed) if job.task_kwargs["_job"] == name]
+        found = self._run(listed)
+        ids = [job.id for job in found if message_of(job.id, job.task_kwargs)["_job"] == name]
         aborted = [
             # If its node has just returned it, it is removed from the queue.
             self._run(manager.cancel_job_by_id_async(id_, abort=True, delete_job=True))

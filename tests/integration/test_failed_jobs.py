@@ -7,7 +7,9 @@ from threading import Barrier
 from types import SimpleNamespace
 from urllib.error import HTTPError
 
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from coinspider.daemon import database
 from coinspider.daemon.nodes import make_tables
@@ -67,6 +69,36 @@ def test_refused_argument_is_shown_everywhere(scrapyd, database_url, sandbox):
     daemon.stop()
     daemon.start()
     assert [crawl["job"] for crawl in daemon.get("crawls.json")["crawls"]] == jobs
+
+
+ROWS = [
+    {}, [], "text", {"_job": None, "name": "x"}, {"_job": 5, "name": None}, {"_job": "b"},
+    {"_job": "c", "name": "../../x"}, {"_job": "d", "name": "coins", "settings": 5},
+    {"_job": "e", "name": "coins", "settings": {"FEEDS": {"x": 1}}}, {"_job": "/", "name": "coins"},
+    {"_job": "f", "name": "coins", "pages": {"a": [1]}}, {"_job": "g", "name": "coins", "a\nb": 1},
+]  # fmt: skip
+_ROW = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, args)
+VALUES ('coinspider', 'crawl', %s)
+"""
+
+
+def test_rows_of_others_in_the_queue_stop_neither_jobs_nor_pages(scrapyd, database_url, sandbox):
+    daemon = scrapyd(DATABASE_URL=database_url, COINGECKO_BASE_URL=sandbox("--coins", 10).url)
+    assert daemon.finish(pages="1")["outcome"] == "complete"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.cursor().executemany(_ROW, [[Jsonb(row)] for row in ROWS])
+        for path in ("daemonstatus.json", "listjobs.json", "status.json?job=x", "schedules.json"):
+            assert daemon.get(path)["status"] == "ok"
+        assert "row-" in daemon.open("jobs")
+        assert daemon.get("cancel.json", project="coinspider", job="x")["prevstate"] is None
+        left = "SELECT count(*) FROM procrastinate_jobs"
+        wait_until(lambda: connection.execute(left).fetchone() == (0,))
+    assert daemon.finish(pages="1")["outcome"] == "complete"
+    jobs = daemon.get("crawls.json")["crawls"]
+    failed = {job["job"]: job["message"] for job in jobs if job["exit_status"]}
+    assert len(failed) == len(ROWS), failed
+    assert all(message.startswith("it is not run: ") for message in failed.values())
 
 
 def test_scrapyd_starts_without_a_database_says_so_and_crawls_when_it_is_there(
