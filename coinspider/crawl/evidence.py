@@ -132,6 +132,10 @@ class PageLog(Struct):
         return sum(self.counts.values())
 
     @property
+    def different_count(self) -> int:
+        return self.record_count - self.repeated
+
+    @property
     def total(self) -> Total | None:
         """The number of all records, if the pages have a figure that makes sense as one."""
         return next((total for total in self.totals.values() if not total.is_of_page), None)
@@ -194,11 +198,11 @@ class PageLog(Struct):
         that came twice count once, unless the list is in the order of its keys: there a record that
         moved is noticed, and requested by its key.
         """
-        longest, came = max(self.counts.values(), default=0), self.record_count
-        twice = 0 if self.chain else self.repeated
-        reached = (max(came, self.last * longest) if is_numbered else came) - twice
+        came = self.record_count if self.chain else self.different_count
+        by_number = self.last * max(self.counts.values(), default=0) if is_numbered else 0
+        reached = came + max(by_number - self.record_count, 0)
         if self.total and reached < self.total.least:
-            return Shortage(self.total.least, came - twice)
+            return Shortage(self.total.least, came)
         return None
 
     def lack(self, short: Shortage | None) -> str | None:
@@ -212,7 +216,7 @@ class PageLog(Struct):
     def reached_total(self) -> str | None:
         """The evidence that all records came, if as many did as the pages announced."""
         total = self.total
-        if not total or self.record_count - self.repeated < total.least:
+        if not total or self.different_count < total.least:
             return None
         return f"{total.name} says {total.least} records, and as many came"
 
@@ -267,7 +271,7 @@ _ROUND = 100
 
 def acceptance(log: PageLog, strategy: Pagination) -> str:
     """What accepts the end of the list as it is, to append to the doubt about it."""
-    came = log.record_count - log.repeated
+    came = log.different_count
     if log.changed or log.hole() is not None:
         return ""
     if came and came % _ROUND == 0:

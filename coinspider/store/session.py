@@ -157,7 +157,7 @@ class CrawlSession:
         item_class = await self.connection.run(self._make_tables)
         died = await self.connection.run(lambda connection: self.lease.take(connection, target))
         if not isinstance(died, list):
-            raise NotBegunError(Reason("skipped", {"why": await self._skip(died)}))
+            raise NotBegunError(await self._skip(died))
         self.is_open = True
         self.tasks.append(asyncio.create_task(self._keep_current()))
         self._tell_of(died)
@@ -188,17 +188,19 @@ class CrawlSession:
                 extra={"spider": self.crawler.spider},
             )
 
-    async def _skip(self, other: Run | None) -> str:
+    async def _skip(self, other: Run | None) -> Reason:
         """End before the first request, but with a row, because each job has one."""
-        message = f"the same crawl is running already: {other or 'it has just begun'}"
+        why = f"the same crawl is running already: {other or 'it has just begun'}"
+        reason = Reason("skipped", {"why": why})
+        ending = Ending(reason.code, reason.message, reason.code, reason.figures)
 
         async def add_row(connection: CrawlConnection) -> None:
             async with connection.transaction():
                 crawl_id = await begin_crawl(connection, self.target)
-                await end_crawl(connection, crawl_id, self.crawler.stats, _skipped(message))
+                await end_crawl(connection, crawl_id, self.crawler.stats, ending)
 
         await self.connection.run(add_row)
-        return message
+        return reason
 
     async def _abandon(self) -> None:
         """There is no row to close."""
@@ -319,14 +321,13 @@ class CrawlSession:
 
 def _why_not_begun(error: BaseException) -> Reason | None:
     """``None`` for what is no failure of the database."""
-    if isinstance(error, DatabaseUnreachableError):
-        return Reason("database_unreachable", {"why": str(error)})
-    if isinstance(error, ConfigurationError):
-        return Reason("database_unusable", {"why": str(error)})
+    match error:
+        case NotBegunError(reason=reason):
+            return reason
+        case DatabaseUnreachableError():
+            return Reason("database_unreachable", {"why": str(error)})
+        case ConfigurationError():
+            return Reason("database_unusable", {"why": str(error)})
     if isinstance(error, SESSION_ERRORS):
         return database_reason(error, f"the crawl can't be prepared: {one_line(error)}")
     return None
-
-
-def _skipped(why: str) -> Ending:
-    return Ending("skipped", why, "skipped", {"why": why})
