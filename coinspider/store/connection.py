@@ -81,7 +81,7 @@ class Patience:
         return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
 
 
-def warn_of_clear_text(connection: AsyncConnection[TupleRow]) -> None:
+def warn_of_missing_tls(connection: AsyncConnection[TupleRow]) -> None:
     """Warn if a connection with a password leads to another machine without TLS."""
     info = connection.info
     if info.password and not connection.pgconn.ssl_in_use and not _is_local(info.hostaddr):
@@ -205,7 +205,7 @@ async def connect(database: DatabaseSettings, patience: Patience | None = None) 
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         await connection.set_read_only(False)
         await connection.prove()
-        warn_of_clear_text(connection)
+        warn_of_missing_tls(connection)
     except (psycopg.Error, TimeoutError) as error:
         await connection.close()
         raise _unreachable(url, error) from None

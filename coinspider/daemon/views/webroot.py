@@ -118,8 +118,8 @@ class Folder(website.DirectoryLister):
 
     def render(self, txrequest: TxRequest) -> bytes:
         if not wants_html(txrequest):
-            listing: bytes = super().render(txrequest)
-            return listing
+            page: bytes = super().render(txrequest)
+            return page
         entries = sorted(_entries(self.path), key=lambda entry: entry.modified_at, reverse=True)
         is_root = len(_parts(txrequest)) == 1
         latest = _latest(Path(self.path)) if is_root else []
@@ -127,7 +127,7 @@ class Folder(website.DirectoryLister):
 
 
 class Logs(website.File):
-    """scrapyd's own listing of files as pages, and the logs of other nodes' jobs."""
+    """scrapyd's own folders of files as pages, and the logs of other nodes' jobs."""
 
     childNotFound = NotFound()
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from coinspider.store.connection import warn_of_clear_text
+from coinspider.store.connection import warn_of_missing_tls
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ from coinspider.store.connection import warn_of_clear_text
         ("secret", False, "", False),
     ],
 )
-def test_password_sent_in_clear_text_to_another_machine_causes_a_warning(
+def test_password_sent_without_tls_to_another_machine_causes_a_warning(
     caplog, password, ssl, address, warned
 ):
     info = SimpleNamespace(password=password, hostaddr=address, host="db.example")
-    warn_of_clear_text(SimpleNamespace(info=info, pgconn=SimpleNamespace(ssl_in_use=ssl)))
+    warn_of_missing_tls(SimpleNamespace(info=info, pgconn=SimpleNamespace(ssl_in_use=ssl)))
     assert ("db.example is not encrypted" in caplog.text) is warned
     assert "secret" not in caplog.text
