@@ -12,7 +12,7 @@ FILES = [
     "browser/test_browser.py",
     "integration/test_cut_cable.py",
     "integration/test_service.py",
-    "unit/test_monitoring.py",
+    "integration/test_monitoring.py",
 ]
 PROGRAMS = ["chromium", "promtool", "systemd-analyze"]
 

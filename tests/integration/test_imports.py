@@ -22,6 +22,10 @@ NOT_FOR_COINS = (
     "coinspider.http.pagination.auto", "coinspider.records.inferred_item",
     "coinspider.records.discovery", "coinspider.store.candles",
 )  # fmt: skip
+LATE = """
+import sys, coinspider.daemon.application, coinspider.daemon.views.webroot
+print(*(module for module in sys.modules if module.startswith("procrastinate")))
+"""
 # The first page fails: nothing listens there.
 CRAWL = ("crawl", "coins", "-L", "ERROR", "-s", "RETRY_TIMES=0", "-s", "POSTGRES_ENABLED=0")
 NOWHERE = {"COINGECKO_BASE_URL": "http://127.0.0.1:9", "COINGECKO_RATE_LIMIT": "0"}
@@ -55,3 +59,10 @@ def test_start_imports_only_what_it_needs(arguments, not_imported, there):
         name for name in sorted(found)
         if any(name == module or name.startswith(f"{module}.") for module in not_imported)
     ] == []  # fmt: skip
+
+
+def test_queue_is_imported_only_when_scrapyd_listens_already():
+    found = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert found.stdout.split() == []

@@ -3,8 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 
 import pytest
 from scrapyd import Config
@@ -16,11 +14,6 @@ from tests.helpers.scrapyd_process import CONFIGURATION
 
 # scrapyd imports it.
 pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe")
-
-LATE = """
-import sys, coinspider.daemon.application, coinspider.daemon.views.webroot
-print(*(module for module in sys.modules if module.startswith("procrastinate")))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -154,10 +147,3 @@ def test_time_after_which_a_node_is_dead(seconds):
     this_node.cache_clear()
     expected = f"node_timeout = {seconds} in scrapyd.conf is not a number of seconds"
     assert expected in reason(CONFIGURATION, f"[scrapyd]\nnode_timeout = {seconds}\n")
-
-
-def test_queue_is_imported_only_when_scrapyd_listens_already():
-    found = subprocess.run(
-        [sys.executable, "-c", LATE], capture_output=True, text=True, check=True, cwd=PROJECT
-    )
-    assert found.stdout.split() == []
