@@ -211,11 +211,10 @@ EXTENSIONS = {
     "coinspider.crawl.log.StatsLog": 500,
 }
 
-# Alerts by scrapyd: the address of a webhook, a token for the header "Authorization: Bearer", and
-# the JSON to send, with placeholders such as {message}; without it, all fields are sent
+# Alerts by scrapyd: the address of a webhook, and a token for the header "Authorization: Bearer";
+# or one of Apprise, such as slack://... (https://appriseit.com/services/)
 ALERT_URL = secret("ALERT_URL")
 ALERT_TOKEN = secret("ALERT_TOKEN")
-ALERT_BODY = from_environment("ALERT_BODY")
 ALERT_FAILURES = from_environment("ALERT_FAILURES", 1)  # runs in a row, 0 for never
 ALERT_PERIODS = from_environment("ALERT_PERIODS", 3)  # due times without new data, 0 for never
 ALERT_INTERVAL = from_environment("ALERT_INTERVAL", 15)  # seconds between two checks

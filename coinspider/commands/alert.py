@@ -1,4 +1,4 @@
-"""``scrapy alert``: a test of the webhook in ``ALERT_URL``."""
+"""``scrapy alert``: a test of ``ALERT_URL``."""
 
 import argparse
 
@@ -10,23 +10,26 @@ from coinspider.crawl.command import PlainCommand, one_line_errors
 class Command(PlainCommand):
     """Sends one alert, as scrapyd does when crawls fail."""
 
-    examples = ("ALERT_URL=https://ntfy.example/coins scrapy alert",)
+    examples = (
+        "ALERT_URL=https://alerts.example/coins scrapy alert",
+        "ALERT_URL=ntfy://coins scrapy alert",
+    )
 
     def short_desc(self) -> str:
         return "Send a test alert to ALERT_URL"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from coinspider.daemon.alerts.watch import Alert, Webhook
+        from coinspider.daemon.alerts.watch import Alert, receiver
 
         self.reject_arguments(args)
         assert self.settings
         with one_line_errors():
-            webhook = Webhook.from_settings(self.settings)
-        if webhook is None:
+            where = receiver(self.settings)
+        if where is None:
             raise UsageError(
                 "ALERT_URL is not set: the address to send to, in the environment or in .env",
                 print_help=False,
             )
-        problem = webhook.send(Alert("test", "test", "nothing is wrong, this is a test").fields())
-        print(f"{webhook.host}: {problem or 'the alert was taken'}")
+        problem = where.send(Alert("test", "test", "nothing is wrong, this is a test").fields())
+        print(f"{where.host}: {problem or 'the alert was taken'}")
         self.exitcode = 1 if problem else 0

@@ -108,12 +108,13 @@ def test_crawl_that_no_schedule_repeats_causes_no_alert(start, endpoint):
 
 
 def test_job_that_never_began_is_an_alert(start, endpoint):
-    start(ALERT_BODY='{"text": "{title}: {message}", "urgent": true}', COINGECKO_PLAN="golden")
+    """It goes to a service of Apprise, here to one that is like a webhook."""
+    start(ALERT_URL=endpoint.url.replace("http://", "json://"), COINGECKO_PLAN="golden")
     wait_until(lambda: endpoint.alerts)
     [(_, body)] = endpoint.alerts
-    assert body["urgent"] is True
-    assert body["text"].startswith("often: crawls fail: the last run could not begin: ")
-    assert "COINGECKO_PLAN must be one of" in body["text"]
+    assert body["title"] == "often: crawls fail"
+    assert body["message"].startswith("the last run could not begin: ")
+    assert "COINGECKO_PLAN must be one of" in body["message"]
 
 
 def test_database_that_is_away_is_an_alert(start, endpoint):
@@ -149,11 +150,14 @@ def test_a_schedule_is_judged_by_the_runs_of_its_own_arguments(
     settings = DatabaseSettings(database_url, None, 5, 10.0, 10.0)
     monkeypatch.setattr(database, "database", lambda: settings)
 
-    def runs_of(pages):
-        every = timedelta(minutes=3)
-        schedule = Schedule("test", "coins", every=every, arguments={"pages": pages})
+    def runs_of(pages, **options):
+        given = {"arguments": {"pages": pages}} if pages else {}
+        schedule = Schedule("test", "coins", every=timedelta(minutes=3), **given, **options)
         return read_runs([schedule], [])["test"]
 
     [(ended_at, _), *_] = query("SELECT ended_at, id FROM crawl ORDER BY id")
     assert (len(runs_of("2").runs), runs_of("2").last_success) == (1, ended_at)
     assert runs_of("1").runs == ()
+    assert runs_of("", budget="auto").last_success == ended_at
+    query("UPDATE crawl SET whole = true")  # the later one, by hand, read all of the list
+    assert runs_of("2").last_success > ended_at

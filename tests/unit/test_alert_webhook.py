@@ -1,8 +1,8 @@
 """What is sent to ``ALERT_URL``, and what is rejected when scrapyd starts."""
 
-import json
 import re
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -13,7 +13,7 @@ from psycopg.errors import UndefinedTable
 from scrapy.settings import Settings
 
 from coinspider.daemon.alerts import watch
-from coinspider.daemon.alerts.watch import FIELDS, Webhook, alert_service
+from coinspider.daemon.alerts.watch import FIELDS, Alert, Webhook, alert_service, receiver
 from coinspider.errors import ConfigurationError
 from tests.helpers.processes import PROJECT
 from tests.helpers.receiver import start_receiver
@@ -32,8 +32,8 @@ def test_nothing_is_sent_without_an_address():
     [
         ({"ALERT_URL": "hooks.example/t0psecret"}, "ALERT_URL is not an address as https://"),
         ({"ALERT_URL": "file:///etc/passwd"}, "ALERT_URL is not an address as https://"),
-        ({"ALERT_BODY": "{"}, "ALERT_BODY is not JSON"),
-        ({"ALERT_BODY": '{"text": "{mesage}"}'}, r"ALERT_BODY has \{mesage\}: there are status,"),
+        ({"ALERT_URL": "slack://t0psecret"}, r"ALERT_URL=slack://\.\.\. is not as https://apprise"),
+        ({"ALERT_URL": "none://t0psecret"}, r"ALERT_URL=none://\.\.\. is not as https://apprise"),
         ({"ALERT_FAILURES": "often"}, r"ALERT_FAILURES=often is not a number \(0 for never\)"),
         ({"ALERT_PERIODS": "-1"}, "ALERT_PERIODS=-1 is not a number"),
         ({"ALERT_INTERVAL": "0"}, "ALERT_INTERVAL=0 is not a number of seconds between two looks"),
@@ -46,40 +46,42 @@ def test_settings_that_can_not_work_are_named_at_the_start(given, line):
 
 
 @pytest.fixture
-def receiver():
-    with start_receiver() as server:
-        yield server
+def server():
+    with start_receiver() as started:
+        yield started
 
 
-def send(receiver, fields, **given):
-    webhook = Webhook.from_settings(Settings(SETTINGS | {"ALERT_URL": receiver.url} | given))
-    assert webhook.send(fields) is None
-    return receiver.alerts.pop()
-
-
-def test_body_is_filled_without_breaking_the_json(receiver):
-    body = {"text": "*{title}*: {message}", "n": [1, None, "{status}{crawl}"], "{title}": True}
-    message = 'a "quoted" {status} \\ line\n<!channel>'
-    fields = {"title": "coins", "message": message, "status": "failed"}
-    _, sent = send(receiver, fields, ALERT_BODY=json.dumps(body))
-    assert sent == {"text": f"*coins*: {message}", "n": [1, None, "failed"], "{title}": True}
-
-
-def test_text_for_slack_can_be_escaped(receiver):
-    fields = {"message": '<!channel> & "all"'}
-    _, sent = send(receiver, fields, ALERT_BODY='{"text": "{message_escaped}"}')
-    assert sent == {"text": '&lt;!channel&gt; &amp; "all"'}
-
-
-def test_all_fields_are_sent_without_a_body_and_the_token_in_a_header(receiver):
-    authorization, sent = send(receiver, dict.fromkeys(FIELDS, "x"), ALERT_TOKEN="t0p")
+def test_webhook_gets_all_fields_and_the_token_in_a_header(server):
+    given = Settings(SETTINGS | {"ALERT_URL": server.url, "ALERT_TOKEN": "t0p"})
+    assert receiver(given).send(dict.fromkeys(FIELDS, "x")) is None
+    [(authorization, sent)] = server.alerts
     assert sent.keys() == set(FIELDS)
     assert authorization == "Bearer t0p"
 
 
-def test_error_names_the_status_of_a_refusal(receiver):
-    receiver.refusals = 1
-    assert Webhook(receiver.url).send({}) == "status 500"
+def test_error_names_the_status_of_a_refusal(server):
+    server.refusals = 1
+    assert Webhook(server.url).send({}) == "status 500"
+
+
+def test_service_of_apprise_gets_title_and_message(server, caplog, capfd):
+    address = server.url.replace("http://", "json://me:t0psecret@")
+    service = receiver(Settings({"ALERT_URL": address}))
+    alert = Alert("coins", "failed", "the last run failed").fields()
+    assert (service.host, service.send(alert)) == ("json", None)
+    [(_, sent)] = server.alerts
+    assert (sent["title"], sent["message"]) == ("coins: crawls fail", "the last run failed")
+    server.refusals = 1
+    assert service.send(alert) == "status 500"
+    away = receiver(Settings({"ALERT_URL": "json://me:t0psecret@127.0.0.1:1"}))
+    assert away.send(alert) == "no connection"
+    assert "t0psecret" not in f"{caplog.text}{capfd.readouterr()}"
+
+
+def test_apprise_is_named_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(ConfigurationError, match="needs the package apprise"):
+        receiver(Settings({"ALERT_URL": "ntfy://coins"}))
 
 
 @pytest.mark.parametrize(("status", "problem"), [("200 OK", None), ("404 Gone", "status 404")])
@@ -109,25 +111,16 @@ def test_database_without_tables_yet_is_not_away(monkeypatch, error, looks):
     assert service.looks_without_database == looks
 
 
-EXAMPLES = re.findall(r"\[(\w+)\]\(\S+\):\n\n```text\n(.*?)```", ALERTS, re.DOTALL)
-NEEDED = {
-    # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-    "Slack": {"text"},
-    # https://docs.ntfy.sh/publish/#publish-as-json
-    "ntfy": {"topic", "title", "message"},
-}
+EXAMPLES = re.findall(r"^ALERT_URL=(\w+://\S+)", ALERTS, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("service", "lines"), EXAMPLES)
-def test_example_in_the_docs_is_what_its_service_takes(receiver, service, lines):
-    given = dict(line.split("=", 1) for line in lines.split("\n") if line)
-    given["ALERT_URL"] = receiver.url
-    fields = dict.fromkeys(FIELDS, "<x>")
-    authorization, sent = send(receiver, fields, **given)
-    assert sent.keys() == NEEDED[service]
-    assert "{" not in str(list(sent.values()))
-    assert authorization == (f"Bearer {token}" if (token := given.get("ALERT_TOKEN")) else None)
+@pytest.mark.parametrize("url", EXAMPLES)
+def test_address_in_the_docs_is_one(url):
+    """Those of Telegram and Slack have words in place of tokens, which have a form of their own."""
+    filled = url.replace("BOT_TOKEN", f"123456789:{'A' * 35}").replace("CHAT_ID", "12345")
+    filled = filled.replace("TOKEN_A/TOKEN_B/TOKEN_C", f"T{'1' * 8}/B{'1' * 8}/{'a' * 24}")
+    assert receiver(Settings({"ALERT_URL": filled}))
 
 
-def test_there_is_an_example_for_each_service():
-    assert dict(EXAMPLES).keys() == NEEDED.keys()
+def test_docs_have_examples():
+    assert len(EXAMPLES) >= 4

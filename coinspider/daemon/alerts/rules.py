@@ -18,16 +18,18 @@ LOOKED_AT = 20  # runs of a schedule
 _JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"
 _RUNS = """
 SELECT id, job, outcome, coalesce(message, '') AS message, reason, reason_figures, ended_at,
-       lock_name, whole
+       lock_name
 FROM crawl WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
     AND (%(arguments)s::jsonb IS NULL OR arguments = %(arguments)s)
 ORDER BY id DESC LIMIT %(limit)s
 """
-# A crawl by hand makes the data new as well, if it read the whole list or the same part of it.
+# A crawl by hand makes the data new as well, if it read the whole list or the same part of it. The
+# parts of a budget are those of its own jobs: another schedule's do not stand for them.
 _SUCCESS = """
 SELECT ended_at FROM crawl
-WHERE lock_name = %(lock_name)s AND whole IS NOT DISTINCT FROM %(whole)s AND outcome = 'complete'
-    AND (%(arguments)s::jsonb IS NULL OR whole OR arguments = %(arguments)s)
+WHERE lock_name = %(lock_name)s AND outcome = 'complete'
+    AND (whole OR arguments = %(arguments)s
+         OR %(arguments)s::jsonb IS NULL AND job LIKE %(prefix)s AND job ~ %(pattern)s)
 ORDER BY id DESC LIMIT 1
 """
 
@@ -73,16 +75,12 @@ def _read_runs(schedule: Schedule, without_row: list[FailedJob]) -> ScheduleRuns
     escaped = re.sub(r"([\\%_])", r"\\\1", name)
     given = None if schedule.budget else dict(schedule.arguments)
     arguments = None if given is None else Jsonb(given)
-    rows = query(
-        _RUNS,
-        {
-            "prefix": f"{escaped}.%",
-            "pattern": f"^{re.escape(name)}{_JOB_TIME}",
-            "counted": list(COUNTED),
-            "limit": LOOKED_AT,
-            "arguments": arguments,
-        },
-    )
+    own: dict[str, object] = {
+        "prefix": f"{escaped}.%",
+        "pattern": f"^{re.escape(name)}{_JOB_TIME}",
+        "arguments": arguments,
+    }
+    rows = query(_RUNS, own | {"counted": list(COUNTED), "limit": LOOKED_AT})
     runs = [EndedRun(r["outcome"], _said(r), r["ended_at"], r["job"], r["id"]) for r in rows]
     runs += [
         EndedRun(job.outcome, job.message, job.ended_at, job.job)
@@ -92,7 +90,7 @@ def _read_runs(schedule: Schedule, without_row: list[FailedJob]) -> ScheduleRuns
         and given in (None, dict(job.arguments))
     ]
     runs.sort(key=lambda run: run.ended_at, reverse=True)
-    return ScheduleRuns(tuple(runs), _last_success(rows, arguments))
+    return ScheduleRuns(tuple(runs), _last_success(rows, own))
 
 
 def _said(row: DictRow) -> str:
@@ -100,11 +98,10 @@ def _said(row: DictRow) -> str:
     return str(row["message"]) if row["outcome"] == "complete" else told(cast(Crawl, row))
 
 
-def _last_success(rows: list[DictRow], arguments: Jsonb | None) -> datetime | None:
+def _last_success(rows: list[DictRow], own: dict[str, object]) -> datetime | None:
     if not rows:
         return None
-    values = {name: rows[0][name] for name in ("lock_name", "whole")}
-    found = query(_SUCCESS, {**values, "arguments": arguments})
+    found = query(_SUCCESS, own | {"lock_name": rows[0]["lock_name"]})
     return found[0]["ended_at"] if found else None
 
 

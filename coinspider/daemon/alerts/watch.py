@@ -1,13 +1,12 @@
 """Checks the schedules' crawls regularly, and sends alerts about changes."""
 
-import html
-import json
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
@@ -32,6 +31,7 @@ from coinspider.daemon.protocols import Application
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.errors import ConfigurationError
+from coinspider.export.feeds import needed
 from coinspider.setting_kinds import number, whole_number
 from coinspider.store.connection import one_line
 from coinspider.text import visible
@@ -99,31 +99,13 @@ class AlertStates:
 
 TIMEOUT = 10  # seconds
 FIELDS = ("status", "schedule", "title", "message", "text", "time", "host", "job", "crawl")
-# Slack's own, for text: https://docs.slack.dev/messaging/formatting-message-text#escaping
-ESCAPED = "_escaped"
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Webhook(NamedTuple):
-    """An address that takes JSON by POST, and the JSON with placeholders such as ``{message}``.
-
-    Without a ``body`` all of :data:`FIELDS` are sent.
-    """
+    """An address that takes all :data:`FIELDS` as JSON by POST."""
 
     url: str
     token: str | None = None
-    body: object = None
-
-    @classmethod
-    def from_settings(cls, settings: BaseSettings) -> Self | None:
-        """``None`` without ``ALERT_URL``; :exc:`ConfigurationError` for what can't work."""
-        url = settings.get("ALERT_URL")
-        if not url:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("ALERT_URL is not an address as https://host/path")
-        return cls(url, settings.get("ALERT_TOKEN"), _body(settings.get("ALERT_BODY")))
 
     @property
     def host(self) -> str:
@@ -135,12 +117,11 @@ class Webhook(NamedTuple):
         import requests
 
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        body = dict(fields) if self.body is None else _filled(self.body, fields)
         try:
             # The status says all; a body may be long, or never end.
             with requests.post(
                 self.url,
-                json=body,
+                json=dict(fields),
                 headers=headers,
                 timeout=TIMEOUT,
                 allow_redirects=False,
@@ -159,37 +140,46 @@ class Webhook(NamedTuple):
             return type(error).__name__
 
 
-def _body(text: str | None) -> object:
-    if not text:
+class Apprised(NamedTuple):
+    """A service that Apprise knows: https://appriseit.com/services/"""
+
+    url: str
+
+    @property
+    def host(self) -> str:
+        """The service's scheme: anything else may be a secret."""
+        return self.url.partition("://")[0]
+
+    def send(self, fields: Mapping[str, object]) -> str | None:
+        """Why it was not taken, without a secret in it, or ``None``. It blocks."""
+        from apprise import Apprise, LogCapture
+
+        service = Apprise(self.url)
+        with LogCapture(level=logging.WARNING) as said:
+            taken = service.notify(title=str(fields["title"]), body=str(fields["message"] or " "))
+            status = re.search(r"error=(\d{3})\b", said.getvalue())
+        return None if taken else f"status {status[1]}" if status else "no connection"
+
+
+def receiver(settings: BaseSettings) -> Webhook | Apprised | None:
+    """Where alerts go: ``None`` without ``ALERT_URL``.
+
+    Raises :exc:`ConfigurationError` for what can't work, without repeating a secret.
+    """
+    url = settings.get("ALERT_URL")
+    if not url:
         return None
-    try:
-        body: object = json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"ALERT_BODY is not JSON: {error}") from None
-    known = {*FIELDS, *(field + ESCAPED for field in FIELDS)}
-    for name in _PLACEHOLDER.findall(text):
-        if name not in known:
-            raise ConfigurationError(
-                f"ALERT_BODY has {{{name}}}: there are {', '.join(FIELDS)},"
-                f" and each of them with {ESCAPED} after it"
-            )
-    return body
-
-
-def _filled(body: object, fields: Mapping[str, object]) -> object:
-    """The same JSON with each placeholder replaced, in texts alone."""
-    if isinstance(body, dict):
-        return {name: _filled(value, fields) for name, value in body.items()}
-    if isinstance(body, list):
-        return [_filled(value, fields) for value in body]
-    if not isinstance(body, str):
-        return body
-    return _PLACEHOLDER.sub(lambda found: _value(found[1], fields), body)
-
-
-def _value(name: str, fields: Mapping[str, object]) -> str:
-    text = str(fields.get(name.removesuffix(ESCAPED)) or "")
-    return html.escape(text, quote=False) if name.endswith(ESCAPED) else text
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        return Webhook(url, settings.get("ALERT_TOKEN"))
+    if parts.scheme in ("", "file", "http", "https"):
+        raise ConfigurationError("ALERT_URL is not an address as https://host/path")
+    apprise = needed("apprise", "apprise", f"ALERT_URL={parts.scheme}://...")
+    if not apprise.Apprise().add(url):
+        raise ConfigurationError(
+            f"ALERT_URL={parts.scheme}://... is not as https://appriseit.com/services/ has it"
+        )
+    return Apprised(url)
 
 
 log = Logger()
@@ -207,12 +197,12 @@ class AlertService(Service):
     def __init__(
         self,
         app: Application,
-        webhook: Webhook,
+        receiver: Webhook | Apprised,
         limits: Limits,
         interval: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
-        self.app, self.webhook, self.limits, self.now = app, webhook, limits, now
+        self.app, self.receiver, self.limits, self.now = app, receiver, limits, now
         self.interval = interval  # seconds
         self.states = AlertStates()
         self.watched: dict[str, datetime] = {}
@@ -289,7 +279,7 @@ class AlertService(Service):
             self.states.change(name, found.status, told)
 
     def _send(self, alert: Alert) -> bool:
-        problem = self.webhook.send(alert.fields())
+        problem = self.receiver.send(alert.fields())
         if problem is None:
             log.info("Alert sent: {title}", title=alert.title)
             self.retry_after = RETRY_FIRST
@@ -297,7 +287,7 @@ class AlertService(Service):
         log.error(
             'The alert "{title}" was not taken by {host}: {problem}; next try in {seconds:.0f} s',
             title=alert.title,
-            host=self.webhook.host,
+            host=self.receiver.host,
             problem=problem,
             seconds=self.retry_after.total_seconds(),
         )
@@ -311,11 +301,11 @@ def alert_service(settings: BaseSettings) -> Callable[[Application], AlertServic
 
     Raises :exc:`ConfigurationError` for settings that can't work.
     """
-    webhook = Webhook.from_settings(settings)
-    if webhook is None:
+    where = receiver(settings)
+    if where is None:
         return None
     limits = Limits(
         whole_number(settings, "ALERT_FAILURES"), whole_number(settings, "ALERT_PERIODS")
     )
     interval = number(settings, "ALERT_INTERVAL")
-    return lambda app: AlertService(app, webhook, limits, interval)
+    return lambda app: AlertService(app, where, limits, interval)
