@@ -203,8 +203,9 @@ def _unread(facts: Facts) -> Reason | None:
     records = int(facts.figures["record_count"])
     if facts.must_find and not records:
         return Reason("no_records")
-    if facts.found > records * facts.found_share_max:
-        return Reason("found_by_key", {"found": counted(facts.found, "record")})
+    if facts.found > records * (most := facts.found_share_max):
+        figures = {"found": counted(facts.found, "record"), "most": f"{most:g}"}
+        return Reason("found_by_key", figures)
     return None
 
 
