@@ -22,6 +22,7 @@ AddAuthorities = Callable[["SSL.Context"], None]
 OVERRIDDEN = (
     ("scrapy.commands.genspider.Command", "_find_template", "Scrapy 2.19"),
     ("scrapy.commands.genspider.Command", "_list_templates", "Scrapy 2.19"),
+    ("scrapy.extensions.feedexport.FeedExporter", "_get_uri_params", "Scrapy 2.19"),
     ("scrapyd.launcher.Launcher", "_get_message", "scrapyd 1.6"),
     ("scrapyd.launcher.Launcher", "_spawn_process", "scrapyd 1.6"),
     ("twisted.web.http.Request", "gotLength", "Twisted 26.10"),

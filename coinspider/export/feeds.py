@@ -27,6 +27,7 @@ from scrapy.extensions.feedexport import FeedExporter as ScrapyFeedExporter
 from scrapy.extensions.feedexport import FeedSlot
 from scrapy.extensions.feedexport import FileFeedStorage as ScrapyFileFeedStorage
 from scrapy.utils.defer import ensure_awaitable
+from scrapy.utils.job import job_dir
 from scrapy.utils.python import without_none_values
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
@@ -255,6 +256,10 @@ class FeedExporter(ScrapyFeedExporter):
             if crawler.settings["FEEDS"]:
                 raise ConfigurationError(_what_there_is(crawler)) from None
             raise
+        folder = job_dir(crawler.settings)
+        self.batches = Path(folder, "feed_batches") if folder else None
+        known = self.batches and self.batches.exists() and self.batches.read_text()
+        self.earlier_batches = self.last_batch = int(known or 0)
         for uri, options in self.feeds.items():
             name = options["format"]
             if name in PACKAGES:
@@ -264,6 +269,15 @@ class FeedExporter(ScrapyFeedExporter):
                     f"nothing can be appended to {masked(uri)}:"
                     " -O replaces it, and .jsonl and .csv grow"
                 )
+
+    def _get_uri_params(self, *args: Any) -> dict[str, Any]:
+        """A job that is resumed goes on numbering its batches, which would replace the first."""
+        params: dict[str, Any] = super()._get_uri_params(*args)
+        if self.batches and "batch_id" in params:  # unless the user's own function has others
+            params["batch_id"] += self.earlier_batches
+            self.last_batch = max(self.last_batch, params["batch_id"])
+            self.batches.write_text(str(self.last_batch))
+        return params
 
     def open_spider(self, spider: Spider) -> None:
         super().open_spider(spider)

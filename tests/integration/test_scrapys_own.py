@@ -129,7 +129,8 @@ def test_crawl_that_is_resumed_from_its_jobdir_delists_nothing(scrapy, sandbox, 
     small = ["crawl", "coins", "-a", "per_page=5", "-s", "LOOKAHEAD_PAGES=1"]
     assert scrapy(*small, COINGECKO_BASE_URL=api.url).returncode == 0
     before = len(api.calls())
-    jobdir = ["-s", f"JOBDIR={tmp_path}/job"]
+    jobdir = ["-s", f"JOBDIR={tmp_path}/job", "-s", "FEED_EXPORT_BATCH_ITEM_COUNT=10",
+              "-O", f"{tmp_path}/coins-%(batch_id)d.jsonl"]  # fmt: skip
     with scrapy.start(*small, *jobdir, COINGECKO_BASE_URL=api.url) as crawl:
         wait_until(lambda: len(api.calls()) >= before + 6)
         crawl.send_signal(signal.SIGINT)
@@ -139,6 +140,8 @@ def test_crawl_that_is_resumed_from_its_jobdir_delists_nothing(scrapy, sandbox, 
     assert done.returncode == 0, done.stderr
     assert query("SELECT count(*) FROM full_coin WHERE delisted_at IS NOT NULL") == [(0,)]
     assert len(api.calls()) < before + 30, "what was read before is not read again"
+    lines = [line for file in tmp_path.glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert len(lines) == 100, "no batch of the first process is replaced"
 
 
 def test_parse_shows_the_items_of_a_page_and_stores_nothing(scrapy, api, query):
