@@ -145,8 +145,8 @@ GOOGLE_SHEETS_CREDENTIALS = from_environment("GOOGLE_SHEETS_CREDENTIALS")
 GOOGLE_SHEETS_URL = from_environment("GOOGLE_SHEETS_URL")
 # Whether text that a spreadsheet would take for a formula (=1+1) gets an apostrophe in CSV
 CSV_FORMULAS_ESCAPED = from_environment("CSV_FORMULAS_ESCAPED", True)
-# Amounts in Parquet: auto (decimals of 38 digits if all of a column's values fit, else doubles
-# beside a column with the exact text), double (the same without decimals), or text
+# Amounts in Parquet: auto (doubles, beside a column with the exact text where a double has other
+# digits), double (no such column), or text
 PARQUET_AMOUNTS = from_environment("PARQUET_AMOUNTS", "auto")
 
 # The API's limit (see ratelimit.py; CoinsSpider takes its own from COINGECKO_RATE_LIMIT)

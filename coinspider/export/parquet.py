@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from decimal import MAX_PREC, Context, Decimal
+from decimal import Decimal
 from io import BytesIO
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -17,8 +17,6 @@ from coinspider.exact_json import encode
 from coinspider.export.feeds import RowExporter, needed
 from coinspider.records.column_types import (
     AMOUNT,
-    ARROW_PRECISION,
-    ARROW_SCALE,
     BOOLEAN,
     DATE,
     INTEGER,
@@ -32,9 +30,8 @@ from coinspider.records.table_item import TableItem, columns
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema, StringArray
 
-# For the exact text beside a double that loses digits.
+# For the text beside a double, where that loses digits.
 EXACT_SUFFIX = "_exact"
-_ALL_DIGITS = Context(prec=MAX_PREC)
 # For rows that are not items, such as those of a query. A float is already a double.
 _TYPES = {bool: BOOLEAN, int: INTEGER, Decimal: AMOUNT, datetime: TIME, str: TEXT}
 AMOUNTS = ("auto", "double", "text")
@@ -44,8 +41,9 @@ ROWS = 10_000  # in a row group
 class ArrowColumn:
     """Learns from the values of a column which Arrow type holds all of them.
 
-    A column without any has the type ``fallback``. ``amounts`` is ``auto`` (a decimal of 38 digits,
-    or else a double and its text), ``double``, or ``text``.
+    A column without any has the type ``fallback``. ``amounts`` is ``auto`` (a double, and its text
+    where that has more digits), ``double``, or ``text``: the same types whatever the values are, so
+    that files of different days fit together.
     """
 
     def __init__(
@@ -62,27 +60,10 @@ class ArrowColumn:
         while self.exact_name in others:
             self.exact_name += "_"
         self.python_types: set[type] = set()
-        self.whole_digits, self.scale = 0, 0
-        self.is_finite = self.is_double = True
 
     def see(self, value: object) -> None:
-        if value is None:
-            return
-        self.python_types.add(type(value))
-        if isinstance(value, Decimal) and self.amounts == "auto":
-            self._see_digits(value)
-        elif isinstance(value, Decimal) and self.is_double:
-            self.is_double = Decimal(repr(float(value))) == value
-
-    def _see_digits(self, value: Decimal) -> None:
-        exponent = value.as_tuple().exponent
-        if not isinstance(exponent, int):
-            self.is_finite = False
-            return
-        if -exponent > self.scale:  # else zeros at its end don't matter
-            exponent = int(value.normalize(_ALL_DIGITS).as_tuple().exponent)
-            self.scale = max(self.scale, -exponent)
-        self.whole_digits = max(self.whole_digits, value.adjusted() + 1)
+        if value is not None:
+            self.python_types.add(type(value))
 
     @property
     def type(self) -> ColumnType | None:
@@ -97,52 +78,48 @@ class ArrowColumn:
         return found.pop() if len(found) == 1 else TEXT
 
     def fields(self, arrow: ModuleType) -> Iterator[tuple[str, object]]:
-        """Its columns in the file: one, or a double and a text with all digits."""
-        if self.type is None:
-            yield self.name, arrow.float64()
-        elif self.type is not AMOUNT:
-            yield self.name, self.type.arrow(arrow)
-        elif self.amounts == "text":
+        """Its columns in the file: one, or a double and a text for what that does not hold."""
+        if self.type is AMOUNT and self.amounts == "text":
             yield self.name, arrow.string()
-        elif self.amounts == "auto" and (scale := self._decimal_scale()) is not None:
-            yield self.name, arrow.decimal128(ARROW_PRECISION, scale)
+        elif self.type and self.type is not AMOUNT:
+            yield self.name, self.type.arrow(arrow)
         else:
             yield self.name, arrow.float64()
-            if self.amounts == "auto" or not self.is_double:
+            if self.type and self.amounts == "auto":
                 yield self.exact_name, arrow.string()
 
     def arrays(self, texts: "StringArray", arrow: ModuleType) -> Iterator[object]:
         """The values of each of them, from an array of their texts."""
-        for _, arrow_type in self.fields(arrow):
-            if arrow_type == arrow.string():
-                yield texts
-            elif arrow_type == arrow.float64():
-                yield arrow.array(map(_as_double, texts.to_pylist()), arrow_type)
-            else:
-                yield texts.cast(arrow_type)
-
-    def _decimal_scale(self) -> int | None:
-        """The usual decimal type, so that files of a table agree, or one with enough room."""
-        if not self.is_finite:
-            return None
-        if self.whole_digits <= ARROW_PRECISION - ARROW_SCALE and self.scale <= ARROW_SCALE:
-            return ARROW_SCALE
-        has_room = self.whole_digits + self.scale <= ARROW_PRECISION
-        return self.scale if has_room else None
+        (_, arrow_type), *exact = self.fields(arrow)
+        if arrow_type != arrow.float64():
+            yield texts if arrow_type == arrow.string() else texts.cast(arrow_type)
+            return
+        given = texts.to_pylist()
+        doubles = list(map(_as_double, given))
+        yield arrow.array(doubles, arrow_type)
+        if exact:
+            yield arrow.array(map(_unless_held, given, doubles), arrow.string())
 
 
 def _as_double(text: str | None) -> float | None:
-    """Null if no double is close: 1e400 is not infinite."""
+    """Null if no double is close: 1e400 is not infinite, and 1e-400 not 0."""
     if text is None:
         return None
     value = float(text)
-    return None if math.isinf(value) and "inf" not in text.lower() else value
+    is_lost = (math.isinf(value) and "inf" not in text.lower()) or (not value and Decimal(text))
+    return None if is_lost else value
+
+
+def _unless_held(text: str | None, double: float | None) -> str | None:
+    """The text, where the double has other digits."""
+    is_held = text is None or (double is not None and Decimal(repr(double)) == Decimal(text))
+    return None if is_held else text
 
 
 class ParquetItemExporter(RowExporter):
     """Amounts as numbers, times as UTC timestamps, objects as JSON text.
 
-    The type that holds all of a column's amounts is known only at the end; until then the values
+    The type that holds all of a column's values is known only at the end; until then the values
     are kept as text, in a temporary file. ``amounts`` is one of :data:`AMOUNTS`; ``known`` are the
     columns of a file without rows, and the types of columns without a value.
     """

@@ -19,8 +19,6 @@ Time = Annotated[datetime, Meta(tz=True)]
 LocalTime = Annotated[datetime, Meta(tz=False)]
 Date = date
 
-# The widest decimal that pandas, polars and DuckDB all read: it holds 1e19 and 1e-18.
-ARROW_PRECISION, ARROW_SCALE = 38, 18
 # A seventh digit of a second that is not 0, or one after it.
 _FINE = rb"\d:\d\d:\d\d\.\d{6}0*[1-9]"
 
@@ -86,7 +84,7 @@ AMOUNT = ColumnType(
     Amount,
     msgspec_inspect.DecimalType,
     "numeric",
-    arrow=lambda arrow: arrow.decimal128(ARROW_PRECISION, ARROW_SCALE),
+    arrow=lambda arrow: arrow.float64(),
     is_number=True,
     infers=_is_number,
 )

@@ -43,58 +43,58 @@ def test_types_and_values_are_those_of_the_item():
     item = coin(current_price=price, market_cap_rank=7, last_updated=UPDATED, extra=Raw(b"{}"))
     table = parquet.read_table(export(item, coin()))
     [first, second] = table.to_pylist()
-    assert (first["current_price"], first["market_cap_rank"]) == (price, 7)
-    assert (first["last_updated"], first["extra"]) == (UPDATED, "{}")
-    assert second["current_price"] is None
-    assert table.schema.names == NAMES
+    assert (first["current_price"], first["current_price_exact"]) == (1e20, str(price))
+    assert (first["market_cap_rank"], first["last_updated"]) == (7, UPDATED)
+    assert first["extra"] == "{}"
+    assert (second["current_price"], second["current_price_exact"]) == (None, None)
+    assert [name for name in table.schema.names if not name.endswith("_exact")] == NAMES
 
 
-@pytest.mark.parametrize(
-    ("texts", "type_"),
-    [
-        (["1.5", None, "0"], "decimal128(38, 18)"),
-        ([None], "decimal128(38, 18)"),
-        (["99999999999999999999", "1e-18"], "decimal128(38, 18)"),
-        (["0.10000000000000000000000"], "decimal128(38, 18)"),
-        (["1e24", "1.25"], "decimal128(38, 2)"),
-        (["1e37"], "decimal128(38, 0)"),
-        (["1e-30", "-12345678"], "decimal128(38, 30)"),
-    ],
-)
-def test_amounts_that_fit_are_decimals(texts, type_):
-    types, rows = amounts(*texts)
-    assert types == {"ath": type_}
-    assert [row["ath"] for row in rows] == [text and Decimal(text) for text in texts]
+TEXTS = [
+    ["1.5", None, "0"],
+    [None],
+    ["99999999999999999999", "1e-18"],
+    ["0.10000000000000000000000"],
+    ["1e24", "1.2e-21", "-12345678"],
+    ["1e38", "1e400", "1e-400", "NaN", "0.1234567890123456789"],
+]
 
 
-@pytest.mark.parametrize(
-    "texts", [["1e38"], ["1e24", "1e-18"], ["1e-39", None], ["1e400"], ["NaN", "1"]]
-)
-def test_amounts_that_do_not_fit_are_doubles_with_their_text(texts):
+@pytest.mark.parametrize("texts", TEXTS)
+def test_amounts_are_doubles_with_the_text_of_those_that_have_other_digits(texts):
     types, rows = amounts(*texts)
     assert types == {"ath": "double", "ath_exact": "string"}
     for text, row in zip(texts, rows, strict=True):
-        assert row["ath_exact"] == (text and format(Decimal(text), "f"))
-        near = float(text) if text else None
-        assert str(row["ath"]) == str(None if near == float("inf") else near)
+        near = None if text is None else float(text)
+        holds = text is None or Decimal(repr(near)) == Decimal(text)
+        assert row["ath_exact"] == (None if holds else format(Decimal(text), "f"))
+        is_close = near is None or text in ("NaN", "0") or 0 < abs(near) < float("inf")
+        assert str(row["ath"]) == str(near if is_close else None)
+
+
+def test_files_of_different_days_fit_together(tmp_path):
+    for number, texts in enumerate(TEXTS):
+        file = export(*(coin(ath=text and Decimal(text)) for text in texts))
+        (tmp_path / f"{number}.parquet").write_bytes(file.getvalue())
+    count, pattern = sum(map(len, TEXTS)), f"{tmp_path}/*.parquet"
+    assert len(polars.read_parquet(pattern)) == parquet.read_table(tmp_path).num_rows == count
+    small = f"SELECT count(*) FROM '{pattern}' WHERE ath = 1.2e-21"  # noqa: S608
+    assert duckdb.sql(small).fetchall() == [(1,)]
 
 
 def test_setting_decides_the_type_of_amounts():
-    exact, inexact = ["1.5", "1e24", None], ["0.1234567890123456789", "2"]
-    assert amounts(*exact, amounts="double")[0] == {"ath": "double"}
-    types, rows = amounts(*inexact, amounts="double")
-    assert types == {"ath": "double", "ath_exact": "string"}
-    assert [row["ath_exact"] for row in rows] == inexact
-    types, rows = amounts(*inexact, amounts="text")
-    assert (types, [row["ath"] for row in rows]) == ({"ath": "string"}, inexact)
+    texts = ["0.1234567890123456789", "2"]
+    assert amounts(*texts, amounts="double")[0] == {"ath": "double"}
+    types, rows = amounts(*texts, amounts="text")
+    assert (types, [row["ath"] for row in rows]) == ({"ath": "string"}, texts)
     with pytest.raises(ConfigurationError, match="PARQUET_AMOUNTS=float: one of auto, double"):
         export(amounts="float")
 
 
 def test_column_named_like_the_text_of_an_amount_stays():
-    rows = [{"a": Decimal("1e50"), "a_exact": "mine"}]
+    rows = [{"a": Decimal("1.00000000000000000001"), "a_exact": "mine"}]
     assert parquet.read_table(export(*rows)).to_pylist() == [
-        {"a": 1e50, "a_exact_": "1" + "0" * 50, "a_exact": "mine"}
+        {"a": 1.0, "a_exact_": "1.00000000000000000001", "a_exact": "mine"}
     ]
 
 
@@ -151,11 +151,13 @@ def check_all_rows(path):
     [(count, kind)] = duckdb.sql(
         f"SELECT count(*), any_value(typeof(current_price)) FROM '{path}'"  # noqa: S608
     ).fetchall()
-    assert (count, kind) == (300, "DECIMAL(38,18)")
-    stored = {row["coin_id"]: row["current_price"] for row in polars.read_parquet(path).to_dicts()}
+    assert (count, kind) == (300, "DOUBLE")
+    stored = {row["coin_id"]: row for row in polars.read_parquet(path).to_dicts()}
     for number in range(300):
         expected = expected_row(made_up_coin(number), "usd")["current_price"]
-        assert stored[coin_id(number)] == expected
+        price, exact = (stored[coin_id(number)][f"current_price{end}"] for end in ("", "_exact"))
+        digits = exact or (None if price is None else repr(price))
+        assert (digits and Decimal(digits)) == expected
 
 
 def test_crawl_writes_several_feeds_at_once(scrapy, api, tmp_path):

@@ -47,6 +47,7 @@ def test_arrow_holds_its_values(column_type):
     pyarrow = pytest.importorskip("pyarrow")
     value = VALUES[column_type.sql]
     sent = bytes(value).decode() if isinstance(value, Raw) else value
+    sent = float(sent) if isinstance(sent, Decimal) else sent
     array = pyarrow.array([sent, None], column_type.arrow(pyarrow))
     assert array.to_pylist() == [sent, None]
 
