@@ -25,6 +25,7 @@ from coinspider.store.foreign_tables import (
 from coinspider.store.schema import (
     API_ACCOUNT,
     API_USAGE,
+    CANDLE_STATE,
     CRAWL,
     DAEMON_TABLES,
     NEEDED_TEXT,
@@ -144,6 +145,11 @@ def table_names(item_class: type[TableItem] | None) -> list[str]:
 
 def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
     tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE, API_ACCOUNT, API_USAGE]
+    own = {table.name for table in (SCHEMA, CANDLE_STATE, *tables, *DAEMON_TABLES)}
+    if item_class and item_class.table in own:
+        raise ConfigurationError(
+            f"the table {item_class.table} is coinspider's own, and takes no records of an API"
+        )
     if item_class:
         tables.append(item_table(item_class))
     if item_class and history:

@@ -6,8 +6,10 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
+from coinspider.daemon.queue import make_tables
 from coinspider.errors import ConfigurationError
-from coinspider.items import FullCoin
+from coinspider.items import Asset, FullCoin
+from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import migrate
 from tests.helpers.processes import last_line
 
@@ -16,6 +18,10 @@ CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL
 CREATE TRIGGER swallow BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()
 """
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
+COLUMNS = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = 'public' ORDER BY 1, 2
+"""
 SCHEMA_OF = "SELECT DISTINCT table_schema FROM information_schema.tables WHERE table_name = %s"
 
 
@@ -71,6 +77,23 @@ def test_table_in_the_way_is_named_and_left_unchanged(run, query, statement, mes
     with pytest.raises(ConfigurationError, match=message):
         run()
     assert query(TABLES) == before
+
+
+@pytest.mark.parametrize("table", ["alert", "api_account", "fleet_egg", "coinspider_schema"])
+def test_records_of_an_api_do_not_go_into_a_table_of_coinspiders_own(
+    database_url, query, monkeypatch, table
+):
+    make_tables(DatabaseSettings(database_url, None, 5, 10.0, 10.0))
+    before = query(COLUMNS)
+
+    async def migrated():
+        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await migrate(connection, Asset)
+
+    monkeypatch.setattr(Asset, "table", table)
+    with pytest.raises(ConfigurationError, match=f"the table {table} is coinspider's own, "):
+        asyncio.run(migrated())
+    assert query(COLUMNS) == before
 
 
 @pytest.mark.parametrize(
