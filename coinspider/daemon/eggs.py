@@ -1,5 +1,6 @@
 """Eggs in the database: all nodes share those that are sent to any of them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -10,6 +11,7 @@ from scrapyd import Config
 from scrapyd.eggstorage import FilesystemEggStorage, sorted_versions
 from scrapyd.exceptions import EggNotFoundError, ProjectNotFoundError
 from scrapyd.interfaces import IEggStorage
+from twisted.web import error, http
 from zope.interface import implementer
 
 from coinspider.daemon import database
@@ -30,6 +32,16 @@ _VERSIONS = "SELECT version FROM fleet_egg WHERE project = %s"
 _PROJECTS = "SELECT DISTINCT project FROM fleet_egg ORDER BY 1"
 _ALL = "SELECT project, version FROM fleet_egg ORDER BY stored_at"
 _DELETE = "DELETE FROM fleet_egg WHERE project = %s AND (%s::text IS NULL OR version = %s)"
+
+
+# A folder's, which a heartbeat of each node makes: no other name may get into the table.
+_PROJECT = re.compile(r"\w[\w. +-]{0,79}")
+_VERSION_MAX = 80  # characters
+
+
+def _is_name(project: str, version: str = "1") -> bool:
+    """Whether an egg of this name can be a file on each node, whoever wrote it into the table."""
+    return bool(_PROJECT.fullmatch(project)) and len(version) <= _VERSION_MAX
 
 
 def _read(sql: str, *values: object) -> list[TupleRow]:
@@ -59,6 +71,9 @@ class SharedEggs(FilesystemEggStorage):
         self.enabled = config.getboolean("egg_upload", False)
 
     def put(self, eggfile: IO[bytes], project: str, version: str) -> None:
+        if not _is_name(project, version):
+            line = b"a project is of 80 letters, digits and . _ + - at most, a version of 80"
+            raise error.Error(http.OK, line)
         egg = eggfile.read()
         # scrapyd's own way of turning a version into a file name.
         name = Path(self._egg_path(project, version)).stem
@@ -91,7 +106,7 @@ class SharedEggs(FilesystemEggStorage):
         if not self.enabled:
             return []
         try:
-            return [project for (project,) in _read(_PROJECTS)]
+            return [project for (project,) in _read(_PROJECTS) if _is_name(project)]
         except DatabaseUnreachableError:
             found: Sequence[str] = super().list_projects()
             return found
@@ -101,7 +116,8 @@ class SharedEggs(FilesystemEggStorage):
             deleted = connection.execute(_DELETE, [project, version, version]).rowcount
         if not deleted:
             raise EggNotFoundError if version else ProjectNotFoundError
-        Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
+        if _is_name(project, version or ""):
+            Path(self._egg_path(project, version or "")).unlink(missing_ok=True)
 
     def adopt(self) -> None:
         """Put the eggs of the folder into the database, if that has none yet. For threads."""
@@ -117,6 +133,8 @@ class SharedEggs(FilesystemEggStorage):
             return {}
         stored: dict[str, list[str]] = {}
         for project, version in _read(_ALL):
+            if not _is_name(project, version):
+                continue
             stored.setdefault(project, []).append(version)
             self.materialize(project, version)
         for path in Path(self.basedir).glob("*/*.egg"):
@@ -126,7 +144,7 @@ class SharedEggs(FilesystemEggStorage):
 
     def materialize(self, project: str, version: str) -> bool:
         """Write the egg where this node's jobs look for it; return whether there is one."""
-        if not self.enabled:
+        if not self.enabled or not _is_name(project, version):
             return False
         path = Path(self._egg_path(project, version))
         if path.exists():

@@ -14,12 +14,13 @@ from importlib.resources import files
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 import requests
 
 from coinspider.daemon.gate.passwords import hashed
 from tests.helpers.eggs import egg
-from tests.helpers.processes import PROJECT, project_files
+from tests.helpers.processes import PROJECT, project_files, wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 ME = ("me", "s3cret")
@@ -126,6 +127,25 @@ def test_uploaded_code_sees_no_secret_until_it_is_scheduled(daemon):
     answer = requests.post(f"{daemon.url}/delproject.json", auth=ME, data={"project": "spy"},
                            timeout=120)  # fmt: skip
     assert answer.json()["status"] == "ok"
+
+
+_PUT_EGG = "INSERT INTO fleet_egg (project, version, egg) VALUES (%s, '1', 'PK')"
+
+
+def test_egg_whose_name_is_no_file_stops_no_heartbeat(daemon):
+    for project, version in (("x" * 300, "1"), ("..", "1"), ("a/b", "1"), ("", "1"), ("a\nb", "1"),
+                             ("a", "1" * 300)):  # fmt: skip
+        answer = requests.post(f"{daemon.url}/addversion.json", auth=ME, files=egg(), timeout=120,
+                               data={"project": project, "version": version})  # fmt: skip
+        assert answer.json()["message"].startswith("a project is of 80 letters, digits and")
+    with psycopg.connect(daemon.environment["DATABASE_URL"], autocommit=True) as connection:
+        try:
+            # As a role writes them that may; a heartbeat brings each node its eggs.
+            for project in ("x" * 300, "../../../x", "good"):
+                connection.execute(_PUT_EGG, [project])
+            wait_until((daemon.directory / ".scrapy/scrapyd/eggs/good/1.egg").exists)
+        finally:
+            connection.execute("DELETE FROM fleet_egg")
 
 
 def test_session_is_opened_and_closed_by_the_form(daemon):
