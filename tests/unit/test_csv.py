@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
+import subprocess
 
 import pytest
 from msgspec import Raw
 
 from coinspider.export.feeds import ExactCsvItemExporter, write_csv
 from tests.helpers.exports import coin, export
+from tests.helpers.needs import program
 
 ROWS = [
     ["a", "plain"], ["b", "x;=1+1"], ["c", "x\r=1+1"], ["d", "x\r\n=1+1"], ["e", 'say "=1"'],
@@ -56,6 +59,23 @@ def test_no_cell_begins_with_a_formula_wherever_a_sheet_parts_them(delimiter):
              for cell in row]  # fmt: skip
     assert not [cell for cell in cells if cell.lstrip(' "').startswith("=")]
     assert not [line for line in lines.splitlines() if line.startswith("=")]
+
+
+@pytest.mark.needs("soffice")
+def test_libreoffice_reads_the_same_texts_and_no_formula(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    file = tmp_path / "rows.csv"
+    file.write_text(written(True), encoding="utf-8", newline="")
+    # Commas, double quotes, UTF-8, from the first line:
+    # https://wiki.documentfoundation.org/Documentation/DevGuide/Spreadsheet_Documents
+    command = [program("soffice"), f"-env:UserInstallation={(tmp_path / 'user').as_uri()}",
+               "--headless", "--infilter=CSV:44,34,76,1", "--convert-to", "xlsx",
+               "--outdir", tmp_path, file]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    _, *rows = openpyxl.load_workbook(tmp_path / "rows.xlsx").active.iter_rows()
+    assert {cell.data_type for row in rows for cell in row} == {"s"}
+    found = [[cell.value for cell in row] for row in rows]
+    assert found == [[re.sub("\r\n?", "\n", cell) for cell in row] for row in read_python(file)]
 
 
 def test_feed_has_the_same_escapes():
