@@ -37,6 +37,8 @@ class Cut(Struct, frozen=True):
     columns: tuple[tuple[str, Path], ...] = ()
     keys: tuple[str, ...] = ()
     """The fields that identify a record."""
+    header: bytes = b""
+    """The array before the others that names their columns: the US Census sends it."""
     optional: bool = False
     """Whether a body without the list, or with one record in its place, is still a page."""
 
@@ -102,6 +104,8 @@ def cut_records(body: bytes, cut: Cut) -> list[Raw]:
         path = ()
     found = find(body, path) if path else body
     elements = _missing(body, cut) if found is None else _elements(bytes(found), cut)
+    if cut.header:
+        elements = [element for element in elements if bytes(element) != cut.header]
     return elements if cut.is_plain() else [_shaped(element, cut) for element in elements]
 
 

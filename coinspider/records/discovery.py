@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from coinspider.errors import PageError
-from coinspider.records.cutting import KEY_COLUMN, Cut, cut_records
+from coinspider.records.cutting import KEY_COLUMN, Cut, cut_records, parse_cut
 from coinspider.records.json_path import Path, find, parse_path, path_text
 from coinspider.records.record import cut_object, split_page
 
@@ -63,13 +63,16 @@ KEYS = (
 )
 
 
-def find_cut(body: bytes) -> Cut:
-    """Where the records of a body are.
+def find_cut(body: bytes, expression: str = "") -> Cut:
+    """Where the records of a body are, if no ``expression`` says so.
 
     Of several lists of objects, one with a usual name wins, then the longest. Without such a list,
     an object of objects counts. Raises :exc:`PageError` if there is neither.
     """
     text = body.strip()
+    if expression:
+        cut = parse_cut(expression)
+        return _of_arrays(cut, cut_records(text, cut)[:10])
     if text.startswith(b"["):
         return _bare_list(text)
     lists = list(_lists(text))
@@ -91,7 +94,9 @@ def _check_rivals(path: Path, count: int, lists: list[tuple[Path, int]]) -> None
     beside = [p for p, n in lists if p[:-1] == path[:-1] and 2 * n >= least]
     if path[-1] not in LISTS and len(beside) > 1:
         names = ", ".join(map(path_text, beside))
-        raise PageError(f"it has several lists ({names}): name one with -a records=NAME", 0)
+        # One of many symbols is no list that somebody asks for.
+        such = f"-a records={path_text(path) if len(path) == 1 else 'NAME'}"
+        raise PageError(f"it has several lists ({names}): name one with {such}", 0)
 
 
 def _bare_list(text: bytes) -> Cut:
@@ -106,8 +111,7 @@ def _unwrapped(cut: Cut, body: bytes) -> Cut:
     """The cut with the path into each element, if that is little more than a wrapper."""
     elements = cut_records(body, cut)[:10]
     if elements and _kind(elements[0]) == b"[":
-        _check_header(elements)
-        return msgspec.structs.replace(cut, names=("c1",))
+        return _of_arrays(cut, elements)
     fields = [cut_object(bytes(element)) or {} for element in elements]
     for name in ("node", "data"):
         if fields and all(len(f) <= 2 and _kind(f.get(name, b"")) == b"{" for f in fields):
@@ -115,20 +119,25 @@ def _unwrapped(cut: Cut, body: bytes) -> Cut:
     return cut
 
 
-def _check_header(rows: Sequence[Raw]) -> None:
-    """Raise :exc:`PageError` if the first of several arrays names the columns of the others.
+def _of_arrays(cut: Cut, elements: Sequence[Raw]) -> Cut:
+    """The cut with names for the values, if these are arrays and not objects."""
+    if not elements or _kind(elements[0]) != b"[":
+        return cut
+    return msgspec.structs.replace(cut, names=("c1",), header=_header(elements))
+
+
+def _header(rows: Sequence[Raw]) -> bytes:
+    """The first of several arrays, if it names the columns of the others.
 
     It has only words, and the others have numbers in one of its places.
     """
     try:
         header, *others = (_decode(row, type=list) for row in rows)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return
+        return b""
     columns = list(zip(*others, strict=False))
     has_numbers = any(not any(map(_is_word, values)) for values in columns)
-    if has_numbers and all(map(_is_word, header)):
-        names = ", ".join(header[:5])
-        raise PageError(f"its first array names the columns ({names}), and is no record", 0)
+    return bytes(rows[0]) if has_numbers and all(map(_is_word, header)) else b""
 
 
 def word_fields(records: Sequence[Raw]) -> list[str]:

@@ -114,7 +114,7 @@ class NextSpider(PaginatedSpider):
         from coinspider.records.discovery import find_cut, with_keys
 
         chosen = self.chosen
-        cut = parse_cut(chosen.records) if chosen.records else find_cut(body)
+        cut = find_cut(body, chosen.records)
         names = tuple(name.strip() for name in chosen.names.split(",") if name.strip())
         cut = replace(cut, names=names or cut.names, columns=parse_columns(chosen.columns))
         return with_keys(cut, body, self.wanted_keys())

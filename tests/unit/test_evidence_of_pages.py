@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from coinspider.errors import ConfigurationError, PageError
@@ -143,15 +144,32 @@ def test_live_prices_do_not_make_a_page_a_new_one():
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"prices": [[1, 2]] * 9, "caps": [[1, 2]] * 9}, "several lists (prices, caps)"),
+        (
+            {"prices": [[1, 2]] * 9, "caps": [[1, 2]] * 9},
+            "lists (prices, caps): name one with -a records=prices",
+        ),
         ({"bars": {"A": [{"t": 1}] * 40, "B": [{"t": 1}]}}, "several lists (bars.A, bars.B)"),
-        ([["NAME", "STATE"], ["Ohio", "39"], ["Iowa", "19"]], "its first array names the columns"),
     ],
 )
 def test_records_are_never_half_of_what_came(body, words):
     with pytest.raises(PageError) as refused:
         find_cut(json.dumps(body).encode())
     assert words in str(refused.value)
+
+
+def test_arrays_at_a_named_place_become_records():
+    body = json.dumps({"prices": [[1, 2]] * 3, "caps": [[1, 3]] * 3}).encode()
+    records = cut_records(body, find_cut(body, "caps"))
+    assert [msgspec.json.decode(record) for record in records] == [{"c1": 1, "c2": 3}] * 3
+
+
+def test_array_that_names_the_columns_is_no_record():
+    body = json.dumps([["NAME", "STATE"], ["Ohio", "39"], ["Iowa", "19"]]).encode()
+    cut = find_cut(body)
+    assert [msgspec.json.decode(record) for record in cut_records(body, cut)] == [
+        {"c1": "Ohio", "c2": "39"},
+        {"c1": "Iowa", "c2": "19"},
+    ]
 
 
 @pytest.mark.parametrize(
