@@ -196,6 +196,20 @@ def test_page_after_a_record_that_is_named_by_its_key_is_found():
     assert (len(ids), step.by) == (30, Evidence.EMPTY_PAGE)
 
 
+def test_page_after_a_record_that_is_named_by_another_field_is_found():
+    """Typeform: https://www.typeform.com/developers/responses/reference/retrieve-responses/"""
+    rows = [{"id": number, "token": f"t{number}"} for number in range(62)]
+
+    def answer(request: PageRequest) -> Any:
+        before = query(request).get("before")
+        start = next((n + 1 for n, row in enumerate(rows) if row["token"] == before), 0)
+        left = len(rows) - start
+        return {"rows": rows[start : start + 25], "page_count": -(-left // 25)}
+
+    ids, _ = read(answer)
+    assert len(ids) == 62
+
+
 TRADES = [{"S": "ab"[n % 2], "t": f"2026-01-{n // 2 + 1:02}", "o": str(n)} for n in range(20)]
 
 

@@ -21,10 +21,13 @@ from coinspider.http.pagination.protocol import (
     command_arguments,
 )
 from coinspider.http.pagination.signs import Sign
+from coinspider.records.discovery import word_fields
 from coinspider.records.json_path import find, find_value, parse_path
 
 # Cursors that are sent back in a header: Heroku's ranges.
 HEADER_PARAMETERS = ("Range",)
+# How many fields beside the key may name a record: Typeform's tokens stand beside its ids.
+_FIELDS_MAX = 2
 
 
 class Candidate(NamedTuple):
@@ -161,15 +164,22 @@ def guesses(page: AnsweredPage) -> list[Candidate]:
         numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
         offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
         # page=1 before page=2: it shows where pages start counting.
-        found += [*numbered[:2], *offsets, *_after_records(page, where), *numbered[2:]]
+        after = [c for field in _cursor_fields(page) for c in _after_records(page, where, field)]
+        found += [*numbered[:2], *offsets, *after, *numbered[2:]]
     return [candidate._replace(is_guess=True) for candidate in found]
 
 
-def _after_records(page: AnsweredPage, where: Where) -> Iterator[Candidate]:
-    """The next page may begin after a record that is named by its key."""
+def _cursor_fields(page: AnsweredPage) -> list[str]:
+    """The fields by which a record may be named: its key, or another one that only it has."""
     keys = page.request.cut.keys if page.request.cut else ()
-    for name in RECORD_PARAMETERS.names if len(keys) == 1 else ():
-        strategy = Cursor(keys[0], _placed(page, name, where), "record", where)
+    others = word_fields(page.records)[:_FIELDS_MAX] if len(keys) == 1 else []
+    return list(dict.fromkeys([*keys, *others])) if len(keys) == 1 else []
+
+
+def _after_records(page: AnsweredPage, where: Where, field: str) -> Iterator[Candidate]:
+    """The next page may begin after a record that is named by this field."""
+    for name in RECORD_PARAMETERS.names:
+        strategy = Cursor(field, _placed(page, name, where), "record", where)
         yield from suggest(page, strategy, "a guess")
 
 
@@ -182,11 +192,12 @@ def all_guesses(page: AnsweredPage) -> PageRequest:
         for name in OFFSET_PARAMETERS.names:
             place = _placed(page, name, where)
             request = request.with_parameter(place, len(page.records), where)
-        for candidate in _after_records(page, where):
-            # Both before and after one record there is nothing.
-            name = getattr(candidate.strategy, "parameter")  # noqa: B009
-            if name != _placed(page, "after", where):
-                request = request.with_parameter(name, candidate.second.place, where)
+        for field in _cursor_fields(page)[:1]:
+            for candidate in _after_records(page, where, field):
+                # Both before and after one record there is nothing.
+                name = getattr(candidate.strategy, "parameter")  # noqa: B009
+                if name != _placed(page, "after", where):
+                    request = request.with_parameter(name, candidate.second.place, where)
     return replace(request, number=2)
 
 
