@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -197,6 +197,11 @@ def _power(value: Decimal) -> str:
 
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def in_shell(arguments: Iterable[str]) -> str:
+    """``-a NAME=VALUE ...`` to be typed: names and paths are an API's, and may be anything."""
+    return " ".join(f"-a {shlex.quote(visible(argument))}" for argument in arguments)
 
 
 def program(name: str = "scrapy") -> str:

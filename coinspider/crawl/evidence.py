@@ -20,6 +20,7 @@ from coinspider.http.pagination import (
 )
 from coinspider.http.pagination.protocol import command_arguments
 from coinspider.records.keys import Key
+from coinspider.text import in_shell
 
 # How many records' contents are remembered, at about 100 bytes each.
 KEYS_MAX = 1_000_000
@@ -281,7 +282,7 @@ def acceptance(log: PageLog, strategy: Pagination) -> str:
     if not isinstance(strategy, PageNumber):
         return ""
     told = command_arguments(replace(strategy, last=log.last))
-    return f"; {' '.join(f'-a {argument}' for argument in told)} if these are all"
+    return f"; {in_shell(told)} if these are all"
 
 
 class Doubt(NamedTuple):

@@ -1,6 +1,5 @@
 """What ``scrapy inspect`` runs: the first page, and a few requests for the second."""
 
-import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -25,7 +24,7 @@ from coinspider.records.column_types import (
 from coinspider.records.cutting import Cut
 from coinspider.records.record import Page
 from coinspider.records.table_item import columns
-from coinspider.text import program
+from coinspider.text import in_shell, program
 
 # Requests for a second page; what is not certain after them is left to the crawl.
 TRIES_MAX = 5
@@ -116,8 +115,7 @@ class Inspection(PaginatedSpider):
         return [*told, *(command_arguments(self.found) if is_certain else [])]
 
     def _command(self) -> str:
-        words = (f"-a {shlex.quote(argument)}" for argument in self._arguments())
-        return f"{program()} crawl next {' '.join(words)}"
+        return f"{program()} crawl next {in_shell(self._arguments())}"
 
     def _columns(self) -> list[tuple[str, ColumnType]]:
         assert self.item_class

@@ -11,6 +11,7 @@ from coinspider.errors import PageError
 from coinspider.records.cutting import KEY_COLUMN, Cut, cut_records, parse_cut
 from coinspider.records.json_path import Path, find, parse_path, path_text
 from coinspider.records.record import cut_object, split_page
+from coinspider.text import in_shell
 
 DEPTH = 3
 _TIME = re.compile(r"\d{4}-\d\d")
@@ -162,7 +163,7 @@ def _values_by_field(records: Sequence[Raw]) -> dict[str, list[object]]:
 def key_advice(records: Sequence[Raw], cut: Cut | None) -> str:
     """Advice for records that differ although their keys are the same."""
     others = [name for name in word_fields(records) if cut is None or name not in cut.keys]
-    named = f"-a key={others[0] if others else 'FIELD,FIELD'}"
+    named = in_shell([f"key={others[0] if others else 'FIELD,FIELD'}"])
     return (
         f": the key does not identify a record, name another with {named} and make the table anew"
     )

@@ -24,6 +24,7 @@ from coinspider.records.column_types import (
 )
 from coinspider.records.record import cut_object
 from coinspider.records.table_item import NULL, TableItem, columns, primary_key
+from coinspider.text import in_shell
 
 # A number in a string, if all of a column are: not 007, 1e5 or 12345678901234567890123, which are
 # codes, hashes and ids more often than amounts.
@@ -114,7 +115,8 @@ def _key_advice(texts: Sequence[Raw]) -> str:
     for pair in combinations(names[:PAIRED_MAX], 2):
         values = [tuple(map(record.get, pair)) for record in records]
         if not any(None in value for value in values) and len(set(map(str, values))) == len(values):
-            return f"name it with -a key=NAME, or several, such as -a key={','.join(pair)}"
+            such = in_shell([f"key={','.join(pair)}"])
+            return f"name it with -a key=NAME, or several, such as {such}"
     return "name it with -a key=NAME, or several with commas"
 
 

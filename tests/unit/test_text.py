@@ -1,6 +1,7 @@
 """Numbers for people, whose magnitude is never lost."""
 
 import re
+import shlex
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coinspider.text import (
+    in_shell,
     readable_number,
     readable_seconds,
     short,
@@ -116,3 +118,10 @@ def test_spreadsheet_takes_a_formula_for_text(first):
 )  # fmt: skip
 def test_time_has_its_two_greatest_units(seconds, text):
     assert readable_seconds(seconds) == text
+
+
+def test_arguments_to_be_typed_run_nothing_that_an_api_names():
+    typed = in_shell(["key=id,name", "path=a[0].b", "key=$(touch /tmp/x);`y`'", "path=a\x1b[31m"])
+    assert typed.startswith("-a key=id,name -a 'path=a[0].b' -a 'key=$(touch")
+    assert shlex.split(typed)[5] == "key=$(touch /tmp/x);`y`'"
+    assert "\x1b" not in typed

@@ -34,6 +34,7 @@ from coinspider.http.pagination.protocol import (
 )
 from coinspider.http.pagination.signs import Evidence
 from coinspider.records.json_path import find
+from coinspider.text import in_shell
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
@@ -202,7 +203,8 @@ def _advice(found: list[Candidate]) -> str:
     for strategy in (candidate.strategy for candidate in found):
         if isinstance(strategy, Cursor) and strategy.path_in == "body":
             where = " -a parameter_in=body" if strategy.parameter_in == "body" else ""
-            named = f"-a pagination=cursor -a path={strategy.path} -a parameter=NAME{where}"
+            path = in_shell([f"path={strategy.path}"])
+            named = f"-a pagination=cursor {path} -a parameter=NAME{where}"
             return f"name its own with {named}"
     return NAME_IT
 
@@ -218,7 +220,7 @@ def hint(page: AnsweredPage, may_use_auto: bool) -> str:
     # What has just failed, or is what failed, is no advice.
     found = [] if isinstance(tried, (_Trial, _Probe)) or not page.records else read(page)
     found = [candidate for candidate in found if candidate.strategy != tried]
-    arguments = [f"-a {text}" for c in found[:1] for text in command_arguments(c.strategy)]
+    arguments = [in_shell([text]) for c in found[:1] for text in command_arguments(c.strategy)]
     if not arguments and _is_search(page):
         arguments = ["-a 'body={}', which is sent by POST"]
     # auto tries all parameters that a cursor of this name may have.

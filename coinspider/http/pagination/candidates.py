@@ -23,6 +23,7 @@ from coinspider.http.pagination.protocol import (
 from coinspider.http.pagination.signs import Sign
 from coinspider.records.discovery import word_fields
 from coinspider.records.json_path import find, find_value, parse_path
+from coinspider.text import in_shell
 
 # Cursors that are sent back in a header: Heroku's ranges.
 HEADER_PARAMETERS = ("Range",)
@@ -40,7 +41,7 @@ class Candidate(NamedTuple):
 
     def note(self) -> str:
         """What was found out, for the log."""
-        arguments = " ".join(f"-a {text}" for text in command_arguments(self.strategy))
+        arguments = in_shell(command_arguments(self.strategy))
         return f"The list is paged by {arguments} ({self.why})"
 
 
