@@ -20,7 +20,6 @@ ENDS = {
     "crawl coins -s JOBDIR=/etc/passwd/x": "JOBDIR=/etc/passwd/x can't be written: Not a directory",
     "crawl coins -s LOG_FILE": "Invalid -s value",
     "crawl coin": "no spider is named coin",
-    "psql --foo": "no option --foo: there are ",
     "sandbox --coins many": "many is not a whole number from 0",
     "deploy nope": "scrapy.cfg has no [deploy:nope]",
 }

@@ -200,7 +200,8 @@ def test_port_in_use_is_one_line_and_status_1(tmp_path):
 
 def test_folder_without_a_configuration_starts_no_bare_scrapyd(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path, env=os.environ | CLEAN | {"PYTHONPATH": str(PROJECT)},
+        [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path,
+        env=os.environ | CLEAN | {"PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
