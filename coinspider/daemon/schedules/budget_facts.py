@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from psycopg.types.json import Jsonb
 from scrapy.settings import BaseSettings, Settings
@@ -275,11 +275,16 @@ def _calls(
     return (left - owned) / (1 + sum(one.budget == AUTO for one in others))
 
 
+def _now() -> datetime:
+    """By the server's clock, as in the rows of crawls: a node's may be wrong by years."""
+    return cast(datetime, query("SELECT clock_timestamp() AS now")[0]["now"])
+
+
 def read_next_run(
     schedule: Schedule, running: Iterable[Schedule], last_at: datetime | None
 ) -> PlannedRun:
     """What the schedule reads next. For threads; raises what :func:`query` does."""
-    now = datetime.now(UTC)
+    now = _now()
     if last_at and last_at - now > _CLOCK_SET:
         last_at = None
     budgets = read_budgets(schedule, running, now)
@@ -303,7 +308,7 @@ def read_plan(
     schedule: Schedule, running: Iterable[Schedule], last_at: datetime | None, shown: int
 ) -> DayPlan:
     """For threads. No runs if no calls are counted, or if the settings contradict each other."""
-    now = datetime.now(UTC)
+    now = _now()
     try:
         budgets = read_budgets(schedule, running, now)
     except ConfigurationError:  # its jobs will report it
