@@ -219,7 +219,7 @@ def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | 
 
 def find_row(
     connection: Connection, item_class: type[TableItem], key: str, constants: Mapping[str, str]
-) -> DictRow | None:
+) -> dict[str, Any] | None:
     """A row with all its columns, by the first column of its key and the constants."""
     query = sql.SQL(_ROW).format(
         columns=identifiers(stored_columns(item_class)), **key_parts(item_class, constants)
