@@ -73,6 +73,7 @@ WANTED_MAX = 50
 # How often a body with status 200 may refuse one request; then the page is an error.
 SAID_IN_BODY_MAX = 2
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
+_FAR = 0.05  # seconds; a limit whose answers take longer is asked while a call is under way
 
 
 class RateLimitMiddleware:
@@ -97,6 +98,8 @@ class RateLimitMiddleware:
         self.began: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self.started: deque[float] = deque(maxlen=WANTED_MAX)
         self.granted, self.granted_at = Grant(0), 0.0
+        self.answer_took = 0.0  # seconds, of the limit's last answer
+        self.ahead: asyncio.Task[Grant] | None = None
         self.page_at: float | None = None
         self.announced_until = 0.0
         self.wait_until = 0.0  # monotonic time, for the progress bar
@@ -116,6 +119,8 @@ class RateLimitMiddleware:
             self.running.add(request)
             self.began[request] = now
             self.started.append(now)
+            if not self.granted.calls and self.answer_took > _FAR:
+                self.ahead = asyncio.create_task(self._ask())
 
     def process_response(self, request: Request, response: Response) -> Request | Response:
         now = monotonic()
@@ -174,14 +179,15 @@ class RateLimitMiddleware:
 
     async def _wait(self) -> float:
         """Seconds until the next call may go, as far as is known; 0 if it may go now."""
-        now = monotonic()
         if len(self.running) >= self.granted.at_once:
             return SHORT_WAIT
-        if self.granted.calls and now - self.granted_at > GRANT_SECONDS / 2:
+        if self.ahead:
+            ahead, self.ahead = self.ahead, None
+            self.granted = await ahead
+        if self.granted.calls and monotonic() - self.granted_at > 0.75 * GRANT_SECONDS:
             self._give_back()
         if not self.granted.calls:
-            wanted = sum(moment > now - 1 for moment in self.started)
-            self.granted, self.granted_at = await self.limit.take(max(1, wanted)), now
+            self.granted = await self._ask()
         if self.granted.exhausted:
             raise CreditsExhaustedError(self.granted.exhausted)
         if not self.granted.calls:
@@ -192,9 +198,23 @@ class RateLimitMiddleware:
         self.granted = self.granted._replace(calls=self.granted.calls - 1)
         return 0.0
 
+    async def _ask(self) -> Grant:
+        self.granted_at = now = monotonic()
+        wanted = sum(moment > now - 1 for moment in self.started)
+        grant = await self.limit.take(max(1, wanted))
+        self.answer_took = monotonic() - now
+        return grant
+
     def _give_back(self) -> None:
-        if unused := self.granted.calls:
-            holder, self.granted = self.limit.holder, Grant(0)
+        """Nor is what was asked for in advance made use of: it knows less."""
+        if self.ahead:
+            self.ahead.add_done_callback(lambda ahead: self._return(ahead.result().calls))
+        self._return(self.granted.calls)
+        self.granted, self.ahead = Grant(0), None
+
+    def _return(self, unused: int) -> None:
+        if unused:
+            holder = self.limit.holder
             self.limit.note(lambda state, _at: give_back(state, holder, unused))
 
     def _refused(self, response: Response, age: float) -> None:

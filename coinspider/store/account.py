@@ -50,16 +50,28 @@ SELECT state, extract(epoch FROM statement_timestamp())::float8,
 FROM account
 """
 _ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
-_REPLACE = f"""
-WITH replaced AS (
+_REPLACED = f"""
+replaced AS (
     UPDATE api_account SET state = %(state)s::jsonb, updated_at = now()
-    WHERE name = %(name)s RETURNING name
+    WHERE name = %(name)s {{}}
+    RETURNING name
 )
 INSERT INTO api_usage (account, month, calls)
 SELECT name, {MONTH}, greatest(0, %(calls)s) FROM replaced
 ON CONFLICT (account, month) DO UPDATE SET calls = greatest(0, api_usage.calls + %(calls)s)
 RETURNING calls
 """  # noqa: S608
+_REPLACE = f"WITH {_REPLACED.format('')}"
+# Nobody else has changed it, the crawl's row is open, and no clock was set.
+_AS_KNOWN = """
+        AND EXISTS (SELECT FROM held) AND state = %(known)s::jsonb
+        AND abs(extract(epoch FROM clock_timestamp()) - %(now)s) < 1
+"""
+_REPLACE_KNOWN = f"""
+WITH held AS MATERIALIZED (
+    SELECT FROM crawl WHERE id = %(crawl_id)s AND ended_at IS NULL FOR NO KEY UPDATE
+), {_REPLACED.format(_AS_KNOWN)}
+"""
 _ACCOUNTS = f"""
 SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
        coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
@@ -159,18 +171,42 @@ async def read_account(connection: AsyncConnection, name: str) -> LockedAccount:
     return LockedAccount(msgspec.json.decode(row[0], type=LimitState), row[1], row[2])
 
 
-async def replace_account(
-    connection: AsyncConnection, name: str, state: LimitState, calls: int
-) -> int:
-    """Store a state that was read in the same transaction, and count ``calls`` more.
-
-    Returns how many there are in this month. They may be less than 0, as calls are given back, also
-    those of the month before.
+class Replacement(NamedTuple):
+    """A state as JSON, and how many calls are to be counted besides; fewer than 0 if calls are
+    given back, also those of the month before.
     """
-    values = {"name": name, "state": msgspec.json.encode(state).decode(), "calls": calls}
-    row = await (await connection.execute(_REPLACE, values)).fetchone()
+
+    state: str
+    calls: int
+
+
+class Known(NamedTuple):
+    """The state as JSON that a crawl left in the row of its account; the server's time by now."""
+
+    known: str
+    now: float
+
+
+async def replace_account(connection: AsyncConnection, name: str, new: Replacement) -> int:
+    """Store a state that was read in the same transaction.
+
+    Returns how many calls there are in this month.
+    """
+    row = await (await connection.execute(_REPLACE, {"name": name} | new._asdict())).fetchone()
     assert row
     return int(row[0])
+
+
+async def replace_known_account(
+    connection: AsyncConnection, name: str, new: Replacement, known: Known, crawl_id: int
+) -> int | None:
+    """The same without a lock, for a row that is as it was known; ``None`` if it is not.
+
+    Nor is anything stored if the crawl's row is closed, or the server's clock was set.
+    """
+    values = {"name": name, "crawl_id": crawl_id} | new._asdict() | known._asdict()
+    row = await (await connection.execute(_REPLACE_KNOWN, values)).fetchone()
+    return int(row[0]) if row else None
 
 
 class ApiUsage(NamedTuple):

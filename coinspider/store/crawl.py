@@ -48,7 +48,8 @@ RETURNING id
 # The lease lasts this many seconds from the end of a statement, not from its start.
 _ALIVE = "updated_at = {0}, lease_until = {0} + %(lease)s * interval '1 s'"
 _UPDATE = f"""
-UPDATE crawl SET {_ALIVE.format("clock_timestamp()")}, {_SET_FIGURES} WHERE id = %(id)s
+UPDATE crawl SET {_ALIVE.format("clock_timestamp()")}, {_SET_FIGURES}
+WHERE id = %(id)s AND ended_at IS NULL
 """  # noqa: S608
 _END = f"""
 UPDATE crawl SET updated_at = now(), ended_at = now(), outcome = %(outcome)s,
@@ -206,10 +207,14 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
 
 async def update_crawl(
     connection: AsyncConnection, crawl_id: int, stats: StatsCollector, lease: float
-) -> None:
-    """Update the row: a heartbeat that extends the lease by ``lease`` seconds."""
+) -> bool:
+    """Update the row: a heartbeat that extends the lease by ``lease`` seconds.
+
+    ``False`` if the row is closed.
+    """
     values = {"id": crawl_id, "lease": lease}
-    await connection.execute(_UPDATE, values | figures(stats), prepare=True)
+    done = await connection.execute(_UPDATE, values | figures(stats), prepare=True)
+    return bool(done.rowcount)
 
 
 async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:

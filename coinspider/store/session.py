@@ -221,6 +221,10 @@ class CrawlSession:
 
         return await self.connection.run(run_held)
 
+    async def write_at_once(self, work: Callable[[CrawlConnection, int], Awaitable[T]]) -> T:
+        """Run one statement that checks the lease itself, by the id of the crawl's row."""
+        return await self.connection.run(lambda connection: work(connection, self.lease.crawl_id))
+
     async def write(
         self, work: Callable[[CrawlConnection, Batch], Awaitable[Totals | None]]
     ) -> Totals:
@@ -300,9 +304,8 @@ class CrawlSession:
 
     async def _give_sign_of_life(self, connection: CrawlConnection) -> None:
         crawl_id = self.lease.crawl_id
-        async with connection.transaction():
-            await self.lease.check(connection)
-            await update_crawl(connection, crawl_id, self.crawler.stats, self.lease_seconds)
+        if not await update_crawl(connection, crawl_id, self.crawler.stats, self.lease_seconds):
+            await read_totals(connection, crawl_id)
 
     async def _look_for_stop(self) -> None:
         """A crawl that is told to end, and has its pages, has little time for the database."""

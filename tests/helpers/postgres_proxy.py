@@ -1,7 +1,8 @@
-"""A network between a crawl and PostgreSQL that a test can cut."""
+"""A network between a crawl and PostgreSQL that is slow, or that a test can cut."""
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +18,12 @@ class PostgresProxy:
 
     With ``cut_reply_to``, the connection breaks once, when the reply to a message with these
     bytes arrives; by then the server has done what it was asked to do. While ``is_silent`` is
-    set, it accepts everything and forwards nothing.
+    set, it accepts everything and forwards nothing. Each reply is ``delay`` seconds late, and
+    ``round_trips`` counts them.
     """
 
-    def __init__(self, database_url: str):
+    def __init__(self, database_url: str, delay: float = 0.0):
+        self.delay, self.round_trips = delay, 0
         parts = conninfo_to_dict(database_url)
         self.address: Any = str(Path(parts["host"]) / SOCKET)
         self.family = socket.AF_UNIX
@@ -71,22 +74,27 @@ class PostgresProxy:
                 server = socket.socket(self.family)
                 self.servers.append(server)
                 server.connect(self.address)
-                is_asked = threading.Event()
-                self._start(self._to_server, client, server, is_asked)
-                self._start(self._to_client, client, server, is_asked)
+                is_cut, waits = threading.Event(), threading.Event()
+                self._start(self._to_server, client, server, is_cut, waits)
+                self._start(self._to_client, client, server, is_cut, waits)
 
-    def _to_server(self, client, server, is_asked) -> None:
+    def _to_server(self, client, server, is_cut, waits) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 20):
+                waits.set()
                 if self.cut_reply_to and self.cut_reply_to in data:
                     self.cut_reply_to = None
-                    is_asked.set()
+                    is_cut.set()
                 if not self.is_silent:
                     server.sendall(data)
 
-    def _to_client(self, client, server, is_asked) -> None:
+    def _to_client(self, client, server, is_cut, waits) -> None:
         with suppress(OSError):
-            while (data := server.recv(1 << 20)) and not is_asked.is_set():
+            while (data := server.recv(1 << 20)) and not is_cut.is_set():
+                if waits.is_set():
+                    waits.clear()
+                    self.round_trips += 1
+                    time.sleep(self.delay)
                 if not self.is_silent:
                     client.sendall(data)
         _shut(client)

@@ -16,6 +16,7 @@ from coinspider.store.shared_limit import SharedLimit
 CALLS, PERIOD = 12, 1.0
 TOLD = ConfiguredLimit(CALLS, PERIOD)
 ACCOUNT = "api.example key 12345678"
+CRAWL = "INSERT INTO crawl (spider, url, started_at) VALUES ('coins', 'http://api.example', now())"
 
 
 def run(test):
@@ -35,6 +36,11 @@ class Session:
                 result = await work(self)
         return result
 
+    async def write_at_once(self, work):
+        for _ in range(1 + self.answers_are_lost):
+            result = await work(self, 1)
+        return result
+
     async def execute(self, *statement):
         cursor = await self.connection.execute(*statement)
         await asyncio.sleep(self.pause)
@@ -50,6 +56,7 @@ async def crawls(url, number):
     ]
     try:
         await migrate(connections[0], None)
+        await connections[0].execute(CRAWL)
         yield [SharedLimit(Session(connection), ACCOUNT, TOLD) for connection in connections]
     finally:
         for connection in connections:
@@ -226,3 +233,19 @@ async def test_settings_and_the_api_say_how_many_calls_are_left(database_url):
         assert await left(note_told, 80, 2) == 2
         usage = await limit.ask(read_usage)
         assert (usage.credits, usage.is_firm, usage.told_left) == (5, True, 2)
+
+
+@run
+async def test_account_does_not_grow_with_its_changes(database_url):
+    async with crawls(database_url, 1) as [limit]:
+        limit.configured = ConfiguredLimit(100_000)
+        for ago in range(1, 60):  # as many times as a busy minute leaves
+            for times in range(2):
+                moment = monotonic() - ago - 0.7123456 * times
+                limit.changes.append((lambda state, at: end(state, limit.holder, at), moment))
+        for _ in range(600):
+            await limit.take(1)
+        size = "SELECT pg_total_relation_size('api_account') / 1024"
+        [kilobytes] = await (await limit.session.execute(size)).fetchone()
+        assert len(limit.state.ended) > 100
+    assert kilobytes <= 64

@@ -1,9 +1,12 @@
 """The calls that count against a limit and the shares of several crawls, at given times."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from scrapy import Request
+from scrapy.utils.test import get_crawler
 
 from coinspider.http.limit.credits import exhaust, following_month
 from coinspider.http.limit.state import (
@@ -13,7 +16,8 @@ from coinspider.http.limit.state import (
     count_in_minute,
     end,
 )
-from coinspider.http.limit.turns import give_back, leave, take
+from coinspider.http.limit.turns import LocalLimit, give_back, leave, take
+from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, TokenBucket
 
 START = 1_000.0
@@ -241,3 +245,39 @@ def test_raised_limit_is_tried_by_one_call_of_all_crawls():
     assert take(state, "two", START, 1, ConfiguredLimit()).calls == 0
     end(state, "one", START)
     assert take(state, "two", START, 1, ConfiguredLimit()).calls == 1
+
+
+class FarLimit(LocalLimit):
+    """One whose answers take long; notes how many calls were under way when it was asked."""
+
+    def __init__(self, limiter):
+        super().__init__(ConfiguredLimit())
+        self.limiter, self.under_way = limiter, []
+
+    async def take(self, wanted):
+        self.under_way.append(len(self.limiter.running))
+        await asyncio.sleep(0.1)
+        return await super().take(wanted)
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_limit_that_is_far_away_is_asked_while_a_call_is_under_way(monkeypatch, is_refused):
+    monkeypatch.setattr("coinspider.http.retry.is_ending", lambda _: False)
+    limiter = RateLimitMiddleware(get_crawler())
+    limiter.limit = far = FarLimit(limiter)
+
+    async def two_calls():
+        for page in ("https://api.example/1", "https://api.example/2"):
+            request = Request(page)
+            await limiter.process_request(request)
+            if is_refused:
+                limiter._give_back()
+            await asyncio.sleep(0.15)
+            limiter.request_left_downloader(request)
+        if limiter.ahead:
+            await limiter.ahead
+
+    asyncio.run(two_calls())
+    # What was asked for before a refusal is not made use of.
+    assert far.under_way == ([0, 1, 0, 1] if is_refused else [0, 1, 1])
+    assert far.state.made == (2 if is_refused else 3)
