@@ -1,44 +1,144 @@
-"""scrapyd for many short periods: ``python -m benchmarks.soak --runs 60 --every 2s --coins 2000``.
+"""scrapyd for many short periods, with troubles: ``python -m benchmarks.soak --runs 60``.
 
-It crawls a sandbox whose prices change all the time. Fails if two crawls overlap, one is not
-complete, scrapyd grows, or a row finally differs from what the sandbox says.
+It crawls a sandbox whose prices change all the time, whose answers are spoiled now and then, and
+which only a forward proxy reaches. scrapyd is stopped or killed and started again, and its clock is
+set, if libfaketime is there. Fails if two crawls overlap, a row does not say how its crawl ended, a
+schedule is late by more than a period, scrapyd or a table grows, or a row finally differs from what
+the sandbox says.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from configparser import ConfigParser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from http.client import HTTPException
+from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import psutil
 import psycopg
 
+from benchmarks.pages import FOLDER
 from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
 PROJECT = Path(__file__).parent.parent
 PORT = "16800"
 URL = f"http://127.0.0.1:{PORT}"
-CHANGES = 20  # seconds between two changes of the sandbox's prices
-CRAWLS = "SELECT started_at, ended_at, outcome FROM crawl ORDER BY id"
+CHANGES = 60  # seconds between two changes of the sandbox's prices
+# How far scrapyd's clock is from the right time: at a boot without NTP, after it, and so on.
+CLOCKS = ("+3650d", "+0", "-1d", "+3h")
+CRAWLS = "SELECT started_at, ended_at, outcome, message FROM crawl ORDER BY id"
+DONE = "SELECT count(*) FROM crawl WHERE outcome <> ''"
+RUNNING = "SELECT count(*) FROM crawl WHERE ended_at IS NULL AND batch_count > 0"
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname IS NOT NULL"
+UNTRUE = """
+SELECT count(*) FROM crawl WHERE ended_at IS NULL OR outcome = 'complete' AND record_count
+    <> inserted_count + updated_count + unchanged_count + older_count + repeated_count
+       + rejected_count + dropped_count
+"""
+# Those that get a row for each run or change are not here.
+TABLES = """
+SELECT relname, pg_total_relation_size(oid) / 1024 FROM pg_class
+WHERE relname IN ('api_account', 'api_usage', 'full_coin', 'rejected_record', 'fleet_schedule',
+                  'procrastinate_jobs', 'fleet_node')
+ORDER BY relname
+"""
 
 
 class Size(NamedTuple):
-    """What scrapyd holds: memory in MB, open files, and connections of the database."""
+    """What scrapyd holds: memory in MB, open files, and connections of the database; and the kB of
+    each table.
+    """
 
     memory: float
     files: int
     connections: int
+    tables: dict[str, int]
+
+
+class ForwardProxy:
+    """An HTTP proxy that sends everything to one API, whatever host is asked for."""
+
+    def __init__(self, api: str):
+        self.port, self.calls = urlsplit(api).port, 0
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        server = asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result()
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._forward, "127.0.0.1", 0)
+
+    async def _forward(self, asked: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError):
+            method, url, rest = (await asked.readuntil(b"\r\n\r\n")).split(b" ", 2)
+            answer, api = await asyncio.open_connection("127.0.0.1", self.port)
+            path = url.split(b"/", 3)[3]
+            close = rest.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+            api.write(b"%b /%b %b" % (method, path, close))
+            self.calls += 1
+            while data := await answer.read(1 << 16):
+                client.write(data)
+                await client.drain()
+            api.close()
+            client.close()
+            return
+        client.transport.abort()
+
+
+class Daemon:
+    """scrapyd in a folder: stopped, killed and started again."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]):
+        self.directory, self.environment = directory, environment
+        self.clock = directory / "clock"
+        self.clock.write_text("+0")
+        self.clocks, self.signals = cycle(CLOCKS), cycle(("terminate", "kill"))
+        self.starts: list[datetime] = []
+        library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+        if library:
+            self.environment |= {
+                "LD_PRELOAD": str(library), "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }  # fmt: skip
+
+    def start(self) -> Self:
+        with (self.directory / "log").open("a") as log:
+            self.process = psutil.Popen(
+                [sys.executable, "-m", "scrapyd"], cwd=self.directory,
+                env=os.environ | self.environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        self.starts.append(datetime.now(UTC))
+        while not self.answers():
+            time.sleep(0.1)
+        return self
+
+    @staticmethod
+    def answers() -> bool:
+        with suppress(OSError):
+            return bool(schedule())
+        return False
+
+    def end(self) -> None:
+        getattr(self.process, next(self.signals))()
+        self.process.wait()
+
+    def set_clock(self) -> None:
+        self.clock.write_text(next(self.clocks))
 
 
 def start(stack: ExitStack, command: list[str], **options: Any) -> subprocess.Popen[str]:
@@ -53,11 +153,11 @@ def call(path: str, body: bytes | None = None) -> Any:
         return json.load(answer)
 
 
-def write_configuration(directory: Path, every: str) -> None:
+def write_configuration(directory: Path, every: int) -> None:
     parser = ConfigParser()
     parser.read(PROJECT / "scrapyd.conf")
     parser["scrapyd"]["poll_interval"] = "0.2"
-    parser.set("schedule:coins", "every", every)
+    parser.set("schedule:coins", "every", f"{every}s")
     with (directory / "scrapyd.conf").open("w") as file:
         parser.write(file)
     shutil.copy(PROJECT / "scrapy.cfg", directory)
@@ -65,20 +165,27 @@ def write_configuration(directory: Path, every: str) -> None:
 
 def size(process: psutil.Process, connection: psycopg.Connection) -> Size:
     [connections] = connection.execute(CONNECTIONS).fetchone()
-    return Size(process.memory_info().rss / 2**20, process.num_fds(), connections)
+    tables = dict(connection.execute(TABLES).fetchall())
+    return Size(process.memory_info().rss / 2**20, process.num_fds(), connections, tables)
 
 
 def schedule() -> dict[str, Any]:
     return call("schedules.json")["schedules"][0]
 
 
-def soak(scrapyd: psutil.Process, connection: psycopg.Connection, runs: int) -> list[Size]:
-    """Wait for ``runs`` runs, and measure after each."""
+def soak(daemon: Daemon, connection: psycopg.Connection, options: argparse.Namespace) -> list[Size]:
+    """Wait for some runs, measure after each, and make trouble after some."""
     sizes: list[Size] = []
-    while len(sizes) < runs:
-        done = connection.execute("SELECT count(*) FROM crawl WHERE outcome <> ''").fetchone()[0]
-        if done > len(sizes):
-            sizes.append(size(scrapyd, connection))
+    while len(sizes) < options.runs:
+        if connection.execute(DONE).fetchone()[0] > len(sizes):
+            sizes.append(size(daemon.process, connection))
+            if options.step and not len(sizes) % options.step:
+                daemon.set_clock()
+            if options.restart and not len(sizes) % options.restart:
+                while not connection.execute(RUNNING).fetchone()[0]:
+                    time.sleep(0.1)
+                daemon.end()
+                daemon.start()
         time.sleep(0.1)
     call("pauseschedule.json", b"schedule=coins")
     while schedule()["active"]:
@@ -91,10 +198,9 @@ def inexact_coins(api: str, connection: psycopg.Connection, coins: int) -> int:
     sent = ask(api, coins)
     while sent == (changed := ask(api, coins)):
         time.sleep(0.2)
-    before = connection.execute("SELECT count(*) FROM crawl").fetchone()[0]
+    before = connection.execute(DONE).fetchone()[0]
     call("runschedule.json", b"schedule=coins")
-    while connection.execute("SELECT count(*) FILTER (WHERE outcome <> '') FROM crawl"
-                             ).fetchone()[0] == before:  # fmt: skip
+    while connection.execute(DONE).fetchone()[0] == before:
         time.sleep(0.1)
     rows = connection.execute("SELECT coin_id, current_price FROM full_coin").fetchall()
     stored = {name: price if price is None else format(price, "f") for name, price in rows}
@@ -104,66 +210,97 @@ def inexact_coins(api: str, connection: psycopg.Connection, coins: int) -> int:
 def ask(api: str, coins: int) -> dict[str, str | None]:
     prices: dict[str, str | None] = {}
     for page in range(1, coins // 250 + 2):
-        url = f"{api}/coins/markets?vs_currency=usd&order=id_asc&per_page=250&page={page}"
-        with urlopen(url) as answer:
-            for coin in json.load(answer, parse_float=Decimal, parse_int=Decimal):
-                price = coin["current_price"]
-                prices[coin["id"]] = None if price is None else format(price, "f")
+        for coin in ask_page(f"{api}/coins/markets?order=id_asc&per_page=250&page={page}"):
+            price = coin["current_price"]
+            prices[coin["id"]] = None if price is None else format(price, "f")
     return prices
 
 
-def report(sizes: list[Size], connection: psycopg.Connection, inexact: int) -> list[str]:
+def ask_page(url: str) -> Any:
+    while True:
+        with suppress(OSError, HTTPException, ValueError), urlopen(url) as answer:
+            return json.load(answer, parse_float=Decimal, parse_int=Decimal)
+
+
+def late_runs(crawls: list[tuple[Any, ...]], starts: list[datetime], every: int) -> int:
+    """How many runs began more than a period after they were due, or after scrapyd was there."""
+    period = timedelta(seconds=every)
+    late = 0
+    for (began, ended, *_), (following, *_) in pairwise(crawls):
+        there = [moment for moment in starts if began < moment < following]
+        late += following > max([began + period, ended, *there]) + period
+    return late
+
+
+def report(
+    daemon: Daemon, sizes: list[Size], connection: psycopg.Connection, every: int
+) -> list[str]:
     """Print the figures, and return what is wrong."""
     crawls = connection.execute(CRAWLS).fetchall()
     overlaps = sum(second[0] < first[1] for first, second in pairwise(crawls))
-    outcomes = {outcome for _, _, outcome in crawls}
-    # During the first tenth of the runs everything is loaded.
-    early, late = sizes[len(sizes) // 10], sizes[-1]
-    print(f"runs {len(crawls)}, skipped {schedule()['skipped']}, overlapping {overlaps}")
-    print(f"outcomes {outcomes}, coins not as the sandbox has them {inexact}")
-    print(f"after run {len(sizes) // 10 + 1}: {early}\nafter run {len(sizes)}: {late}")
-    return [
-        problem
-        for problem, found in {
-            "runs overlap": overlaps,
-            "runs are not complete": outcomes != {"complete"},
-            "rows differ": inexact,
-            "memory grows": late.memory > early.memory * 1.1,
-            "open files grow": late.files > early.files + 2,
-            "connections grow": late.connections > early.connections + 1,
-        }.items()
-        if found
-    ]
+    outcomes = Counter(outcome for _, _, outcome, _ in crawls)
+    restarts = len(daemon.starts) - 1
+    # During the first fifth of the runs everything is loaded.
+    early, late = sizes[len(sizes) // 5], sizes[-1]
+    print(f"runs {len(crawls)}, skipped {schedule()['skipped']}, restarts {restarts}, {outcomes}")
+    print(f"after run {len(sizes) // 5 + 1}: {early}\nafter run {len(sizes)}: {late}")
+    print(*(f"{began}: {message}" for began, _, name, message in crawls if name != "complete"),
+          sep="\n")  # fmt: skip
+    found = {
+        "runs overlap": overlaps,
+        "rows are not true": connection.execute(UNTRUE).fetchone()[0],
+        "runs are late": late_runs(crawls, daemon.starts, every),
+        "runs were interrupted without a restart":
+            outcomes["interrupted"] + outcomes["died"] > restarts,
+        "runs failed": outcomes["failed"] > len(crawls) // 20,
+        "memory grows": late.memory > early.memory * 1.1,
+        "open files grow": late.files > early.files + 2,
+        "connections grow": late.connections > early.connections + 1,
+    } | {
+        f"{name} grows": kilobytes > 1.5 * early.tables.get(name, 0) + 128
+        for name, kilobytes in late.tables.items()
+    }  # fmt: skip
+    return [f"{problem}: {value}" for problem, value in found.items() if value]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--every", default="2s", help="the period of the schedule (default: 2s)")
-    parser.add_argument("--coins", type=int, default=2000)
+    add = parser.add_argument
+    add("--runs", type=int, default=60)
+    add("--every", type=int, default=20, help="the period of the schedule (default: 20 s)")
+    add("--coins", type=int, default=2000)
+    add("--faults", default="0.02", help="the share of spoiled answers (default: %(default)s)")
+    add("--restart", type=int, default=10, help="stop or kill scrapyd after so many runs")
+    add("--step", type=int, default=4, help="set its clock after so many runs")
     options = parser.parse_args()
-    with TemporaryDirectory(prefix="coinspider-") as directory, ExitStack() as stack:
-        database = start_embedded_server(Path(directory) / "postgresql")
+    with TemporaryDirectory(prefix="coinspider-") as folder, ExitStack() as stack:
+        directory = Path(folder)
+        database = start_embedded_server(directory / "postgresql")
         stack.callback(stop_embedded_servers)
-        write_configuration(Path(directory), options.every)
+        write_configuration(directory, options.every)
         command = [sys.executable, "-m", "scrapy", "sandbox", "--odd", "--port", "0"]
         command += ["--coins", str(options.coins), "--tick", str(CHANGES)]
+        command += ["--faults", options.faults, "--latency", "0.3"]
         sandbox = start(stack, command, stdout=subprocess.PIPE, cwd=PROJECT)
         api = sandbox.stdout.readline().strip()
-        environment = os.environ | {
-            "COINGECKO_BASE_URL": api, "COINGECKO_RATE_LIMIT": "0", "DATABASE_URL": database,
-            "PYTHONPATH": str(PROJECT), "SCRAPYD_HTTP_PORT": PORT,
-        }  # fmt: skip
-        log = stack.enter_context((Path(directory) / "log").open("w"))
-        scrapyd = start(stack, [sys.executable, "-m", "scrapyd"], cwd=directory,
-                        env=environment, stdout=log, stderr=log)  # fmt: skip
+        proxy = ForwardProxy(api)
+        daemon = Daemon(directory, {
+            "COINGECKO_BASE_URL": "http://api.example/api/v3", "HTTP_PROXY": proxy.url,
+            "COINGECKO_RATE_LIMIT": "0", "DATABASE_URL": database, "PYTHONPATH": str(PROJECT),
+            "SCRAPYD_HTTP_PORT": PORT,
+        }).start()  # fmt: skip
+        stack.callback(daemon.end)
         connection = stack.enter_context(psycopg.connect(database, autocommit=True))
         while not connection.execute("SELECT to_regclass('crawl')").fetchone()[0]:
             time.sleep(0.2)
-        sizes = soak(psutil.Process(scrapyd.pid), connection, options.runs)
+        sizes = soak(daemon, connection, options)
         inexact = inexact_coins(api, connection, options.coins)
-        if problems := report(sizes, connection, inexact):
-            sys.exit("; ".join(problems))
+        problems = report(daemon, sizes, connection, options.every)
+        print(f"calls through the proxy {proxy.calls}, coins not as the sandbox has them {inexact}")
+        if problems or inexact:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            shutil.copy(directory / "log", FOLDER / "soak.log")
+            sys.exit("; ".join(problems) or "rows differ")
 
 
 if __name__ == "__main__":
