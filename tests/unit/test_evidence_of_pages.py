@@ -197,7 +197,7 @@ def test_page_after_a_record_that_is_named_by_its_key_is_found():
 
 
 def test_page_after_a_record_that_is_named_by_another_field_is_found():
-    """Typeform: https://www.typeform.com/developers/responses/reference/retrieve-responses/"""
+    """Typeform: https://developer.typeform.com/responses/reference/retrieve-responses/"""
     rows = [{"id": number, "token": f"t{number}"} for number in range(62)]
 
     def answer(request: PageRequest) -> Any:
