@@ -57,6 +57,25 @@ def refusal(daemon, path, data=None, headers=None):
         return answer.code, answer.read().decode()
 
 
+def test_figures_of_the_market_lead_to_as_many_coins(site):
+    page = site.daemon.open("")
+    found = re.findall(r'<a href="(coins\?[^"]*)"><strong>([\d,]+)</strong> ([^<]*)<', page)
+    figures = {text: figure for _, figure, text in found}
+    assert list(figures) == [
+        "coins",
+        "gainers in 24h",
+        "losers in 24h",
+        "new in 7 days",
+        "delisted",
+    ]
+    assert figures["coins"] == f"{COINS - 1:,}"
+    assert figures["delisted"] == "1"
+    for address, figure, text in found:
+        shown = site.daemon.open(unescape(address))
+        assert f"of {figure} coins" in shown or (figure, "0 coins" in shown) == ("0", True), text
+    assert re.search("<strong>[^<]+</strong> market cap", page)
+
+
 def status(daemon, path):
     try:
         daemon.read(path)

@@ -33,7 +33,8 @@ FAILED = {"spider": "coins", "currency": None, "ended_at": NOW, "told": "a <b> o
 
 def text_of(**values):
     usual = {
-        "section": "", "running": [], "sources": [], "failures": [], "schedules": [], "coming": [],
+        "section": "", "market": [], "currency": "", "running": [], "sources": [], "failures": [],
+        "schedules": [], "coming": [],
         "usage": [], "unused": 0, "verdict": Headline("good", "All is well."),
         "database": "coins on db:5432",
         "today": "2026-03-04", "projects": ["coinspider"], "periods": {},

@@ -1,17 +1,19 @@
-"""The start page: is it running, how old is the data, what failed last, what comes next."""
+"""The start page: how the market stands, how old the data is, what failed, what comes next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import itemgetter
 from typing import NamedTuple, cast
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from coinspider.daemon.database import database_url
 from coinspider.daemon.nodes import this_node
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob
 from coinspider.daemon.protocols import Answer, Root
+from coinspider.daemon.views.choice import read_choice
+from coinspider.daemon.views.coins import LISTS, count_coins
 from coinspider.daemon.views.crawls import (
     FAILED_JOBS,
     WITH_JOBS,
@@ -24,6 +26,8 @@ from coinspider.errors import NothingCrawledError
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls
 from coinspider.store.database_url import describe
+from coinspider.store.fetch import fetch_listing
+from coinspider.text import short
 
 # The latest crawls show how things are; older ones are on their own page.
 _LOOKED_AT = 300
@@ -36,6 +40,14 @@ class Headline(NamedTuple):
 
     kind: str
     text: str
+
+
+class MarketLink(NamedTuple):
+    """A figure of the market, and the list of the coins behind it."""
+
+    figure: object
+    text: str
+    query: Mapping[str, str]
 
 
 class Remaining(NamedTuple):
@@ -134,6 +146,40 @@ def _prepare(root: Root) -> View:
     return partial(_home, describe_schedules(root), projects)
 
 
+# What is counted in the currency with most coins, and the filters of the page of the coins for it.
+_MARKET: Mapping[str, Mapping[str, str]] = {
+    "coins": {},
+    "gainers in 24h": {"change_min": "0.01", "sort": "-price_change_percentage_24h"},
+    "losers in 24h": {"change_max": "-0.01", "sort": "price_change_percentage_24h"},
+    "new in 7 days": LISTS["New"],
+    "delisted": {"listed": "delisted"},
+}
+# A wrapped coin has no rank of its own, and its cap is that of another coin.
+_CAP = """
+SELECT sum(market_cap) AS cap FROM full_coin
+WHERE vs_currency = %(currency)s AND delisted_at IS NULL AND market_cap_rank IS NOT NULL
+"""
+
+
+def read_market(connected: Connection, watched: Sequence[str]) -> tuple[str, list[MarketLink]]:
+    """The currency and its figures; none if no coins were crawled."""
+    try:
+        with connected.transaction():
+            counts = count_coins(connected, read_choice({}))
+            currency = max(counts, key=counts.__getitem__, default="")
+            [(cap,)] = fetch_listing(connected, sql.SQL(_CAP), {"currency": currency}).rows
+    except NothingCrawledError:
+        return "", []
+    found = [MarketLink(short(cap), "market cap", {"sort": "-market_cap"})] if cap else []
+    for text, query in _MARKET.items() if currency else ():
+        choice = read_choice({**query, "currency": currency})
+        count = count_coins(connected, choice).get(currency, 0)
+        found.append(MarketLink(f"{count:,}", text, query))
+    if watched:
+        found.append(MarketLink(f"{len(watched):,}", "on your watch list", LISTS["Watch list"]))
+    return currency, found
+
+
 def _home(
     known: Described,
     projects: list[str],
@@ -148,10 +194,13 @@ def _home(
     for source in sources:
         source["late"] = _is_late(source)
     usage = list_api_usage(connected)
+    currency, market = read_market(connected, cast(Sequence[str], frame["watched"]))
     used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
     return render(
         "home.html",
         **frame,
+        market=market,
+        currency=currency,
         projects=projects,
         schedules=known.schedules,
         running=_running(connected, crawls),

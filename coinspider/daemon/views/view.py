@@ -76,7 +76,7 @@ NUMBER_MAX = 1_000_000_000
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
-STARRED = "coins"  # the view whose pages have stars
+WITH_WATCH_LIST = ("", "coins")  # sections whose pages know it
 WATCH_MAX = 200  # coins
 _WATCH_BYTES = 3500  # browsers keep a cookie of up to 4096
 _WATCH_SECONDS = 400 * 86_400  # and for no longer
@@ -271,7 +271,7 @@ class DatabaseView(Resource):
     ):
         super().__init__()
         self.root, self.prepare, self.section, self.form = root, prepare, section, form
-        self.has_forms, self.has_stars = has_forms, section == STARRED
+        self.has_forms, self.has_stars = has_forms, section in WITH_WATCH_LIST
 
     def render_GET(self, txrequest: WebRequest) -> int | bytes:
         arguments = _arguments(txrequest)
