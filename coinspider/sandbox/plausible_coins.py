@@ -276,7 +276,7 @@ def _rounded(value: float) -> float:
 
 def _as_precise(price: float, precision: str) -> float:
     if precision.isdecimal():
-        return round(price, int(precision))
+        return round(price, int(precision[:3]))
     return price if precision == "full" else _rounded(price)
 
 

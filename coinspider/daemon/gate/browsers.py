@@ -159,7 +159,7 @@ def check_text(txrequest: TxRequest) -> None:
         raise RequestDeniedError(400, "the path is not text in UTF-8")
     for name, values in txrequest.args.items():
         if not all(map(_is_text, [name] if name == _FILE else [name, *values])):
-            raise RequestDeniedError(400, "a parameter is not text in UTF-8")
+            raise RequestDeniedError(400, "a parameter is not text in UTF-8, or has a NUL in it")
 
 
 def _is_text(value: bytes) -> bool:
