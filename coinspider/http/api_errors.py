@@ -47,6 +47,7 @@ _NOISE = str.maketrans("", "", "_-")
 _SUCCESS_CODES = (0, 200, 200_000)
 _LONGEST_CODE = 18  # digits
 _UNESCAPED_MAX = 4000  # characters
+_MASKED_MAX = 4000  # characters: a key that begins in the words ends in these
 
 
 class ErrorBody(NamedTuple):
@@ -186,7 +187,8 @@ _CLOSINGS = {b"<!--": b"-->", b"<script": b"</script>", b"<style": b"</style>"}
 
 def _short(text: str, longest: int = WORDS_MAX) -> str:
     """The text on one line, without control characters; no part of a key is left at the cut."""
-    line = masked(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = masked(line[:_MASKED_MAX])
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
