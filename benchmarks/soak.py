@@ -218,7 +218,7 @@ def ask(api: str, coins: int) -> dict[str, str | None]:
 
 def ask_page(url: str) -> Any:
     while True:
-        with suppress(OSError, HTTPException, ValueError), urlopen(url) as answer:
+        with suppress(OSError, HTTPException, ValueError), urlopen(url, timeout=10) as answer:
             return json.load(answer, parse_float=Decimal, parse_int=Decimal)
 
 
