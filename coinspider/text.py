@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from msgspec import Raw
 
@@ -49,9 +49,21 @@ def say(message: str) -> None:
 
     The exit status says the same; a full disk behind ``2>`` must not change it.
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    try:
         sys.stderr.write(f"{visible(masked(message))}\n")
         sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        let_go(sys.stderr)
+
+
+def let_go(stream: TextIO | None) -> None:
+    """Let what can't be written to a stream go nowhere.
+
+    Python would try again when it exits, complain, and end with status 120:
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def hold_streams() -> None:

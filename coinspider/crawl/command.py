@@ -15,7 +15,7 @@ from scrapy.settings import BaseSettings
 from coinspider.errors import CoinspiderError
 from coinspider.secrets import masked
 from coinspider.setting_kinds import check_settings
-from coinspider.text import program, say
+from coinspider.text import let_go, program, say
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
 TERMINATED = 143  # after SIGTERM
@@ -143,8 +143,7 @@ def quiet_pipe() -> Iterator[None]:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)
 
 
 @contextmanager

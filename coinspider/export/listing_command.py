@@ -1,14 +1,13 @@
 """What the commands that show rows have in common: their options, the database, the output."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, quiet_pipe
-from coinspider.text import say
+from coinspider.text import let_go, say
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -143,7 +142,7 @@ def _write(listing: "Listing | RowStream", name: str, output: "Output") -> int:
             write(listing, output)
     except OSError as error:
         say(f"the output could not be written: {error.strerror}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)
         return 1
     return 0
 

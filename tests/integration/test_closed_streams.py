@@ -7,15 +7,20 @@ import pytest
 
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY
 
+# As for users: where nothing is buffered, nothing is left to be written when Python exits.
+BUFFERED = {"PYTHONUNBUFFERED": ""}
 STREAMS = ["2>/dev/full", "2>&-", ">&-", ">/dev/full 2>&1", "<&-"]
 
 
 def shell(command: str, streams: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {streams}', "sh", *SCRAPY, *command.split()],
-        cwd=PROJECT, env=os.environ | CLEAN | environment, capture_output=True, text=True,
+        cwd=PROJECT,
+        env=os.environ | CLEAN | BUFFERED | environment,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.needs("/dev/full")
