@@ -187,6 +187,7 @@ def _home(
     _: Arguments,
     frame: Frame,
 ) -> str:
+    currency, market = read_market(connected, cast(Sequence[str], frame["watched"]))
     crawls = [*_crawls(connected), *as_crawls(this_node().failed_jobs.without_row(FAILED_JOBS))]
     sources = last_complete(crawls)
     failures = last_failures(crawls, sources)
@@ -194,7 +195,6 @@ def _home(
     for source in sources:
         source["late"] = _is_late(source)
     usage = list_api_usage(connected)
-    currency, market = read_market(connected, cast(Sequence[str], frame["watched"]))
     used = [one for number, one in enumerate(usage) if number == 0 or is_in_use(one)]
     return render(
         "home.html",
