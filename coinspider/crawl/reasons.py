@@ -109,8 +109,7 @@ KINDS: dict[str, Kind] = {
     "found_by_key": Kind(
         "the list is incomplete: {found} came only when requested by key, more than"
         " DELISTED_SHARE_MAX={most} of all",
-        "The next run tries again. If the list always leaves out this many, raise"
-        " DELISTED_SHARE_MAX.",
+        f"{_LEFT_OUT} If it always does, raise DELISTED_SHARE_MAX.",
     ),
     "spider_exception": Kind("the spider raised an exception, see the log"),
     "feed_failed": Kind(

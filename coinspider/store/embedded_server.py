@@ -77,7 +77,8 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
 
 def stop_embedded_servers() -> None:
     """Stop the servers that this process uses, except those that other processes use as well."""
-    for data_directory in _started:
+    # What somebody has deleted would be made again by the lock beside it.
+    for data_directory in filter(Path.exists, _started):
         server = _server(data_directory)
         forget_dead_users(server)
         server.cleanup()

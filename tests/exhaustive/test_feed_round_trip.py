@@ -59,8 +59,9 @@ def test_parquet(items):
     rows = parquet.read_table(export(ParquetItemExporter, *items)).to_pylist()
     for item, row in zip(items, rows, strict=True):
         for name in ("ath", "atl"):
-            found, value = row.get(f"{name}_exact", row[name]), getattr(item, name)
-            assert (found if found is None else Decimal(found)) == value
+            double, exact = row[name], row.get(f"{name}_exact")
+            found = exact if exact is not None or double is None else repr(double)
+            assert (found if found is None else Decimal(found)) == getattr(item, name)
         assert (row["name"], row["ath_date"]) == (item.name, item.ath_date)
         assert row["market_cap_rank"] == item.market_cap_rank
 

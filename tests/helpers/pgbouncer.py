@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -50,7 +51,7 @@ def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
         # It refuses to run as root; the embedded server's user can reach its socket.
         with subprocess.Popen(
             [executable, "-q", path],
-            user=_own_user(Path(parts["host"])),
+            **_own_user(Path(parts["host"])),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
@@ -63,11 +64,14 @@ def pgbouncer(database_url: str, pool_size: int = 2) -> Iterator[str]:
                 process.terminate()
 
 
-def _own_user(socket_directory: Path) -> int | str | None:
+def _own_user(socket_directory: Path) -> dict[str, Any]:
+    """The arguments for a process of the user who can reach the socket, without root's groups."""
     if os.geteuid() != 0:
-        return None
-    owner = socket_directory.stat().st_uid if socket_directory.exists() else 0
-    return owner or "nobody"
+        return {}
+    owner = socket_directory.stat() if socket_directory.exists() else None
+    if not (owner and owner.st_uid):
+        return {"user": "nobody"}
+    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
 
 
 def _answers(port: int) -> bool:
