@@ -111,8 +111,8 @@ def _bare_list(text: bytes) -> Cut:
 def _unwrapped(cut: Cut, body: bytes) -> Cut:
     """The cut with the path into each element, if that is little more than a wrapper."""
     elements = cut_records(body, cut)[:10]
-    if elements and _kind(elements[0]) == b"[":
-        return _of_arrays(cut, elements)
+    if (named := _of_arrays(cut, elements)) is not cut:
+        return named
     fields = [cut_object(bytes(element)) or {} for element in elements]
     for name in ("node", "data"):
         if fields and all(len(f) <= 2 and _kind(f.get(name, b"")) == b"{" for f in fields):

@@ -160,21 +160,26 @@ def guesses(page: AnsweredPage) -> list[Candidate]:
     """The strategies with the usual parameters for numbers, which nothing suggests."""
     names = [name for name in PAGE_PARAMETERS.names if page.request.parameter(name) is None]
     found: list[Candidate] = []
-    why = "a guess"
+    why, fields = "a guess", _cursor_fields(page)
     for where in _places(page):
         numbered = [c for name in names for c in _page_numbers(page, name, why, where)]
         offsets = [_offset(page, name, 0, why, where) for name in OFFSET_PARAMETERS.names]
         # page=1 before page=2: it shows where pages start counting.
-        after = [c for field in _cursor_fields(page) for c in _after_records(page, where, field)]
+        after = [c for field in fields for c in _after_records(page, where, field)]
         found += [*numbered[:2], *offsets, *after, *numbered[2:]]
     return [candidate._replace(is_guess=True) for candidate in found]
 
 
+def _key(page: AnsweredPage) -> tuple[str, ...]:
+    """The field that is the key of a record; none if several are, or it is not known."""
+    keys = page.request.cut.keys if page.request.cut else ()
+    return keys if len(keys) == 1 else ()
+
+
 def _cursor_fields(page: AnsweredPage) -> list[str]:
     """The fields by which a record may be named: its key, or another one that only it has."""
-    keys = page.request.cut.keys if page.request.cut else ()
-    others = word_fields(page.records)[:_FIELDS_MAX] if len(keys) == 1 else []
-    return list(dict.fromkeys([*keys, *others])) if len(keys) == 1 else []
+    key = _key(page)
+    return list(dict.fromkeys([*key, *word_fields(page.records)[:_FIELDS_MAX]])) if key else []
 
 
 def _after_records(page: AnsweredPage, where: Where, field: str) -> Iterator[Candidate]:
@@ -193,12 +198,11 @@ def all_guesses(page: AnsweredPage) -> PageRequest:
         for name in OFFSET_PARAMETERS.names:
             place = _placed(page, name, where)
             request = request.with_parameter(place, len(page.records), where)
-        for field in _cursor_fields(page)[:1]:
-            for candidate in _after_records(page, where, field):
-                # Both before and after one record there is nothing.
-                name = getattr(candidate.strategy, "parameter")  # noqa: B009
-                if name != _placed(page, "after", where):
-                    request = request.with_parameter(name, candidate.second.place, where)
+        for candidate in (c for field in _key(page) for c in _after_records(page, where, field)):
+            # Both before and after one record there is nothing.
+            name = getattr(candidate.strategy, "parameter")  # noqa: B009
+            if name != _placed(page, "after", where):
+                request = request.with_parameter(name, candidate.second.place, where)
     return replace(request, number=2)
 
 
