@@ -51,16 +51,17 @@ class Schedule(NamedTuple):
     @property
     def said(self) -> str:
         """The times as people say them: ``every 3 min`` for ``every 3m``."""
-        kind, _, rest = self.when.partition(" ")
         if self.budget:
-            calls = "the month's calls" if rest == AUTO else f"{int(rest):,} calls a month"
+            is_auto = self.budget == AUTO
+            calls = "the month's calls" if is_auto else f"{int(self.budget):,} calls a month"
             other = readable_seconds(self.every.total_seconds()) if self.every else ""
             return f"as often as {calls} allow" + (
                 f" (every {other} if unlimited)" if other else ""
             )
         if self.cron:
             return f"at {self.cron} (cron), {self.timezone} time"
-        return f"{kind} {rest[:-1]} {rest[-1].replace('m', 'min')}"
+        every = self._short_every()
+        return f"every {every[:-1]} {every[-1].replace('m', 'min')}"
 
     @property
     def period(self) -> timedelta:

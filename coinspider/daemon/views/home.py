@@ -21,7 +21,7 @@ from coinspider.daemon.views.crawls import (
     describe_schedules,
     tell,
 )
-from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, View, render
+from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, Memory, View, render
 from coinspider.errors import NothingCrawledError
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls
@@ -149,8 +149,8 @@ def _prepare(root: Root) -> View:
 # What is counted in the currency with most coins, and the filters of the page of the coins for it.
 _MARKET: Mapping[str, Mapping[str, str]] = {
     "coins": {},
-    "gainers in 24h": {"change_min": "0.01", "sort": "-price_change_percentage_24h"},
-    "losers in 24h": {"change_max": "-0.01", "sort": "price_change_percentage_24h"},
+    "gainers in 24h": {"change_min": "0.01", **LISTS["Gainers"]},
+    "losers in 24h": {"change_max": "-0.01", **LISTS["Losers"]},
     "new in 7 days": LISTS["New"],
     "delisted": {"listed": "delisted"},
 }
@@ -161,22 +161,30 @@ WHERE vs_currency = %(currency)s AND delisted_at IS NULL AND market_cap_rank IS 
 """
 
 
+_markets: Memory[tuple[str, list[MarketLink]]] = Memory(5.0)  # seconds
+
+
 def read_market(connected: Connection, watched: Sequence[str]) -> tuple[str, list[MarketLink]]:
     """The currency and its figures; none if no coins were crawled."""
     try:
         with connected.transaction():
-            counts = count_coins(connected, read_choice({}))
-            currency = max(counts, key=counts.__getitem__, default="")
-            [(cap,)] = fetch_listing(connected, sql.SQL(_CAP), {"currency": currency}).rows
+            currency, found = _markets.get(database_url(), lambda: _figures(connected))
     except NothingCrawledError:
         return "", []
+    on_list = MarketLink(f"{len(watched):,}", "on your watch list", LISTS["Watch list"])
+    return currency, [*found, *([on_list] if watched else [])]
+
+
+def _figures(connected: Connection) -> tuple[str, list[MarketLink]]:
+    """Each is counted over all coins, which takes as long as a page."""
+    counts = count_coins(connected, read_choice({}))
+    currency = max(counts, key=counts.__getitem__, default="")
+    [(cap,)] = fetch_listing(connected, sql.SQL(_CAP), {"currency": currency}).rows
     found = [MarketLink(short(cap), "market cap", {"sort": "-market_cap"})] if cap else []
     for text, query in _MARKET.items() if currency else ():
         choice = read_choice({**query, "currency": currency})
         count = count_coins(connected, choice).get(currency, 0)
         found.append(MarketLink(f"{count:,}", text, query))
-    if watched:
-        found.append(MarketLink(f"{len(watched):,}", "on your watch list", LISTS["Watch list"]))
     return currency, found
 
 
