@@ -180,7 +180,7 @@ class Replacement(NamedTuple):
     calls: int
 
 
-class Known(NamedTuple):
+class KnownState(NamedTuple):
     """The state as JSON that a crawl left in the row of its account; the server's time by now."""
 
     known: str
@@ -198,7 +198,7 @@ async def replace_account(connection: AsyncConnection, name: str, new: Replaceme
 
 
 async def replace_known_account(
-    connection: AsyncConnection, name: str, new: Replacement, known: Known, crawl_id: int
+    connection: AsyncConnection, name: str, new: Replacement, known: KnownState, crawl_id: int
 ) -> int | None:
     """The same without a lock, for a row that is as it was known; ``None`` if it is not.
 

@@ -16,7 +16,7 @@ from coinspider.http.limit.credits import within_credits
 from coinspider.http.limit.state import ConfiguredLimit, Grant, Holder, LimitState
 from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back, leave, take
 from coinspider.store.account import (
-    Known,
+    KnownState,
     Replacement,
     read_account,
     replace_account,
@@ -133,7 +133,7 @@ class SharedLimit:
         state = msgspec.json.decode(self.stored, type=LimitState)
         if {*state.holders, *(ended.holder for ended in state.ended)} - {self.holder}:
             return False
-        known = Known(self.stored, monotonic() + self.clock_ahead)
+        known = KnownState(self.stored, monotonic() + self.clock_ahead)
         made = state.made
         self._apply(state, happened, last, known.now)
         stored, calls = _json(state), state.made - made
