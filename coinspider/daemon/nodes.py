@@ -120,13 +120,14 @@ class Node:
         with database.brief_transaction() as connection:
             seen = connection.execute(_SEEN, [self.name, self.queue.worker_id]).rowcount
             self.jobs.keep_tails(connection)
+        # Before what needs the queue, whose pool waits longer from try to try in an outage.
+        self.failed_jobs.record()
         if seen:
             self.queue.beat()
         else:
             log.emit(LogLevel.warn, "The other nodes took this one for dead; it joins again")
             self.queue.register_again()
             self._join()
-        self.failed_jobs.record()
         self.jobs.note()
 
     def _rescue(self) -> None:
