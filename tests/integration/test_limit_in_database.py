@@ -248,4 +248,4 @@ async def test_account_does_not_grow_with_its_changes(database_url):
         size = "SELECT pg_total_relation_size('api_account') / 1024"
         [kilobytes] = await (await limit.session.execute(size)).fetchone()
         assert len(limit.state.ended) > 100
-    assert kilobytes <= 64
+    assert kilobytes <= 400  # Without HOT updates in the row itself: 1,700.
