@@ -65,6 +65,7 @@ PAGINATION_HOSTS_ALLOWED: list[str] = []
 # host.
 PAGINATION_REWRITE_ENABLED = from_environment("PAGINATION_REWRITE_ENABLED", False)
 PAGINATION_PAGES_MAX = 100_000  # a list that does not end fails the crawl
+PAGINATION_MISSING_MAX = 0  # pages that can't be had, and yet the crawl is complete
 PAGINATION_READINGS_MAX = 3  # how often a list is read that changes meanwhile; 1 accepts that
 
 # PostgreSQL (used by PostgresPipeline)

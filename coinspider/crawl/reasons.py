@@ -66,7 +66,12 @@ KINDS: dict[str, Kind] = {
         "page_failed",
     ),
     "page_spoiled": Kind(_PAGE, _LEFT_OUT, "page_failed"),
-    "pages_missing": Kind(f"{_PAGE}{{others}}; the other pages are stored", _LEFT_OUT, "finished"),
+    "pages_missing": Kind(
+        f"{_PAGE}{{others}}; the other pages are stored; if it is always so, accept it with"
+        " -s PAGINATION_MISSING_MAX={missing_count}",
+        f"{_LEFT_OUT} If it always does, PAGINATION_MISSING_MAX={{missing_count}} accepts it.",
+        "finished",
+    ),
     "pagination_unknown": Kind("the list may go on: {why}", _LEFT_OUT),
     "pagination_circle": Kind(
         "the link to {url} leads back to a page that was read already", _LEFT_OUT

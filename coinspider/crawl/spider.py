@@ -264,6 +264,7 @@ class PaginatedSpider(Spider):
             names_pagination=self.names_pagination,
             pages_max=self.settings.getint("PAGINATION_PAGES_MAX"),
             readings_max=self.settings.getint("PAGINATION_READINGS_MAX", 1),
+            missing_max=self.settings.getint("PAGINATION_MISSING_MAX"),
             retry_times=self.settings.getint("RETRY_TIMES"),
             came_all=self.came_all,
         )

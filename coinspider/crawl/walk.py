@@ -95,12 +95,14 @@ class Walk:
         names_pagination: bool = False,
         pages_max: int = 0,
         readings_max: int = 1,
+        missing_max: int = 0,
         retry_times: int = 0,
         came_all: Callable[[], str | None] = lambda: None,
     ):
         self.pagination, self.seen, self.listed = pagination, seen, listed
         self.chain, self.known_pages, self.may_be_empty = chain, known_pages, may_be_empty
         self.names_pagination, self.pages_max = names_pagination, pages_max
+        self.missing_max = missing_max
         self.retry_times, self._came_all, self.earlier = retry_times, came_all, earlier
         self.checks_keys, self.movement = checks_keys, Movement(readings_max, bool(chain))
         self.log = self._new_log()
@@ -190,24 +192,32 @@ class Walk:
         if failure := self._failure(found):
             return Verdict(failure=failure, shortage=shortage)
         self.end_reached = True
+        if self.missing:
+            self.seen.incomplete = "a page could not be had"
+            words = "; ".join(map(_without, self._missing_in_order()))
+            return Verdict(is_end=True, remark=f"{words}: PAGINATION_MISSING_MAX accepts it")
         remark = found.reason if found and shortage else None
         return Verdict(is_end=True, shortage=shortage, remark=remark)
 
     def _failure(self, found: Doubt | None) -> Reason | None:
         """Why the end is not believed, when nothing is left to be read again."""
-        if self.missing:
+        if len(self.missing) > self.missing_max:
             return self._missing_pages()
-        if found and found.fails:
+        is_explained = bool(self.missing and found and found.shortage)
+        if found and found.fails and not is_explained:
             why = found.reason + acceptance(self.log, self.found or self.pagination)
             return Reason("end_in_doubt", {"why": why})
         has_moved = self.movement.moved(self.log)
         return Reason("list_moved", {"times": self.movement.reading}) if has_moved else None
 
     def _missing_pages(self) -> Reason:
-        (_, first), *others = sorted(self.missing.items())
-        said = [f"; page {r.figures['url']}: {r.figures['why']}" for _, r in others]
-        figures = {**first.figures, "others": "".join(said), "missing_count": len(self.missing)}
+        first, *others = self._missing_in_order()
+        said = "".join(f"; {_without(other)}" for other in others)
+        figures = {**first.figures, "others": said, "missing_count": len(self.missing)}
         return Reason("pages_missing", figures)
+
+    def _missing_in_order(self) -> list[Reason]:
+        return [self.missing[number] for number in sorted(self.missing)]
 
     def take_reading(self, page: AnsweredPage, keys: Sequence[Key | None]) -> list[Raw]:
         """Add the second reading of a page, and return its records that did not come before."""
@@ -401,6 +411,10 @@ class Walk:
             return Again(self.first(), "the list moved while it was read")
         page = None if self.missing else self.movement.to_compare(self.log, self.came_all())
         return Again(page, "", is_reading=True) if page else None
+
+
+def _without(missing: Reason) -> str:
+    return "without page {url}: {why}".format_map(missing.figures)
 
 
 def _lost(why: str) -> Reason:

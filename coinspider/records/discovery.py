@@ -1,7 +1,7 @@
 """Finds the records in an unknown body, and what identifies one."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import msgspec
@@ -169,6 +169,20 @@ def key_advice(records: Sequence[Raw], cut: Cut | None) -> str:
     )
 
 
+def naming_advice(records: Sequence[Raw]) -> str:
+    """Which fields identify records that don't have the key: two, or the value of an array."""
+    values = _values_by_field(records)
+    if pair := _pair({name: found for name, found in values.items() if None not in found}):
+        such = in_shell([f"key={','.join(pair)}"])
+        return f"name it with -a key=NAME, or several, such as {such}"
+    # BigQuery's rows are {"f": [{"v": "1"}, {"v": "x"}]}.
+    inner = {field: cut_object(bytes(find(records[0], (field, 0)) or b"")) for field in values}
+    places = [(field, 0, name) for field, first in inner.items() for name in first or ()]
+    if place := next((place for place in places if _identifies(records, place)), None):
+        return f"name it with {in_shell([f'key={path_text(place)}'])}"
+    return "name it with -a key=NAME, or several with commas"
+
+
 def _is_word_or_time(value: object) -> bool:
     return _is_word(value) or bool(_TIME.match(str(value)))
 
@@ -275,15 +289,18 @@ def _find_key(records: Sequence[Raw]) -> list[Path]:
 
 def _find_pair(records: Sequence[Raw]) -> list[Path]:
     """Two fields of words or times that together identify each of several records."""
-    found = {
-        name: values
-        for name, values in _values_by_field(records).items()
-        if all(map(_is_word_or_time, values))
-    }
-    for first, second in combinations(found, 2):
-        if len(set(zip(found[first], found[second], strict=True))) == len(records):
-            return [(first,), (second,)]
-    return []
+    found = _values_by_field(records).items()
+    pair = _pair({name: values for name, values in found if all(map(_is_word_or_time, values))})
+    return [(name,) for name in pair]
+
+
+def _pair(values: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
+    """The first two fields that together have different values in each record."""
+    for first, second in combinations(values, 2):
+        pairs = list(zip(values[first], values[second], strict=True))
+        if len(set(pairs)) == len(pairs):
+            return first, second
+    return ()
 
 
 def _first_field(records: Sequence[Raw]) -> Iterator[Path]:

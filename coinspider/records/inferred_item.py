@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
 from keyword import iskeyword
 from typing import Annotated, Any
 from unicodedata import normalize
@@ -22,9 +21,9 @@ from coinspider.records.column_types import (
     ColumnType,
     inferred_type,
 )
+from coinspider.records.discovery import naming_advice
 from coinspider.records.record import cut_object
 from coinspider.records.table_item import NULL, TableItem, columns, primary_key
-from coinspider.text import in_shell
 
 # A number in a string, if all of a column are: not 007, 1e5 or 12345678901234567890123, which are
 # codes, hashes and ids more often than amounts.
@@ -55,7 +54,6 @@ _RESERVED = {
 # PostgreSQL allows 1,600, but a row has to fit into 8 kB, which a few hundred fill:
 # https://www.postgresql.org/docs/current/limits.html
 COLUMNS_MAX = 550
-PAIRED_MAX = 20  # fields that are tried in pairs
 _NAME_MAX = 63  # bytes: PostgreSQL cuts longer ones off
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _NUMBERS = {AMOUNT, INTEGER, _NUMBER_AS_TEXT}
@@ -79,7 +77,7 @@ def infer_item_class(table: str, keys: Sequence[str], texts: Sequence[Raw]) -> t
             # What is a number or a time here may be a word on another page.
             types[key] = TEXT
         if types.get(key) not in (TEXT, AMOUNT, INTEGER):
-            raise ConfigurationError(f"the records have no key {key}: {_key_advice(texts)}")
+            raise ConfigurationError(f"the records have no key {key}: {naming_advice(texts)}")
     return make_item_class(table, keys, types)
 
 
@@ -106,18 +104,6 @@ def _found_types(
             if name in values or name in keys or len(values) + len(known) < COLUMNS_MAX:
                 values.setdefault(name, set()).add(_type(name, value))
     return values
-
-
-def _key_advice(texts: Sequence[Raw]) -> str:
-    """Two fields that together identify these records, if there are any."""
-    records = list(_objects(texts))
-    names = [name for name, value in records[0].items() if isinstance(value, str | int)]
-    for pair in combinations(names[:PAIRED_MAX], 2):
-        values = [tuple(map(record.get, pair)) for record in records]
-        if not any(None in value for value in values) and len(set(map(str, values))) == len(values):
-            such = in_shell([f"key={','.join(pair)}"])
-            return f"name it with -a key=NAME, or several, such as {such}"
-    return "name it with -a key=NAME, or several with commas"
 
 
 def make_item_class(

@@ -37,6 +37,8 @@ class Plan:
     """Whether coins are listed and taken out while the list is read."""
     script: dict[str, list[str]] | None = None
     """Instead: of a page (``3/10`` is the third of ten) how its answers are spoiled, in a row."""
+    missing_max: int = 0
+    """How many pages that never come are accepted."""
 
     def __post_init__(self) -> None:
         draw = self.random = Random(self.seed)

@@ -1,6 +1,7 @@
 """Columns inferred from the first page."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -112,6 +113,12 @@ def test_missing_key_is_an_error_that_says_how_to_name_it():
 def test_error_for_a_missing_key_suggests_a_pair_of_fields():
     page = [f'{{"base": "{b}", "quote": "{q}", "price": 1}}' for b in "ab" for q in "xy"]
     with pytest.raises(ConfigurationError, match="as -a key=base,quote"):
+        inferred(*page)
+
+
+def test_error_for_a_missing_key_suggests_the_value_of_an_array():
+    page = [f'{{"f": [{{"v": {number}}}, {{"v": "x"}}]}}' for number in range(3)]
+    with pytest.raises(ConfigurationError, match=re.escape("-a 'key=f[0].v'")):
         inferred(*page)
 
 

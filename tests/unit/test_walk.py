@@ -153,8 +153,9 @@ def test_page_unlike_the_others_is_an_error_and_no_end(make, good, bad, words):
     ("strategy", "following"),
     [(PageNumber(), "page=3"), (Offset(limit=SIZE), "offset=20"), (Offset(limit=0), "offset=20")],
 )
-def test_one_page_that_can_not_be_had_costs_one_page(make, strategy, following):
-    walk = make(strategy)
+@pytest.mark.parametrize("missing_max", [0, 1])
+def test_one_page_that_can_not_be_had_costs_one_page(make, strategy, following, missing_max):
+    walk = make(strategy, missing_max=missing_max)
     [answer] = read(walk, answered(things(0, SIZE), walk.first()))
     [second] = answer.requests
     lost = page_reason(second.url, "HTTP status 500", 500)
@@ -163,9 +164,16 @@ def test_one_page_that_can_not_be_had_costs_one_page(make, strategy, following):
     empty = replace(page_of(4, 0), request=replace(third, number=4))
     read(walk, replace(page_of(3), request=third), empty, empty)
     walk.judge()
-    failure = walk.judge().failure
-    assert failure.code == "pages_missing"
-    assert failure.message.endswith("HTTP status 500; the other pages are stored")
+    verdict = walk.judge()
+    assert verdict.is_end is (missing_max == 1)
+    if verdict.is_end:
+        assert verdict.remark.startswith("without page http")
+        assert verdict.remark.endswith("HTTP status 500: PAGINATION_MISSING_MAX accepts it")
+        assert walk.seen.incomplete
+        return
+    assert verdict.failure.code == "pages_missing"
+    assert "HTTP status 500; the other pages are stored" in verdict.failure.message
+    assert verdict.failure.message.endswith(" -s PAGINATION_MISSING_MAX=1")
 
 
 def test_two_pages_in_a_row_that_can_not_be_had_end_the_crawl(make):

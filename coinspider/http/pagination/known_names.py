@@ -71,6 +71,7 @@ nextoffset -> offset  https://docs.dune.com/api-reference/executions/pagination
 nextpagestart -> start  https://docs.atlassian.com/bitbucket-server/rest/latest/bitbucket-rest.html
 nextstart -> start  https://pipedrive.readme.io/docs/core-api-concepts-pagination
 offset -> offset  https://airtable.com/developers/web/api/list-records
+pagetoken -> pageToken page_token  https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/getQueryResults
 pagekey -> pageKey  https://www.alchemy.com/docs/reference/nft-api
 continuation -> continuation  https://docs.deribit.com/
 bookmark -> bookmark  https://developers.pinterest.com/docs/reference/pagination/
