@@ -43,6 +43,17 @@ def use_process_class(process_class: type) -> None:
     scrapyd.launcher.ScrapyProcessProtocol = process_class
 
 
+def lay_beneath_scrapyds_files(make: Callable[[bytes], bytes]) -> None:
+    """What each scrapyd configuration begins with, made of its defaults (scrapyd 1.6:
+    ``config.get_data``).
+    """
+    from pkgutil import get_data
+
+    from scrapyd import config
+
+    config.get_data = lambda *place: make(get_data(*place) or b"")
+
+
 def is_ending(crawler: "Crawler") -> bool:
     """Whether the engine has begun to end the crawl (Scrapy 2.19: ``ExecutionEngine._slot``).
 

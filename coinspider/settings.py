@@ -1,25 +1,21 @@
 """Scrapy settings of coinspider: what differs from Scrapy's defaults, and why.
 
-The environment, and a ``.env`` file beside ``scrapy.cfg``, are read here and nowhere else.
+The environment, and the file ``.env`` (see ``installation.py``), are read here and nowhere else.
 """
-
-from pathlib import Path
 
 from dotenv import load_dotenv
 from scrapy.settings import default_settings
-from scrapy.utils.conf import closest_scrapy_cfg
 
+from coinspider.installation import data_folder, own_file, project_folder
 from coinspider.secrets import secret, warn_of_open_file
 from coinspider.setting_kinds import from_environment
 from coinspider.text import hold_streams
 
 hold_streams()
 
-# An egg in scrapyd has neither file.
-if _scrapy_cfg := closest_scrapy_cfg():
-    _dotenv = Path(_scrapy_cfg).with_name(".env")
-    warn_of_open_file(_dotenv)
-    load_dotenv(_dotenv)
+_dotenv = own_file(".env")
+warn_of_open_file(_dotenv)
+load_dotenv(_dotenv)
 
 BOT_NAME = "coinspider"
 SPIDER_MODULES = ["coinspider.spiders"]
@@ -204,6 +200,8 @@ REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 REFERER_ENABLED = False
 HTTPCACHE_STORAGE = "coinspider.http.api_key.CacheStorage"
+if not project_folder():
+    HTTPCACHE_DIR = str(data_folder("httpcache"))
 
 # A live line of progress: auto (only on a terminal), 1 (always) or 0 (never)
 PROGRESS_ENABLED = from_environment("PROGRESS_ENABLED", "auto")

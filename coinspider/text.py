@@ -4,13 +4,11 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, TextIO
 
 from msgspec import Raw
@@ -214,24 +212,3 @@ def _without_zeros(text: str) -> str:
 def in_shell(arguments: Iterable[str]) -> str:
     """``-a NAME=VALUE ...`` to be typed: names and paths are an API's, and may be anything."""
     return " ".join(f"-a {shlex.quote(visible(argument))}" for argument in arguments)
-
-
-def program(name: str = "scrapy") -> str:
-    """``scrapy`` if the shell finds this one by name, else ``.venv/bin/scrapy`` or the like.
-
-    ``python -m scrapy`` where there is no such file.
-    """
-    found = shutil.which(name)
-    called, neighbour = Path(sys.argv[0]), Path(sys.executable).with_name(name)
-    for own in (called, neighbour):
-        if own.name != name or not own.exists():
-            continue
-        if found and own.samefile(found):
-            return name
-        return shlex.quote(_from_here(own))
-    return f"{shlex.quote(_from_here(Path(sys.executable)))} -m {name}"
-
-
-def _from_here(path: Path) -> str:
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

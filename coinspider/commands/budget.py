@@ -10,6 +10,7 @@ from scrapy.exceptions import UsageError
 from scrapy.utils.project import get_project_settings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.installation import program
 from coinspider.text import counted, visible
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _lines(currency: str) -> Iterator[str]:
     else:
         yield f"{known.left:,} calls are left until {budgets[0].month_end:%Y-%m-%d %H:%M} UTC"
         if known.exhausted:
-            yield f"{known.exhausted} (scrapy budget --resume tries again)"
+            yield f"{known.exhausted} ({program()} budget --resume tries again)"
         yield from _plan_lines(list(plan(budgets, read_reads(currency, None), now, now + A_DAY)))
     yield ""
     yield from _cost_lines(read_costs(schedules, now))

@@ -22,7 +22,8 @@ from coinspider.crawl.log import (
 )
 from coinspider.crawl.outcome import Outcome, outcome_of, summary
 from coinspider.errors import ConfigurationError
-from coinspider.text import program, say
+from coinspider.installation import program
+from coinspider.text import say
 
 logger = logging.getLogger(__name__)
 SHEETS = "gsheets://"

@@ -3,7 +3,7 @@
 import argparse
 
 from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
-from coinspider.text import program
+from coinspider.installation import program
 
 
 class Command(ListingCommand):

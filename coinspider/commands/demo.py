@@ -13,11 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scrapy.utils.conf import closest_scrapy_cfg
-from scrapy.utils.project import data_path
-
 from coinspider.crawl.command import INTERRUPTED, TERMINATED, PlainCommand, number, one_line_errors
-from coinspider.text import counted, program
+from coinspider.installation import (
+    SCRAPYD_CONF,
+    SHIPPED_CONF,
+    data_folder,
+    program,
+    project_folder,
+)
+from coinspider.text import counted
 
 if TYPE_CHECKING:
     from coinspider.sandbox.plausible_coins import PlausibleCoin
@@ -45,6 +49,7 @@ What to type next:
   {scrapy} crawl coins                the real coins; no key is needed"""
 # Fewer coins than last time are intended, not a fault of the API.
 _UNCHECKED = ("DELISTING_CHECK_CALLS_MAX", "0")
+_SCRAPY_CFG = "[settings]\ndefault = coinspider.settings\n"
 _LOCAL_OPTIONS = """[schedule:coins]
 setting.{} = {}
 """
@@ -95,7 +100,7 @@ def _demo(opts: argparse.Namespace, database_url: str) -> int:
             return 1
         environment = _environment(base_url, database_url)
         print(f"The sandbox serves {counted(opts.coins, 'made-up coin')} at {base_url}")
-        print("scrapy crawl coins", flush=True)
+        print(f"{program()} crawl coins", flush=True)
         command = [*SCRAPY, "crawl", "coins", "--loglevel", "WARNING"]
         command += ["-s", "=".join(_UNCHECKED)]
         if status := _run(command, env=environment):
@@ -114,19 +119,15 @@ def _show() -> int:
 
 def _check_port() -> None:
     """Before the crawl, which takes some seconds. Raises :exc:`ConfigurationError`."""
-    from scrapyd import Config
+    from coinspider.daemon.configuration import check_port, local_configuration
 
-    from coinspider.daemon.configuration import check_port
-
-    check_port(Config())
+    check_port(local_configuration())
 
 
 def _address() -> str:
-    from scrapyd import Config
+    from coinspider.daemon.configuration import address, local_configuration
 
-    from coinspider.daemon.configuration import address
-
-    return address(Config())
+    return address(local_configuration())
 
 
 def _demo_database() -> str:
@@ -176,13 +177,16 @@ def _serve(environment: dict[str, str]) -> int:
     # It imports scrapyd, and Scrapy imports all commands.
     from coinspider.daemon.configuration import LOCAL_FILE
 
-    project = Path(closest_scrapy_cfg()).parent
-    folder = Path(data_path("demo", createdir=True))
-    for name in ("scrapy.cfg", "scrapyd.conf"):
-        shutil.copy(project / name, folder)
-    Path(folder, LOCAL_FILE).write_text(_LOCAL_OPTIONS.format(*_UNCHECKED))
-    paths = [str(project), *filter(None, [environment.get("PYTHONPATH")])]
-    environment = environment | {"PYTHONPATH": os.pathsep.join(paths)}
+    project, folder = project_folder(), data_folder("demo")
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = (project / "scrapy.cfg").read_text() if project else _SCRAPY_CFG
+    (folder / "scrapy.cfg").write_text(cfg)
+    (folder / LOCAL_FILE).write_text(_LOCAL_OPTIONS.format(*_UNCHECKED))
+    # What a project changes of it holds here too; an earlier version's is out of date.
+    shutil.copy(own if (own := Path(SCRAPYD_CONF)).exists() else SHIPPED_CONF, folder)
+    if project:
+        paths = [str(project), *filter(None, [environment.get("PYTHONPATH")])]
+        environment = environment | {"PYTHONPATH": os.pathsep.join(paths)}
     try:
         return _run([sys.executable, "-m", "coinspider.daemon"], cwd=folder, env=environment)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from scrapy.commands.genspider import Command as GenspiderCommand
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import reject_options, show_examples
-from coinspider.text import program
+from coinspider.installation import program, project_folder
 
 ARGUMENTS = "genspider -t paginated things api.example"
 TEMPLATES = Path(__file__).parent.parent / "templates/spiders"
@@ -26,6 +26,12 @@ class Command(GenspiderCommand):
         reject_options(self.parser, args)
         if len(args) != 2 and not (opts.list or opts.dump):
             raise UsageError(f"give a name and a domain: {program()} {ARGUMENTS}", print_help=False)
+        if not project_folder():
+            raise UsageError(
+                "a spider is written into a project, and there is none here: scrapy startproject"
+                " things, see docs/how-to.md",
+                print_help=False,
+            )
         # Without a spider Scrapy says why, but exits with status 0.
         self.exitcode = 0 if opts.list or opts.dump else 1
         try:

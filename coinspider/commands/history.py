@@ -10,7 +10,8 @@ from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import names_of, number, one_line_errors
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
-from coinspider.text import program, say
+from coinspider.installation import program
+from coinspider.text import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,9 @@ from coinspider.crawl.command import (
     reject_options,
     show_examples,
 )
+from coinspider.installation import program
 from coinspider.secrets import masked
-from coinspider.text import program, say, visible
+from coinspider.text import say, visible
 
 EXAMPLES = (
     "scrapy inspect https://api.example/things",

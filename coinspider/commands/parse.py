@@ -10,9 +10,9 @@ from scrapy.http import Response
 
 from coinspider.crawl.command import check_options, reject_options, show_examples
 from coinspider.errors import CoercionError
+from coinspider.installation import program
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Page, Record
-from coinspider.text import program
 
 EXAMPLE = "scrapy parse --spider=coins URL"
 

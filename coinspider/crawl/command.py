@@ -13,9 +13,10 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import CoinspiderError
+from coinspider.installation import program
 from coinspider.secrets import masked
 from coinspider.setting_kinds import check_settings
-from coinspider.text import let_go, program, say
+from coinspider.text import let_go, say
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of a shell
 TERMINATED = 143  # after SIGTERM
@@ -78,6 +79,7 @@ def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> N
     """Add them to the help of a command, as they can be typed here."""
     here = [example.replace("scrapy ", f"{program()} ", 1) for example in examples]
     parser.formatter_class = HelpFormatter
+    parser.usage = (parser.usage or "").replace("scrapy ", f"{program()} ", 1)
     # As wide as argparse makes all else.
     width = shutil.get_terminal_size().columns - 2
     parser.description = textwrap.fill(parser.description or "", width)

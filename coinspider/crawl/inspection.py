@@ -11,6 +11,7 @@ from scrapy.exceptions import CloseSpider
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.protocol import command_arguments
+from coinspider.installation import program
 from coinspider.records.column_types import (
     AMOUNT,
     BOOLEAN,
@@ -24,7 +25,7 @@ from coinspider.records.column_types import (
 from coinspider.records.cutting import Cut
 from coinspider.records.record import Page
 from coinspider.records.table_item import columns
-from coinspider.text import in_shell, program
+from coinspider.text import in_shell
 
 # Requests for a second page; what is not certain after them is left to the crawl.
 TRIES_MAX = 5

@@ -20,10 +20,10 @@ from scrapy.http import Response
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 from scrapy.utils.log import get_scrapy_root_handler
-from scrapy.utils.project import data_path
 from twisted.python.failure import Failure
 
 from coinspider.errors import ConfigurationError
+from coinspider.installation import data_folder
 from coinspider.records.record import Record, storable
 from coinspider.secrets import masked
 from coinspider.text import say, visible
@@ -159,7 +159,8 @@ def log_to_file(settings: BaseSettings, spider: str) -> None:
     if is_asked or is_away or not sys.stderr.isatty():
         return
     with suppress(OSError):
-        folder, spider = Path(data_path("logs", createdir=True)), re.sub(r"[^\w.-]", "_", spider)
+        folder, spider = data_folder("logs"), re.sub(r"[^\w.-]", "_", spider)
+        folder.mkdir(parents=True, exist_ok=True)
         for old in sorted(folder.glob(f"{spider}.*.log"))[: -LOGS_KEPT + 1]:
             old.unlink(missing_ok=True)
         path = folder / f"{spider}.{datetime.now(UTC):%Y%m%dT%H%M%S}.{os.getpid()}.log"

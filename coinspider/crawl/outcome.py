@@ -18,6 +18,7 @@ from scrapy.utils.defer import deferred_from_coro
 from coinspider.crawl.reasons import Reason
 from coinspider.crawl.target import Ending, Place, Shortage
 from coinspider.http.ratelimit import CALLS_STAT, PERIOD_STAT
+from coinspider.installation import program
 from coinspider.secrets import masked
 from coinspider.stats import (
     EMPTY_STAT,
@@ -30,7 +31,7 @@ from coinspider.stats import (
     SKIPPED_STAT,
     figures,
 )
-from coinspider.text import counted, program, readable_seconds, visible
+from coinspider.text import counted, readable_seconds, visible
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from scrapyd import Config
 
+from coinspider._compat import lay_beneath_scrapyds_files
 from coinspider.errors import ConfigurationError
+from coinspider.installation import SCRAPYD_CONF, own_file, shipped_configuration
 from coinspider.store.connection import one_line
 
-FILE, LOCAL_FILE = "scrapyd.conf", "scrapyd.local.conf"
+LOCAL_FILE = "scrapyd.local.conf"
 SCHEDULE = "schedule:"
 # By a schedule's option in the local file, those of the shipped one that contradict it. A budget
 # goes with ``every``, which is for accounts whose calls are not counted.
@@ -32,7 +34,8 @@ _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound to)
 
 
 def local_configuration() -> Config:
-    """scrapyd's own configuration, with ``scrapyd.local.conf`` on top."""
+    """scrapyd's own configuration, or the shipped one, with ``scrapyd.local.conf`` on top."""
+    lay_beneath_scrapyds_files(shipped_configuration)
     config = Config()
     add_local_file(config)
     return config
@@ -59,7 +62,7 @@ def add_local_file(config: Config) -> None:
 
 def _local_file(parser: configparser.ConfigParser) -> configparser.ConfigParser:
     try:
-        parser.read(LOCAL_FILE, encoding="utf-8")
+        parser.read(own_file(LOCAL_FILE), encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{LOCAL_FILE} can't be read: {one_line(error)}") from None
     return parser
@@ -75,7 +78,7 @@ def files_of_times(config: Config) -> dict[str, str]:
     own = _schedules_of(_local_file(configparser.ConfigParser()))
     deciding = {*_CONTRADICTED, "enabled"}
     return {
-        name: LOCAL_FILE if deciding & own.get(name, {}).keys() else FILE
+        name: LOCAL_FILE if deciding & own.get(name, {}).keys() else SCRAPYD_CONF
         for name in _schedules_of(config.cp)
     }
 

@@ -16,6 +16,9 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 from scrapyd.runner import main  # noqa: E402
 
+from coinspider._compat import lay_beneath_scrapyds_files  # noqa: E402
+from coinspider.installation import shipped_configuration  # noqa: E402
+
 # The variables that Python, Scrapy and scrapyd need.
 _KEPT = frozenset(
     {
@@ -57,6 +60,7 @@ def is_egg(project: str) -> bool:
 
 
 def run() -> None:
+    lay_beneath_scrapyds_files(shipped_configuration)
     if is_egg(os.environ["SCRAPY_PROJECT"]):
         # Reading this project's settings has left their name in scrapyd's environment.
         os.environ.pop("SCRAPY_SETTINGS_MODULE", None)

@@ -35,11 +35,12 @@ from coinspider.crawl.outcome import fail_crawl, note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
 from coinspider.exact_json import encode
+from coinspider.installation import program
 from coinspider.records.column_types import ColumnType
 from coinspider.records.table_item import TableItem, columns
 from coinspider.secrets import masked
 from coinspider.stats import FAILURE_STAT
-from coinspider.text import exact, program, without_formula
+from coinspider.text import exact, without_formula
 
 KnownColumns = Mapping[str, ColumnType | None]
 """The names of the columns, and the types of those that have one."""

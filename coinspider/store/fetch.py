@@ -13,6 +13,7 @@ from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
 from coinspider.errors import NothingCrawledError
+from coinspider.installation import program
 from coinspider.records.column_types import (
     AMOUNT,
     BOOLEAN,
@@ -24,7 +25,6 @@ from coinspider.records.column_types import (
     TIME,
     ColumnType,
 )
-from coinspider.text import program
 
 # As psycopg calls them.
 _TYPES = {

@@ -9,12 +9,13 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
 from coinspider.errors import ConfigurationError, NothingCrawledError
+from coinspider.installation import program
 from coinspider.records.column_types import AMOUNT
 from coinspider.records.table_item import TableItem, columns, primary_key, stored_columns
 from coinspider.store.crawl import FIRST_COMPLETE
 from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
 from coinspider.store.schema import identifiers
-from coinspider.text import program, visible
+from coinspider.text import visible
 
 LISTED = {
     "all": sql.SQL("true"),

@@ -118,7 +118,7 @@ def test_feed_of_an_unknown_kind_stops_the_start(crawl):
 
 
 def test_program_is_named_as_the_user_can_call_it():
-    code = "from coinspider.text import program; print(program('pip'))"
+    code = "from coinspider.installation import program; print(program('pip'))"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""}
     ).stdout.strip()

@@ -198,14 +198,15 @@ def test_port_in_use_is_one_line_and_status_1(tmp_path):
     assert not list(tmp_path.glob("*.pid"))
 
 
-def test_folder_without_a_configuration_starts_no_bare_scrapyd(tmp_path):
+def test_folder_with_the_configuration_of_another_project_starts_no_bare_scrapyd(tmp_path):
+    (tmp_path / "scrapyd.conf").write_text("[scrapyd]\nmax_proc = 1\n")
     done = subprocess.run(
         [sys.executable, "-m", "coinspider.daemon"], cwd=tmp_path,
         env=os.environ | CLEAN | {"PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "has no scrapyd.conf of coinspider" in done.stderr.splitlines()[-1]
+    assert "is not of coinspider" in done.stderr.splitlines()[-1]
 
 
 def test_configuration_that_can_not_be_read_is_one_line(tmp_path):

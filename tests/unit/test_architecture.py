@@ -13,10 +13,11 @@ from tests.helpers.processes import PROJECT
 
 # Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
-    "errors", "setting_kinds", "secrets", "text", "exact_json", "_compat", "records", "http",
+    "errors", "installation", "setting_kinds", "secrets", "text", "exact_json", "_compat",
+    "records", "http",
     "stats", "sources", "crawl", "store", "items", "export", "middlewares", "missing_records",
     "pipelines", "spiders", "daemon",
-    "commands",
+    "commands", "__main__",
 ]  # fmt: skip
 # The same inside the daemon.
 DAEMON = [
@@ -27,7 +28,7 @@ DAEMON = [
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
     "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
-    "settings": {"secrets", "setting_kinds", "text"},
+    "settings": {"installation", "secrets", "setting_kinds", "text"},
 }
 # Of what reads pages the store knows plain values alone.
 VALUES_OF_A_CRAWL = {"reasons", "target"}

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from scrapyd import Config
 
-from coinspider.daemon.configuration import FILE, SCHEDULE
+from coinspider.daemon.configuration import SCHEDULE
 from coinspider.daemon.jobs import PROJECT, check_project, check_spider, check_spider_arguments
 from coinspider.errors import ConfigurationError
+from coinspider.installation import SCRAPYD_CONF
 from coinspider.text import readable_seconds
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -38,7 +39,7 @@ class Schedule(NamedTuple):
     enabled: bool = True
     arguments: Mapping[str, str] = {}
     settings: Mapping[str, str] = {}
-    file: str = FILE
+    file: str = SCRAPYD_CONF
     """The one that says when it runs."""
 
     @property
@@ -139,7 +140,7 @@ def read_schedules(
     """
     return [
         _read(section.removeprefix(SCHEDULE), options)._replace(
-            file=(files or {}).get(section, FILE)
+            file=(files or {}).get(section, SCRAPYD_CONF)
         )
         for section, options in sections.items()
         if section.startswith(SCHEDULE)
