@@ -49,7 +49,7 @@ NO_WHITE_SPACE = -1
 _TEXTS = (str, Raw)
 # The module and package that a format needs beyond requirements.txt.
 PACKAGES = {
-    "xlsx": ("openpyxl", "openpyxl"),
+    "xlsx": ("xlsxwriter", "xlsxwriter"),
     "parquet": ("pyarrow", "pyarrow"),
     "gsheets": ("gspread", "gspread"),
 }

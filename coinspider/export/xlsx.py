@@ -1,4 +1,4 @@
-"""``-O coins.xlsx``: a feed for Excel. It needs openpyxl."""
+"""``-O coins.xlsx``: a feed for Excel. It needs XlsxWriter."""
 
 import re
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from coinspider.records.table_item import TableItem
 from coinspider.text import in_utc
 
 if TYPE_CHECKING:
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 # Excel keeps 15 digits of a number, and has no days before 1900:
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
@@ -26,17 +26,25 @@ CELL_MAX = 32_767  # characters
 DECIMALS_MAX = 20
 PERCENTAGE = '[Color10]+0.00"%";[Red]-0.00"%";0.00"%"'
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# Excel reads _x0041_ as an A: https://learn.microsoft.com/openspecs/office_standards/ms-oi29500
-_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 # https://support.microsoft.com/en-us/office/1672b34d-7043-467e-8e27-269d656771c3
 ROWS_MAX = 1_048_576
 TIME_FORMAT = "yyyy-mm-dd hh:mm:ss.000"
 WIDTH_LEAST, WIDTH_MOST = 8, 40  # characters
 TITLE_MAX = 25  # characters of 31, because a number may follow
 _NO_TITLE = re.compile(r"[\\/*?:\[\]']")
+# Memory does not grow with the rows, which wait in a file.
+OPTIONS = {
+    "constant_memory": True,
+    "nan_inf_to_errors": True,
+    "remove_timezone": True,
+}
 SAMPLE = 200  # rows from which the widths are computed
 # Keys of styles, beside number formats; MARK is also its colour.
 HEADER, TEXT, MARK = "header", "@", "FFF2CC"
+_STYLES: dict[str, dict[str, object]] = {
+    HEADER: {"bold": True},
+    MARK: {"bg_color": f"#{MARK}", "align": "right"},
+}
 NOTE = (
     "A yellow cell is a number with all its digits, as text: Excel would keep 15 of them.",
     "Times are UTC.",
@@ -73,8 +81,7 @@ _CELLS: dict[type, Callable[[Any], object]] = {
 
 def printable(text: str) -> str:
     """A text that XML and Excel accept: without control characters, and cut to fit a cell."""
-    visible = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-    return shortened(_ESCAPE.sub("_x005F_", visible), CELL_MAX)
+    return shortened(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text), CELL_MAX)
 
 
 def shortened(text: str, most: int) -> str:
@@ -118,12 +125,15 @@ class XlsxItemExporter(RowExporter):
     def __init__(self, file: BytesIO, *, sheet: str = "", **kwargs: Any):
         super().__init__(file, **kwargs)
         self.title = sheet
-        self.book = needed("openpyxl", "openpyxl", "a file for Excel").Workbook(write_only=True)
+        # A feed's file is opened for appending, and a ZIP archive can't be written that way.
+        self.archive = BytesIO()
+        writer = needed("xlsxwriter", "xlsxwriter", "a file for Excel")
+        self.book = writer.Workbook(self.archive, OPTIONS)
         self.waiting: list[list[object]] = []
         self.widths: list[int] = []
-        self.sheet: WriteOnlyWorksheet = None
+        self.sheet: Worksheet | None = None
         self.row_count = 0
-        self.cells: dict[tuple[str, str], WriteOnlyCell] = {}
+        self.styles: dict[str, Format] = {}
 
     def begin(self, item: object, names: list[str]) -> None:
         super().begin(item, names)
@@ -131,8 +141,8 @@ class XlsxItemExporter(RowExporter):
         self.title = self.title or (_NO_TITLE.sub(" ", f"{noun}s")[:TITLE_MAX] if item else "rows")
 
     def write_row(self, row: list[object]) -> None:
-        if self.sheet is not None:
-            self._append(row)
+        if self.sheet:
+            self._append(self.sheet, row)
             return
         self.waiting.append(row)
         if len(self.waiting) >= SAMPLE:
@@ -140,92 +150,65 @@ class XlsxItemExporter(RowExporter):
 
     def finish_exporting(self) -> None:
         super().finish_exporting()
-        if self.sheet is None:
-            self._begin()
-        self._end_sheet()
-        notes = self.book.create_sheet("notes")
-        notes.column_dimensions["A"].width = 2 * WIDTH_MOST
-        for line in NOTE:
-            notes.append([line])
-        # A feed's file is opened for appending, and a ZIP archive can't be written that way.
-        archive = BytesIO()
-        self.book.save(archive)
-        self.file.write(archive.getvalue())
+        self._end_sheet(self.sheet or self._begin())
+        notes = self.book.add_worksheet("notes" if self.title != "notes" else "about")
+        notes.set_column(0, 0, 2 * WIDTH_MOST)
+        for number, line in enumerate(NOTE):
+            notes.write_string(number, 0, line)
+        self.book.close()
+        self.file.write(self.archive.getvalue())
 
-    def _begin(self) -> None:
+    def _begin(self) -> "Worksheet":
         rows, self.waiting = self.waiting, []
         for number, name in enumerate(self.names):
             longest = max([len(name), *(_length(row[number]) for row in rows)])
             self.widths.append(min(max(longest, WIDTH_LEAST), WIDTH_MOST) + 2)
-        self._begin_sheet()
+        sheet = self.sheet = self._new_sheet()
         for row in rows:
-            self._append(row)
+            self._append(sheet, row)
+        return self.sheet
 
-    def _begin_sheet(self) -> None:
-        from openpyxl.utils import get_column_letter
+    def _new_sheet(self) -> "Worksheet":
+        number = len(self.book.worksheets())
+        sheet = self.book.add_worksheet(f"{self.title} {number + 1}" if number else self.title)
+        sheet.freeze_panes(1, 0)
+        for column, (name, width) in enumerate(zip(self.names, self.widths, strict=True)):
+            sheet.set_column(column, column, width)
+            sheet.write_string(0, column, printable(name), self._style(HEADER))
+        self.row_count = min(len(self.names), 1)
+        return sheet
 
-        number = len(self.book.worksheets)
-        self.sheet = self.book.create_sheet(f"{self.title} {number + 1}" if number else self.title)
-        self.row_count, self.cells = 0, {}
-        self.sheet.freeze_panes = "A2"
-        for column, width in enumerate(self.widths, 1):
-            self.sheet.column_dimensions[get_column_letter(column)].width = width
+    def _end_sheet(self, sheet: "Worksheet") -> None:
         if self.names:
-            self.sheet.append([self._header(name) for name in self.names])
-            self.row_count = 1
+            sheet.autofilter(0, 0, self.row_count - 1, len(self.names) - 1)
 
-    def _end_sheet(self) -> None:
-        from openpyxl.utils import get_column_letter
-
-        if self.names:
-            last = f"{get_column_letter(len(self.names))}{self.row_count}"
-            self.sheet.auto_filter.ref = f"A1:{last}"
-
-    def _append(self, row: list[object]) -> None:
+    def _append(self, sheet: "Worksheet", row: list[object]) -> None:
         if self.row_count == ROWS_MAX:
-            self._end_sheet()
-            self._begin_sheet()
-        self.sheet.append([self._cell(v, n) for n, v in zip(self.names, row, strict=True)])
+            self._end_sheet(sheet)
+            sheet = self.sheet = self._new_sheet()
+        for column, value in enumerate(row):
+            if value is not None:
+                self._write(sheet, column, value)
         self.row_count += 1
 
-    def _header(self, name: str) -> "WriteOnlyCell":
-        from openpyxl.styles import Font
-
-        cell = self._styled(name, HEADER)
-        cell.value, cell.data_type, cell.font = printable(name), "s", Font(bold=True)
-        return cell
-
-    def _cell(self, value: object, name: str) -> object:
-        if value is None:
-            return None
+    def _write(self, sheet: "Worksheet", column: int, value: object) -> None:
         shown = as_cell(value)
         if isinstance(shown, str):
-            cell = self._styled(name, MARK if isinstance(value, Decimal | int) else TEXT)
-            cell.value = printable(shown)
-            cell.data_type = "s"  # never a formula
-            return cell
-        if isinstance(shown, datetime):
-            cell = self._styled(name, TIME_FORMAT)
+            style = MARK if isinstance(value, Decimal | int) else TEXT
+            sheet.write_string(self.row_count, column, printable(shown), self._style(style))
+        elif isinstance(shown, datetime):
+            sheet.write_datetime(self.row_count, column, shown, self._style(TIME_FORMAT))
         elif isinstance(shown, Decimal):
-            cell = self._styled(name, number_format(shown, name))
+            style = number_format(shown, self.names[column])
+            sheet.write_number(self.row_count, column, shown, self._style(style))
         else:
-            return shown
-        cell.value = shown
-        return cell
+            sheet.write(self.row_count, column, shown)
 
-    def _styled(self, name: str, style: str) -> "WriteOnlyCell":
-        """A column's cell with a style, reused: each row is written before the next is made."""
-        from openpyxl.cell import WriteOnlyCell
-        from openpyxl.styles import Alignment, PatternFill
-
-        if (cell := self.cells.get((name, style))) is None:
-            cell = self.cells[name, style] = WriteOnlyCell(self.sheet)
-            if style == MARK:
-                cell.fill = PatternFill("solid", fgColor=MARK)
-                cell.alignment = Alignment(horizontal="right")
-            elif style != HEADER:
-                cell.number_format = style
-        return cell
+    def _style(self, name: str) -> "Format":
+        if (style := self.styles.get(name)) is None:
+            properties = _STYLES.get(name, {"num_format": name})
+            style = self.styles[name] = self.book.add_format(properties)
+        return style
 
 
 def _length(value: object) -> int:

@@ -94,7 +94,7 @@ def test_formats_that_can_grow_are_appended_to(crawl, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow"), ("gsheets", "gspread")]
+    ("name", "package"), [("xlsx", "xlsxwriter"), ("parquet", "pyarrow"), ("gsheets", "gspread")]
 )
 def test_missing_package_is_named_before_the_first_request(crawl, tmp_path, name, package):
     (tmp_path / f"{package}.py").write_text("raise ImportError")

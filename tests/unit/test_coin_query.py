@@ -79,7 +79,7 @@ def test_star_adds_a_coin_to_a_list_that_is_not_full():
     assert read_choice({"watched": "1"}, watched=["a", "b"]).file_arguments["watch"] == "a,b"
 
 
-@pytest.mark.parametrize("package", ["", "openpyxl"])
+@pytest.mark.parametrize("package", ["", "xlsxwriter"])
 def test_workbook_is_linked_where_it_can_be_made(package, monkeypatch):
     monkeypatch.setattr(coins, "find_spec", lambda name: name == package)
     assert ("xlsx" in coins.file_formats()) == bool(package)

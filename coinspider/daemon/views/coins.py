@@ -122,7 +122,7 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
 
 def file_formats() -> Sequence[str]:
     """Those with a link: one to a workbook leads nowhere without the package that makes it."""
-    return ("csv", "xlsx", "json") if find_spec("openpyxl") else ("csv", "json")
+    return ("csv", "xlsx", "json") if find_spec("xlsxwriter") else ("csv", "json")
 
 
 def count_coins(connected: Connection, choice: CoinChoice) -> dict[str, int]:
@@ -215,7 +215,7 @@ def _xlsx(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
     listing, file = _listing(connected, _choice_of_file(arguments)), BytesIO()
     try:
         exporter = XlsxItemExporter(file, sheet="coins", known=dict.fromkeys(listing.columns))
-    except ConfigurationError as error:  # openpyxl is not installed
+    except ConfigurationError as error:  # XlsxWriter is not installed
         raise ViewError(501, str(error)) from None
     exporter.start_exporting()
     for row in listing.each_dict():
