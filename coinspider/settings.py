@@ -70,6 +70,7 @@ DATABASE_URL = secret("DATABASE_URL")
 POSTGRES_BATCH_SIZE = 500  # rows
 POSTGRES_CONNECT_TIMEOUT = 10  # seconds
 POSTGRES_SCHEMA = from_environment("POSTGRES_SCHEMA")  # of the tables, if not by search_path
+POSTGRES_ROLE_PASSWORD = secret("POSTGRES_ROLE_PASSWORD")  # for scrapy database role
 POSTGRES_STATEMENT_TIMEOUT = 60  # seconds
 POSTGRES_LOCK_TIMEOUT = 10  # seconds that a statement waits for another session's lock
 POSTGRES_RECONNECT_TIMEOUT = 60  # seconds without the database before the crawl fails

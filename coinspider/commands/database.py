@@ -1,13 +1,15 @@
-"""``scrapy database``: gives other programs the database, dumps, restores or moves it."""
+"""``scrapy database``: gives other programs the database, or dumps, restores or moves it."""
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import UsageError
+from scrapy.settings import BaseSettings
 
 from coinspider.crawl.command import PlainCommand, one_line_errors, reject_options
 from coinspider.errors import ConfigurationError, DatabaseError
@@ -24,10 +26,11 @@ class Command(PlainCommand):
         "scrapy database url",
         "scrapy database dump coins.dump",
         "scrapy database move postgresql://me:secret@host/coins",
+        "scrapy database role reader",
     )
 
     def syntax(self) -> str:
-        return "url | dump FILE | restore FILE | move URL"
+        return "url | dump FILE | restore FILE | move URL | role NAME"
 
     def short_desc(self) -> str:
         return "Connect other programs to the database, dump it, restore it, or move it"
@@ -37,7 +40,9 @@ class Command(PlainCommand):
             "url: print its URL for other programs, and keep the embedded PostgreSQL running until"
             " Ctrl-C. dump FILE: write all of it to a file, in pg_dump's custom format."
             " restore FILE: read such a file into the database, which must be empty. move URL: copy"
-            " all of it, with its history, to the empty database at URL."
+            " all of it, with its history, to the empty database at URL. role NAME: make a user"
+            " that can only read what crawls stored, with POSTGRES_ROLE_PASSWORD or a password that"
+            " is shown once; again after the first crawl of another table."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -52,6 +57,7 @@ class Command(PlainCommand):
             ("dump", 2): _dump,
             ("restore", 2): _restore,
             ("move", 2): _move,
+            ("role", 2): partial(_role, self.settings),
         }
         reject_options(self.parser, args)
         action = actions.get((args[0], len(args))) if args else None
@@ -105,6 +111,20 @@ def _move(database: "DatabaseSettings", target: str) -> None:
         restore(target, Path(directory, "dump"), schema)
     _tell(f"Copied to {describe(target)}:", count_rows(target, schema))
     print("From now on: DATABASE_URL=... of that database, in the environment or in .env")
+
+
+def _role(settings: BaseSettings | None, database: "DatabaseSettings", name: str) -> None:
+    from coinspider.store.database_url import describe
+    from coinspider.store.reader import make_reader
+
+    assert settings
+    reader = make_reader(database, name, settings.get("POSTGRES_ROLE_PASSWORD"))
+    where = describe(str(database.url))
+    print(f"{name} can read {', '.join(reader.tables) or 'nothing yet'} of {where}")
+    if not reader.tables:
+        print("Run this again after the first crawl, which makes the tables")
+    if reader.password:
+        print(f"Its password, which is not shown again: {reader.password}")
 
 
 def _tell(heading: str, tables: list[tuple[str, int]]) -> None:

@@ -1,12 +1,15 @@
 """``scrapy database``: the data for other programs, in a file, or on another server."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import new_database, server_of_version
@@ -78,9 +81,9 @@ def test_dump_is_restored(scrapy, database_url, server_url, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ((), "give one of: url | dump FILE | restore FILE | move URL"),
-        (("dump",), "give one of: url | dump FILE | restore FILE | move URL"),
-        (("drop", "all"), "give one of: url | dump FILE | restore FILE | move URL"),
+        ((), "give one of: url | dump FILE | restore FILE | move URL | role NAME"),
+        (("dump",), "give one of: url | dump FILE | restore FILE | move URL | role NAME"),
+        (("drop", "all"), "give one of: url | dump FILE | restore FILE | move URL | role NAME"),
         (("restore", "none"), "there is no file none"),
         (("restore", "/etc/hostname"), "pg_restore: error: "),
         (("dump", "/none/dump"), "pg_dump: error: could not open"),
@@ -94,6 +97,52 @@ def test_error_is_one_line(scrapy, arguments, line):
     assert line in last_line(done)
     assert "Traceback" not in done.stderr
     assert "geheim" not in done.stdout + done.stderr
+
+
+PRICES = json.loads((PROJECT / "deploy/grafana-prices.json").read_text())
+
+
+def queries_of_grafana(coin):
+    """The SQL of the dashboard, with what Grafana puts in for its variables and macros."""
+    rest = {"vs_currency": "usd", "coin": coin, "candle": "1h"}
+    variables = [v["query"] for v in PRICES["templating"]["list"] if v["type"] == "query"]
+    for text in (*variables, *(p["targets"][0]["rawSql"] for p in PRICES["panels"])):
+        filled = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 > now() - interval '30 days'", text)
+        filled = re.sub(r"\$\{(\w+):sqlstring\}", lambda found: f"'{rest[found[1]]}'", filled)
+        yield re.sub(r"\$\{(\w+):raw\}", lambda found: rest[found[1]], filled)
+
+
+@pytest.mark.usefixtures("crawled")
+def test_reader_reads_prices_and_nothing_of_scrapyd(scrapy, database_url):
+    name = f"reader_{conninfo_to_dict(database_url)['dbname']}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE procrastinate_jobs (args jsonb)")
+        [coin] = connection.execute("SELECT min(coin_id) FROM full_coin").fetchone()
+        first, again = scrapy("database", "role", name), scrapy("database", "role", name)
+        assert re.search(r"^Its password, .*: [\w-]{20,}$", first.stdout, re.M), first.stderr
+        assert again.stdout == first.stdout.splitlines(keepends=True)[0]
+        given = scrapy("database", "role", name, POSTGRES_ROLE_PASSWORD="geheim")
+        assert (given.returncode, given.stdout) == (0, again.stdout)
+        hashed = "SELECT left(rolpassword, 5) FROM pg_authid WHERE rolname = %s"
+        assert connection.execute(hashed, [name]).fetchone() == ("SCRAM",)
+        try:
+            as_reader = make_conninfo(database_url, user=name, password="geheim")
+            with psycopg.connect(as_reader, autocommit=True) as reader:
+                for text in queries_of_grafana(coin):
+                    assert reader.execute(text).fetchall(), text
+                for table in ("procrastinate_jobs", "api_account", "rejected_record"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        reader.execute(f"SELECT FROM {table}")
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    reader.execute("CREATE TABLE mine (a int)")
+            denied = scrapy("database", "role", "another", DATABASE_URL=as_reader)
+            assert "let an administrator do it (CREATE ROLE another" in last_line(denied)
+            assert denied.returncode == 2
+            own = scrapy("database", "role", name, DATABASE_URL=as_reader)
+            assert "is the user of DATABASE_URL" in last_line(own)
+        finally:
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")
 
 
 def test_other_programs_connect_to_the_embedded_server(empty_project):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.helpers.needs import program
 from tests.helpers.processes import CLEAN, PROJECT
@@ -22,7 +23,15 @@ SHOWN = {
     "A column of your own": "(5 rows)",
     "A filter of your own": "",
     "Another API in five minutes": "(5 rows)",
+    "In a Scrapy project of your own": "(5 rows)",
+    "pandas, polars, DuckDB": "[(300, ",
+    "Metabase, or any SQL client": "(5 rows)",
 }
+# Recipes that begin with the coins of a crawl.
+CRAWLED = {
+    "The new coins of the week", "A column of your own", "pandas, polars, DuckDB",
+    "Metabase, or any SQL client",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,6 +47,7 @@ def run(empty_project, sandbox, database_url):
     }
     replaced = {
         "postgresql://me:secret@localhost/coins": f"'{database_url}'",
+        "postgresql://reader:PASSWORD@localhost/coins": make_conninfo(database_url, user="reader"),
         "https://api.example/things": api.url.replace("/api/v3", "/others/drf"),
         "1_000_000": "9e24",  # the sandbox's coins are large
     }
@@ -61,7 +71,7 @@ def test_recipes_are_found():
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_recipe(name, run, query):
-    if name in ("The new coins of the week", "A column of your own"):
+    if name in CRAWLED:
         assert run("scrapy crawl coins").returncode == 0
     done = run(RECIPES[name])
     assert done.returncode == 0, done.stderr

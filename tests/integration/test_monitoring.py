@@ -93,14 +93,16 @@ def test_prometheus_can_read_what_the_dashboard_asks(tmp_path):
     assert f"{len(expressions)} rules found" in done.stdout
 
 
-def test_panels_do_not_overlap_and_have_distinct_ids():
+@pytest.mark.parametrize("name", ["grafana-dashboard", "grafana-prices"])
+def test_panels_do_not_overlap_and_have_distinct_ids(name):
+    dashboard = json.loads((PROJECT / f"deploy/{name}.json").read_text())
     cells = [
         (x, y)
-        for panel in DASHBOARD["panels"]
+        for panel in dashboard["panels"]
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
-    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
-    assert "id" not in DASHBOARD  # Grafana assigns one
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert "id" not in dashboard  # Grafana assigns one
