@@ -94,6 +94,23 @@ def no_stack_search() -> Iterator[None]:
         module.inspect = inspect
 
 
+def keep_dashes(parser: Any) -> None:
+    """Let argparse take ``--option=--`` as it is (Python 3.11 to 3.14: ``_get_values``).
+
+    It takes ``--`` out of an option's values, and makes an empty list of what is left.
+    """
+    get_values = parser._get_values
+
+    def get_kept(action: Any, values: list[str]) -> Any:
+        if action.option_strings and action.nargs is None and values == ["--"]:
+            value = parser._get_value(action, "--")
+            parser._check_value(action, value)
+            return value
+        return get_values(action, values)
+
+    parser._get_values = get_kept
+
+
 def server_programs(pgserver: ModuleType) -> dict[int, Path]:
     """The folders of the embedded server's programs, by PostgreSQL version.
 
@@ -194,6 +211,16 @@ def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     return application
 
 
+def tell_refusals(refused: "Callable[[str], Exception]", log: Any) -> None:
+    """Let scrapyd's endpoints make the error of a runner with ``refused``, of what it said, and log
+    with ``log`` what they raise: they would log and answer with a traceback (scrapyd 1.6).
+    """
+    from scrapyd import webservice
+
+    module: Any = webservice
+    module.RunnerError, module.log = refused, log
+
+
 def note_sent(transport: Any, note: Callable[[int], None]) -> None:
     """Tell how many bytes have gone into the network, whenever some have (Twisted 26.10).
 
@@ -238,6 +265,22 @@ def limit_headers(handler: Any, most: int, make_error: Callable[[], Exception]) 
             return protocol
 
     handler._pool._factory = Factory
+
+
+def limit_proxy_headers(handlers: Any, most: int) -> None:
+    """The same of a proxy's answer to CONNECT, which Scrapy 2.19 reads without a limit
+    (``_TunnelingTCP4ClientEndpoint``: ``_connectBuffer``, ``_tunnelReadyDeferred``).
+    """
+
+    class Endpoint(handlers._TunnelingTCP4ClientEndpoint):  # type: ignore[misc]
+        def processProxyResponse(self, data: bytes) -> None:  # noqa: N802
+            if len(self._connectBuffer) + len(data) <= most:
+                super().processProxyResponse(data)
+            elif not self._tunnelReadyDeferred.called:
+                self._protocol.transport.abortConnection()
+                self._tunnelReadyDeferred.errback(handlers.TunnelError("its headers do not end"))
+
+    handlers._TunnelingTCP4ClientEndpoint = Endpoint
 
 
 class WallClock:

@@ -95,14 +95,12 @@ def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.store.tables import RowFilter
 
     constants = {"vs_currency": opts.currency}
-    # Some versions of argparse make an empty list of --search=--, which is a real id.
-    search = "--" if opts.search == [] else opts.search
     return RowFilter(
         FullCoin,
         constants,
         columns,
         opts.sort,
-        search,
+        opts.search,
         opts.limit,
         listed=opts.listed,
         conditions=conditions(vars(opts)),

@@ -13,7 +13,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import check_options, masked_usage, reject_options, show_examples
+from coinspider.crawl.command import check_options, masked_usage, reject_options, set_up
 from coinspider.crawl.log import (
     check_log_settings,
     log_to_file,
@@ -56,7 +56,7 @@ class Command(CrawlCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, EXAMPLES)
+        set_up(parser, EXAMPLES)
         super().add_options(parser)
         parser.add_argument(
             "--log",

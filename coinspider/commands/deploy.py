@@ -9,7 +9,7 @@ import time
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.command import reject_options, set_up
 from coinspider.secrets import masked
 from coinspider.text import say, visible
 
@@ -33,7 +33,7 @@ class Command(ScrapyCommand):
         return "Deploy the project to a scrapyd: [deploy:TARGET] of scrapy.cfg"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, ("scrapy deploy", "scrapy deploy production"))
+        set_up(parser, ("scrapy deploy", "scrapy deploy production"))
         super().add_options(parser)
         self.parser = parser
 

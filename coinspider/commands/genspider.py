@@ -7,7 +7,7 @@ from typing import Any
 from scrapy.commands.genspider import Command as GenspiderCommand
 from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options, show_examples
+from coinspider.crawl.command import reject_options, set_up
 from coinspider.installation import program, project_folder
 
 ARGUMENTS = "genspider -t paginated things api.example"
@@ -18,7 +18,7 @@ class Command(GenspiderCommand):
     """Adds this project's templates to Scrapy's own."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, (f"scrapy {ARGUMENTS}",))
+        set_up(parser, (f"scrapy {ARGUMENTS}",))
         super().add_options(parser)
         self.parser = parser
 

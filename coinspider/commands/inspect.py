@@ -14,7 +14,7 @@ from coinspider.crawl.command import (
     masked_usage,
     quiet_pipe,
     reject_options,
-    show_examples,
+    set_up,
 )
 from coinspider.installation import program
 from coinspider.secrets import masked
@@ -49,7 +49,7 @@ class Command(CrawlCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, EXAMPLES)
+        set_up(parser, EXAMPLES)
         super().add_options(parser)
         self.parser = parser
 

@@ -8,7 +8,7 @@ from scrapy.commands.parse import Command as ParseCommand
 from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
-from coinspider.crawl.command import check_options, reject_options, show_examples
+from coinspider.crawl.command import check_options, reject_options, set_up
 from coinspider.errors import CoercionError
 from coinspider.installation import program
 from coinspider.records.coercion import coerce
@@ -21,7 +21,7 @@ class Command(ParseCommand):
     """Shows the items of a page's records, and stores nothing."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, (EXAMPLE,))
+        set_up(parser, (EXAMPLE,))
         super().add_options(parser)
         self.parser = parser
 

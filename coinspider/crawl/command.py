@@ -12,6 +12,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
+from coinspider._compat import keep_dashes
 from coinspider.errors import CoinspiderError
 from coinspider.installation import program
 from coinspider.secrets import masked
@@ -40,7 +41,7 @@ class PlainCommand(ScrapyCommand):
         return "[options]"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        show_examples(parser, self.examples)
+        set_up(parser, self.examples)
         super().add_options(parser)
         self.parser = parser
 
@@ -75,8 +76,11 @@ def masked_usage() -> Iterator[None]:
         raise UsageError(masked(str(error)), print_help=error.print_help) from None
 
 
-def show_examples(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:
-    """Add them to the help of a command, as they can be typed here."""
+def set_up(parser: argparse.ArgumentParser, examples: Sequence[str]) -> None:
+    """Add examples to the help of a command, as they can be typed here; let an option's value be
+    two dashes, as the id of a coin may be.
+    """
+    keep_dashes(parser)
     here = [example.replace("scrapy ", f"{program()} ", 1) for example in examples]
     parser.formatter_class = HelpFormatter
     parser.usage = (parser.usage or "").replace("scrapy ", f"{program()} ", 1)

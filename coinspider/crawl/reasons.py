@@ -191,7 +191,7 @@ class Reason(Struct, frozen=True):
     def for_people(self) -> str:
         """The message, with separators in its counts: ``17,000 known coins``."""
         shown = {
-            name: f"{value:,}" if name.endswith("_count") else value
+            name: f"{value:,}" if name.endswith("_count") and isinstance(value, int) else value
             for name, value in self.figures.items()
         }
         return KINDS[self.code].sentence.format_map(shown)
@@ -223,7 +223,8 @@ def by_hand(remedy: str) -> str:
 
 def remarks_of(figures: Mapping[str, Any] | None) -> list[str]:
     """What a row says besides its reason, also about a crawl that is complete."""
-    return list((figures or {}).get("remarks", ()))
+    remarks = (figures or {}).get("remarks")
+    return list(map(str, remarks)) if isinstance(remarks, list) else []  # a row may have anything
 
 
 # What a page's HTTP status says about the cause.

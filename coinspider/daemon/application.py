@@ -13,9 +13,10 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 
-from coinspider._compat import scrapyd_application, wait_by_monotonic_time
+from coinspider._compat import scrapyd_application, tell_refusals, wait_by_monotonic_time
 from coinspider.crawl.target import NODE
 from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
+from coinspider.daemon.api.endpoints import RefusalLog, runner_error
 from coinspider.daemon.configuration import (
     add_local_file,
     address,
@@ -95,6 +96,7 @@ def _application(config: Config) -> Application:
     check_schedules(config, schedules)
     alerts = alert_service(settings)
     forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see
+    tell_refusals(runner_error, RefusalLog())
     app: Application = scrapyd_application(config, partial(_site, options))
     earlier = Path(config.get("dbs_dir", _EARLIER_STATES)) / "schedules.db"
     services: list[Service] = [

@@ -1,5 +1,6 @@
 """The crawls' database for scrapyd: its connections, and the threads that wait for it."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -34,8 +35,9 @@ from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
-PAGE_THREADS, FIGURE_THREADS = 4, 2
+PAGE_THREADS, WHOLE_THREADS, FIGURE_THREADS = 4, 1, 2
 WAITING_MAX = 100
+UNREAD_MAX = 256 << 20  # bytes
 _IDLE_MAX = 30.0  # seconds
 # Otherwise its locks would last until the server gives up on the client: two hours.
 _BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
@@ -75,6 +77,28 @@ class Workers:
             waiting.callback(result)
 
 
+class Unread:
+    """The answers that their clients have not read yet; those who share one share its bytes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._readers: Counter[int] = Counter()
+
+    def add(self, body: bytes) -> None:
+        self._count(body, 1, not self._readers[id(body)])
+
+    def drop(self, body: bytes) -> None:
+        self._count(body, -1, self._readers[id(body)] == 1)
+
+    def _count(self, body: bytes, readers: int, is_all: bool) -> None:
+        self._readers[id(body)] += readers
+        self.size += readers * len(body) * is_all
+        self._readers += Counter()  # without those that nobody reads
+
+
+unread = Unread()
+
+
 def send_later(
     found: Deferred[T], txrequest: WebRequest, write: Callable[[T | Failure], bytes]
 ) -> int:
@@ -85,23 +109,33 @@ def send_later(
 
     def send(result: T | Failure) -> None:
         if txrequest.channel:
-            sent = FileSender().beginFileTransfer(BytesIO(write(result)), txrequest)
+            body = write(result)
+            unread.add(body)
+            sent = FileSender().beginFileTransfer(BytesIO(body), txrequest)
             sent.addCallbacks(lambda _: txrequest.finish(), lambda _: None)
+            sent.addBoth(lambda _: unread.drop(body))
 
     # If no answer can be made, the client must not wait for ever.
     found.addBoth(send).addErrback(txrequest.processingFailed)
     return NOT_DONE_YET
 
 
-@cache
-def page_workers() -> Workers:
-    return Workers("pages", PAGE_THREADS)
+_workers = cache(Workers)
 
 
-@cache
+def page_workers(is_whole: bool = False) -> Workers:
+    """A whole list takes half a gigabyte while it is made: one is at a time.
+
+    Raises :exc:`ViewError` while clients are too slow to read what they have asked for.
+    """
+    if unread.size > UNREAD_MAX:
+        raise ViewError(503, "Too many answers wait for their readers: try again.")
+    return _workers("lists", WHOLE_THREADS) if is_whole else _workers("pages", PAGE_THREADS)
+
+
 def figure_workers() -> Workers:
     """A separate pool, so that expensive pages never keep a monitor waiting."""
-    return Workers("figures", FIGURE_THREADS)
+    return _workers("figures", FIGURE_THREADS)
 
 
 def database() -> DatabaseSettings:

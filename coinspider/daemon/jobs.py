@@ -25,6 +25,7 @@ from coinspider.daemon.configuration import sections
 from coinspider.daemon.protocols import JobProcess, Message
 from coinspider.daemon.queue import Queue, message_of
 from coinspider.errors import ConfigurationError
+from coinspider.store.schema import FLEET_RUN
 
 if TYPE_CHECKING:
     from procrastinate.jobs import Job
@@ -141,9 +142,9 @@ SELECT ended_at IS NOT NULL AND outcome NOT IN ('died', 'interrupted') AS has_en
        ended_at IS NULL AND lease_until > now() AS is_alive
 FROM crawl WHERE job = %s ORDER BY id DESC LIMIT 1
 """
-_RUNNING = f"SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NULL ORDER BY id"  # noqa: S608
+_RUNNING = f"SELECT {_COLUMNS} FROM {FLEET_RUN.sound} WHERE ended_at IS NULL ORDER BY id"  # noqa: S608
 _FINISHED = f"""
-SELECT {_COLUMNS} FROM fleet_run WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
+SELECT {_COLUMNS} FROM {FLEET_RUN.sound} WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
 """  # noqa: S608
 _COUNT = "SELECT count(*) FROM fleet_run WHERE ended_at IS NOT NULL"
 # As long as a job is in the queue, how often it was lost must be known.

@@ -33,6 +33,7 @@ from coinspider.daemon.queue import Queue, make_tables, message_of
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
 from coinspider.store.retention import Retention
+from coinspider.store.schema import FLEET_NODE
 
 log = Logger()
 BEAT = 2.0  # seconds
@@ -54,10 +55,10 @@ _STRIKE = "DELETE FROM fleet_node WHERE seen_at < now() - make_interval(secs => 
 # queue a job again that already runs elsewhere.
 _RESCUE = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider fleet rescue'))"
 _LEAVE = "DELETE FROM fleet_node WHERE name = %s AND worker_id = %s"
-_NODES = """
+_NODES = f"""
 SELECT name, url, version, started_at, extract(epoch FROM now() - seen_at)::float AS silent_seconds
-FROM fleet_node ORDER BY name
-"""
+FROM {FLEET_NODE.sound} ORDER BY name
+"""  # noqa: S608
 
 
 class Node:

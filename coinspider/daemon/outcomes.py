@@ -27,6 +27,7 @@ from coinspider.daemon.database import connection, query
 from coinspider.daemon.protocols import JobProcess
 from coinspider.secrets import masked, masked_arguments
 from coinspider.store.crawl import NO_SCHEDULE
+from coinspider.store.schema import FLEET_FAILED_JOB
 from coinspider.text import counted, visible
 
 BAD = ("failed", "died", "exhausted", "misconfigured")
@@ -127,7 +128,7 @@ DELETE FROM fleet_failed_job WHERE job IN (
 )
 """
 _NEWEST = f"""
-SELECT {_FIELDS} FROM fleet_failed_job WHERE %(job)s::text IS NULL OR job = %(job)s
+SELECT {_FIELDS} FROM {FLEET_FAILED_JOB.sound} WHERE %(job)s::text IS NULL OR job = %(job)s
 ORDER BY ended_at DESC LIMIT %(limit)s
 """  # noqa: S608
 # Another node may run the same job again by now.

@@ -26,6 +26,7 @@ from zope.interface import implementer
 from coinspider._compat import (
     client_tls_options,
     limit_headers,
+    limit_proxy_headers,
     no_stack_search,
     replace_tls_policy,
 )
@@ -170,6 +171,7 @@ _PROXY_PASSWORD = 407
 # Without the slowest part of its import.
 with no_stack_search():
     from scrapy.core.downloader.handlers import http11
+limit_proxy_headers(http11, HEADERS_MAX)
 
 
 class HTTP11DownloadHandler(http11.HTTP11DownloadHandler):

@@ -17,6 +17,7 @@ DEPTH = 3
 _TIME = re.compile(r"\d{4}-\d\d")
 _AMONG_RECORDS_MAX = 3  # scalars
 _PAIRED_MAX = 20  # fields that are tried in pairs
+_TRIED_MAX = 20  # fields, and objects with fields: each is looked for in all records
 _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
 # that identify a record. The likeliest first.
@@ -156,8 +157,8 @@ def _values_by_field(records: Sequence[Raw]) -> dict[str, list[object]]:
     """The scalars in the first fields of each record; none of a record that is alone."""
     if len(records) < 2:
         return {}
-    names = list(cut_object(bytes(records[0])) or ())[:_PAIRED_MAX]
-    return {name: [_scalar(find(record, (name,))) for record in records] for name in names}
+    cuts = [cut_object(bytes(record)) or {} for record in records]
+    return {name: [_scalar(cut.get(name)) for cut in cuts] for name in list(cuts[0])[:_PAIRED_MAX]}
 
 
 def key_advice(records: Sequence[Raw], cut: Cut | None) -> str:
@@ -278,10 +279,11 @@ def _find_key(records: Sequence[Raw]) -> list[Path]:
     It may be in one of the record's objects. Where no field is one, two may be together: words
     and times, because prices and amounts change.
     """
-    first = cut_object(bytes(records[0])) if records else None
-    ids = [name for name in first or {} if name.endswith(("Id", "ID", "id"))]
-    top: list[Path] = [(name,) for name in (*KEYS[:9], *ids, *KEYS[9:])]
-    below: list[Path] = [(inner, key) for inner in _objects_of(records) for key in KEYS]
+    first = (cut_object(bytes(records[0])) if records else None) or {}
+    ids = [name for name in first if name.endswith(("Id", "ID", "id"))][:_TRIED_MAX]
+    top: list[Path] = [(name,) for name in (*KEYS[:9], *ids, *KEYS[9:]) if name in first]
+    inner = {name: cut_object(bytes(first[name])) or {} for name in _objects_of(records)}
+    below: list[Path] = [(name, key) for name in inner for key in KEYS if key in inner[name]]
     found = (path for path in (*top, *below, *_first_field(records)) if _identifies(records, path))
     single = next(found, None)
     return [single] if single else _find_pair(records) or [("id",)]
@@ -316,7 +318,7 @@ def _objects_of(records: Sequence[Raw]) -> list[str]:
     """The fields of the first record that are objects; the usual wrappers first."""
     fields = cut_object(bytes(records[0])) if records else None
     names = [name for name, value in (fields or {}).items() if _kind(value) == b"{"]
-    return sorted(names, key=lambda name: name not in WRAPPERS)
+    return sorted(names, key=lambda name: name not in WRAPPERS)[:_TRIED_MAX]
 
 
 def _has(records: Sequence[Raw], path: Path) -> bool:
@@ -324,8 +326,13 @@ def _has(records: Sequence[Raw], path: Path) -> bool:
 
 
 def _identifies(records: Iterable[Raw], path: Path) -> bool:
-    values = [_scalar(find(record, path)) for record in records]
-    return bool(values) and None not in values and len(set(values)) == len(values)
+    values = set()
+    for record in records:
+        value = _scalar(find(record, path))
+        if value is None or value in values:
+            return False
+        values.add(value)
+    return bool(values)
 
 
 def _scalar(text: bytes | Raw | None) -> object:

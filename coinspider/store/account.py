@@ -12,7 +12,8 @@ import msgspec
 from psycopg import AsyncConnection, Connection, errors
 
 from coinspider.http.limit.credits import MonthlyCredits, following_month
-from coinspider.http.limit.state import LimitState, count_in_minute
+from coinspider.http.limit.state import LimitState, count_in_minute, stored_state
+from coinspider.store.schema import API_USAGE
 
 # The first day of this month, by the server's clock and in UTC.
 MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
@@ -20,7 +21,7 @@ MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
 USAGE = f"""
 SELECT calls, credits, coalesce(credits_firm, false) AS is_firm, told_left, told_calls,
        extract(epoch FROM now() - told_at)::float8 AS told_age
-FROM api_usage WHERE account = %s AND month = {MONTH}
+FROM {API_USAGE.sound} WHERE account = %s AND month = {MONTH}
 """  # noqa: S608
 _KEEP_CREDITS = f"""
 INSERT INTO api_usage (account, month, credits, credits_firm)
@@ -50,6 +51,7 @@ SELECT state, extract(epoch FROM statement_timestamp())::float8,
 FROM account
 """
 _ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
+_CALLS = API_USAGE.columns["calls"].sound("api_usage.calls")
 _REPLACED = f"""
 replaced AS (
     UPDATE api_account SET state = %(state)s::jsonb, updated_at = now()
@@ -58,7 +60,8 @@ replaced AS (
 )
 INSERT INTO api_usage (account, month, calls)
 SELECT name, {MONTH}, greatest(0, %(calls)s) FROM replaced
-ON CONFLICT (account, month) DO UPDATE SET calls = greatest(0, api_usage.calls + %(calls)s)
+ON CONFLICT (account, month) DO UPDATE SET
+    calls = greatest(0, {_CALLS} + %(calls)s)
 RETURNING calls
 """  # noqa: S608
 _REPLACE = f"WITH {_REPLACED.format('')}"
@@ -76,7 +79,7 @@ _ACCOUNTS = f"""
 SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
        coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
        extract(epoch FROM now() - told_at)::float8
-FROM api_account AS account LEFT JOIN api_usage ON api_usage.account = account.name
+FROM api_account AS account LEFT JOIN {API_USAGE.sound} ON api_usage.account = account.name
     AND month = {MONTH}
 ORDER BY account.updated_at DESC
 """  # noqa: S608
@@ -168,7 +171,7 @@ async def read_account(connection: AsyncConnection, name: str) -> LockedAccount:
         await connection.execute(_ADD, [name, new])
         row = await (await connection.execute(_READ, [name])).fetchone()
     assert row
-    return LockedAccount(msgspec.json.decode(row[0], type=LimitState), row[1], row[2])
+    return LockedAccount(stored_state(row[0]), row[1], row[2])
 
 
 class Replacement(NamedTuple):
@@ -244,8 +247,7 @@ def list_api_usage(connection: Connection) -> list[ApiUsage]:
     except (errors.UndefinedTable, errors.UndefinedColumn):
         return []
     return [
-        _usage(name, msgspec.json.decode(state, type=LimitState), now, Usage(*usage))
-        for name, state, now, *usage in rows
+        _usage(name, stored_state(state), now, Usage(*usage)) for name, state, now, *usage in rows
     ]
 
 

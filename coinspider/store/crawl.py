@@ -9,6 +9,7 @@ from datetime import datetime
 from operator import sub
 from typing import NamedTuple
 
+import msgspec
 from psycopg import AsyncConnection, AsyncCursor, Connection, sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -19,6 +20,7 @@ from coinspider.crawl.target import NODE, CrawlTarget, Ending, Shortage
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
 from coinspider.store.fetch import Listing, fetch_listing
+from coinspider.store.schema import CRAWL
 
 
 class Totals(NamedTuple):
@@ -83,11 +85,12 @@ SELECT (array_agg(page_count ORDER BY ended_at DESC))[1] AS pages,
        percentile_disc(0.5) WITHIN GROUP (
            ORDER BY CASE WHEN call_count > 0 THEN call_count - refused_count ELSE page_count + 1 END
        )::integer AS calls,
-       (SELECT reason_figures->'shortage' FROM crawl
+       (SELECT reason_figures->'shortage' FROM {CRAWL.sound}
         WHERE {_SAME} AND outcome IN ('complete', 'failed')
         ORDER BY ended_at DESC LIMIT 1) AS shortage
 FROM (
-    SELECT * FROM crawl WHERE {_SAME} AND outcome = 'complete' ORDER BY ended_at DESC LIMIT 5
+    SELECT * FROM {CRAWL.sound} WHERE {_SAME} AND outcome = 'complete'
+    ORDER BY ended_at DESC LIMIT 5
 ) AS last
 """  # noqa: S608
 _READ_SINCE = "SELECT since FROM source_state WHERE source = %s"
@@ -95,11 +98,11 @@ _WRITE_SINCE = """
 INSERT INTO source_state (source, since) VALUES (%s, %s)
 ON CONFLICT (source) DO UPDATE SET since = excluded.since, updated_at = now()
 """
-FIRST_COMPLETE = sql.SQL("""
-SELECT ended_at FROM crawl
+FIRST_COMPLETE = sql.SQL(f"""
+SELECT ended_at FROM {CRAWL.sound}
 WHERE vs_currency = %(constant_vs_currency)s AND outcome = 'complete' AND whole IS NOT FALSE
 ORDER BY id LIMIT 1
-""")
+""")  # noqa: S608
 """When the first whole crawl of a currency ended."""
 # While the first whole crawl of a currency goes on, most coins are still missing. It is looked for
 # among the newest, because the table has no index for it.
@@ -132,7 +135,7 @@ SELECT id, spider, vs_currency AS currency,
            THEN to_char(to_timestamp(waiting_until) AT TIME ZONE 'UTC',
                         '"it waits for the API''s limit until "HH24:MI:SS" UTC"') END), ''))
            AS message
-FROM crawl
+FROM {CRAWL.sound}
 WHERE (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s)
     AND CASE coalesce(%(schedule)s, '')
         WHEN '' THEN true
@@ -149,18 +152,18 @@ _LOOKED_AT = 50_000
 # What follows the name of its schedule in a job's id: .20261124T140122.123
 _JOB_TIME = ".________T______.___"
 _JOB = r"\.\d{8}T\d{6}\.\d+$"
-_LATEST_RUNS = """
+_LATEST_RUNS = f"""
 SELECT id, schedule, started_at, outcome, seconds FROM (
     SELECT *, row_number() OVER (PARTITION BY schedule ORDER BY id DESC) AS place FROM (
         SELECT id, started_at, coalesce(outcome, 'running') AS outcome,
                extract(epoch FROM coalesce(ended_at, now()) - started_at)::float AS seconds,
                CASE WHEN job ~ %(job)s THEN regexp_replace(job, %(job)s, '')
                     ELSE %(no_schedule)s END AS schedule
-        FROM crawl ORDER BY id DESC LIMIT %(looked_at)s
+        FROM {CRAWL.sound} ORDER BY id DESC LIMIT %(looked_at)s
     ) AS latest WHERE outcome <> 'skipped'
 ) AS numbered WHERE place <= %(limit)s ORDER BY id
-"""
-_CRAWL_ARGUMENTS = "SELECT id, arguments::text FROM crawl WHERE id = ANY (%(ids)s)"
+"""  # noqa: S608
+_CRAWL_ARGUMENTS = f"SELECT id, arguments::text FROM {CRAWL.sound} WHERE id = ANY (%(ids)s)"  # noqa: S608
 _OF_PAGES = (
     "older",
     "repeated",
@@ -277,7 +280,10 @@ async def read_earlier(
         await connection.execute(EARLIER, earlier_values(spider, url, arguments))
     ).fetchone()
     pages, calls, shortage = row or (None, None, None)
-    return Earlier(pages, calls, Shortage(*shortage) if shortage else None)
+    try:
+        return Earlier(pages, calls, shortage and msgspec.convert(shortage, Shortage))
+    except msgspec.ValidationError:  # a row may have anything
+        return Earlier(pages, calls)
 
 
 async def read_since(connection: AsyncConnection, source: str) -> str | None:

@@ -14,27 +14,29 @@ from typing import NamedTuple
 from coinspider.crawl.target import CrawlTarget
 from coinspider.store.connection import CrawlConnection
 from coinspider.store.crawl import begin_crawl, read_totals
+from coinspider.store.schema import CRAWL
 
 # coinspider 0.1 holds the same lock until its session ends. Here it only separates two crawls that
 # begin at the same time.
 # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-_OPEN = """
+_OPEN = f"""
 SELECT id, started_at, updated_at, host, process_id, backend_pid,
        coalesce(lease_until, '-infinity') < clock_timestamp() AS is_expired,
        backend_pid IS NOT NULL AND NOT EXISTS (
            SELECT FROM pg_stat_activity AS session
            WHERE pid = backend_pid AND coalesce(backend_start, '-infinity') <= updated_at
        ) AS has_no_session
-FROM crawl WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
-"""
+FROM {CRAWL.sound} WHERE lock_name = %s AND ended_at IS NULL ORDER BY id DESC
+"""  # noqa: S608
 # A batch may have locked its row: the crawl is alive after all.
-_END_DEAD = """
-UPDATE crawl SET ended_at = updated_at, outcome = 'died', reason = 'died',
-                 message = 'its process ended silently', reason_figures = '{}'
-WHERE id = %(id)s AND ended_at IS NULL AND updated_at = %(updated_at)s
+_END_DEAD = f"""
+UPDATE crawl SET ended_at = %(updated_at)s, outcome = 'died', reason = 'died',
+                 message = 'its process ended silently', reason_figures = '{{}}'
+WHERE id = %(id)s AND ended_at IS NULL
+    AND {CRAWL.columns["updated_at"].sound("updated_at")} = %(updated_at)s
 RETURNING id
-"""
+"""  # noqa: S608
 _END_SESSION = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %s AND usename = current_user AND backend_start <= %s

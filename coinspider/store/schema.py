@@ -20,6 +20,21 @@ def identifiers(names: Iterable[str], *qualifier: str) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(*qualifier, name) for name in names)
 
 
+# What a crawl writes, by type, with room to spare: neither infinity nor what no program can add up.
+_SOUND: dict[str, LiteralString] = {
+    "timestamp with time zone": "{0} BETWEEN '0002-01-01Z' AND '9998-01-01Z'",
+    "bigint": "{0} BETWEEN 0 AND 1e15",
+    "integer": "{0} BETWEEN 0 AND 1e9",
+    "double precision": "{0} BETWEEN 0 AND 1e11",
+    "jsonb": "jsonb_typeof({0}) = 'object' AND NOT {0} @? '$.**{{9}}' AND NOT"
+    " {0} @? '$.**{{0 to 8}} ? (@ > 1e300 || @ < -1e300)'",
+}
+_UNKNOWN: dict[str, LiteralString] = {
+    "timestamp with time zone": "to_timestamp(0)",
+    "jsonb": "'{}'::jsonb",
+}
+
+
 class SqlColumn(NamedTuple):
     """A column of a table; its type is named as by PostgreSQL's ``format_type``."""
 
@@ -43,6 +58,13 @@ class SqlColumn(NamedTuple):
         if self.references:
             parts.append(f"REFERENCES {self.references}")
         return sql.SQL(" ".join(parts))
+
+    def sound(self, name: str) -> str:
+        """An expression: the column's value, or that of an unknown one where it can't be true."""
+        if self.type not in _SOUND:
+            return name
+        unknown = "NULL" if self.nullable else _UNKNOWN.get(self.type, "0")
+        return f"CASE WHEN {_SOUND[self.type].format(name)} THEN {name} ELSE {unknown} END"
 
     def for_old_rows(self) -> "SqlColumn":
         """The same for a table with rows: the next crawl fills the column."""
@@ -71,6 +93,14 @@ class Table(NamedTuple):
     def first_columns(self) -> frozenset[str]:
         """The columns of the table's first version, by which it is recognised."""
         return self.made_with or frozenset(self.columns)
+
+    @property
+    def sound(self) -> str:
+        """What to read it from in place of its name: whoever may write to it, each value is one
+        that a crawl or a scrapyd writes.
+        """
+        read = (f"{column.sound(name)} AS {name}" for name, column in self.columns.items())
+        return f"(SELECT {', '.join(read)} FROM {self.name}) AS {self.name}"  # noqa: S608
 
     @property
     def is_partitioned(self) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from coinspider.http.limit.credits import within_credits
-from coinspider.http.limit.state import ConfiguredLimit, Grant, Holder, LimitState
+from coinspider.http.limit.state import ConfiguredLimit, Grant, Holder, LimitState, stored_state
 from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back, leave, take
 from coinspider.store.account import (
     KnownState,
@@ -130,7 +130,7 @@ class SharedLimit:
 
         Only where no call of another crawl counts: then all times are of this crawl's own clock.
         """
-        state = msgspec.json.decode(self.stored, type=LimitState)
+        state = stored_state(self.stored)
         if {*state.holders, *(ended.holder for ended in state.ended)} - {self.holder}:
             return False
         known = KnownState(self.stored, monotonic() + self.clock_ahead)

@@ -1,5 +1,6 @@
 """What an API sends may be made to take long to read: a megabyte of it must not."""
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,10 +20,12 @@ from coinspider.http.api_errors import (
 from coinspider.http.limit.headers import limit_in_headers
 from coinspider.http.links import check_link, parse_links
 from coinspider.http.pagination.signs import Signs
+from coinspider.records.discovery import find_cut, with_keys
 from coinspider.secrets import masked
 from coinspider.sources import coingecko
 
 MEGABYTE = 1_000_000
+FIELDS_MANY = 20_000
 # Of this process alone, whatever else the machine does; what is quadratic takes minutes.
 SECONDS_MAX = 0.5
 
@@ -92,3 +95,12 @@ def test_headers_and_links_are_read_in_time(piece):
         retry_after(told, datetime.now(UTC))
         with suppress(ForbiddenLinkError):
             check_link(f"https://api.example/{many}", "https://api.example/")
+
+
+@pytest.mark.parametrize(("suffix", "value"), [("", 1), ("id", 1), ("", {"a": 1}), ("", "x")])
+def test_fields_of_a_wide_record_are_not_each_looked_for(suffix, value):
+    """What is looked for with each of them takes minutes."""
+    record = {f"f{number}{suffix}": value for number in range(FIELDS_MANY)}
+    body = json.dumps([record, record]).encode()
+    with stopped_after(10 * SECONDS_MAX):
+        assert with_keys(find_cut(body), body, ()).keys == ("id",)

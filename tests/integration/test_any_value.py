@@ -181,3 +181,64 @@ def test_rejected_records_are_listed(shown):
     done = shown.scrapy("rejected", "--limit", "all", "--format", "table")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
+
+
+# What no crawl writes to a row of its own, and who may write to the table can.
+FORGED = {
+    "started_at": ["infinity", "-infinity", "4713-01-01 00:00Z BC", "294276-12-31 00:00Z"],
+    "ended_at": ["infinity", "-infinity", "0001-01-01 00:00+14", "9999-12-31 23:59-14"],
+    "updated_at": ["infinity"],
+    "lease_until": ["infinity"],
+    "arguments": [
+        "null", "[1]", '{"a": 1e131000}', f'{{"a": {"[" * 3000}{"]" * 3000}}}',
+        '{"pages": "9e9", "first_page": []}',
+    ],
+    "reason_figures": [
+        "null", '"x"', '{"a": 1e131000}', f'{{"a": {"[" * 3000}{"]" * 3000}}}',
+        '{"missing_count": "x", "known_count": null, "remarks": 5, "shortage": [1]}',
+        '{"remarks": [1, null], "shortage": {}}', '{"shortage": ["a", "b"]}',
+    ],
+    "call_count": ["9223372036854775807", "-9223372036854775808"],
+    "waiting_until": ["NaN", "Infinity", "1e300"],
+    "job": ["x" * 9000, "../../etc/passwd"],
+}  # fmt: skip
+STATES = [
+    "null", "[]", '{"why": {}}', '{"exhausted_until": 1e300}', '{"period": 0, "calls": 5}',
+    '{"calls": 1e131000}', f'{{"a": {"[" * 3000}{"]" * 3000}}}',
+    '{"holders": {"a": {"open": -1e99}}}',
+]  # fmt: skip
+FORGE = """
+INSERT INTO crawl (spider, url, vs_currency, lock_name, whole, outcome, reason,
+    started_at, ended_at)
+SELECT spider, url, vs_currency, lock_name, whole, %s, 'coins_missing', now() - interval '1 h', %s
+FROM crawl ORDER BY id LIMIT 1 RETURNING id
+"""
+
+
+def test_forged_rows_are_shown_as_unknown_and_stop_no_crawl(shown):
+    """The last test: nothing else is shown after it."""
+    with psycopg.connect(shown.scrapy.environment["DATABASE_URL"], autocommit=True) as connection:
+        for column, values in FORGED.items():
+            for value in values:
+                row = ("running", None) if column in ("lease_until", "waiting_until") else (
+                    "complete", "now()")  # fmt: skip
+                [number] = connection.execute(FORGE, row).fetchone()
+                connection.execute(f"UPDATE crawl SET {column} = %s WHERE id = %s", [value, number])  # noqa: S608
+        for value in STATES:
+            connection.execute("UPDATE api_account SET state = %s", [value])
+            for path in ("", "crawls", "metrics"):
+                assert shown.daemon.open(path)
+        connection.execute("UPDATE api_usage SET calls = 9223372036854775807, told_at = 'infinity'")
+        connection.execute("UPDATE source_state SET since = 'x'")
+        connection.execute("INSERT INTO fleet_failed_job VALUES ('odd', 'coins', '[]', 'infinity',"
+                           " '-infinity', 1, '')")  # fmt: skip
+        connection.execute("INSERT INTO fleet_run (project, spider, job, node, started_at)"
+                           " VALUES ('p', 's', 'j', 'n', 'infinity')")  # fmt: skip
+    for path in ("", "crawls", "crawls?outcome=complete", "jobs", "crawls.json", "metrics"):
+        assert shown.daemon.open(path)
+    for command in ("crawls", "budget"):
+        done = shown.scrapy(command)
+        assert done.returncode == 0, done.stderr
+    with ExitStack() as stack:
+        done = shown.scrapy("crawl", "coins", COINGECKO_BASE_URL=start_sandbox(stack).url)
+    assert done.returncode == 0, done.stderr

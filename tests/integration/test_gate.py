@@ -132,6 +132,20 @@ def test_uploaded_code_sees_no_secret_until_it_is_scheduled(daemon):
 _PUT_EGG = "INSERT INTO fleet_egg (project, version, egg) VALUES (%s, '1', 'PK')"
 
 
+def test_egg_that_can_not_be_used_gets_one_line(daemon):
+    before = daemon.log.read_text()
+    for sent, why in ((egg(spy__settings_py="1 / 0"), "ZeroDivisionError"), ({}, "egg")):
+        answer = requests.post(f"{daemon.url}/addversion.json", auth=ME, timeout=120, files=sent,
+                               data={"project": "broken", "version": "1"})  # fmt: skip
+        message = answer.json()["message"]
+        assert why in message
+        assert "\n" not in message
+    requests.post(f"{daemon.url}/delproject.json", auth=ME, data={"project": "broken"}, timeout=120)
+    said = daemon.log.read_text().removeprefix(before)
+    assert "Refused: the project can't be used: ZeroDivisionError" in said
+    assert "Traceback" not in said
+
+
 def test_egg_whose_name_is_no_file_stops_no_heartbeat(daemon):
     for project, version in (("x" * 300, "1"), ("..", "1"), ("a/b", "1"), ("", "1"), ("a\nb", "1"),
                              ("a", "1" * 300)):  # fmt: skip
@@ -466,6 +480,20 @@ def test_egg_of_the_project_is_deployed_by_make_deploy(daemon, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("Deployed version")
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [("bytes=1-3", 206), ("bytes=10-", 416), ("bytes=", 200), ("bytes=-99", 200),
+     ("bytes=--1", 200), ("bytes=0-1,90-91", 200), ("bytes=99-,98-", 200),
+     ("bytes=9-1", 200), ("lines=1-2", 200)],
+)  # fmt: skip
+def test_range_that_is_none_gets_the_whole_file(open_daemon, given, status):
+    (open_daemon.directory / ".scrapy/scrapyd/logs/ten.log").write_text("0123456789")
+    url = f"{open_daemon.url}/logs/ten.log"
+    answer = requests.get(url, headers={"Range": given}, timeout=120)
+    whole = {200: "0123456789", 206: "123", 416: ""}
+    assert (answer.status_code, answer.text) == (status, whole[status])
 
 
 @pytest.mark.parametrize("path", ["logs/%2e%2e", "logs/..%2f..", "logs/a%2fb"])

@@ -15,7 +15,7 @@ from scrapy.settings import Settings
 from coinspider.daemon.alerts import watch
 from coinspider.daemon.alerts.watch import FIELDS, Alert, Webhook, alert_service, receiver
 from coinspider.errors import ConfigurationError
-from tests.helpers.processes import PROJECT
+from tests.helpers.processes import PROJECT, wait_until
 from tests.helpers.receiver import start_receiver
 
 ALERTS = (PROJECT / "docs/alerts.md").read_text()
@@ -94,6 +94,24 @@ def test_answer_whose_body_never_ends_is_one(status, problem):
             connection.recv(65_536)
             connection.sendall(f"HTTP/1.1 {status}\r\n\r\nand so on".encode())
             assert sent.result() == problem
+
+
+def test_receiver_whose_answer_trickles_holds_no_alert(monkeypatch):
+    monkeypatch.setattr(watch, "DEADLINE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/hook"
+        where = receiver(Settings(SETTINGS | {"ALERT_URL": url}))
+        assert where.send({"title": "coins"}) == "no answer within 0.2 seconds"
+        assert where.send({"title": "coins"}) == "the answer to the alert before has not ended"
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            wait_until(where._sending.done)
+    with start_receiver() as well:
+        monkeypatch.setattr(watch, "DEADLINE", 60)
+        where.to = Webhook(well.url)
+        assert where.send(dict.fromkeys(FIELDS, "x")) is None
 
 
 def test_error_for_a_silent_address_does_not_show_its_secret():

@@ -114,3 +114,16 @@ def test_failed_dump_leaves_no_file_that_looks_like_one(tmp_path):
     with pytest.raises(DatabaseError):
         dump("postgresql://me@127.0.0.1:1/coins", file)
     assert not file.exists()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"psql"}))
+def test_value_of_two_dashes_is_kept_by_all_commands(name):
+    """``argparse`` makes an empty list of it."""
+    opts, _ = parser_of(name).parse_known_args(["--profile=--"])
+    assert opts.profile == "--"
+
+
+def test_value_of_two_dashes_is_checked_as_others_are(capsys):
+    with pytest.raises(SystemExit):
+        parser_of("coins").parse_known_args(["--limit=--"])
+    assert "-- is neither a number nor all" in capsys.readouterr().err

@@ -79,3 +79,22 @@ def test_authorities_are_read_when_a_server_is_verified():
     options = client_tls_options(_ScrapyClientContextFactory(), "localhost", contexts.append)
     options._createConnection.__self__.getContext()
     assert len(contexts) == 1
+
+
+def test_headers_of_a_proxy_that_do_not_end_are_given_up():
+    from scrapy.core.downloader.handlers import http11
+    from twisted.internet.protocol import Protocol
+    from twisted.internet.testing import StringTransport
+
+    import coinspider.http.handler  # noqa: F401
+
+    endpoint = http11._TunnelingTCP4ClientEndpoint(None, "a.example", 443, ("p", 1, None), None)
+    protocol, failures = Protocol(), []
+    protocol.makeConnection(StringTransport())
+    endpoint._tunnelReadyDeferred.addErrback(failures.append)
+    endpoint.requestTunnel(protocol)
+    for _ in range(3):
+        protocol.dataReceived(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000)
+    assert [failure.type for failure in failures] == [http11.TunnelError]
+    assert protocol.transport.disconnected
+    assert len(endpoint._connectBuffer) < 128 * 1024

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import pytest
+from msgspec import json
 
 from benchmarks.limit_simulation import CALLS, PATIENT, Api, ideal
 from coinspider.errors import NoPageError
-from coinspider.http.limit.state import ConfiguredLimit, LimitState, end
+from coinspider.http.limit.state import ConfiguredLimit, LimitState, end, stored_state
 from coinspider.http.limit.turns import take
 from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, Standing
 
@@ -181,3 +182,20 @@ def test_clock_that_goes_forward_frees_what_counted():
     assert take(state, "one", now, 1, told).calls == 1
     end(state, "one", now)
     assert take(state, "one", now + 3600, 1, told).calls == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "null", "[]", '{"calls": "x"}', '{"period": 0}', '{"blocked_until": 1e300}',
+        '{"exhausted_until": 1e12}', '{"rate": 5e-324}', '{"made": 1e131}', '{"holders": {"a": 1}}',
+        '{"a":' + "[" * 3000 + "]" * 3000 + "}",
+    ],
+)  # fmt: skip
+def test_state_that_no_crawl_wrote_begins_anew(text):
+    assert stored_state(text) == LimitState()
+
+
+def test_state_of_a_crawl_is_read_as_it_was():
+    state = LimitState(calls=30, rate=0.5, tokens=-2.5, blocked_until=1.7e9, made=7)
+    assert stored_state(json.encode(state)) == state

@@ -107,3 +107,16 @@ def test_advice_for_a_job_without_a_row(status, advice):
 @pytest.mark.parametrize("row", [{}, row_of(None), row_of(Reason("died")) | {"reason": "x"}])
 def test_row_without_a_known_reason_refers_to_its_log(row):
     assert remedy(row) == "Its log says more."
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"missing_count": "x", "known_count": None, "most": [], "remarks": 5},
+        {"missing_count": {}, "known_count": 1.5, "most": {}, "remarks": [1, None]},
+    ],
+)
+def test_row_with_odd_figures_is_shown(figures):
+    row = {"reason": "coins_missing", "reason_figures": figures, "message": None}
+    assert "known coins are missing" in told(row)
+    assert remedy(row)

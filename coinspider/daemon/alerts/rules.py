@@ -11,27 +11,29 @@ from psycopg.types.json import Jsonb
 from coinspider.daemon.database import query
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, told
 from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.store.schema import CRAWL
 
 # Skipped and interrupted runs say nothing about health.
 COUNTED = ("complete", *BAD)
 LOOKED_AT = 20  # runs of a schedule
 _JOB_TIME = r"\.\d{8}T\d{6}\.\d+$"
-_RUNS = """
+_RUNS = f"""
 SELECT id, job, outcome, coalesce(message, '') AS message, reason, reason_figures, ended_at,
        lock_name
-FROM crawl WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
+FROM {CRAWL.sound} WHERE job LIKE %(prefix)s AND job ~ %(pattern)s AND outcome = ANY(%(counted)s)
+    AND ended_at IS NOT NULL
     AND (%(arguments)s::jsonb IS NULL OR arguments = %(arguments)s)
 ORDER BY id DESC LIMIT %(limit)s
-"""
+"""  # noqa: S608
 # A crawl by hand makes the data new as well, if it read the whole list or the same part of it. The
 # parts of a budget are those of its own jobs: another schedule's do not stand for them.
-_SUCCESS = """
-SELECT ended_at FROM crawl
+_SUCCESS = f"""
+SELECT ended_at FROM {CRAWL.sound}
 WHERE lock_name = %(lock_name)s AND outcome = 'complete'
     AND (whole OR arguments = %(arguments)s
          OR %(arguments)s::jsonb IS NULL AND job LIKE %(prefix)s AND job ~ %(pattern)s)
 ORDER BY id DESC LIMIT 1
-"""
+"""  # noqa: S608
 
 
 class EndedRun(NamedTuple):

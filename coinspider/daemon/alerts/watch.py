@@ -4,7 +4,9 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -97,7 +99,8 @@ class AlertStates:
             return connected.execute(_CHANGE, [after, subject, before]).rowcount == 1
 
 
-TIMEOUT = 10  # seconds
+# Seconds until some part of an answer comes, and until all of it has.
+TIMEOUT, DEADLINE = 10, 30
 FIELDS = ("status", "schedule", "title", "message", "text", "time", "host", "job", "crawl")
 
 
@@ -161,7 +164,33 @@ class Apprised(NamedTuple):
         return None if taken else f"status {status[1]}" if status else "no connection"
 
 
-def receiver(settings: BaseSettings) -> Webhook | Apprised | None:
+class Receiver:
+    """Where alerts go. One whose answer trickles is given up, and gets nothing until it ends."""
+
+    def __init__(self, to: Webhook | Apprised):
+        self.to, self.host = to, to.host
+        self._sending: Future[str | None] | None = None
+
+    def send(self, fields: Mapping[str, object]) -> str | None:
+        """Why it was not taken, without a secret in it, or ``None``. It blocks."""
+        if self._sending and not self._sending.done():
+            return "the answer to the alert before has not ended"
+        sending = self._sending = Future()
+        # A daemon thread, for which the end of the process doesn't wait.
+        Thread(target=self._send, args=(fields, sending), daemon=True).start()
+        try:
+            return sending.result(DEADLINE)
+        except TimeoutError:
+            return f"no answer within {DEADLINE} seconds"
+
+    def _send(self, fields: Mapping[str, object], sending: "Future[str | None]") -> None:
+        try:
+            sending.set_result(self.to.send(fields))
+        except Exception as error:
+            sending.set_exception(error)
+
+
+def receiver(settings: BaseSettings) -> Receiver | None:
     """Where alerts go: ``None`` without ``ALERT_URL``.
 
     Raises :exc:`ConfigurationError` for what can't work, without repeating a secret.
@@ -171,7 +200,7 @@ def receiver(settings: BaseSettings) -> Webhook | Apprised | None:
         return None
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.hostname:
-        return Webhook(url, settings.get("ALERT_TOKEN"))
+        return Receiver(Webhook(url, settings.get("ALERT_TOKEN")))
     if parts.scheme in ("", "file", "http", "https"):
         raise ConfigurationError("ALERT_URL is not an address as https://host/path")
     apprise = needed("apprise", "apprise", f"ALERT_URL={parts.scheme}://...")
@@ -179,7 +208,7 @@ def receiver(settings: BaseSettings) -> Webhook | Apprised | None:
         raise ConfigurationError(
             f"ALERT_URL={parts.scheme}://... is not as https://appriseit.com/services/ has it"
         )
-    return Apprised(url)
+    return Receiver(Apprised(url))
 
 
 log = Logger()
@@ -197,7 +226,7 @@ class AlertService(Service):
     def __init__(
         self,
         app: Application,
-        receiver: Webhook | Apprised,
+        receiver: Receiver,
         limits: Limits,
         interval: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),

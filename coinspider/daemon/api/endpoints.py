@@ -1,13 +1,16 @@
 """Endpoints for programs: schedules, what a job may bring along, and what became of each job."""
 
 import re
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 
 import psycopg
 from scrapyd import webservice
+from scrapyd.exceptions import ScrapydError
 from scrapyd.webservice import WsResource, param
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import error, http
 
@@ -17,12 +20,15 @@ from coinspider.daemon.database import figure_workers, query, send_later
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.jobs import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.nodes import this_node
-from coinspider.daemon.outcomes import FailedJob, FailedJobs
+from coinspider.daemon.outcomes import FailedJob, FailedJobs, last_words
 from coinspider.daemon.protocols import Answer, Root, WebRequest
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
-from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.errors import CoinspiderError, ConfigurationError, DatabaseUnreachableError
+from coinspider.secrets import masked
 from coinspider.store.connection import one_line
+from coinspider.store.schema import CRAWL
+from coinspider.text import visible
 
 
 def check_settings(given: Iterable[str]) -> None:
@@ -53,6 +59,29 @@ def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
         check_spider_arguments(project, spider, given)
     except ConfigurationError as problem:
         raise request_error(str(problem)) from None
+
+
+class RefusalLog:
+    """In place of scrapyd's own log: what an endpoint refuses is one line, with no traceback."""
+
+    log = Logger()
+
+    def failure(self, message: str) -> None:
+        match sys.exception():
+            case error.Error(message=bytes(said)):
+                self._note(said.decode("utf-8", "replace"))
+            case ScrapydError() | CoinspiderError() | psycopg.Error() as problem:
+                self._note(f"{type(problem).__name__} {one_line(problem)}")
+            case _:
+                self.log.failure(message)
+
+    def _note(self, why: str) -> None:
+        self.log.info("Refused: {why}", why=visible(masked(why)))
+
+
+def runner_error(stderr: str) -> error.Error:
+    """Why scrapyd's runner could not list the spiders of an egg."""
+    return request_error(f"the project can't be used: {last_words(stderr.encode())}")
 
 
 def request_error(message: str) -> error.Error:
@@ -151,11 +180,11 @@ class RunSchedule(_Schedules):
 
 LIMIT = 100
 LIMIT_MAX = 1000
-_CRAWLS = """
+_CRAWLS = f"""
 SELECT to_jsonb(crawl) - 'lock_name' || jsonb_build_object(
            'seconds', extract(epoch FROM coalesce(ended_at, now()) - started_at)) AS crawl
-FROM crawl WHERE %s::text IS NULL OR job = %s ORDER BY id DESC LIMIT %s
-"""
+FROM {CRAWL.sound} WHERE %s::text IS NULL OR job = %s ORDER BY id DESC LIMIT %s
+"""  # noqa: S608
 
 
 def crawls(failed_jobs: FailedJobs, job: str | None, limit: int) -> Answer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import LiteralString, NamedTuple, SupportsFloat, cast
+from typing import NamedTuple, SupportsFloat, cast
 
 import psycopg
 from prometheus_client import generate_latest
@@ -24,6 +24,7 @@ from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.errors import DatabaseUnreachableError
 from coinspider.store.account import ApiUsage, list_api_usage
+from coinspider.store.schema import CRAWL
 
 log = Logger()
 GAUGE, COUNTER = "gauge", "counter"
@@ -47,7 +48,7 @@ class MetricGroup(NamedTuple):
     prefix: str
     labels: tuple[str, ...]
     metrics: tuple[Metric, ...]
-    sql: LiteralString = ""
+    sql: str = ""
 
     def full_name(self, metric: Metric) -> str:
         # The library itself adds it to a counter.
@@ -84,7 +85,7 @@ LAST_CRAWL = MetricGroup(
     f"""
 WITH source AS (
     SELECT max(id) AS id, max(ended_at) FILTER (WHERE outcome = 'complete') AS success
-    FROM crawl WHERE ended_at IS NOT NULL AND outcome <> 'skipped' GROUP BY lock_name, whole
+    FROM {CRAWL.sound} WHERE ended_at IS NOT NULL AND outcome <> 'skipped' GROUP BY lock_name, whole
 )
 SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(whole, true)::int::text AS whole,
        extract(epoch FROM success) AS last_success_timestamp_seconds,
@@ -95,7 +96,7 @@ SELECT spider, coalesce(vs_currency, '') AS vs_currency, coalesce(whole, true)::
        unchanged_count AS unchanged_records, older_count AS older_records,
        repeated_count AS repeated_records, dropped_count AS dropped_records,
        rejected_count AS rejected_records, refused_count AS refused_calls, wait_seconds
-FROM source JOIN crawl USING (id) WHERE {_IS_CURRENT} ORDER BY id
+FROM source JOIN {CRAWL.sound} USING (id) WHERE {_IS_CURRENT} ORDER BY id
 """,  # noqa: S608
 )
 RUNNING_CRAWL = MetricGroup(
@@ -119,7 +120,8 @@ SELECT spider, coalesce(vs_currency, '') AS vs_currency, {_NODE} AS node,
        sum(wait_seconds) AS wait_seconds,
        max(waiting_until) FILTER (WHERE waiting_until > extract(epoch FROM now()))
            AS waiting_until_timestamp_seconds
-FROM crawl WHERE ended_at IS NULL AND updated_at > now() - interval '1 minute' GROUP BY 1, 2, 3
+FROM {CRAWL.sound} WHERE ended_at IS NULL AND updated_at > now() - interval '1 minute'
+GROUP BY 1, 2, 3
 """,  # noqa: S608
 )
 ALL_CRAWLS = MetricGroup(
@@ -138,10 +140,10 @@ WITH ended AS (
            count(*) AS crawls, sum(page_count) AS pages, sum(call_count) AS calls,
            sum(refused_count) AS refused_calls,
            sum(inserted_count + updated_count) AS stored_rows
-    FROM crawl WHERE ended_at IS NOT NULL GROUP BY 1, 2, 3, 4
+    FROM {CRAWL.sound} WHERE ended_at IS NOT NULL GROUP BY 1, 2, 3, 4
 )
 SELECT * FROM ended WHERE EXISTS (
-    SELECT FROM crawl WHERE spider = ended.spider
+    SELECT FROM {CRAWL.sound} WHERE spider = ended.spider
         AND coalesce(vs_currency, '') = ended.vs_currency AND {_IS_CURRENT}
     OFFSET 0  -- it ends with the first that is found, and doesn't look at each job's name
 )

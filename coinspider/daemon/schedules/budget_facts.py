@@ -24,14 +24,15 @@ from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
 from coinspider.http.limit.credits import following_month
+from coinspider.http.limit.state import stored_state
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
 from coinspider.store.account import USAGE, Usage
 from coinspider.store.crawl import EARLIER, earlier_values
+from coinspider.store.schema import CRAWL
 
-_EXHAUSTED = """
-SELECT state->>'exhausted_words' AS words FROM api_account
-WHERE name = %s AND (state->>'exhausted_until')::float8 > extract(epoch FROM now())
+_STATE = """
+SELECT state::text, extract(epoch FROM now())::float8 AS now FROM api_account WHERE name = %s
 """
 
 
@@ -59,8 +60,10 @@ def read_credits(settings: BaseSettings) -> Credits:
     account = account_name(base_url, key)
     found = query(USAGE, [account])
     usage = (Usage(**found[0]) if found else Usage()).with_settings(monthly_credits(settings))
-    if exhausted := query(_EXHAUSTED, [account]):
-        return Credits(account, usage.credits, 0, usage.calls, exhausted[0]["words"])
+    for row in query(_STATE, [account]):
+        state = stored_state(row["state"])
+        if state.exhausted_until > row["now"]:
+            return Credits(account, usage.credits, 0, usage.calls, state.exhausted_words)
     return Credits(account, usage.credits, usage.left(), usage.calls)
 
 
@@ -83,7 +86,7 @@ _OFTEN = 6 * 3600.0
 # of 2, for few rows.
 _VOLUMES = f"""
 WITH whole AS (
-    SELECT max(started_at) AS at FROM crawl
+    SELECT max(started_at) AS at FROM {CRAWL.sound}
     WHERE spider = 'coins' AND vs_currency = %(currency)s AND outcome = 'complete' AND whole
 )
 SELECT page, 2 ^ power AS changes_every, coalesce(sum(total_volume), 0)::float8 AS volume FROM (
@@ -113,34 +116,36 @@ def read_weights(vs_currency: str) -> list[float]:
     return [(1 - _SPREAD_EVENLY) * volume / whole + even for volume in volumes.values()]
 
 
-_READS = """
-SELECT coalesce((arguments->>'first_page')::int, 1) AS first_page,
-       (arguments->>'pages')::int AS pages, max(started_at) AS at
-FROM crawl
+# A row may have any argument.
+_NUMBER = "substring(arguments->>'{0}' FROM '^[0-9]{{1,5}}$')::int"
+_READS = f"""
+SELECT coalesce({_NUMBER.format("first_page")}, 1) AS first_page,
+       {_NUMBER.format("pages")} AS pages, max(started_at) AS at
+FROM {CRAWL.sound}
 WHERE spider = 'coins' AND vs_currency = %s AND outcome = 'complete'
     AND NOT arguments ?| ARRAY['ids', 'category', 'per_page', 'order']
     AND started_at BETWEEN now() - interval '40 days' AND now()
 GROUP BY 1, 2
-"""
+"""  # noqa: S608
 # For all crawls: those by hand and on other nodes spend the same calls. Retries cost calls, too; a
 # crawl of 0.1 counted none.
-_LAST = """
-SELECT started_at, greatest(page_count, call_count) AS calls FROM crawl
+_LAST = f"""
+SELECT started_at, greatest(page_count, call_count) AS calls FROM {CRAWL.sound}
 WHERE spider = 'coins' AND vs_currency = %s AND outcome <> 'skipped' AND whole IS NOT true
     AND started_at <= now()
 ORDER BY id DESC LIMIT 1
-"""
-_FAILED = """
+"""  # noqa: S608
+_FAILED = f"""
 SELECT started_at AS failed_at, greatest(page_count, call_count) AS failed_calls FROM (
-    SELECT * FROM crawl WHERE spider = 'coins' AND vs_currency = %s AND whole
+    SELECT * FROM {CRAWL.sound} WHERE spider = 'coins' AND vs_currency = %s AND whole
         AND ended_at IS NOT NULL AND outcome <> 'skipped' AND started_at <= now()
     ORDER BY id DESC LIMIT 1
 ) AS newest WHERE outcome NOT IN ('complete', 'interrupted')
-"""
-_NEWEST = """
-SELECT max(started_at) AS at FROM crawl
+"""  # noqa: S608
+_NEWEST = f"""
+SELECT max(started_at) AS at FROM {CRAWL.sound}
 WHERE spider = 'coins' AND vs_currency = %s AND started_at <= now()
-"""
+"""  # noqa: S608
 
 
 def read_reads(vs_currency: str, last_at: datetime | None) -> Reads:

@@ -14,11 +14,12 @@ from twisted.logger import Logger, LogLevel
 from coinspider.daemon import database
 from coinspider.daemon.nodes import Node
 from coinspider.daemon.schedules.schedule import Schedule
+from coinspider.store.schema import FLEET_SCHEDULE
 
 log = Logger()
 REFRESH = 1.0  # seconds
 _FIELDS = "definition, next_time, last_time, last_job, run_count, skipped_count, paused"
-_READ = f"SELECT name, {_FIELDS} FROM fleet_schedule WHERE name = ANY(%s)"  # noqa: S608
+_READ = f"SELECT name, {_FIELDS} FROM {FLEET_SCHEDULE.sound} WHERE name = ANY(%s)"  # noqa: S608
 _BEGIN = """
 INSERT INTO fleet_schedule (name, definition, next_time) VALUES (%s, %s, %s)
 ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, next_time = excluded.next_time
@@ -34,9 +35,10 @@ UPDATE fleet_schedule SET last_time = %s, last_job = %s, run_count = %s, skipped
 WHERE name = %s
 """
 # Of the nodes that see the same due time, one advances it and runs the job.
-_CLAIM = (
-    "UPDATE fleet_schedule SET next_time = %s WHERE name = %s AND (next_time, paused) = (%s, %s)"
-)
+_CLAIM = f"""
+UPDATE fleet_schedule SET next_time = %s
+WHERE name = %s AND ({FLEET_SCHEDULE.columns["next_time"].sound("next_time")}, paused) = (%s, %s)
+"""  # noqa: S608
 _PAUSE = "UPDATE fleet_schedule SET paused = %s WHERE name = %s"
 _TAKE_OVER = f"""
 INSERT INTO fleet_schedule (name, {_FIELDS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s::int::boolean)

@@ -16,6 +16,7 @@ from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.api.endpoints import may_be_sent
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.gate.sessions import TOKEN
+from coinspider.daemon.jobs import JOB
 from coinspider.daemon.nodes import this_node
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told_figures
 from coinspider.daemon.protocols import Answer, Root
@@ -143,7 +144,8 @@ def tell(crawls: Iterable[Crawl], logs_dir: str, periods: Mapping[str, float]) -
 
 def _log(logs_dir: str, crawl: Crawl) -> tuple[str, str | None]:
     """Its project, and the address of its log, which is deleted after ``jobs_to_keep`` others."""
-    if not crawl["job"] or not logs_dir:
+    names = (crawl["spider"], crawl["job"] or "")
+    if not logs_dir or not all(map(JOB.fullmatch, names)):
         return _PROJECTS[0], None
     paths = {name: f"{name}/{crawl['spider']}/{crawl['job']}.log" for name in _PROJECTS}
     here = (name for name, path in paths.items() if Path(logs_dir, path).exists())

@@ -73,6 +73,7 @@ HTML = "text/html; charset=utf-8"
 NOT_FOUND = "There is no such page."
 BROKEN = "The page can't be made: see scrapyd's log."
 NUMBER_MAX = 1_000_000_000
+_RETRY_AFTER = "5"  # seconds
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
@@ -285,7 +286,8 @@ class DatabaseView(Resource):
         answer, below = self.prepare(self.root), txrequest.postpath
         asked = (repr(answer), *below, *sorted(arguments.items()), repr(frame))
         try:
-            found = page_workers().run(asked, self._answer, answer, below, arguments, frame)
+            workers = page_workers(is_whole="all" in arguments)
+            found = workers.run(asked, self._answer, answer, below, arguments, frame)
         except ViewError as error:
             found = succeed((error.status, self.form.error(error, self.section)))
         return self.respond(found, txrequest)
@@ -317,6 +319,8 @@ class DatabaseView(Resource):
         file_name = self.form.file_name if status == 200 else None
         is_error_page = self.form.file_name and not file_name
         send_head(txrequest, status, HTML if is_error_page else self.form.content_type)
+        if status == 503:
+            txrequest.setHeader("Retry-After", _RETRY_AFTER)
         if file_name:
             txrequest.setHeader("Content-Disposition", f'attachment; filename="{file_name}"')
         return body if isinstance(body, bytes) else body.encode()

@@ -4,13 +4,19 @@ One crawl alone keeps it in memory; crawls that share a key keep it in the datab
 seconds since 1970 of one clock: this machine's, or the database's.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import DecodeError, Meta, Struct, field, json
 
 NEVER = 1e12
 # How long a call may begin after it was granted. One of a crawl that died then counts for a period.
 GRANT_SECONDS = 2.0
+# What a state that is read may have.
+Number = Annotated[int, Meta(ge=-(10**15), le=10**15)]
+Seconds = Annotated[float, Meta(ge=-NEVER, le=NEVER)]
+Period = Annotated[float, Meta(ge=1e-3, le=NEVER)]
+Date = Annotated[float, Meta(ge=0, le=1e11)]
+_RATE_LEAST = 1 / NEVER
 
 
 class ConfiguredLimit(Struct, frozen=True):
@@ -19,8 +25,8 @@ class ConfiguredLimit(Struct, frozen=True):
     A ``firm`` one is never exceeded; one that is not firm is only where learning begins.
     """
 
-    calls: int = 0
-    period: float = 60.0
+    calls: Number = 0
+    period: Period = 60.0
     firm: bool = True
 
 
@@ -28,21 +34,21 @@ class EndedCalls(Struct):
     """Calls of one crawl that count until a period after ``at``, when the last of them ended."""
 
     holder: str
-    count: int
-    first_at: float
-    at: float
+    count: Number
+    first_at: Seconds
+    at: Seconds
 
 
 class Holder(Struct):
     """A crawl: how many calls it may make or has under way, and whether it waits for more."""
 
-    open: int = 0
-    until: float = 0.0
+    open: Number = 0
+    until: Seconds = 0.0
     """When the last of them has begun, at the latest."""
-    active_until: float = 0.0
+    active_until: Seconds = 0.0
     waits: bool = False
-    wanted: int = 1
-    changes: int = 0
+    wanted: Number = 1
+    changes: Number = 0
     """The number of its last change of the state."""
 
 
@@ -61,72 +67,72 @@ class Grant(NamedTuple):
 class LimitState(Struct):
     """All that is known of the limit of one API and key."""
 
-    calls: int = 0
+    calls: Number = 0
     """How many calls are allowed in a period, or are in a full bucket; 0 if that is unknown."""
-    period: float = 60.0
-    rate: float = 0.0
+    period: Period = 60.0
+    rate: Seconds = 0.0
     """How many calls per second a bucket gains; 0 for a window."""
-    tokens: float = 0.0
+    tokens: Seconds = 0.0
     """How many calls are left in the bucket at ``tokens_at``."""
-    tokens_at: float = 0.0
+    tokens_at: Seconds = 0.0
     source: str = ""
     """``learned`` from refusals, from ``headers``, or empty."""
 
-    in_a_row: int = 0
+    in_a_row: Number = 0
     """How many calls were refused, one after the other, since the last one that passed."""
-    refused_at: float = 0.0
-    run_start: float = 0.0
+    refused_at: Seconds = 0.0
+    run_start: Seconds = 0.0
     """When the first call passed after ``refused_at``."""
-    run_passed: int = 0
+    run_passed: Number = 0
     """How many calls have passed since then."""
-    burst_start: float = 0.0
+    burst_start: Seconds = 0.0
     """When the first of the calls passed from which the size was learned."""
-    burst_end: float = 0.0
+    burst_end: Seconds = 0.0
     """When the call after the last of them was refused."""
-    burst_passed: int = 0
-    age: float = 0.0
+    burst_passed: Number = 0
+    age: Seconds = 0.0
     """How long the last call took, in seconds."""
-    answered_at: float = 0.0
+    answered_at: Seconds = 0.0
 
-    since_at: float = 0.0
+    since_at: Seconds = 0.0
     """From when a bucket's rate is measured."""
-    since_wait: float = 0.0
+    since_wait: Seconds = 0.0
     """The ``Retry-After`` of that time, after which it had one call again."""
     since_full: bool = False
     """Whether the bucket was full then, rather than empty."""
-    since_passed: int = 0
+    since_passed: Number = 0
     """How many calls have passed since then."""
     is_rough: bool = False
     """Whether the rate was measured from a few calls only."""
 
     is_proved: bool = False
     """Whether the calls of several periods have passed without a refusal."""
-    proven_calls: int = 0
+    proven_calls: Number = 0
     """``calls`` before the limit was raised for a trial."""
-    proven_rate: float = 0.0
-    patience: float = 0.0
+    proven_rate: Seconds = 0.0
+    patience: Seconds = 0.0
     """Seconds until the next trial."""
-    probe_at: float = NEVER
-    doubted_at: float = 0.0
+    probe_at: Seconds = NEVER
+    doubted_at: Seconds = 0.0
     """When a refusal was last explained by something other than the limit."""
     distrusts_headers: bool = False
     """Whether refusals contradict the headers."""
 
-    blocked_until: float = 0.0
+    blocked_until: Seconds = 0.0
     """No call goes before that time."""
     why: str = ""
     """Why none goes."""
-    seen_at: float = 0.0
+    seen_at: Seconds = 0.0
     """The clock when it was last read."""
-    made: int = 0
+    made: Number = 0
     """How many calls were granted, without those that were given back."""
     configured: ConfiguredLimit = ConfiguredLimit()
     """That of the crawl that asked last."""
-    exhausted_until: float = 0.0
+    exhausted_until: Date = 0.0
     """No call goes before that: the credits of the month are used up."""
     exhausted_words: str = ""
     ended: list[EndedCalls] = field(default_factory=list)
-    by_second: dict[int, int] = field(default_factory=dict)
+    by_second: dict[Number, Number] = field(default_factory=dict)
     """How many calls ended in each second of the last minute, however short the period is."""
     holders: dict[str, Holder] = field(default_factory=dict)
 
@@ -154,6 +160,15 @@ class LimitState(Struct):
     def is_careful(self) -> bool:
         """Whether the next call may well be refused: the first one after a refusal."""
         return self.in_a_row > 0
+
+
+def stored_state(text: str) -> LimitState:
+    """The state that some JSON has; a new one, of which nothing is known, if no crawl wrote it."""
+    try:
+        state = json.decode(text, type=LimitState)
+    except (DecodeError, RecursionError):
+        return LimitState()
+    return state if state.rate == 0 or state.rate >= _RATE_LEAST else LimitState()
 
 
 # Seconds. Two servers of one database, such as before and after a failover, differ by a little.
