@@ -36,7 +36,7 @@ from coinspider.store.embedded_server import stop_embedded_servers
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
 PAGE_THREADS, WHOLE_THREADS, FIGURE_THREADS = 4, 1, 2
-WAITING_MAX = 100
+WAITING_MAX, WHOLE_MAX = 100, 8
 UNREAD_MAX = 256 << 20  # bytes
 _IDLE_MAX = 30.0  # seconds
 # Otherwise its locks would last until the server gives up on the client: two hours.
@@ -50,8 +50,8 @@ T = TypeVar("T")
 class Workers:
     """A pool of threads; simultaneous requests for the same thing are computed once."""
 
-    def __init__(self, name: str, threads: int):
-        self._pool = ThreadPool(0, threads, name)
+    def __init__(self, name: str, threads: int, most: int = WAITING_MAX):
+        self._pool, self._most = ThreadPool(0, threads, name), most
         self._waiting: dict[Hashable, list[Deferred[object]]] = {}
         self._pool.start()
         reactor.addSystemEventTrigger("during", "shutdown", self._pool.stop)
@@ -62,7 +62,7 @@ class Workers:
         """The function's result. Raises :exc:`ViewError` if too many wait already."""
         waiting = self._waiting.get(key)
         if waiting is None:
-            if len(self._waiting) >= WAITING_MAX:
+            if len(self._waiting) >= self._most:
                 raise ViewError(503, "Too many pages are requested at once: try again.")
             waiting = self._waiting[key] = []
             work = deferToThreadPool(_threads, self._pool, function, *args, **kwargs)
@@ -130,7 +130,9 @@ def page_workers(is_whole: bool = False) -> Workers:
     """
     if unread.size > UNREAD_MAX:
         raise ViewError(503, "Too many answers wait for their readers: try again.")
-    return _workers("lists", WHOLE_THREADS) if is_whole else _workers("pages", PAGE_THREADS)
+    return (
+        _workers("lists", WHOLE_THREADS, WHOLE_MAX) if is_whole else _workers("pages", PAGE_THREADS)
+    )
 
 
 def figure_workers() -> Workers:

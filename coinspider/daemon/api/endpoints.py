@@ -20,7 +20,7 @@ from coinspider.daemon.database import figure_workers, query, send_later
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.jobs import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.nodes import this_node
-from coinspider.daemon.outcomes import FailedJob, FailedJobs, last_words
+from coinspider.daemon.outcomes import REASON_MAX, FailedJob, FailedJobs, last_words
 from coinspider.daemon.protocols import Answer, Root, WebRequest
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import ScheduleService, describe, schedule_service
@@ -76,7 +76,7 @@ class RefusalLog:
                 self.log.failure(message)
 
     def _note(self, why: str) -> None:
-        self.log.info("Refused: {why}", why=visible(masked(why)))
+        self.log.info("Refused: {why}", why=visible(masked(why[:REASON_MAX])))
 
 
 def runner_error(stderr: str) -> error.Error:
