@@ -109,17 +109,19 @@ def _check_currency(currency: str) -> bool:
     from coinspider.errors import NothingCrawledError
     from coinspider.items import FullCoin
     from coinspider.spiders.coins import CoinsArguments
+    from coinspider.store.stored_table import table_of
     from coinspider.store.tables import RowFilter, check_constants, list_values
 
     parse_arguments(CoinsArguments, {"vs_currency": currency})
     with connection() as connected:
         try:
-            is_empty = not list_values(connected, FullCoin, "vs_currency")
+            is_empty = not list_values(connected, FullCoin.table, "vs_currency")
         except NothingCrawledError:
             is_empty = True
         if not is_empty:
             check_constants(
-                connected, RowFilter(FullCoin, {"vs_currency": currency}, ["coin_id"], "coin_id")
+                connected,
+                RowFilter(table_of(FullCoin), {"vs_currency": currency}, ["coin_id"], "coin_id"),
             )
     return not is_empty
 

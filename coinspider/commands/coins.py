@@ -38,19 +38,9 @@ class Command(ListingCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
+        found = "coins with this text in their symbol or name, or with this id"
+        self.add_choice(found, "market_cap_rank")
         add = self.group.add_argument
-        add(
-            "--search",
-            metavar="TEXT",
-            help="coins with this text in their symbol or name, or with this id",
-        )
-        add(
-            "--sort",
-            default="market_cap_rank",
-            metavar="COLUMN",
-            help="the column to sort by; --sort=-COLUMN for the largest first",
-        )
-        add("--columns", metavar="A,B,...", help="other columns, or all")
         add(
             "--listed",
             choices=LISTED,
@@ -92,11 +82,12 @@ class Command(ListingCommand):
 def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.items import FullCoin
     from coinspider.store.bounds import conditions
+    from coinspider.store.stored_table import table_of
     from coinspider.store.tables import RowFilter
 
     constants = {"vs_currency": opts.currency}
     return RowFilter(
-        FullCoin,
+        table_of(FullCoin),
         constants,
         columns,
         opts.sort,

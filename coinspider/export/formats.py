@@ -78,21 +78,26 @@ def write_json_lines(listing: "Listing | RowStream", _: Output) -> None:
 
 
 def write_xlsx(listing: "Listing | RowStream", output: Output) -> None:
-    from coinspider.export.xlsx import XlsxItemExporter
-
-    _write_file(
-        listing, lambda file: XlsxItemExporter(file, sheet=f"{output.noun}s", known=_known(listing))
-    )
+    _write_bytes(lambda: workbook(listing, output.noun))
 
 
 def write_parquet(listing: "Listing | RowStream", output: Output) -> None:
+    _write_bytes(lambda: parquet(listing, output.parquet_amounts))
+
+
+def workbook(listing: "Listing | RowStream", noun: str) -> bytes:
+    from coinspider.export.xlsx import XlsxItemExporter
+
+    return _exported(
+        listing, lambda file: XlsxItemExporter(file, sheet=f"{noun}s", known=_known(listing))
+    )
+
+
+def parquet(listing: "Listing | RowStream", amounts: str) -> bytes:
     from coinspider.export.parquet import ParquetItemExporter
 
-    _write_file(
-        listing,
-        lambda file: ParquetItemExporter(
-            file, amounts=output.parquet_amounts, known=_known(listing)
-        ),
+    return _exported(
+        listing, lambda file: ParquetItemExporter(file, amounts=amounts, known=_known(listing))
     )
 
 
@@ -120,11 +125,16 @@ def _write_lines(lines: list[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def _write_file(
-    listing: "Listing | RowStream", make: Callable[[BytesIO], "BaseItemExporter"]
-) -> None:
+def _write_bytes(make: Callable[[], bytes]) -> None:
     if sys.stdout.isatty():
         raise ConfigurationError("a terminal can't show that: append > FILE to the command")
+    sys.stdout.buffer.write(make())
+
+
+def _exported(
+    listing: "Listing | RowStream", make: Callable[[BytesIO], "BaseItemExporter"]
+) -> bytes:
+    """A file of rows. Raises :exc:`ConfigurationError` if the package that makes it is missing."""
     exporter = make(file := BytesIO())
     exporter.start_exporting()
     for row in listing.each_dict():
@@ -132,4 +142,4 @@ def _write_file(
             {name: exact(v) if isinstance(v, Raw) else v for name, v in row.items()}
         )
     exporter.finish_exporting()
-    sys.stdout.buffer.write(file.getvalue())
+    return file.getvalue()

@@ -73,6 +73,14 @@ class ListingCommand(PlainCommand):
         )
         add("--demo", action="store_true", help="from the database of scrapy demo")
 
+    def add_choice(self, found: str, sort: str = "") -> None:
+        """The options that choose rows and columns; ``found`` says what a search finds."""
+        add = self.group.add_argument
+        add("--search", metavar="TEXT", help=found)
+        text = "the column to sort by; --sort=-COLUMN for the largest first"
+        add("--sort", default=sort, metavar="COLUMN", help=text)
+        add("--columns", metavar="A,B,...", help="other columns, or all")
+
     def rows(self, opts: argparse.Namespace) -> Rows:
         raise NotImplementedError
 

@@ -21,6 +21,7 @@ from coinspider.store.candles import (
 )
 from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
 from coinspider.store.schema import identifiers
+from coinspider.store.stored_table import table_of
 from coinspider.store.tables import constant_values, key_parts
 
 # Only a finer source replaces what is kept; candles of our own changes have no source.
@@ -229,7 +230,7 @@ async def keys_without_past(connection: AsyncConnection, wanted: PastWanted) -> 
     item_class = wanted.item_class
     today = midnight(await server_time(connection))
     query = sql.SQL(_WANTED).format(
-        **key_parts(item_class, wanted.constants),
+        **key_parts(table_of(item_class), wanted.constants),
         rank=sql.Identifier(item_class.shown[0]),
         past=past_table(item_class),
         kept=candle_table(item_class, "1h" if wanted.hourly else "1d"),

@@ -1,12 +1,13 @@
 """Numbers as people type them, and the conditions that they stand for."""
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from coinspider.errors import ViewError
+from coinspider.errors import ConfigurationError, ViewError
+from coinspider.store.stored_table import StoredTable
 from coinspider.store.tables import Condition
 
 DAYS_MAX = 3650
@@ -17,6 +18,11 @@ _NUMBER = re.compile(
     r" ?(%?)",
     re.IGNORECASE | re.ASCII,
 )
+
+
+# price >= 1,000, name = a, b: a comma parts two conditions only before a name.
+_BETWEEN = re.compile(r"\s*,\s*(?=\w+\s*[<>]?=)")
+_CONDITION = re.compile(r"\s*(\w+)\s*(>=|<=|=)\s*(.*?)\s*", re.DOTALL)
 
 
 class Bound(NamedTuple):
@@ -86,6 +92,46 @@ def conditions(arguments: Mapping[str, str]) -> list[Condition]:
     if problems:
         raise FieldsError(problems)
     return found
+
+
+def read_where(table: StoredTable, text: str) -> list[Condition]:
+    """``price >= 1M, active = true, updated_at <= 2026-01-31``: conditions of any columns.
+
+    Raises :exc:`ConfigurationError`.
+    """
+    return [_condition(table, part) for part in _BETWEEN.split(text)] if text.strip() else []
+
+
+def _condition(table: StoredTable, text: str) -> Condition:
+    found = _CONDITION.fullmatch(text)
+    if not found or found[1] not in table.types:
+        such = "is not NAME >= VALUE, NAME <= VALUE or NAME = VALUE of a column"
+        raise ConfigurationError(f"{text[:80]} {such}: there are {', '.join(table.types)}")
+    column, operator, value = found.groups()
+    try:
+        if table.is_number(column):
+            return Bound(column, column, operator, "1M", is_percent=True).condition(value)
+        return Condition(column, operator, _VALUES[table.types[column]](value))
+    except (ValueError, KeyError):
+        raise ConfigurationError(
+            f"{column} {operator} {value[:40]}: that is not a value of the type"
+            f" {table.types[column]}, or none that rows are chosen by"
+        ) from None
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+_VALUES: Mapping[str, Callable[[str], object]] = {
+    "text": str,
+    "character varying": str,
+    "timestamp with time zone": _time,
+    "timestamp without time zone": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "boolean": {"true": True, "yes": True, "false": False, "no": False}.__getitem__,
+}
 
 
 def _new_since(text: str) -> Condition:

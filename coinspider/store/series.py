@@ -20,6 +20,7 @@ from coinspider.store.candles import (
 )
 from coinspider.store.fetch import Listing
 from coinspider.store.schema import identifiers
+from coinspider.store.stored_table import table_of
 from coinspider.store.tables import constant_values, key_parts
 
 SPARKLINE_TIME, _SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
@@ -177,7 +178,7 @@ def sparklines(
     :exc:`NoHistoryError`.
     """
     now = now or datetime.now(UTC)
-    parts = key_parts(item_class, constants)
+    parts = key_parts(table_of(item_class), constants)
     query = sql.SQL(_SPARKLINES).format(
         key=parts["key"],
         constants=parts["constants"],

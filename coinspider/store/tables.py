@@ -1,4 +1,4 @@
-"""Lists of rows of an item's table: which rows, in what order."""
+"""Lists of a table's rows: which rows, in what order."""
 
 import difflib
 import shlex
@@ -10,11 +10,11 @@ from psycopg.rows import DictRow
 
 from coinspider.errors import ConfigurationError, NothingCrawledError
 from coinspider.installation import program
-from coinspider.records.column_types import AMOUNT
-from coinspider.records.table_item import TableItem, columns, primary_key, stored_columns
+from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.store.crawl import FIRST_COMPLETE
 from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
 from coinspider.store.schema import identifiers
+from coinspider.store.stored_table import StoredTable, table_of
 from coinspider.text import visible
 
 LISTED = {
@@ -25,6 +25,7 @@ LISTED = {
 _COMPARISONS = {
     ">=": sql.SQL("{} >= {}"),
     "<=": sql.SQL("{} <= {}"),
+    "=": sql.SQL("{} = {}"),
     "IN": sql.SQL("{} = ANY ({})"),
     # Until the first whole crawl ended, nothing counts as new.
     "NEW": sql.SQL("{} >= greatest({}, (SELECT coalesce(({first}), 'infinity')))"),
@@ -33,8 +34,8 @@ _FOUND = "strpos(lower({}), lower(%(search)s)) > 0"
 
 
 class Condition(NamedTuple):
-    """What a column must be: ``>=`` or ``<=`` a value, one ``IN`` some, or the time at which a row
-    was first crawled, since this time and as a ``NEW`` one.
+    """What a column must be: ``>=``, ``<=`` or ``=`` a value, one ``IN`` some, or the time at which
+    a row was first crawled, since this time and as a ``NEW`` one.
     """
 
     column: str
@@ -47,13 +48,13 @@ class Condition(NamedTuple):
 
 
 class RowFilter(NamedTuple):
-    """Which rows of an item's table to list, and in what order.
+    """Which rows of a table to list, and in what order.
 
     ``constants`` are values of key columns; ``sort`` is a column, ``-`` before it for the greatest
     first; ``listed`` is one of :data:`LISTED`. A ``limit`` of ``None`` is for all rows.
     """
 
-    item_class: type[TableItem]
+    table: StoredTable
     constants: Mapping[str, str]
     columns: Sequence[str]
     sort: str
@@ -72,11 +73,11 @@ class RowFilter(NamedTuple):
 
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""
-        searched = self.item_class.searched
+        searched = self.table.searched
         found = sql.SQL(" OR ").join(
             sql.SQL(_FOUND).format(sql.Identifier(name)) for name in searched
         )
-        return key_parts(self.item_class, self.constants) | {
+        return key_parts(self.table, self.constants) | {
             "listed": LISTED[self.listed],
             "conditions": sql.SQL(" AND ").join(
                 each.sql(f"condition_{n}") for n, each in enumerate(self.conditions)
@@ -87,17 +88,15 @@ class RowFilter(NamedTuple):
         }
 
 
-def key_parts(
-    item_class: type[TableItem], constants: Mapping[str, str]
-) -> dict[str, sql.Composable]:
+def key_parts(table: StoredTable, constants: Mapping[str, str]) -> dict[str, sql.Composable]:
     """The table, the first column of its key, and the condition of the constants."""
     conditions = [
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"constant_{name}"))
         for name in constants
     ]
     return {
-        "table": sql.Identifier(item_class.table),
-        "key": sql.Identifier(primary_key(item_class)[0]),
+        "table": sql.Identifier(table.name),
+        "key": sql.Identifier(table.primary_key[0]),
         "constants": sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
     }
 
@@ -107,7 +106,7 @@ def constant_values(constants: Mapping[str, str]) -> dict[str, str]:
     return {f"constant_{name}": value for name, value in constants.items()}
 
 
-_SEARCHED = "(%(search)s::text IS NULL OR {key} = lower(%(search)s) OR {found})"
+_SEARCHED = "(%(search)s::text IS NULL OR {key}::text = lower(%(search)s) OR {found})"
 _MATCHING = f"""
 FROM {{table}} WHERE {{constants}} AND {{listed}} AND {{conditions}}
     AND {_SEARCHED}
@@ -156,7 +155,7 @@ def _list_query(chosen: RowFilter) -> tuple[sql.Composed, dict[str, object]]:
     wanted = [condition.column for condition in chosen.conditions]
     _check_columns(chosen, sort, *chosen.columns, *wanted)
     parts = chosen.parts() | {
-        "primary_key": identifiers(primary_key(chosen.item_class)),
+        "primary_key": identifiers(chosen.table.primary_key),
         "columns": identifiers(chosen.columns),
         "order": _order(chosen, sort),
     }
@@ -168,9 +167,10 @@ def _order(chosen: RowFilter, sort: str) -> sql.Composed:
     """By the column, and among equals by the key; rows without a value are last."""
     direction = sql.SQL("DESC" if chosen.sort.startswith("-") else "ASC")
     column = sql.Identifier(sort)
-    is_amount = any(c.name == sort and c.type is AMOUNT for c in columns(chosen.item_class))
+    is_amount = chosen.table.types[sort] == "numeric"
     values = [sql.SQL(_FLOAT).format(column), column] if is_amount else [column]
-    values.append(sql.Identifier(primary_key(chosen.item_class)[0]))
+    key = [name for name in chosen.table.primary_key if name not in chosen.constants]
+    values = [*values, *map(sql.Identifier, key)]
     return sql.SQL(", ").join(sql.SQL("{} {} NULLS LAST").format(v, direction) for v in values)
 
 
@@ -223,29 +223,28 @@ def find_row(
 ) -> dict[str, Any] | None:
     """A row with all its columns, by the first column of its key and the constants."""
     query = sql.SQL(_ROW).format(
-        columns=identifiers(stored_columns(item_class)), **key_parts(item_class, constants)
+        columns=identifiers(stored_columns(item_class)),
+        **key_parts(table_of(item_class), constants),
     )
     found = fetch_listing(connection, query, {"key": key} | constant_values(constants)).dicts()
     return found[0] if found else None
 
 
-def list_values(connection: Connection, item_class: type[TableItem], column: str) -> list[str]:
+def list_values(connection: Connection, table: str, column: str) -> list[str]:
     """The distinct values of a column, in order."""
-    query = sql.SQL(_VALUES).format(
-        column=sql.Identifier(column), table=sql.Identifier(item_class.table)
-    )
+    query = sql.SQL(_VALUES).format(column=sql.Identifier(column), table=sql.Identifier(table))
     return [value for (value,) in fetch_listing(connection, query, {}).rows]
 
 
 def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> list[str]:
     """The keys most similar to a search that finds nothing."""
-    query = sql.SQL(_KEYS).format(**key_parts(chosen.item_class, chosen.constants))
+    query = sql.SQL(_KEYS).format(**key_parts(chosen.table, chosen.constants))
     keys = [key for (key,) in fetch_listing(connection, query, chosen.values).rows]
     return difflib.get_close_matches((chosen.search or "").lower(), keys, n=limit)
 
 
 def _check_columns(chosen: RowFilter, *names: str) -> None:
-    known = stored_columns(chosen.item_class)
+    known = chosen.table.types
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -279,7 +278,8 @@ def find_named_row(
     """
     key = primary_key(item_class)[0]
     columns = [key, *item_class.searched, "delisted_at"]
-    chosen = RowFilter(item_class, constants, columns, item_class.shown[0], text, limit=None)
+    sort, table = item_class.shown[0], table_of(item_class)
+    chosen = RowFilter(table, constants, columns, sort, text, limit=None)
     rows = sorted(list_rows(connection, chosen).dicts(), key=lambda row: bool(row["delisted_at"]))
     for column in (key, *item_class.searched):
         if found := [row for row in rows if row[column].lower() == text.lower()]:
@@ -301,10 +301,10 @@ def find_named_row(
 def check_constants(connection: Connection, chosen: RowFilter) -> None:
     """Raises :exc:`NothingCrawledError`, which says what there is, if no row has these values."""
     for column, value in chosen.constants.items():
-        known = list_values(connection, chosen.item_class, column)
+        known = list_values(connection, chosen.table.name, column)
         if value not in known:
             there = f"there are {', '.join(known)}" if known else "there are none at all"
-            nouns = f"{chosen.item_class.noun}s"
+            nouns = f"{chosen.table.noun}s"
             how = f"{program()} crawl {nouns} -a {column}={shlex.quote(visible(value))}"
             hint = f"; to have them: {how}" if value else ""
             raise NothingCrawledError(

@@ -31,6 +31,8 @@ PAGES = {
     "compared": f"coin?id={CHARTED}&range=1d&compare=coin-0000008",
     "hostile": "coin?id=hostile&currency=eur",
     "crawls": "crawls",
+    "tables": "table/",
+    "table": "table/full_coin?search=coin-00000&where=market_cap_rank%20%3E%203",
     "rejected": "rejected",
     "nothing rejected": "rejected?crawl=1",
     "jobs": "jobs",

@@ -18,6 +18,7 @@ from coinspider.store.connection import connect, transaction
 from coinspider.store.crawl import first_complete_crawl
 from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
+from coinspider.store.stored_table import table_of
 from coinspider.store.tables import (
     Condition,
     RowFilter,
@@ -55,7 +56,7 @@ def connection(database_url):
 
 
 def usd(**parts):
-    return RowFilter(FullCoin, USD, ["coin_id"], **parts)
+    return RowFilter(table_of(FullCoin), USD, ["coin_id"], **parts)
 
 
 def ids(connection, chosen):
@@ -129,7 +130,7 @@ def test_missing_tables_leave_a_page_in_its_schema(database_url):
         rows = list_rows(connected, choice.chosen._replace(columns=columns)).dicts()
         add_sparklines(connected, choice, rows)
         assert (len(rows), rows[0][LAST_7_DAYS]) == (50, None)
-        assert list_values(connected, FullCoin, "vs_currency") == ["eur", "usd"]
+        assert list_values(connected, FullCoin.table, "vs_currency") == ["eur", "usd"]
 
 
 def test_coins_of_an_earlier_version_are_not_new(database_url, query):

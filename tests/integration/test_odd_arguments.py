@@ -29,6 +29,7 @@ VALUES = {
 COINS = [
     *FILTERS, "currency", "sort", "descending", "columns", "limit", "page", "watch", "all",
 ]  # fmt: skip
+TABLE = ["search", "where", "sort", "descending", "columns", "limit", "page", "all"]
 JOB = {"project": "coinspider", "spider": "market_chart", "days": "1", "ids": "none"}
 # The arguments that an endpoint gets besides, and those that are varied.
 GET = {
@@ -36,6 +37,8 @@ GET = {
     "coins": ({}, COINS),
     "coins.json": ({}, COINS),
     "coins.csv": ({}, COINS),
+    "table/crawl": ({}, TABLE),
+    "table/crawl.csv": ({}, TABLE),
     "coin": ({"id": "none"}, ["id", "currency", "range", "days", "candles", "log", "compare"]),
     "coin-history.csv": ({"id": "none"}, ["id", "currency", "resolution"]),
     "coin-history.json": ({"id": "none"}, ["id", "currency", "resolution"]),

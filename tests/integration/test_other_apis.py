@@ -49,6 +49,19 @@ def test_unknown_table_gets_its_columns_from_the_records(scrapy, others, query):
     assert types["current_price"] == "numeric"
     assert types["circulating_supply"] == "numeric"
     assert types["last_updated"] == "timestamp with time zone"
+    shown = scrapy("table", "mine", "--where", "market_cap_rank <= 3", "--sort=-market_cap_rank",
+                   "--columns", "id,market_cap_rank")  # fmt: skip
+    assert [line.split(",")[1] for line in shown.stdout.splitlines()] == [
+        "market_cap_rank", "3", "2", "1",
+    ]  # fmt: skip
+    assert len(scrapy("table", "mine").stdout.splitlines()) == COINS + 1
+    assert scrapy("table", "--format", "table").stdout.split("mine")[1].split()[0] == f"{COINS}"
+    unknown = scrapy("table", "mien")
+    assert unknown.returncode == 2
+    assert last_line(unknown) == (
+        "coinspider: there is no table mien (did you mean mine?): there are crawl, mine,"
+        " rejected_record"
+    )
     assert "250 unchanged" in last_line(scrapy(*arguments))
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin
 import psycopg
 import pytest
 from openpyxl import load_workbook
+from psycopg.sql import SQL, Identifier, Literal
 
 from coinspider.daemon.views.cells import STORED
 from coinspider.items import FullCoin
@@ -74,6 +75,65 @@ def test_figures_of_the_market_lead_to_as_many_coins(site):
         shown = site.daemon.open(unescape(address))
         assert f"of {figure} coins" in shown or (figure, "0 coins" in shown) == ("0", True), text
     assert re.search("<strong>[^<]+</strong> market cap", page)
+
+
+ODD_NAME = 'odd "x" & <y>'
+ODD_TABLE = """
+CREATE TABLE {table} (
+    pair text, api_token text, volume numeric, "at" timestamptz, active boolean, own integer,
+    extra jsonb, first_crawled_at timestamptz, PRIMARY KEY (pair)
+);
+INSERT INTO {table}
+SELECT 'pair ' || n, 'hush', n * 1e6, '2026-01-01'::timestamptz + make_interval(days => n),
+       mod(n, 2) = 0, n, '{{"a": [1.50]}}', now() FROM generate_series(1, 60) AS n;
+INSERT INTO coinspider_schema (table_name, columns)
+VALUES ({name}, '{{pair,volume,at,active,extra,first_crawled_at}}')
+"""
+
+
+def test_any_table_is_seen_searched_sorted_and_downloaded(site):
+    with psycopg.connect(site.database_url) as connection:
+        connection.execute(
+            SQL(ODD_TABLE).format(table=Identifier(ODD_NAME), name=Literal(ODD_NAME))
+        )
+    try:
+        check_odd_table(site.daemon)
+    finally:
+        with psycopg.connect(site.database_url) as connection:
+            connection.execute(SQL("DROP TABLE {}").format(Identifier(ODD_NAME)))
+
+
+def check_odd_table(daemon):
+    index = daemon.open("table/")
+    links = [unescape(one) for one in re.findall(r'<th scope="row"><a href="([^"]+)"', index)]
+    assert {"crawl", "full_coin", quote(ODD_NAME), "rejected_record"} <= {*links}
+    address = f"table/{quote(ODD_NAME)}"
+    page = daemon.open(f"{address}?sort=-volume&limit=25")
+    assert "1–25 of 60 rows" in page
+    assert "those of secrets: api_token." in page
+    assert "hush" not in page + daemon.open(f"{address}.csv?all=1")
+    assert re.findall(r"<th scope=row[^>]*>(pair \d+)<", page)[:2] == ["pair 60", "pair 59"]
+    found = json.loads(daemon.open(
+        f"{address}.json?where={quote('volume >= 58M, active = yes, at >= 2026-01-02')}"
+    ), parse_float=str)  # fmt: skip
+    assert [(row["pair"], row["own"]) for row in found["rows"]] == [
+        ("pair 58", 58),
+        ("pair 60", 60),
+    ]
+    assert found["rows"][0]["extra"] == {"a": ["1.50"]}
+    rows = rows_of(daemon.open(f"{address}.csv?search=PAIR%2011"))
+    assert [list(row.values())[:2] for row in rows] == [["pair 11", "11000000"]]
+    book = load_workbook(BytesIO(daemon.read(f"{address}.xlsx?all=1&limit=25")))
+    assert len(list(book.active.values)) == 61
+    assert daemon.read(f"{address}.parquet")[:4] == b"PAR1"
+    code, refused = refusal(daemon, f"{address}?sort=api_token", headers=HTML)
+    assert (code, "no column api_token" in refused) == (400, True)
+    code, refused = refusal(daemon, f"{address}?where=extra=1", headers=HTML)
+    assert (code, "extra = 1: that is not a value of the type jsonb" in refused) == (400, True)
+    for unknown in ("nothing", "api_account", "coinspider_schema"):
+        code, refused = refusal(daemon, f"table/{unknown}", headers=HTML)
+        assert (code, f'href="{quote(ODD_NAME)}"' in refused) == (404, True)
+    assert "All figures, as a table" in daemon.open("crawls")
 
 
 def status(daemon, path):

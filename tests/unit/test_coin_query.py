@@ -1,12 +1,17 @@
 """What people type into the fields of /coins, and links that keep the rest of the view."""
 
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from coinspider.daemon.views import coins
+from coinspider.daemon.views import tables
 from coinspider.daemon.views.choice import WATCH_MAX, read_choice
-from coinspider.store.bounds import BOUNDS, FieldsError, amount, conditions
+from coinspider.errors import ConfigurationError
+from coinspider.store.bounds import BOUNDS, FieldsError, amount, conditions, read_where
+from coinspider.store.stored_table import StoredTable
+from coinspider.store.tables import Condition
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,37 @@ def test_star_adds_a_coin_to_a_list_that_is_not_full():
     assert read_choice({"watched": "1"}, watched=["a", "b"]).file_arguments["watch"] == "a,b"
 
 
+TABLE = StoredTable(
+    "pair", {"id": "text", "price": "numeric", "at": "timestamp with time zone",
+             "active": "boolean", "extra": "jsonb"}, ["id"],
+)  # fmt: skip
+
+
+def test_conditions_of_any_column_are_read():
+    text = "price >= 1,000, id = a, b, active = no, at <= 2026-01-31"
+    assert read_where(TABLE, text) == [
+        Condition("price", ">=", Decimal(1000)),
+        Condition("id", "=", "a, b"),
+        Condition("active", "=", False),
+        Condition("at", "<=", datetime(2026, 1, 31, tzinfo=UTC)),
+    ]
+    assert read_where(TABLE, " ") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("price > 1", "price > 1 is not NAME >= VALUE"), ("cost = 1", "there are id, price, at"),
+     ("price = x", "price = x: that is not a value of the type numeric"),
+     ("extra = {}", "of the type jsonb, or none that rows are chosen by"),
+     ("active = maybe", "not a value of the type boolean"),
+     ("at = today", "that is not a value of the type timestamp")],
+)  # fmt: skip
+def test_condition_that_can_not_be_read_is_told(text, problem):
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        read_where(TABLE, text)
+
+
 @pytest.mark.parametrize("package", ["", "xlsxwriter"])
 def test_workbook_is_linked_where_it_can_be_made(package, monkeypatch):
-    monkeypatch.setattr(coins, "find_spec", lambda name: name == package)
-    assert ("xlsx" in coins.file_formats()) == bool(package)
+    monkeypatch.setattr(tables, "find_spec", lambda name: name == package)
+    assert ("xlsx" in tables.file_formats()) == bool(package)

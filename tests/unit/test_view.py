@@ -17,7 +17,7 @@ def ask(answer):
     request.channel = object()
     request.failed = []
     request.processingFailed = request.failed.append
-    DatabaseView(None, None, form=Format("text/html", error=broken)).respond(answer, request)
+    DatabaseView(None, None, form=Format("text/html", error=broken)).respond(answer, request, {})
     return request
 
 

@@ -1,4 +1,4 @@
-"""The columns of the coins for people, and a value as HTML with all its digits on hover.
+"""The columns of tables for people, and a value as HTML with all its digits on hover.
 
 Values are made in Python, not by macros of the templates, because a page has thousands of them.
 """
@@ -15,14 +15,15 @@ from msgspec import Raw
 from coinspider.daemon.views.charts import Sparkline
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns, stored_columns
+from coinspider.store.stored_table import StoredTable
 from coinspider.text import exact, per_cent, readable, short, short_price, visible
 
 NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"
-SPARKLINE, OTHER = "sparkline", "other"
+SPARKLINE, OTHER, LONG = "sparkline", "other", "long"
 PHONE, TABLET, DESK = "phone", "wide", "desk"  # classes of the style sheet
 
 
-class CoinColumn(NamedTuple):
+class ShownColumn(NamedTuple):
     """``kind`` is how a value is shown; ``width`` is the least page width that shows it by default.
 
     A ``made`` column is not in the table.
@@ -41,6 +42,11 @@ class CoinColumn(NamedTuple):
         return self.long or self.label
 
     @property
+    def sort(self) -> str:
+        """The column by which its heading sorts."""
+        return CHANGE_7D if self.kind == SPARKLINE else self.name
+
+    @property
     def is_number(self) -> bool:
         return self.kind in (NUMBER, PRICE, AMOUNT, CHANGE)
 
@@ -54,64 +60,64 @@ _SPANS = ("1h", "7d", "14d", "30d", "200d", "1y")
 CHANGE_7D = "price_change_percentage_7d_in_currency"
 LAST_7_DAYS = "last_7_days"
 _ALL = [
-    CoinColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
-    CoinColumn("name", "Coin", TEXT, width=PHONE),
-    CoinColumn("current_price", "Price", PRICE, width=PHONE),
-    CoinColumn("price_change_percentage_1h_in_currency", "1h", CHANGE, long="Change 1h"),
-    CoinColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
-    CoinColumn(CHANGE_7D, "7d", CHANGE, long="Change 7d", width=TABLET),
-    CoinColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
-    CoinColumn("total_volume", "24h volume", AMOUNT),
-    CoinColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True, width=TABLET),
-    CoinColumn("last_updated", "Updated", TIME),
-    CoinColumn("symbol", "Symbol", TEXT),
-    CoinColumn("coin_id", "Id", TEXT),
-    CoinColumn("vs_currency", "Currency", TEXT),
-    CoinColumn("price_change_percentage_14d_in_currency", "14d", CHANGE, long="Change 14d"),
-    CoinColumn("price_change_percentage_30d_in_currency", "30d", CHANGE, long="Change 30d"),
-    CoinColumn("price_change_percentage_200d_in_currency", "200d", CHANGE, long="Change 200d"),
-    CoinColumn("price_change_percentage_1y_in_currency", "1y", CHANGE, long="Change 1y"),
-    CoinColumn(
+    ShownColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
+    ShownColumn("name", "Coin", TEXT, width=PHONE),
+    ShownColumn("current_price", "Price", PRICE, width=PHONE),
+    ShownColumn("price_change_percentage_1h_in_currency", "1h", CHANGE, long="Change 1h"),
+    ShownColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
+    ShownColumn(CHANGE_7D, "7d", CHANGE, long="Change 7d", width=TABLET),
+    ShownColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
+    ShownColumn("total_volume", "24h volume", AMOUNT),
+    ShownColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True, width=TABLET),
+    ShownColumn("last_updated", "Updated", TIME),
+    ShownColumn("symbol", "Symbol", TEXT),
+    ShownColumn("coin_id", "Id", TEXT),
+    ShownColumn("vs_currency", "Currency", TEXT),
+    ShownColumn("price_change_percentage_14d_in_currency", "14d", CHANGE, long="Change 14d"),
+    ShownColumn("price_change_percentage_30d_in_currency", "30d", CHANGE, long="Change 30d"),
+    ShownColumn("price_change_percentage_200d_in_currency", "200d", CHANGE, long="Change 200d"),
+    ShownColumn("price_change_percentage_1y_in_currency", "1y", CHANGE, long="Change 1y"),
+    ShownColumn(
         "price_change_percentage_24h_in_currency",
         "24h in currency",
         CHANGE,
         long="Change 24h in this currency",
     ),
-    CoinColumn(
+    ShownColumn(
         "market_cap_rank_with_rehypothecated",
         "# with rehypothecated",
         NUMBER,
         long="Rank with rehypothecated coins",
     ),
-    CoinColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
-    CoinColumn("price_change_24h", "Price change 24h", PRICE),
-    CoinColumn("high_24h", "High 24h", PRICE),
-    CoinColumn("low_24h", "Low 24h", PRICE),
-    CoinColumn("market_cap_change_24h", "Market cap change 24h", AMOUNT),
-    CoinColumn(
+    ShownColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
+    ShownColumn("price_change_24h", "Price change 24h", PRICE),
+    ShownColumn("high_24h", "High 24h", PRICE),
+    ShownColumn("low_24h", "Low 24h", PRICE),
+    ShownColumn("market_cap_change_24h", "Market cap change 24h", AMOUNT),
+    ShownColumn(
         "market_cap_change_percentage_24h",
         "Market cap 24h",
         CHANGE,
         long="Market cap change 24h, %",
     ),
-    CoinColumn("circulating_supply", "Circulating supply", AMOUNT),
-    CoinColumn("total_supply", "Total supply", AMOUNT),
-    CoinColumn("max_supply", "Max supply", AMOUNT),
-    CoinColumn("ath", "All-time high", PRICE),
-    CoinColumn("ath_change_percentage", "Since all-time high", CHANGE),
-    CoinColumn("ath_date", "All-time high on", TIME),
-    CoinColumn("atl", "All-time low", PRICE),
-    CoinColumn("atl_change_percentage", "Since all-time low", CHANGE),
-    CoinColumn("atl_date", "All-time low on", TIME),
-    CoinColumn("first_crawled_at", "First crawled", TIME),
-    CoinColumn("delisted_at", "Delisted", TIME, width=TABLET),
-    CoinColumn("image", "Logo", TEXT),
-    CoinColumn("extra", "Other fields", OTHER),
+    ShownColumn("circulating_supply", "Circulating supply", AMOUNT),
+    ShownColumn("total_supply", "Total supply", AMOUNT),
+    ShownColumn("max_supply", "Max supply", AMOUNT),
+    ShownColumn("ath", "All-time high", PRICE),
+    ShownColumn("ath_change_percentage", "Since all-time high", CHANGE),
+    ShownColumn("ath_date", "All-time high on", TIME),
+    ShownColumn("atl", "All-time low", PRICE),
+    ShownColumn("atl_change_percentage", "Since all-time low", CHANGE),
+    ShownColumn("atl_date", "All-time low on", TIME),
+    ShownColumn("first_crawled_at", "First crawled", TIME),
+    ShownColumn("delisted_at", "Delisted", TIME, width=TABLET),
+    ShownColumn("image", "Logo", TEXT),
+    ShownColumn("extra", "Other fields", OTHER),
 ]
 _KNOWN = {column.name for column in _ALL}
 # A field of the item that has no name here.
 _ALL += [
-    CoinColumn(c.name, c.name.replace("_", " ").capitalize(), AMOUNT if c.type.is_number else TEXT)
+    ShownColumn(c.name, c.name.replace("_", " ").capitalize(), AMOUNT if c.type.is_number else TEXT)
     for c in columns(FullCoin)
     if c.name not in _KNOWN
 ]
@@ -165,6 +171,30 @@ def stored(names: Sequence[str]) -> list[str]:
     return [name for name in names if not COLUMNS[name].made]
 
 
+# Of any table: the columns that are shown by default, and from which width on.
+_FIRST = (PHONE, PHONE, PHONE, TABLET, TABLET, TABLET, DESK, DESK, DESK, DESK)
+_LAST = ("extra", "delisted_at", "first_crawled_at")
+_KINDS = {"timestamp with time zone": TIME, "numeric": AMOUNT}
+
+
+def table_columns(table: StoredTable) -> dict[str, ShownColumn]:
+    """The columns of any table by name, the key first; each is called as it is in the table."""
+    names = sorted(table.types, key=lambda n: (n not in table.primary_key, n in _LAST))
+    widths = [*_FIRST, *(DESK for _ in names)]
+    return {
+        name: ShownColumn(name, name, _kind(table, name), width)
+        for name, width in zip(names, widths, strict=False)
+    }
+
+
+def usual_columns(table: StoredTable) -> list[str]:
+    return [name for name in table_columns(table) if name not in _LAST][: len(_FIRST)]
+
+
+def _kind(table: StoredTable, name: str) -> str:
+    return _KINDS.get(table.types[name]) or (NUMBER if table.is_number(name) else LONG)
+
+
 _NOTHING = (b"null", b"{}", b"[]", b'""')
 
 
@@ -192,6 +222,7 @@ def _field_text(value: Raw) -> str:
 
 
 _FEW = 18  # digits
+_LONG = 200  # characters
 _AGES = [(365.25 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (0, "s")]
 # Nothing in these needs to be escaped: digits, signs, letters of ours.
 _AMOUNT = '<data value="{0}" title="{2}">{1}</data>'
@@ -204,7 +235,7 @@ _SPARKLINE = (
 )
 
 
-def cell(column: CoinColumn, value: object) -> Markup:
+def cell(column: ShownColumn, value: object) -> Markup:
     """A value in the form of its column."""
     return Markup() if value is None else _CELLS.get(column.kind, text)(value)
 
@@ -212,6 +243,12 @@ def cell(column: CoinColumn, value: object) -> Markup:
 def text(value: object) -> Markup:
     """Nothing in it changes the direction of what is around it."""
     return escape(visible(readable(value)))
+
+
+def long_text(value: object) -> Markup:
+    """Its beginning, where it is longer than a cell: a file has all of it."""
+    whole = readable(value)
+    return text(whole if len(whole) <= _LONG else f"{whole[:_LONG]}…")
 
 
 def other(value: object) -> Markup:
@@ -304,4 +341,5 @@ _CELLS: dict[str, Callable[..., Markup]] = {
     TIME: time,
     SPARKLINE: sparkline,
     OTHER: other,
+    LONG: long_text,
 }

@@ -1,13 +1,21 @@
-"""What a page of the coins is asked for: the arguments of its address, read and checked."""
+"""What a page of rows is asked for: the arguments of its address, read and checked."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coinspider.daemon.views.cells import COLUMNS, SHOWN, stored
+from coinspider.daemon.views.cells import (
+    COLUMNS,
+    SHOWN,
+    ShownColumn,
+    stored,
+    table_columns,
+    usual_columns,
+)
 from coinspider.daemon.views.view import WATCH_MAX, Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
-from coinspider.store.bounds import BOUNDS, conditions, filled_in
+from coinspider.store.bounds import BOUNDS, conditions, filled_in, read_where
+from coinspider.store.stored_table import StoredTable, table_of
 from coinspider.store.tables import LISTED, Condition, RowFilter
 
 FILTERS = {
@@ -16,27 +24,55 @@ FILTERS = {
     "watched": "On the watch list",
     **{name: bound.label for name, bound in BOUNDS.items()},
     "new": "New within days",
+    "where": "Rows with",
 }
 LIMIT, LIMIT_MAX = 50, 1000
 _DEFAULT_SORT = "market_cap_rank"
 _SHOWN_OF_DELISTED = [*SHOWN, "delisted_at"]
 _USUAL = {",".join(SHOWN), ",".join(_SHOWN_OF_DELISTED)}
 _USUAL_STATUS = ("listed", "listed")
-_KEPT = ("currency", "sort", "limit", "columns", "watch", *FILTERS)
+_KEPT = (
+    "currency",
+    "sort",
+    "limit",
+    "columns",
+    "watch",
+    *(name for name in FILTERS if name != "where"),
+)
+_KEPT_OF_TABLE = ("sort", "limit", "columns", "search", "where")
 
 
-class CoinChoice(NamedTuple):
-    """The rows, the columns to show, and the arguments for both."""
+class RowChoice(NamedTuple):
+    """The rows, the columns to show of those that are ``known``, and the arguments for both."""
 
     chosen: RowFilter
     columns: Sequence[str]
-    watch: Sequence[str]
+    known: Mapping[str, ShownColumn]
     arguments: Mapping[str, str]
     page: int
+    watch: Sequence[str] = ()
 
     @property
     def currency(self) -> str:
         return self.chosen.constants["vs_currency"]
+
+    @property
+    def shown(self) -> list[ShownColumn]:
+        return [self.known[name] for name in self.columns]
+
+    @property
+    def whole(self) -> "RowChoice":
+        """The rows of all pages."""
+        return self._replace(page=1, chosen=self.chosen._replace(limit=None, offset=0))
+
+    def within(self, total: int) -> "RowChoice":
+        """The last page there is, if it is past that."""
+        page = min(self.page, self.pages(total))
+        offset = (page - 1) * (self.chosen.limit or 0)
+        return self._replace(page=page, chosen=self.chosen._replace(offset=offset))
+
+    def pages(self, total: int) -> int:
+        return max(1, -(-total // self.chosen.limit)) if self.chosen.limit else 1
 
     @property
     def sort(self) -> str:
@@ -54,14 +90,15 @@ class CoinChoice(NamedTuple):
         """The arguments of the filter's conditions, in their order."""
         return [*filled_in(self.arguments), *(["watched"] if self.is_watched else [])]
 
-    def without(self, name: str) -> "CoinChoice":
+    def without(self, name: str) -> "RowChoice":
         """The choice without one of its filters."""
         left = {**self.arguments, name: "all" if name == "listed" else ""}
         return read_choice(left, watched=self.watch)
 
     def sort_link(self, column: str) -> str:
         """For numbers the largest first, then the reverse."""
-        first = f"-{column}" if _begins_with_greatest(column) else column
+        is_largest_first = self.known[column].is_number and column != _DEFAULT_SORT
+        first = f"-{column}" if is_largest_first else column
         other = column if first.startswith("-") else f"-{column}"
         return link(self.arguments, sort=other if self.chosen.sort == first else first, page=None)
 
@@ -89,7 +126,7 @@ class CoinChoice(NamedTuple):
 
 def read_choice(
     arguments: Arguments, most: int = LIMIT_MAX, watched: Sequence[str] = ()
-) -> CoinChoice:
+) -> RowChoice:
     """With at most ``most`` rows on a page.
 
     ``watched`` is the browser's watch list, unless the address has one.
@@ -100,20 +137,16 @@ def read_choice(
     kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
     if kept.get("columns") in _USUAL:  # from a form without JavaScript
         del kept["columns"]
-    if arguments.get("descending"):  # from a form, which has its own field for it
-        kept["sort"] = f"-{arguments.get('sort', _DEFAULT_SORT).removeprefix('-')}"
-    limit = min(number(arguments, "limit", LIMIT, LIMIT_MAX), most)
-    page = number(arguments, "page", 1)
-    if "limit" in kept:  # so that a download of the view has the same rows
-        kept["limit"] = str(limit)
+    page, limit = _read_page(arguments, kept, most, _DEFAULT_SORT)
     listed = arguments.get("listed") or "listed"
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
-    columns = _columns(kept.get("columns", ""), listed)
+    usual = SHOWN if listed == "listed" else _SHOWN_OF_DELISTED
+    columns = _columns(kept.get("columns", ""), usual, COLUMNS)
     given = [name for name in arguments.get("watch", "").split(",") if name]
     watch = (given or list(watched))[:WATCH_MAX]
     chosen = RowFilter(
-        item_class=FullCoin,
+        table=table_of(FullCoin),
         constants={"vs_currency": arguments.get("currency") or "usd"},
         search=arguments.get("search") or None,
         sort=kept.get("sort", _DEFAULT_SORT),
@@ -123,16 +156,51 @@ def read_choice(
         listed=listed,
         conditions=_conditions(arguments, watch),
     )
-    return CoinChoice(chosen, columns, watch, kept, page)
+    return RowChoice(chosen, columns, COLUMNS, kept, page, watch)
 
 
-def _columns(text: str, listed: str) -> list[str]:
+def read_table_choice(table: StoredTable, arguments: Arguments, most: int = LIMIT_MAX) -> RowChoice:
+    """The same for a page of any table. Raises the same."""
+    kept = {name: arguments[name] for name in _KEPT_OF_TABLE if arguments.get(name)}
+    known = table_columns(table)
+    first = next(iter(known))
+    page, limit = _read_page(arguments, kept, most, first)
+    usual = usual_columns(table)
+    if kept.get("columns") == ",".join(usual):
+        del kept["columns"]
+    columns = _columns(kept.get("columns", ""), usual, known)
+    chosen = RowFilter(
+        table,
+        {},
+        columns,
+        kept.get("sort", first),
+        kept.get("search"),
+        limit,
+        (page - 1) * limit,
+        conditions=read_where(table, kept.get("where", "")),
+    )
+    return RowChoice(chosen, columns, known, kept, page)
+
+
+def _read_page(
+    arguments: Arguments, kept: dict[str, str], most: int, default_sort: str
+) -> tuple[int, int]:
+    """The page and its number of rows, at most ``most``; the sort and the limit go to ``kept``."""
+    if arguments.get("descending"):  # from a form, which has its own field for it
+        kept["sort"] = f"-{arguments.get('sort', default_sort).removeprefix('-')}"
+    limit = min(number(arguments, "limit", LIMIT, LIMIT_MAX), most)
+    if "limit" in kept:  # so that a download of the view has the same rows
+        kept["limit"] = str(limit)
+    return number(arguments, "page", 1), limit
+
+
+def _columns(text: str, usual: Sequence[str], known: Mapping[str, ShownColumn]) -> list[str]:
     if text == "all":
-        return [*SHOWN, *(name for name in COLUMNS if name not in SHOWN)]
-    names = text.split(",") if text else SHOWN if listed == "listed" else _SHOWN_OF_DELISTED
+        return [*usual, *(name for name in known if name not in usual)]
+    names = text.split(",") if text else usual
     for name in names:
-        if name not in COLUMNS:
-            raise ConfigurationError(f"no column {name}: there are {', '.join(COLUMNS)}")
+        if name not in known:
+            raise ConfigurationError(f"no column {name}: there are {', '.join(known)}")
     return list(dict.fromkeys(names))
 
 
@@ -141,7 +209,3 @@ def _conditions(arguments: Arguments, watch: Sequence[str]) -> list[Condition]:
     if arguments.get("watched"):
         found.append(Condition("coin_id", "IN", list(watch)))
     return found
-
-
-def _begins_with_greatest(column: str) -> bool:
-    return COLUMNS[column].is_number and column != _DEFAULT_SORT

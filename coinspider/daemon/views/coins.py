@@ -1,51 +1,35 @@
 """``/coins``: the coins that the crawls stored, page by page and as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib.util import find_spec
-from io import BytesIO
 from typing import cast
 from urllib.parse import urlsplit
 
-from msgspec import Raw
 from psycopg import Connection
 
 from coinspider.daemon.database import database_url
-from coinspider.daemon.views.cells import (
-    CHANGE_7D,
-    COLUMNS,
-    LAST_7_DAYS,
-    SHOWN,
-    STORED,
-    stored,
-)
+from coinspider.daemon.protocols import Root
+from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS, SHOWN, stored
 from coinspider.daemon.views.charts import Sparkline, sparkline
-from coinspider.daemon.views.choice import FILTERS, CoinChoice, read_choice
+from coinspider.daemon.views.choice import FILTERS, RowChoice, read_choice
+from coinspider.daemon.views.tables import LIMITS, file_formats, file_of
 from coinspider.daemon.views.view import (
-    CSV,
-    JSON,
     LOGO_HOSTS,
     Arguments,
-    Format,
+    DatabaseView,
     Frame,
     Memory,
-    as_csv,
-    as_json,
     page_of,
     render,
 )
-from coinspider.errors import ConfigurationError, NoHistoryError, ViewError
-from coinspider.exact_json import encode_row
-from coinspider.export.xlsx import XlsxItemExporter
+from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.bounds import BOUNDS, FieldsError
 from coinspider.store.crawl import first_complete_crawl, first_crawl
-from coinspider.store.fetch import Listing
 from coinspider.store.series import SPARKLINE_TIME, Point, sparklines
 from coinspider.store.tables import LISTED, count_by, count_rows_without, list_rows
 
-LIMITS = (25, 50, 100, 250)
 _CHANGE = "price_change_percentage_24h"
 # By name, what leads there: the queries that people ask for most.
 LISTS: Mapping[str, Mapping[str, str]] = {
@@ -81,31 +65,24 @@ def _coins(connected: Connection, arguments: Arguments, frame: Frame) -> str:
         raise ViewError(error.status, str(error), page) from None
 
 
-def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Frame) -> str:
+def _page(connected: Connection, choice: RowChoice, typed: Arguments, frame: Frame) -> str:
     """``typed`` are the arguments as they came, with what could not be read."""
     counts = count_coins(connected, choice)
     total = counts.get(choice.currency, 0)
-    limit = choice.chosen.limit or total
-    pages = max(1, -(-total // limit))
-    page = min(choice.page, pages)
-    choice = choice._replace(page=page, chosen=choice.chosen._replace(offset=(page - 1) * limit))
+    choice = choice.within(total)
     return render(
         "coins.html",
         **{"problems": {}} | frame,
         choice=choice,
         typed=typed,
         arguments=choice.arguments,
-        columns=[COLUMNS[name] for name in choice.columns],
-        all_columns=COLUMNS,
         shown=SHOWN,
-        change_7d=CHANGE_7D,
         filters=FILTERS,
         bounds=BOUNDS,
-        sortable=STORED,
         listed=LISTED,
         rows=_rows(connected, choice),
         currencies=list(counts),
-        limits=sorted({*LIMITS, limit}),
+        limits=sorted({*LIMITS, choice.chosen.limit or total}),
         files=file_formats(),
         lists=LISTS,
         new_since=first_complete_crawl(connected, choice.currency)
@@ -113,19 +90,11 @@ def _page(connected: Connection, choice: CoinChoice, typed: Arguments, frame: Fr
         else None,
         first_crawl=first_crawl(connected, choice.currency),
         total=total,
-        page=page,
-        pages=pages,
-        first=(page - 1) * limit + 1,
         without=_without(connected, choice) if choice.filters and not total else {},
     )
 
 
-def file_formats() -> Sequence[str]:
-    """Those with a link: one to a workbook leads nowhere without the package that makes it."""
-    return ("csv", "xlsx", "json") if find_spec("xlsxwriter") else ("csv", "json")
-
-
-def count_coins(connected: Connection, choice: CoinChoice) -> dict[str, int]:
+def count_coins(connected: Connection, choice: RowChoice) -> dict[str, int]:
     """By currency; paging and sorting don't change it, and counting takes as long as a page."""
     counted = choice.chosen._replace(columns=(), sort="", limit=None, offset=0)
     return _counts.get(
@@ -133,7 +102,7 @@ def count_coins(connected: Connection, choice: CoinChoice) -> dict[str, int]:
     )
 
 
-def _without(connected: Connection, choice: CoinChoice) -> dict[str, tuple[int, CoinChoice]]:
+def _without(connected: Connection, choice: RowChoice) -> dict[str, tuple[int, RowChoice]]:
     """The choice without each of its filters, and how many coins there would be."""
     found = count_rows_without(connected, choice.chosen)
     counts = {name: found[n] for n, name in enumerate(choice.conditions)}
@@ -142,7 +111,7 @@ def _without(connected: Connection, choice: CoinChoice) -> dict[str, tuple[int, 
     return {name: (counts[name], choice.without(name)) for name in [*choice.filters, *usual]}
 
 
-def _rows(connected: Connection, choice: CoinChoice) -> list[dict[str, object]]:
+def _rows(connected: Connection, choice: RowChoice) -> list[dict[str, object]]:
     names = list(dict.fromkeys([*_NEEDED, *choice.chosen.columns]))
     rows = list_rows(connected, choice.chosen._replace(columns=names)).dicts()
     if LAST_7_DAYS in choice.columns and rows:
@@ -153,7 +122,7 @@ def _rows(connected: Connection, choice: CoinChoice) -> list[dict[str, object]]:
 
 
 def add_sparklines(
-    connected: Connection, choice: CoinChoice, rows: Sequence[dict[str, object]]
+    connected: Connection, choice: RowChoice, rows: Sequence[dict[str, object]]
 ) -> None:
     now, ids = datetime.now(UTC), [str(row["coin_id"]) for row in rows]
     try:
@@ -189,58 +158,18 @@ def logo_address(text: str | None) -> str | None:
     return text if parts.scheme == "https" and parts.netloc in LOGO_HOSTS else None
 
 
-def _json(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
-    """The coins with all digits, and with all columns or the chosen ``columns``."""
-    choice = _choice_of_file(arguments)
-    if not arguments.get("columns"):
-        choice = choice._replace(columns=STORED)
-    total = count_coins(connected, choice).get(choice.currency, 0)
-    pages = -(-total // choice.chosen.limit) if choice.chosen.limit else 1
-    return as_json(
-        status="ok",
-        total=total,
-        page=choice.page,
-        pages=pages,
-        coins=[Raw(encode_row(row)) for row in _listing(connected, choice).each_dict()],
-    )
-
-
-def _csv(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
-    """The view's rows and columns with all digits."""
-    return as_csv(_listing(connected, _choice_of_file(arguments)))
-
-
-def _xlsx(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
-    """The same as a workbook."""
-    listing, file = _listing(connected, _choice_of_file(arguments)), BytesIO()
-    try:
-        exporter = XlsxItemExporter(file, sheet="coins", known=dict.fromkeys(listing.columns))
-    except ConfigurationError as error:  # XlsxWriter is not installed
-        raise ViewError(501, str(error)) from None
-    exporter.start_exporting()
-    for row in listing.each_dict():
-        exporter.export_item(row)
-    exporter.finish_exporting()
-    return file.getvalue()
-
-
-def _choice_of_file(arguments: Arguments) -> CoinChoice:
-    """A page; with ``all`` the rows of all pages."""
+def _read(_: Connection, arguments: Arguments) -> RowChoice:
     choice = read_choice(arguments)
-    if not arguments.get("all"):
-        return choice
-    return choice._replace(page=1, chosen=choice.chosen._replace(limit=None, offset=0))
-
-
-def _listing(connected: Connection, choice: CoinChoice) -> Listing:
     # A chart's line can't be in a file.
     names = list(dict.fromkeys(["coin_id", *stored(choice.columns)]))
-    return list_rows(connected, choice.chosen._replace(columns=names))
+    return choice._replace(chosen=choice.chosen._replace(columns=names))
 
 
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+def _file(kind: str) -> Callable[[Root], DatabaseView]:
+    view, form = file_of(kind, "coins", _read)
+    return page_of(view, form=form)
+
+
 # Named in scrapyd.conf.
 CoinsPage = page_of(_coins, "coins")
-CoinsJson = page_of(_json, form=JSON)
-CoinsCsv = page_of(_csv, form=Format(CSV, "coins.csv"))
-CoinsXlsx = page_of(_xlsx, form=Format(_XLSX, "coins.xlsx"))
+CoinsJson, CoinsCsv, CoinsXlsx, CoinsParquet = map(_file, ("json", "csv", "xlsx", "parquet"))

@@ -92,12 +92,12 @@ class RunChart(NamedTuple):
     marks: Sequence[tuple[float, float, str, str]]
 
 
-def _error_with_jobs(error: ViewError, section: str | None) -> str:
+def _error_with_jobs(error: ViewError, frame: Frame) -> str:
     """The page of an error, with the failed jobs that are known without the database."""
     failed = this_node().failed_jobs.known(FAILED_JOBS)
     return render(
         "error.html",
-        section=section,
+        **frame,
         status=error.status,
         message=str(error),
         failed_jobs=failed,

@@ -54,6 +54,7 @@ VIEWS = {
     "coins": "Coins",
     "crawls": "Crawls",
     "rejected": "Rejected",
+    "table/": "Tables",
     "jobs": "Jobs",
     "logs/": "Logs",
 }
@@ -84,7 +85,7 @@ _WATCH_SECONDS = 400 * 86_400  # and for no longer
 Arguments = Mapping[str, str]
 Body = str | bytes
 Frame = dict[str, object]
-"""What the templates of all views need: section, token of the log-out, token of the forms."""
+"""What the templates of all views need: section, way to the root, tokens of log-out and forms."""
 View = Callable[[psycopg.Connection, Arguments, Frame], Body]
 """Makes a body. Raises :exc:`ViewError`, and :exc:`ConfigurationError` for a bad argument."""
 Found = tuple[int, Body]
@@ -240,8 +241,8 @@ class Format(NamedTuple):
 
     content_type: str
     file_name: str | None = None
-    error: Callable[[ViewError, str | None], Body] = lambda error, section: render(
-        "error.html", section=section, status=error.status, message=str(error)
+    error: Callable[[ViewError, Frame], Body] = lambda error, frame: render(
+        "error.html", **frame, status=error.status, message=str(error)
     )
 
 
@@ -278,7 +279,11 @@ class DatabaseView(Resource):
         arguments = _arguments(txrequest)
         if self.has_stars and arguments.keys() & {"star", "unstar"}:
             return _follow_star(txrequest, arguments)
-        frame: Frame = {"section": self.section, "logout": logout_token(txrequest)}
+        frame: Frame = {
+            "section": self.section,
+            "root": root_of(txrequest),
+            "logout": logout_token(txrequest),
+        }
         if self.has_forms:
             frame["token"] = form_token(txrequest)
         if self.has_stars:
@@ -289,16 +294,16 @@ class DatabaseView(Resource):
             workers = page_workers(is_whole="all" in arguments)
             found = workers.run(asked, self._answer, answer, below, arguments, frame)
         except ViewError as error:
-            found = succeed((error.status, self.form.error(error, self.section)))
-        return self.respond(found, txrequest)
+            found = succeed((error.status, self.form.error(error, frame)))
+        return self.respond(found, txrequest, frame)
 
-    def respond(self, found: Deferred[Found], txrequest: WebRequest) -> int:
+    def respond(self, found: Deferred[Found], txrequest: WebRequest, frame: Frame) -> int:
         """Send what the thread gives, or a page that says why there is nothing."""
 
         def body(result: Found | Failure) -> bytes:
             if isinstance(result, Failure):
                 log.failure("A page can't be made", failure=result)
-                result = 500, self.form.error(ViewError(500, BROKEN), self.section)
+                result = 500, self.form.error(ViewError(500, BROKEN), frame)
             return self._body(*result, txrequest)
 
         return send_later(found, txrequest, body)
@@ -313,7 +318,7 @@ class DatabaseView(Resource):
                 return 200, answer(connected, arguments, frame)
         except Exception as error:
             reason = _view_error(error)
-            return reason.status, reason.page or self.form.error(reason, self.section)
+            return reason.status, reason.page or self.form.error(reason, frame)
 
     def _body(self, status: int, body: Body, txrequest: WebRequest) -> bytes:
         file_name = self.form.file_name if status == 200 else None

@@ -138,7 +138,7 @@
 
   let seen = null, ahead = 0, since = null;
   const newest = async () => {
-    const answer = await fetch("crawls.json?limit=3");
+    const answer = await fetch(new URL("crawls.json?limit=3", document.querySelector(".brand").href));
     if (!answer.ok) throw new Error(answer.status);
     ahead = Date.parse(answer.headers.get("Date")) - Date.now();
     const { crawls } = await answer.json();

@@ -1,0 +1,98 @@
+"""``scrapy table NAME``: the rows of a table that crawls have filled; or which tables there are."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from coinspider.crawl.command import names_of, one_line_errors
+from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from coinspider.store.fetch import Listing, RowStream
+    from coinspider.store.tables import RowFilter
+
+
+class Command(ListingCommand):
+    """As ``scrapy coins``, for the table of another API, or for ``crawl`` itself."""
+
+    title = "Rows"
+    examples = (
+        "scrapy table",
+        "scrapy table assets --search bitcoin",
+        "scrapy table assets --where 'price_usd >= 1k, rank <= 50' --sort=-price_usd",
+        "scrapy table assets > assets.csv",
+    )
+
+    def syntax(self) -> str:
+        return "[NAME] [options]"
+
+    def short_desc(self) -> str:
+        return "Show a table of any API that the crawls stored, or which tables there are"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        self.add_choice("rows with this text in any column")
+        text = "conditions, as in 'price >= 1M, active = true'"
+        self.group.add_argument("--where", default="", metavar="A>=B,...", help=text)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        name, *others = names_of(self.parser, args) or [""]
+        self.reject_arguments(others)
+        if not name:
+            self.exitcode = self.show(opts, Rows(_tables, "table", first=("table", "rows")))
+            return
+        with one_line_errors(), self.connected(opts) as connection:
+            chosen = _chosen(connection, name, opts)
+        read = "list_rows" if self.output_format(opts) in FOR_PEOPLE else "stream_rows"
+        rows = Rows(
+            lambda connection: _read(connection, chosen, read),
+            "row",
+            first=chosen.columns,
+            total=lambda connection: _count(connection, chosen),
+        )
+        self.exitcode = self.show(opts, rows)
+
+
+def _chosen(connection: "Connection", name: str, opts: argparse.Namespace) -> "RowFilter":
+    from coinspider.store.bounds import read_where
+    from coinspider.store.stored_table import find_table
+    from coinspider.store.tables import RowFilter
+
+    table = find_table(connection, name)
+    # The key first: a narrow terminal shows the first columns.
+    usual = sorted(table.types, key=lambda column: column not in table.primary_key)
+    columns = usual if opts.columns in (None, "all") else opts.columns.split(",")
+    sort, conditions = opts.sort or usual[0], read_where(table, opts.where)
+    return RowFilter(
+        table, {}, columns, sort, opts.search or None, opts.limit, conditions=conditions
+    )
+
+
+def _read(connection: "Connection", chosen: "RowFilter", read: str) -> "Listing | RowStream":
+    from coinspider.store import tables
+
+    found: Listing | RowStream = getattr(tables, read)(connection, chosen)
+    return found
+
+
+def _count(connection: "Connection", chosen: "RowFilter") -> int:
+    from coinspider.store.tables import count_rows
+
+    return count_rows(connection, chosen)
+
+
+def _tables(connection: "Connection") -> "Listing":
+    from coinspider.store.fetch import Listing
+    from coinspider.store.stored_table import list_tables
+    from coinspider.store.tables import count_all
+
+    rows = [
+        (
+            table.name,
+            count_all(connection, table.name),
+            ", ".join(f"{name} {kind}" for name, kind in table.types.items()),
+        )
+        for table in list_tables(connection).values()
+    ]
+    return Listing(["table", "rows", "columns"], rows)

@@ -1,0 +1,173 @@
+"""``/table/NAME``: the rows of any table that crawls have filled; and rows as files."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import NamedTuple
+from urllib.parse import quote
+
+from msgspec import Raw
+from psycopg import Connection
+from scrapy.utils.project import get_project_settings
+from twisted.web.resource import Resource
+
+from coinspider.daemon.database import database_url
+from coinspider.daemon.gate.browsers import TxRequest
+from coinspider.daemon.protocols import Root
+from coinspider.daemon.views.choice import RowChoice, read_table_choice
+from coinspider.daemon.views.view import (
+    CSV,
+    HTML,
+    JSON,
+    Arguments,
+    Body,
+    DatabaseView,
+    Format,
+    Frame,
+    Memory,
+    View,
+    as_csv,
+    as_json,
+    page_of,
+    render,
+)
+from coinspider.errors import ViewError
+from coinspider.exact_json import encode_row
+from coinspider.export.feeds import PACKAGES
+from coinspider.export.formats import parquet, workbook
+from coinspider.store.fetch import Listing
+from coinspider.store.stored_table import UnknownTableError, find_table, list_tables
+from coinspider.store.tables import RowFilter, count_all, count_rows, list_rows
+
+LIMITS = (25, 50, 100, 250)
+SECTION = "table/"
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_PARQUET = "application/vnd.apache.parquet"
+_AMOUNTS = get_project_settings().get("PARQUET_AMOUNTS", "auto")
+_counts: Memory[int] = Memory(5.0)  # seconds
+
+Read = Callable[[Connection, Arguments], RowChoice]
+"""Reads what a file is asked for. Raises what :func:`read_table_choice` does."""
+
+
+def count(connected: Connection, chosen: RowFilter) -> int:
+    """Paging and sorting don't change it, and counting takes as long as a page."""
+    counted = chosen._replace(columns=(), sort="", limit=None, offset=0)
+    key = database_url(), repr(counted)
+    return _counts.get(key, lambda: count_rows(connected, counted))
+
+
+class File(NamedTuple):
+    """A kind of file: its type, and how it is made of rows, each called a ``noun``."""
+
+    content_type: str
+    make: Callable[[Listing, str], bytes]
+
+
+# By the end of its name; JSON, which programs read, also has its place in the list.
+FILES: Mapping[str, File] = {
+    "csv": File(CSV, lambda listing, _: as_csv(listing)),
+    "xlsx": File(_XLSX, workbook),
+    "parquet": File(_PARQUET, lambda listing, _: parquet(listing, _AMOUNTS)),
+}
+
+
+def file_formats() -> Sequence[str]:
+    """Those with a link: a file whose package is not installed leads nowhere."""
+    return [
+        name for name in (*FILES, "json") if name not in PACKAGES or find_spec(PACKAGES[name][0])
+    ]
+
+
+def file_of(kind: str, name: str, read: Read) -> tuple[View, Format]:
+    """A view of the chosen rows as a file, with ``all`` those of all pages."""
+    if kind == "json":
+        return partial(_send_json, read), JSON
+    # A name that every system takes, whatever the table is called.
+    plain = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+    return partial(_send_file, kind, read), Format(FILES[kind].content_type, f"{plain}.{kind}")
+
+
+def _send_file(
+    kind: str, read: Read, connected: Connection, arguments: Arguments, _: Frame
+) -> bytes:
+    if kind not in file_formats():
+        raise ViewError(501, f"{kind} needs a package: pip install {PACKAGES[kind][1]}")
+    choice = _choice_of_file(read, connected, arguments)
+    return FILES[kind].make(list_rows(connected, choice.chosen), choice.chosen.table.noun)
+
+
+def _send_json(read: Read, connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    """With all columns, or the chosen ``columns``."""
+    choice = _choice_of_file(read, connected, arguments)
+    if not arguments.get("columns"):
+        columns = list(choice.chosen.table.types)
+        choice = choice._replace(chosen=choice.chosen._replace(columns=columns))
+    total = count(connected, choice.chosen)
+    rows = [Raw(encode_row(row)) for row in list_rows(connected, choice.chosen).each_dict()]
+    place = {"total": total, "page": choice.page, "pages": choice.pages(total)}
+    return as_json(status="ok", **place, **{f"{choice.chosen.table.noun}s": rows})
+
+
+def _choice_of_file(read: Read, connected: Connection, arguments: Arguments) -> RowChoice:
+    choice = read(connected, arguments)
+    return choice.whole if arguments.get("all") else choice
+
+
+def _read(name: str, connected: Connection, arguments: Arguments) -> RowChoice:
+    all_columns = {} if arguments.get("columns") else {"columns": "all"}
+    return read_table_choice(find_table(connected, name), {**arguments, **all_columns})
+
+
+def _table(name: str, connected: Connection, arguments: Arguments, frame: Frame) -> Body:
+    try:
+        table = find_table(connected, name)
+    except UnknownTableError as error:
+        links = {each: quote(each, safe="") for each in error.tables}
+        page = render("error.html", **frame, status=404, message=f"{error}.", links=links)
+        raise ViewError(404, str(error), page) from None
+    choice = read_table_choice(table, arguments, LIMITS[-1])
+    total = count(connected, choice.chosen)
+    choice = choice.within(total)
+    return render(
+        "table.html",
+        **frame,
+        table=table,
+        choice=choice,
+        arguments=choice.arguments,
+        rows=list_rows(connected, choice.chosen).dicts(),
+        limits=sorted({*LIMITS, choice.chosen.limit or total}),
+        files=file_formats(),
+        total=total,
+        address=quote(name, safe=""),
+    )
+
+
+def _index(connected: Connection, _: Arguments, frame: Frame) -> str:
+    tables = list_tables(connected)
+    counts = {name: count_all(connected, name) for name in tables}
+    return render("tables.html", **frame, tables=tables, counts=counts)
+
+
+class Tables(Resource):
+    """``table/`` lists the tables; ``table/NAME`` is one, ``table/NAME.csv`` its rows as a file."""
+
+    def __init__(self, root: Root):
+        super().__init__()
+        self.root = root
+
+    def render_GET(self, txrequest: TxRequest) -> bytes:
+        txrequest.setResponseCode(303)
+        txrequest.setHeader("Location", SECTION)
+        return b""
+
+    def getChild(self, path: bytes, txrequest: TxRequest) -> DatabaseView:
+        name = path.decode("utf-8", "replace")
+        if not name:
+            return page_of(_index, SECTION)(self.root)
+        stem, _, end = name.rpartition(".")
+        if stem and end in (*FILES, "json"):
+            view, form = file_of(end, stem, partial(_read, stem))
+            return page_of(view, SECTION, form)(self.root)
+        return page_of(partial(_table, name), SECTION, Format(HTML))(self.root)
