@@ -519,14 +519,10 @@ def test_rejected_record_is_shown_whole_and_escaped(site):
     assert "or no longer" in body
 
 
-def test_first_page_shows_everything_at_a_glance(site):
-    html = site.daemon.open("")
-    for text in (
-        "All is well",
-        "No crawl at the moment",
-        "17,000 records",
-        "None among the latest",
-    ):
+def test_state_is_told_in_a_line_and_among_the_crawls(site):
+    assert "All is well" in site.daemon.open("")
+    html = site.daemon.open("crawls")
+    for text in ("No crawl at the moment", "17,000 records", "None among the latest"):
         assert text in html
     assert site.daemon.schedule()["next_time"][11:19] in html
     assert re.search(r"\d+ calls in the last minute", html)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from time import time
 from typing import NamedTuple, cast
 
@@ -14,16 +13,24 @@ from twisted.web import error
 
 from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.api.endpoints import may_be_sent
+from coinspider.daemon.database import database_url
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.gate.sessions import TOKEN
-from coinspider.daemon.jobs import JOB
 from coinspider.daemon.nodes import this_node
-from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told_figures
-from coinspider.daemon.protocols import Answer, Root
+from coinspider.daemon.outcomes import Crawl
+from coinspider.daemon.protocols import Root
 from coinspider.daemon.schedules.budget_facts import read_plan
 from coinspider.daemon.schedules.schedule import Schedule
-from coinspider.daemon.schedules.service import describe, schedule_service
+from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
+from coinspider.daemon.views.state import (
+    FAILED_JOBS,
+    Described,
+    describe_schedules,
+    described_jobs,
+    read_standing,
+    tell,
+)
 from coinspider.daemon.views.view import (
     HTML,
     Arguments,
@@ -43,8 +50,8 @@ from coinspider.store.crawl import (
     list_latest_runs,
     read_crawl_arguments,
     read_crawls,
-    schedule_of,
 )
+from coinspider.store.database_url import describe
 from coinspider.store.rejected import (
     RejectedFilter,
     list_rejected_reasons,
@@ -73,12 +80,9 @@ DONE = {
 _QUERY = re.compile(r"\?[\w.%=&+-]+", re.ASCII)
 _MESSAGE_MAX = 40  # characters of what was sent
 LIMIT = 50
-FAILED_JOBS = 20
 PLANNED = 20
 OUTCOMES = ("running", *EXIT_STATUS, "died")
 CHARTED = 40  # runs of each schedule
-# The names under which scrapyd has this project.
-_PROJECTS = ("coinspider", "default")
 
 
 class RunChart(NamedTuple):
@@ -105,58 +109,6 @@ def _error_with_jobs(error: ViewError, frame: Frame) -> str:
 
 
 WITH_JOBS = Format(HTML, error=_error_with_jobs)
-
-
-class Described(NamedTuple):
-    """The schedules, and their periods in seconds by name.
-
-    ``intervals`` are without those of budgets, whose runs are as far apart as the calls allow.
-    """
-
-    logs_dir: str
-    schedules: list[Answer]
-    periods: dict[str, float]
-    intervals: dict[str, float]
-
-
-def describe_schedules(root: Root) -> Described:
-    """Not in a thread."""
-    service = schedule_service(root.app)
-    schedules = service.schedules
-    periods = {name: schedule.period.total_seconds() for name, schedule in schedules.items()}
-    described = [
-        describe(service, name) | {"said": schedule.said} for name, schedule in schedules.items()
-    ]
-    intervals = {name: periods[name] for name in periods if not schedules[name].budget}
-    return Described(root.logs_dir, described, periods, intervals)
-
-
-def tell(crawls: Iterable[Crawl], logs_dir: str, periods: Mapping[str, float]) -> None:
-    """Add to each crawl what its row lacks: schedule, period, log, message in parts, remedy."""
-    for crawl in crawls:
-        crawl["schedule"] = schedule_of(crawl["job"])
-        crawl["period"] = periods.get(crawl["schedule"])
-        crawl["project"], crawl["log"] = _log(logs_dir, crawl)
-        crawl["told"] = told(crawl)
-        crawl["figures"] = told_figures(crawl)
-        crawl["remedy"] = remedy(crawl) if crawl["outcome"] in BAD else ""
-
-
-def _log(logs_dir: str, crawl: Crawl) -> tuple[str, str | None]:
-    """Its project, and the address of its log, which is deleted after ``jobs_to_keep`` others."""
-    names = (crawl["spider"], crawl["job"] or "")
-    if not logs_dir or not all(map(JOB.fullmatch, names)):
-        return _PROJECTS[0], None
-    paths = {name: f"{name}/{crawl['spider']}/{crawl['job']}.log" for name in _PROJECTS}
-    here = (name for name, path in paths.items() if Path(logs_dir, path).exists())
-    project = next(here, _PROJECTS[0])  # it may be on another node
-    return project, f"logs/{paths[project]}"
-
-
-def described_jobs(jobs: Iterable[FailedJob], logs_dir: str) -> list[Crawl]:
-    """Jobs that ended before they began to crawl, with log and remedy."""
-    rows = [job.as_crawl() for job in jobs]
-    return [row | {"log": _log(logs_dir, row)[1], "remedy": remedy(row)} for row in rows]
 
 
 def add_repeats(crawls: Iterable[Crawl], sent: Mapping[int, Mapping[str, str]]) -> None:
@@ -221,7 +173,8 @@ def _prepare(root: Root) -> View:
     service = schedule_service(root.app)
     running = service.budgeted()
     budgets = [(one, running, service.state[one.name].last_time, PLANNED) for one in running]
-    return _Runs(describe_schedules(root), possible_actions(root), budgets).answer
+    projects = root.scheduler.list_projects()
+    return _Runs(describe_schedules(root), possible_actions(root), budgets, projects).answer
 
 
 class _Runs(NamedTuple):
@@ -230,6 +183,7 @@ class _Runs(NamedTuple):
     known: Described
     actions: set[str]
     budgets: list[tuple[Schedule, list[Schedule], datetime | None, int]]
+    projects: list[str]
 
     def answer(self, connected: Connection, arguments: Arguments, frame: Frame) -> str:
         page = number(arguments, "page", 1)
@@ -240,6 +194,9 @@ class _Runs(NamedTuple):
             "crawls.html",
             **frame,
             **self._found(connected, kept, page),
+            **read_standing(connected, self.known)._asdict(),
+            database=describe(database_url()),
+            projects=self.projects,
             schedules=self.known.schedules,
             actions=self.actions,
             page=page,

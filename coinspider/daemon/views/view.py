@@ -1,5 +1,6 @@
 """A page inside scrapyd: from the database, in a thread, by a template, to HTML or a file."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -105,6 +106,10 @@ def token_field(token: str) -> Markup:
     return Markup('<input type="hidden" name="token" value="{}">').format(token)
 
 
+# Of an address in a sentence, what says whose it is.
+_ADDRESS = re.compile(r"https?://(?:[^/\s]*@)?([^/\s?#]+)\S*?(?=[:;,.)]*(?:\s|$))")
+
+
 def hue(text: str) -> int:
     """A colour for a text, the same each time."""
     return int.from_bytes(sha256(text.encode()).digest()[:2], "big") % 360
@@ -118,6 +123,7 @@ environment = Environment(
     lstrip_blocks=True,
 )
 environment.filters |= {
+    "brief": lambda text: _ADDRESS.sub(r"\1", text),
     "readable": readable,
     "exact": exact,
     "visible": visible,
@@ -126,6 +132,7 @@ environment.filters |= {
     "host": lambda address: urlsplit(address).hostname or address,
     "combine": lambda first, second: {**second, **first},
     "age": age,
+    "quoted": partial(quote, safe=""),
 }
 environment.globals |= {
     "navigation": VIEWS,
