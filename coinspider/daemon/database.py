@@ -1,6 +1,5 @@
 """The crawls' database for scrapyd: its connections, and the threads that wait for it."""
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -77,26 +76,12 @@ class Workers:
             waiting.callback(result)
 
 
-class Unread:
-    """The answers that their clients have not read yet; those who share one share its bytes."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._readers: Counter[int] = Counter()
-
-    def add(self, body: bytes) -> None:
-        self._count(body, 1, not self._readers[id(body)])
-
-    def drop(self, body: bytes) -> None:
-        self._count(body, -1, self._readers[id(body)] == 1)
-
-    def _count(self, body: bytes, readers: int, is_all: bool) -> None:
-        self._readers[id(body)] += readers
-        self.size += readers * len(body) * is_all
-        self._readers += Counter()  # without those that nobody reads
+unread: list[bytes] = []
+"""The answers that clients have not read yet; those who asked for the same share its bytes."""
 
 
-unread = Unread()
+def unread_size() -> int:
+    return sum(map(len, {id(body): body for body in unread}.values()))
 
 
 def send_later(
@@ -110,10 +95,10 @@ def send_later(
     def send(result: T | Failure) -> None:
         if txrequest.channel:
             body = write(result)
-            unread.add(body)
+            unread.append(body)
             sent = FileSender().beginFileTransfer(BytesIO(body), txrequest)
             sent.addCallbacks(lambda _: txrequest.finish(), lambda _: None)
-            sent.addBoth(lambda _: unread.drop(body))
+            sent.addBoth(lambda _: unread.remove(body))
 
     # If no answer can be made, the client must not wait for ever.
     found.addBoth(send).addErrback(txrequest.processingFailed)
@@ -128,11 +113,11 @@ def page_workers(is_whole: bool = False) -> Workers:
 
     Raises :exc:`ViewError` while clients are too slow to read what they have asked for.
     """
-    if unread.size > UNREAD_MAX:
+    if unread_size() > UNREAD_MAX:
         raise ViewError(503, "Too many answers wait for their readers: try again.")
-    return (
-        _workers("lists", WHOLE_THREADS, WHOLE_MAX) if is_whole else _workers("pages", PAGE_THREADS)
-    )
+    if is_whole:
+        return _workers("lists", WHOLE_THREADS, WHOLE_MAX)
+    return _workers("pages", PAGE_THREADS)
 
 
 def figure_workers() -> Workers:
