@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 
 import pytest
 from scrapy.http import Response
@@ -104,3 +105,22 @@ def test_fields_of_a_wide_record_are_not_each_looked_for(suffix, value):
     body = json.dumps([record, record]).encode()
     with stopped_after(10 * SECONDS_MAX):
         assert with_keys(find_cut(body), body, ()).keys == ("id",)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {f"n{number}": number for number in range(FIELDS_MANY)},
+        {f"n{number}": {"total": number} for number in range(FIELDS_MANY)},
+        {f"n{number}": {"next": f"https://api.example/{number}"} for number in range(FIELDS_MANY)},
+        {"a." * 200_000: 1, "a" * 200_000 + ".next": 1},
+        {f"n{number}": [{"rel": "next", "href": "x"}] for number in range(FIELDS_MANY)},
+    ],
+)
+def test_values_around_the_records_are_read_in_time(around):
+    body = json.dumps({"results": [{"id": 1}]} | around).encode()
+    with stopped_after(10 * SECONDS_MAX):
+        signs = Signs({}, body)
+        for name, found in vars(Signs).items():
+            if isinstance(found, cached_property):
+                getattr(signs, name)

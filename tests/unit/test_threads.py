@@ -94,6 +94,11 @@ def test_loop_goes_on_and_logs_whatever_its_function_raises():
     assert lines == [(failed, KeyError), (failed, ZeroDivisionError), (failed, KeyError)]
 
 
+def test_no_page_waits_in_the_threads_of_the_heartbeat():
+    pages = Path(nodes.__file__).parent / "views"
+    assert not [path for path in pages.rglob("*.py") if "deferToThread" in path.read_text()]
+
+
 def test_no_loop_of_the_daemon_can_end_by_an_exception():
     users = [path.name for path in Path(nodes.__file__).parent.rglob("*.py")
              if "LoopingCall(" in path.read_text()]  # fmt: skip

@@ -11,13 +11,12 @@ from urllib.parse import quote, unquote
 
 from markupsafe import Markup
 from scrapyd import Config, website
-from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.python.filepath import InsecurePath
 from twisted.web.resource import Resource
 from twisted.web.static import Data, formatFileSize
 
-from coinspider.daemon.database import send_later
+from coinspider.daemon.database import page_workers, send_later
 from coinspider.daemon.gate.browsers import TxRequest, wants_html
 from coinspider.daemon.gate.sessions import form_token
 from coinspider.daemon.jobs import TAIL_BYTES as OTHERS_BYTES
@@ -26,7 +25,8 @@ from coinspider.daemon.nodes import running_elsewhere, this_node
 from coinspider.daemon.protocols import Application, WebRequest
 from coinspider.daemon.views.crawls import DONE, act
 from coinspider.daemon.views.home import HomePage
-from coinspider.daemon.views.view import NotFound, root_of, send_page, token_field
+from coinspider.daemon.views.view import NotFound, error_page, root_of, send_page, token_field
+from coinspider.errors import ViewError
 from coinspider.text import visible
 
 _ICON = Path(__file__).with_name("templates").joinpath("favicon.svg").read_bytes()
@@ -180,7 +180,7 @@ class LogTail(Resource):
         super().__init__()
         self.names = (project, spider, job)
 
-    def render_GET(self, txrequest: WebRequest) -> int:
+    def render_GET(self, txrequest: WebRequest) -> int | bytes:
         def answer(found: tuple[str, str] | Failure | None) -> bytes:
             if not isinstance(found, tuple):
                 return NotFound().render(txrequest)
@@ -191,7 +191,11 @@ class LogTail(Resource):
             txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
             return f"{notice}\n\n{tail}".encode()
 
-        return send_later(deferToThread(find_tail, *self.names), txrequest, answer)
+        try:  # not in the threads of the heartbeat, which many requests would keep waiting
+            found = page_workers().run(self.names, find_tail, *self.names)
+        except ViewError as error:
+            return error_page(txrequest, error.status, str(error))
+        return send_later(found, txrequest, answer)
 
 
 def wants_page(txrequest: TxRequest) -> bool:

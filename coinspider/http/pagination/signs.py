@@ -24,6 +24,7 @@ _MARK = re.compile(
 )
 _NOISE = str.maketrans("", "", "_-$ ")
 _LIST_MAX = 10_000  # bytes: no list of links is longer
+_STEPS_MAX = 3  # of a path: no name that is known has more
 
 
 class Evidence(Enum):
@@ -65,9 +66,20 @@ class NamedValues:
     def in_body(self, table: tuple[Known, ...]) -> Iterator[Sign]:
         """The values in the body with the names of a table, in the table's order."""
         for known in table:
-            for name, plain, value in self.scalars:
-                if is_known(plain, known):
-                    yield Sign(name, value, known)
+            places = {place for name in known.names for place in self._places.get(name, ())}
+            for place in sorted(places):
+                name, _, value = self.scalars[place]
+                yield Sign(name, value, known)
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where in the scalars each last part of a plain name is: a page may have a million."""
+        places: dict[str, list[int]] = {}
+        for place, (_, plain, _) in enumerate(self.scalars):
+            steps = plain.rsplit(".", _STEPS_MAX)
+            for first in range(max(0, len(steps) - _STEPS_MAX), len(steps)):
+                places.setdefault(".".join(steps[first:]), []).append(place)
+        return places
 
     def in_headers(self, table: tuple[Known, ...]) -> Iterator[Sign]:
         """The headers with the names of a table."""
@@ -209,11 +221,11 @@ class Signs:
     def cursor_object(self) -> Sign | None:
         """The object whose members are the parameters of the next page."""
         for name, _, value in self.values.scalars:
-            path = parse_path(name)
+            steps = name.split(".", _STEPS_MAX)  # no path: an API's names may be any text
             for known in known_names.CURSOR_OBJECTS if value is not None else ():
-                for length in range(len(path) - 1, 0, -1):
-                    if is_known(plain_name(path[:length]), known):
-                        return Sign(path_text(path[:length]), value, known)
+                for length in range(len(steps) - 1, 0, -1):
+                    if is_known(plain_name(steps[:length]), known):
+                        return Sign(".".join(steps[:length]), value, known)
         return None
 
     @cached_property
@@ -274,8 +286,11 @@ class Signs:
     def _is_lower_bound(self, sign: Sign) -> bool:
         """Whether a total is what there is at least, as Elasticsearch says it."""
         around, dot, _ = sign.name.rpartition(".")
-        relation = f"{around}{dot}relation"
-        return any(name == relation and value == "gte" for name, _, value in self.values.scalars)
+        return f"{around}{dot}relation" in self._least
+
+    @cached_property
+    def _least(self) -> set[str]:
+        return {name for name, _, value in self.values.scalars if value == "gte"}
 
     @cached_property
     def marks(self) -> list[Sign]:
