@@ -227,3 +227,21 @@ def test_single_page_of_a_named_parameter_ends_at_an_error():
 def test_named_parameter_that_brings_the_first_page_again_is_a_problem():
     _, step, _ = walk(lambda _: things(0, COUNT), make_strategy("page", {}))
     assert step.problem.startswith("page= brings the first page again: name one with -a")
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [{"x.": {"next": "/?page=2"}}, {"a..b": {"next_cursor": "abc"}}, {'q"': {"next": "/2"}}],
+)
+def test_field_that_no_argument_can_name_is_not_followed_and_ends_no_list(envelope):
+    _, step, _ = walk(lambda _: {"results": things(0, 3), **envelope})
+    assert not step.end
+    assert "brings another page" in step.problem
+
+
+def test_fields_that_sound_like_cursors_are_not_all_tried():
+    tokens = {f"myNextToken{number}": f"abc{number}" for number in range(2000)}
+    page = answered({"results": things(0, 3), **tokens}, PageRequest(URL), path=["results"])
+    trial = Auto().following(page).requests[0].strategy
+    assert len(trial.candidates) < 300
+    assert "sound as if there were more" in trial.says_more

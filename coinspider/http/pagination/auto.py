@@ -17,6 +17,7 @@ from coinspider.http.pagination import (
     SinglePage,
 )
 from coinspider.http.pagination.candidates import (
+    MARKS_MAX,
     Candidate,
     all_guesses,
     candidates,
@@ -62,7 +63,9 @@ class Auto:
         if not found and (told := page.signs.says_end(len(page.records))):
             return Step.ended(told)
         known = identities(page)
-        said = page.signs.says_more(len(page.records))
+        said, marks = page.signs.says_more(len(page.records)), page.signs.marks
+        if len(marks) > MARKS_MAX:  # too many to be tried
+            said = said or f"{len(marks)} fields sound as if there were more"
         found = found or marked_candidates(page)
         if not found:
             probe = _Probe(known, tuple(guesses(page)), said, _advice_about_one(page))

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from coinspider.errors import ConfigurationError
 from coinspider.http.pagination.cursor import Cursor
 from coinspider.http.pagination.known_names import (
     OFFSET_PARAMETERS,
@@ -29,6 +31,7 @@ from coinspider.text import in_shell
 HEADER_PARAMETERS = ("Range",)
 # How many fields beside the key may name a record: Typeform's tokens stand beside its ids.
 _FIELDS_MAX = 2
+MARKS_MAX = 20
 
 
 class Candidate(NamedTuple):
@@ -46,9 +49,13 @@ class Candidate(NamedTuple):
 
 
 def suggest(page: AnsweredPage, strategy: Pagination, why: str) -> Iterator[Candidate]:
-    """The candidate for a strategy, if the strategy finds a second page."""
-    for second in strategy.following(page).requests[:1]:
-        yield Candidate(strategy, why, second)
+    """The candidate for a strategy, if the strategy finds a second page.
+
+    An API may name a field as no argument can: ``a.`` or ``a"b``.
+    """
+    with suppress(ConfigurationError):
+        for second in strategy.following(page).requests[:1]:
+            yield Candidate(strategy, why, second)
 
 
 def in_body(page: AnsweredPage, name: str) -> str:
@@ -100,7 +107,7 @@ def marked_candidates(page: AnsweredPage) -> list[Candidate]:
     goes_in: Where = "body" if page.request.body else "query"
     return [
         candidate
-        for sign in page.signs.marks
+        for sign in page.signs.marks[:MARKS_MAX]
         for name in _parameters(sign, len(page.records))
         for candidate in suggest(
             page,
