@@ -163,7 +163,8 @@ def per_cent(value: Decimal | None) -> str:
 def exact(value: object) -> str:
     """All digits of a number, a time to the microsecond; anything else as in :func:`readable`."""
     if isinstance(value, Decimal):
-        return format(value, "f") if abs(value.adjusted()) < _PLACES_MAX else str(value)
+        text = str(value)  # nearly always without an exponent, and three times as fast as format()
+        return format(value, "f") if "E" in text and abs(value.adjusted()) < _PLACES_MAX else text
     return value.isoformat() if isinstance(value, datetime) else readable(value)
 
 

@@ -14,8 +14,7 @@ from coinspider.export.table import TableStyle, list_lines, table_lines
 from coinspider.text import exact
 
 if TYPE_CHECKING:
-    from scrapy.exporters import BaseItemExporter
-
+    from coinspider.export.feeds import RowExporter
     from coinspider.records.column_types import ColumnType
     from coinspider.store.fetch import Listing, RowStream
 
@@ -131,15 +130,11 @@ def _write_bytes(make: Callable[[], bytes]) -> None:
     sys.stdout.buffer.write(make())
 
 
-def _exported(
-    listing: "Listing | RowStream", make: Callable[[BytesIO], "BaseItemExporter"]
-) -> bytes:
+def _exported(listing: "Listing | RowStream", make: Callable[[BytesIO], "RowExporter"]) -> bytes:
     """A file of rows. Raises :exc:`ConfigurationError` if the package that makes it is missing."""
     exporter = make(file := BytesIO())
-    exporter.start_exporting()
-    for row in listing.each_dict():
-        exporter.export_item(
-            {name: exact(v) if isinstance(v, Raw) else v for name, v in row.items()}
-        )
+    exporter.begin(None, list(listing.columns))
+    for row in listing.rows:
+        exporter.write_row([exact(v) if isinstance(v, Raw) else v for v in row])
     exporter.finish_exporting()
     return file.getvalue()

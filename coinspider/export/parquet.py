@@ -1,12 +1,12 @@
 """``-O coins.parquet``: a feed for analysis. It needs pyarrow."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from tempfile import TemporaryFile
-from types import ModuleType
+from types import ModuleType, NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Raw
@@ -26,6 +26,7 @@ from coinspider.records.column_types import (
     ColumnType,
 )
 from coinspider.records.table_item import TableItem, columns
+from coinspider.text import exact
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema, StringArray
@@ -61,9 +62,8 @@ class ArrowColumn:
             self.exact_name += "_"
         self.python_types: set[type] = set()
 
-    def see(self, value: object) -> None:
-        if value is not None:
-            self.python_types.add(type(value))
+    def see(self, values: Iterable[object]) -> None:
+        self.python_types |= set(map(type, values)) - {NoneType}
 
     @property
     def type(self) -> ColumnType | None:
@@ -112,7 +112,10 @@ def _as_double(text: str | None) -> float | None:
 
 def _unless_held(text: str | None, double: float | None) -> str | None:
     """The text, where the double has other digits."""
-    is_held = text is None or (double is not None and Decimal(repr(double)) == Decimal(text))
+    if text is None or double is None:
+        return text
+    shown = repr(double)
+    is_held = shown in (text, f"{text}.0") or Decimal(shown) == Decimal(text)
     return None if is_held else text
 
 
@@ -131,7 +134,7 @@ class ParquetItemExporter(RowExporter):
             raise ConfigurationError(f"PARQUET_AMOUNTS={amounts}: one of {', '.join(AMOUNTS)}")
         self.amounts = amounts
         self.columns: list[ArrowColumn] = []
-        self.rows: list[list[str | None]] = []
+        self.rows: list[list[object]] = []
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, file: BytesIO, **kwargs: Any) -> Self:
@@ -152,9 +155,7 @@ class ParquetItemExporter(RowExporter):
         self.spool = self.arrow.ipc.new_stream(self.spooled, self.texts)
 
     def write_row(self, row: list[object]) -> None:
-        for column, value in zip(self.columns, row, strict=True):
-            column.see(value)
-        self.rows.append([_text(value) for value in row])
+        self.rows.append(row)
         if len(self.rows) >= ROWS:
             self._spool_rows()
 
@@ -162,9 +163,9 @@ class ParquetItemExporter(RowExporter):
         from pyarrow import parquet
 
         super().finish_exporting()
+        self._spool_rows()
         fields = [field for column in self.columns for field in column.fields(self.arrow)]
         with parquet.ParquetWriter(self.file, self.arrow.schema(fields)) as writer:
-            self._spool_rows()
             self.spool.close()
             self.spooled.seek(0)
             for batch in self.arrow.ipc.open_stream(self.spooled):
@@ -173,11 +174,13 @@ class ParquetItemExporter(RowExporter):
 
     def _spool_rows(self) -> None:
         rows, self.rows = self.rows, []
-        if rows:
-            arrays = [
-                self.arrow.array(texts, self.arrow.string()) for texts in zip(*rows, strict=True)
-            ]
-            self.spool.write_batch(self.arrow.record_batch(arrays, schema=self.texts))
+        if not rows:
+            return
+        arrays = []
+        for column, values in zip(self.columns, zip(*rows, strict=True), strict=True):
+            column.see(values)
+            arrays.append(self.arrow.array(map(_text, values), self.arrow.string()))
+        self.spool.write_batch(self.arrow.record_batch(arrays, schema=self.texts))
 
     def _typed(self, batch: "RecordBatch", schema: "Schema") -> "RecordBatch":
         arrays = [
@@ -193,4 +196,4 @@ def _text(value: object) -> str | None:
         return value
     if isinstance(value, Raw):
         return bytes(value).decode()
-    return format(value, "f") if isinstance(value, Decimal) else encode(value).decode().strip('"')
+    return exact(value) if isinstance(value, Decimal) else encode(value).decode().strip('"')
