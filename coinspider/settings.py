@@ -100,9 +100,8 @@ HISTORY_HOURLY_RETENTION_DAYS = from_environment("HISTORY_HOURLY_RETENTION_DAYS"
 # A number with more digits or decimals is rejected, because showing it would be expensive.
 AMOUNT_DIGITS_MAX = 1000
 
-# The hosts from which views show coins' logos, such as coin-images.coingecko.com. Browsers then
-# send requests there; without any, they don't.
-VIEW_LOGO_HOSTS = from_environment("VIEW_LOGO_HOSTS", "")
+# The hosts from which a browser may load coins' logos, once a person has switched them on.
+VIEW_LOGO_HOSTS = from_environment("VIEW_LOGO_HOSTS", "coin-images.coingecko.com")
 
 # The share of the month's credits that schedules with a budget leave for crawls by hand
 BUDGET_RESERVE_SHARE = 0.02

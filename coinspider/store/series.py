@@ -69,7 +69,7 @@ ORDER BY 1, 2
 
 
 class Point(NamedTuple):
-    """A price and its time."""
+    """A price, or another amount, and its time."""
 
     time: datetime
     value: Decimal
@@ -140,24 +140,34 @@ def list_candles(
     return Listing(columns, history_rows(connection, query, values))
 
 
-def price_points(
+class Charted(NamedTuple):
+    """What a chart shows: the last ``days`` or all, of the price or another tracked ``column``."""
+
+    days: float | None
+    column: str = ""
+
+
+def chart_points(
     connection: Connection,
     item_class: type[TableItem],
     key: Mapping[str, str],
-    days: float | None,
+    charted: Charted,
     now: datetime | None = None,
 ) -> list[Point]:
-    """The price in the last ``days``, or all of it, in as many points as a chart can show.
-
-    Raises :exc:`NoHistoryError`.
-    """
-    since = (now or datetime.now(UTC)) - timedelta(days=days) if days else None
+    """In as many points as a chart can show. Raises :exc:`NoHistoryError`."""
+    days, column = charted
+    span = Span((now or datetime.now(UTC)) - timedelta(days=days) if days else None)
     coarsest = (
         2 if days and days <= _DAYS_OF_CHANGES else 1 if days and days <= _DAYS_OF_HOURS else 0
     )
     found: list[Point] = []
     for resolution in ("1d", "1h", None)[coarsest:]:
-        finer = _points(connection, item_class, key, resolution, Span(since))
+        if resolution:
+            hours = list_candles(connection, item_class, key, resolution, span)
+            finer = _points(hours, "started_at", column or "close")
+        else:
+            changes = list_changes(connection, item_class, key, span)
+            finer = _points(changes, "recorded_at", column or item_class.candle_price or "")
         if not found or (len(finer) > len(found) and finer[0].time <= found[0].time + STEPS["1d"]):
             found = finer
         if len(found) >= _FEW_POINTS:
@@ -201,19 +211,7 @@ def sparklines(
     return found
 
 
-def _points(
-    connection: Connection,
-    item_class: type[TableItem],
-    key: Mapping[str, str],
-    resolution: str | None,
-    span: Span,
-) -> list[Point]:
-    if resolution:
-        listing = list_candles(connection, item_class, key, resolution, span)
-        time, value = "started_at", "close"
-    else:
-        listing = list_changes(connection, item_class, key, span)
-        time, value = "recorded_at", item_class.candle_price or ""
+def _points(listing: Listing, time: str, value: str) -> list[Point]:
     return [
         Point(row[time], row[value])
         for row in listing.dicts()

@@ -210,6 +210,7 @@ def test_json_has_every_digit_and_its_place_in_the_list(coins, site):
         ("coins?columns=name,nothing", 400, "no column nothing: there are market_cap_rank"),
         ("coins.csv?sort=price", 400, "no column price"),
         ("coin?id=coin-0000007&range=2d", 400, "range=2d is none of 1d, 7d"),
+        ("coin?id=coin-0000007&value=x", 400, "value=x is none of market_cap, total_volume"),
         ("coin?id=coin-0000007&compare=nobody", 404, "There is no coin nobody in usd."),
         ("coin?id=hostile", 404, '<a href="coin?id=hostile&currency=eur">it in eur</a>'),
         ("coin-history.json?id=coin-0000007&resolution=4h", 400, "no candles of 4h: 1h, 1d"),
@@ -306,6 +307,10 @@ def test_coin_shows_all_fields_and_its_price(site):
     assert html.count("<dt>") == len(stored_columns(FullCoin)) - 2, "name and price are above"
     assert "Fully diluted valuation" in html
     assert html.count('class="price line') == 1
+    html = site.daemon.open(f"coin?id={CHARTED}&value=market_cap&candles=")
+    assert "Market cap of " in html
+    assert html.count('class="price line') == 1
+    assert ">3.00 B</text>" in html
     # 17,000 coins have a history: all but this one have one change.
     assert 'class="price line' not in site.daemon.open("coin?id=coin-0000008")
     assert "There is no chart" in site.daemon.open("coin?id=coin-0000008")

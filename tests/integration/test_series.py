@@ -10,7 +10,14 @@ import pytest
 
 from coinspider.errors import ConfigurationError, NoHistoryError
 from coinspider.items import FullCoin
-from coinspider.store.series import Span, list_candles, list_changes, price_points, sparklines
+from coinspider.store.series import (
+    Charted,
+    Span,
+    chart_points,
+    list_candles,
+    list_changes,
+    sparklines,
+)
 from tests.helpers.changes import NOW, History
 
 KEY = {"coin_id": "a", "vs_currency": "usd"}
@@ -48,7 +55,7 @@ def connection(database_url):
 )  # fmt: skip
 def test_chart_has_points_that_suit_its_range(filled, connection, days, step, count):
     filled(10)
-    points = price_points(connection, FullCoin, KEY, days, NOW)
+    points = chart_points(connection, FullCoin, KEY, Charted(days), NOW)
     assert abs(len(points) - count) <= 1
     assert points == sorted(points)
     assert {later.time - earlier.time for earlier, later in pairwise(points)} == {step}
@@ -57,7 +64,9 @@ def test_chart_has_points_that_suit_its_range(filled, connection, days, step, co
 
 def test_history_that_has_just_begun_has_all_its_points(filled, connection):
     filled(0)
-    assert [len(price_points(connection, FullCoin, KEY, days, NOW)) for days in (1, 30, None)] == [
+    assert [
+        len(chart_points(connection, FullCoin, KEY, Charted(days), NOW)) for days in (1, 30, None)
+    ] == [
         1,
         1,
         1,
@@ -125,7 +134,7 @@ def test_no_digit_is_lost(database_url, connection):
 
 @pytest.mark.parametrize(
     "read",
-    [lambda c: price_points(c, FullCoin, KEY, 7), lambda c: list_changes(c, FullCoin, KEY),
+    [lambda c: chart_points(c, FullCoin, KEY, Charted(7)), lambda c: list_changes(c, FullCoin, KEY),
      lambda c: sparklines(c, FullCoin, ["a"], USD)],
     ids=["points", "changes", "sparklines"],
 )  # fmt: skip

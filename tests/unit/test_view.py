@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
-from coinspider.daemon.views import coins
+from coinspider.daemon.views import coins, preferences, view
 from coinspider.daemon.views.view import DatabaseView, Format
 
 
@@ -15,7 +15,7 @@ def broken(*_):
 def ask(answer):
     request = DummyRequest([b""])
     request.channel = object()
-    request.failed = []
+    request.failed, request.getCookie = [], lambda _: None
     request.processingFailed = request.failed.append
     DatabaseView(None, None, form=Format("text/html", error=broken)).respond(answer, request, {})
     return request
@@ -24,6 +24,25 @@ def ask(answer):
 def test_page_is_sent():
     request = ask(succeed((200, "a page")))
     assert (b"".join(request.written), request.failed) == (b"a page", [])
+
+
+def test_logos_are_loaded_only_after_a_click(monkeypatch):
+    monkeypatch.setattr(view, "_POLICIES", ["img-src 'self'", "img-src https://images.example"])
+    request = DummyRequest([b"coins"])
+    request.path, cookies = b"/coins", {}
+    request.getCookie = cookies.get
+
+    def keep(_, name, value, *_options):
+        cookies[name.encode()] = value.encode()
+
+    monkeypatch.setattr(preferences, "set_cookie", keep)
+    for asked, policy in (("", "img-src 'self'"), ("on", "img-src https://images.example"),
+                          ("off", "img-src 'self'")):  # fmt: skip
+        if asked:
+            preferences.keep_preference(request, {"logos": asked}, "?page=2")
+            assert request.responseHeaders.getRawHeaders("Location")[-1] == "coins?page=2"
+        view.send_head(request, 200)
+        assert request.responseHeaders.getRawHeaders("Content-Security-Policy")[-1] == policy
 
 
 def test_request_ends_even_if_the_error_page_can_not_be_made():

@@ -11,8 +11,9 @@ from math import log10
 from typing import Literal, NamedTuple, TypedDict
 
 from coinspider.store.series import Point
-from coinspider.text import readable, readable_number
+from coinspider.text import readable, readable_number, short
 
+_MILLION = 1_000_000
 _TICKS = 5
 _STEPS = [
     *(timedelta(minutes=n) for n in (1, 5, 15, 30)),
@@ -55,7 +56,7 @@ class ValueScale(NamedTuple):
 
     def ticks(self) -> list[Tick]:
         values = self._factors() if self.is_log else self._multiples()
-        labels = [readable_number(value) for value in values]
+        labels = [_label(value) for value in values]
         if len(set(labels)) < len(labels):  # closer together than six digits can show
             labels = [format(value.normalize(), "f") for value in values]
         return [Tick(self.share(value), text) for value, text in zip(values, labels, strict=True)]
@@ -96,6 +97,11 @@ class TimeScale(NamedTuple):
         times = [first + n * step for n in range(_TICKS + 2)]
         found = [Tick(self.share(time), _time_label(time, step, self.length)) for time in times]
         return [tick for tick in found if 0.03 <= tick.share <= 0.97]
+
+
+def _label(value: Decimal) -> str:
+    """As narrow as an axis needs it: ``91,000``, but ``1.81 T``."""
+    return short(value) if abs(value) >= _MILLION else readable_number(value)
 
 
 def _round_step(rough: Decimal) -> Decimal:
@@ -264,7 +270,7 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> P
     shown = {name: _changes(points) if is_compared else points for name, points in series.items()}
     scale = ValueScale.of([p.value for points in shown.values() for p in points], is_log)
     [main, *_] = shown.values()
-    texts = [f"{p.value:+.2f} %" if is_compared else readable_number(p.value) for p in main]
+    texts = [f"{p.value:+.2f} %" if is_compared else _label(p.value) for p in main]
     return PriceChart(
         [Line(name, _polyline(points, times, scale)) for name, points in shown.items()],
         [],

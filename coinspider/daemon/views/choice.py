@@ -11,7 +11,8 @@ from coinspider.daemon.views.cells import (
     table_columns,
     usual_columns,
 )
-from coinspider.daemon.views.view import WATCH_MAX, Arguments, link, number
+from coinspider.daemon.views.preferences import WATCH_MAX
+from coinspider.daemon.views.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.bounds import BOUNDS, conditions, filled_in, read_where

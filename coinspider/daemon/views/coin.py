@@ -28,14 +28,15 @@ from coinspider.errors import NoHistoryError, ViewError
 from coinspider.exact_json import encode_row
 from coinspider.items import FullCoin
 from coinspider.store.fetch import Listing
-from coinspider.store.series import Point, Span, list_candles, list_changes, price_points
+from coinspider.store.series import Charted, Point, Span, chart_points, list_candles, list_changes
 from coinspider.store.tables import find_row
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
+VALUES = {"": "Price", "market_cap": "Market cap", "total_volume": "24h volume"}
 _HOURLY_CANDLES = 7  # days; over a longer time, candles are daily
 _CANDLES_MAX = 400
 _MERGED = timedelta(hours=4)  # per week, as on exchanges
-_SHORT = "its price has not changed twice in this time, as far as the history goes."
+_SHORT = "it has not changed twice in this time, as far as the history goes."
 DAYS_MAX = 36_500
 _NAMED = """
 SELECT coin_id FROM full_coin
@@ -98,14 +99,14 @@ def coin_chart(
 ) -> tuple[PriceChart | None, str]:
     """The chart of the last ``days``, or of all; or the reason why there is none.
 
-    ``options`` are ``candles`` and ``log``, if chosen.
+    ``options`` are ``candles``, ``log`` and ``value``, if chosen.
     """
-    is_log = "log" in options
+    is_log, charted = "log" in options, Charted(days, options.get("value", ""))
     try:
         with connected.transaction():
             if "candles" in options:
                 return candle_chart(_candles(connected, _key(coin), days), is_log), _SHORT
-            return line_chart(_series(connected, coin, days, compared), is_log), _SHORT
+            return line_chart(_series(connected, coin, charted, compared), is_log), _SHORT
     except NoHistoryError as error:
         return None, f"{error}."
 
@@ -146,14 +147,14 @@ def _begin(moment: datetime, step: timedelta) -> datetime:
 def _series(
     connected: Connection,
     coin: Mapping[str, object],
-    days: int | None,
+    charted: Charted,
     compared: Mapping[str, object] | None,
 ) -> dict[str, Sequence[Point]]:
     """By name; two of the same name are told apart by their ids."""
-    points = price_points(connected, FullCoin, _key(coin), days)
+    points = chart_points(connected, FullCoin, _key(coin), charted)
     if not compared or compared["coin_id"] == coin["coin_id"]:
         return {str(coin["name"]): points}
-    others = price_points(connected, FullCoin, _key(compared), days)
+    others = chart_points(connected, FullCoin, _key(compared), charted)
     # Over the same time, so that the two can be compared.
     kept = [point for point in others if not points or point.time >= points[0].time]
     label = "name" if coin["name"] != compared["name"] else "coin_id"
@@ -189,7 +190,11 @@ def _page(
         raise ViewError(400, f"range={span[:40]} is none of {', '.join(RANGES)}")
     # As in the links of version 0.1.
     days = number(arguments, "days", 7, DAYS_MAX) if "days" in arguments else RANGES[span]
-    kept = {name: arguments[name] for name in ("log", "candles") if arguments.get(name)}
+    kept = {name: arguments[name] for name in ("log", "candles", "value") if arguments.get(name)}
+    if kept.get("value", "") not in VALUES:
+        raise ViewError(
+            400, f"value={kept['value'][:40]} is none of {', '.join(filter(None, VALUES))}"
+        )
     if compared:
         kept["compare"] = str(compared["coin_id"])
     chart, problem = coin_chart(connected, coin, days, kept, compared)
@@ -197,12 +202,13 @@ def _page(
         "coin.html",
         **{"unknown": None} | frame,
         coin=coin,
-        image=logo_address(cast(str | None, coin["image"])),
+        image=logo_address(cast(str | None, coin["image"])) if frame["logos"] else None,
         span=span,
         ranges=RANGES,
         chart=chart,
         problem=problem,
         options=kept,
+        values=VALUES,
         columns=COLUMNS,
         groups=GROUPS,
         absent=WITHOUT,

@@ -80,7 +80,7 @@ def _page(connected: Connection, choice: RowChoice, typed: Arguments, frame: Fra
         filters=FILTERS,
         bounds=BOUNDS,
         listed=LISTED,
-        rows=coin_rows(connected, choice),
+        rows=coin_rows(connected, choice, frame["logos"]),
         currencies=list(counts),
         limits=sorted({*LIMITS, choice.chosen.limit or total}),
         files=file_formats(),
@@ -111,13 +111,13 @@ def _without(connected: Connection, choice: RowChoice) -> dict[str, tuple[int, R
     return {name: (counts[name], choice.without(name)) for name in [*choice.filters, *usual]}
 
 
-def coin_rows(connected: Connection, choice: RowChoice) -> list[dict[str, object]]:
+def coin_rows(connected: Connection, choice: RowChoice, logos: object) -> list[dict[str, object]]:
     names = list(dict.fromkeys([*_NEEDED, *choice.chosen.columns]))
     rows = list_rows(connected, choice.chosen._replace(columns=names)).dicts()
     if LAST_7_DAYS in choice.columns and rows:
         add_sparklines(connected, choice, rows)
     for row in rows:
-        row["logo"] = logo_address(cast(str | None, row["image"]))
+        row["logo"] = logo_address(cast(str | None, row["image"])) if logos else None
     return rows
 
 

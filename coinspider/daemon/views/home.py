@@ -74,12 +74,13 @@ def _figures(connected: Connection) -> tuple[str, list[MarketLink]]:
 
 
 def _watched(
-    connected: Connection, currency: str, watched: Sequence[str]
+    connected: Connection, currency: str, frame: Frame
 ) -> tuple[RowChoice, list[dict[str, object]]]:
     """The first coins of the watch list."""
     arguments = {**LISTS["Watch list"], "currency": currency, "limit": str(_WATCHED)}
-    choice = read_choice(arguments, watched=watched)
-    return choice, coin_rows(connected, choice) if watched and currency else []
+    choice = read_choice(arguments, watched=cast(Sequence[str], frame["watched"]))
+    is_shown = choice.watch and currency
+    return choice, coin_rows(connected, choice, frame["logos"]) if is_shown else []
 
 
 def _tables(connected: Connection) -> Sequence[str]:
@@ -92,9 +93,8 @@ def _tables(connected: Connection) -> Sequence[str]:
 
 
 def _home(known: Described, connected: Connection, _: Arguments, frame: Frame) -> str:
-    watched = cast(Sequence[str], frame["watched"])
     currency, market = read_market(connected)
-    choice, rows = _watched(connected, currency, watched)
+    choice, rows = _watched(connected, currency, frame)
     return render(
         "home.html",
         **frame,

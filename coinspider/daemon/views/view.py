@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -29,15 +29,19 @@ from coinspider.daemon.database import (
 )
 from coinspider.daemon.gate.browsers import (
     TxRequest,
-    is_of_other_site,
     policy,
-    set_cookie,
     source_of,
     wants_html,
 )
-from coinspider.daemon.gate.sessions import cookie_name, form_token, logout_token
+from coinspider.daemon.gate.sessions import form_token, logout_token
 from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.views.cells import age, all_digits, amount, cell, change, due, time, until
+from coinspider.daemon.views.preferences import (
+    PREFERENCES,
+    keep_preference,
+    shows_logos,
+    watch_list,
+)
 from coinspider.errors import (
     ConfigurationError,
     DatabaseUnreachableError,
@@ -63,14 +67,18 @@ _TEMPLATES = Path(__file__).with_name("templates")
 STYLE = _TEMPLATES.joinpath("style.css").read_text()
 # Without it nothing but convenience is missing.
 SCRIPT = _TEMPLATES.joinpath("script.js").read_text()
-# Hosts from which coins' logos are shown; without any, nobody else learns who looks at what.
+# Hosts from which a browser may load coins' logos, and so tell them who looks at what: it does so
+# only after a click.
 LOGO_HOSTS = tuple(get_project_settings().get("VIEW_LOGO_HOSTS").replace(",", " ").split())
-POLICY = policy(
-    style_src=source_of(STYLE),
-    script_src=source_of(SCRIPT),
-    connect_src="'self'",
-    img_src=" ".join(["'self'", *(f"https://{host}" for host in LOGO_HOSTS)]),
-)
+_POLICIES = [
+    policy(
+        style_src=source_of(STYLE),
+        script_src=source_of(SCRIPT),
+        connect_src="'self'",
+        img_src=" ".join(["'self'", *(f"https://{host}" for host in hosts)]),
+    )
+    for hosts in ((), LOGO_HOSTS)
+]
 HTML = "text/html; charset=utf-8"
 NOT_FOUND = "There is no such page."
 BROKEN = "The page can't be made: see scrapyd's log."
@@ -80,9 +88,6 @@ _RETRY_AFTER = "5"  # seconds
 _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
 WITH_WATCH_LIST = ("", "coins")  # sections whose pages know it
-WATCH_MAX = 200  # coins
-_WATCH_BYTES = 3500  # browsers keep a cookie of up to 4096
-_WATCH_SECONDS = 400 * 86_400  # and for no longer
 Arguments = Mapping[str, str]
 Body = str | bytes
 Frame = dict[str, object]
@@ -136,6 +141,7 @@ environment.filters |= {
 }
 environment.globals |= {
     "navigation": VIEWS,
+    "logo_hosts": LOGO_HOSTS,
     "style": STYLE,
     "script": SCRIPT,
     "link": link,
@@ -160,7 +166,7 @@ def render(template: str, **values: object) -> str:
 def send_head(txrequest: TxRequest, status: int, content_type: str = HTML) -> None:
     txrequest.setResponseCode(status)
     txrequest.setHeader("Content-Type", content_type)
-    txrequest.setHeader("Content-Security-Policy", POLICY)
+    txrequest.setHeader("Content-Security-Policy", _POLICIES[shows_logos(txrequest)])
 
 
 def send_page(txrequest: TxRequest, template: str, **values: object) -> bytes:
@@ -199,37 +205,6 @@ class NotFound(Resource):
         txrequest.setResponseCode(404)
         txrequest.setHeader("Content-Type", "text/plain; charset=utf-8")
         return f"{NOT_FOUND}\n".encode()
-
-
-def watch_list(txrequest: TxRequest) -> list[str]:
-    """The ids of the coins that this browser watches, from its cookie."""
-    cookie = txrequest.getCookie(_watch_cookie(txrequest).encode()) or b""
-    names = cookie.decode("ascii", "replace").split("!")
-    return [unquote(name) for name in names if name and "%00" not in name][:WATCH_MAX]
-
-
-def _watch_cookie(txrequest: TxRequest) -> str:
-    return f"{cookie_name(txrequest)}_watch"
-
-
-def _follow_star(txrequest: TxRequest, arguments: Arguments) -> bytes:
-    """Watch a coin, or no longer, and lead to the same page.
-
-    A list in the address (``watch``) becomes the browser's own by this. Other sites' links have no
-    effect.
-    """
-    given = [name for name in arguments.get("watch", "").split(",") if name]
-    star, unstar = (arguments.get(name) for name in ("star", "unstar"))
-    watched = [name for name in given or watch_list(txrequest) if name not in (star, unstar)]
-    watched += [star] if star else []
-    value = "!".join(quote(name, safe="") for name in watched)
-    is_full = len(watched) > WATCH_MAX or len(value) > _WATCH_BYTES
-    if not (is_full or is_of_other_site(txrequest)):
-        set_cookie(txrequest, _watch_cookie(txrequest), value, _WATCH_SECONDS, "lax")
-    rest = link(arguments, star=None, unstar=None, watch=None)
-    txrequest.setResponseCode(303)
-    txrequest.setHeader("Location", f"{txrequest.path.rpartition(b'/')[2].decode()}{rest}")
-    return b""
 
 
 def as_json(**fields: object) -> bytes:
@@ -284,8 +259,9 @@ class DatabaseView(Resource):
 
     def render_GET(self, txrequest: WebRequest) -> int | bytes:
         arguments = _arguments(txrequest)
-        if self.has_stars and arguments.keys() & {"star", "unstar"}:
-            return _follow_star(txrequest, arguments)
+        if self.has_stars and arguments.keys() & PREFERENCES:
+            same = link(arguments, watch=None, **dict.fromkeys(PREFERENCES))
+            return keep_preference(txrequest, arguments, same)
         frame: Frame = {
             "section": self.section,
             "root": root_of(txrequest),
@@ -295,6 +271,7 @@ class DatabaseView(Resource):
             frame["token"] = form_token(txrequest)
         if self.has_stars:
             frame["watched"] = watch_list(txrequest)
+            frame["logos"] = shows_logos(txrequest)
         answer, below = self.prepare(self.root), txrequest.postpath
         asked = (repr(answer), *below, *sorted(arguments.items()), repr(frame))
         try:
