@@ -82,8 +82,8 @@ def test_pages_and_metrics_show_calls_limits_credits_and_plans(scrapyd, scrapy, 
     home, crawls = daemon.open(""), daemon.open("crawls")
     for page in (home, crawls, daemon.log.read_text()):
         assert "needs 124 calls a month, the plan has 100: used up on the 26th at 00:00" in page
-    assert re.search("4 calls this month.*, 996 credits left until", home)
-    assert "limit told: 100 in" in home
+    assert re.search("4 calls this month.*, 996 credits left until", crawls)
+    assert "limit told: 100 in" in crawls
     assert "The next 24 hours of coins: about" in crawls
     assert re.search(r"UTC, (page 1|all pages)</li>", crawls)
     assert "CG-secret" not in found + home + crawls

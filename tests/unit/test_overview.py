@@ -63,6 +63,8 @@ def judged(crawls, schedules=(GOING,), **other):
         ([crawl(1, "complete")], {"schedules": [PAUSED, OFF]}, "other",
          "All schedules are paused: the data will become old."),
         ([crawl(1, "complete")], {"schedules": [PAUSED, GOING]}, "good", "All is well."),
+        ([crawl(1, "complete")], {"schedules": [GOING | {"name": "coins", "warning": "more"}]},
+         "other", "coins more"),
     ],
 )  # fmt: skip
 def test_verdict(crawls, options, kind, text):

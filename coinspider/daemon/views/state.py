@@ -154,6 +154,7 @@ def verdict(
     counted = [f for f in failures if not f["healed"] and (f["period"] or f["ended_at"] == newest)]
     many = f"The last crawls of {len(counted)} sources failed."
     old = "the data will become old."
+    warned = [f"{one['name']} {one['warning']}" for one in going if one.get("warning")]
     found = [
         # What to do stands beside each failure.
         (counted, "bad", "The last crawl failed." if len(counted) == 1 else many, ""),
@@ -173,6 +174,7 @@ def verdict(
             f"All schedules are paused: {old}",
             "Resume one on the page of the crawls.",
         ),
+        (warned, "other", "; ".join(warned), "Let it run less often, or take a larger plan."),
         (True, "good", "All is well.", ""),
     ]
     return next(Headline(*told) for applies, *told in found if applies)
