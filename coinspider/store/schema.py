@@ -129,7 +129,8 @@ API_ACCOUNT = Table(
         "updated_at": NOW,
     },
     ["name"],
-    "WITH (fillfactor = 50)",
+    # An update that finds no room takes a new page, and only a vacuum makes the old ones known.
+    "WITH (fillfactor = 50, autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0)",
     # Not beside the table, where what an update leaves stays until the next vacuum.
     indexes=("ALTER TABLE api_account ALTER state SET STORAGE MAIN",),
 )
