@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.helpers.needs import program
 from tests.helpers.processes import CLEAN, PROJECT
+from tests.helpers.receiver import start_receiver
 
 PAGE = (PROJECT / "docs/how-to.md").read_text()
 RECIPES = dict(re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?^```sh\n(.*?)^```", PAGE, re.M | re.S))
@@ -26,6 +27,7 @@ SHOWN = {
     "In a Scrapy project of your own": "(5 rows)",
     "pandas, polars, DuckDB": "[(300, ",
     "Metabase, or any SQL client": "(5 rows)",
+    "Alerts on the telephone": ": the alert was taken",
 }
 # Recipes that begin with the coins of a crawl.
 CRAWLED = {
@@ -35,7 +37,13 @@ CRAWLED = {
 
 
 @pytest.fixture
-def run(empty_project, sandbox, database_url):
+def endpoint():
+    with start_receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def run(empty_project, sandbox, database_url, endpoint):
     """Run a recipe as it stands, with addresses of this machine in place of those of examples."""
     shutil.copy(PROJECT / "scrapyd.conf", empty_project.directory)
     api = sandbox("--coins", 300)
@@ -49,6 +57,8 @@ def run(empty_project, sandbox, database_url):
         "postgresql://me:secret@localhost/coins": f"'{database_url}'",
         "postgresql://reader:PASSWORD@localhost/coins": make_conninfo(database_url, user="reader"),
         "https://api.example/things": api.url.replace("/api/v3", "/others/drf"),
+        # Apprise's service that is like Telegram, on this machine
+        "tgram://BOT_TOKEN/CHAT_ID": endpoint.url.replace("http://", "json://"),
         "1_000_000": "9e24",  # the sandbox's coins are large
     }
 
