@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 from psycopg.conninfo import make_conninfo
 
 from tests.helpers.needs import program
@@ -17,9 +18,9 @@ from tests.helpers.receiver import start_receiver
 PAGE = (PROJECT / "docs/how-to.md").read_text()
 RECIPES = dict(re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?^```sh\n(.*?)^```", PAGE, re.M | re.S))
 SHOWN = {
-    "The top 100 in euro as CSV": "",
+    "The top 100 in euro as CSV and for Excel": "",
     "The new coins of the week": "",
-    "A crawl every five minutes": "coins: coins, every 5 min (scrapyd.local.conf)",
+    "A crawl every five minutes, as a service": "coins: coins, every 5 min (scrapyd.local.conf)",
     "A PostgreSQL of your own": "300",
     "A column of your own": "(5 rows)",
     "A filter of your own": "",
@@ -86,8 +87,9 @@ def test_recipe(name, run, query):
     done = run(RECIPES[name])
     assert done.returncode == 0, done.stderr
     assert SHOWN[name] in done.stdout
-    if name == "The top 100 in euro as CSV":
+    if name == "The top 100 in euro as CSV and for Excel":
         assert len((run.directory / "top100.csv").read_text().splitlines()) == 101
+        assert load_workbook(run.directory / "top100.xlsx").active.max_row == 101
     if name == "A filter of your own":
         assert "dropped" in done.stderr
         least = query("SELECT min(market_cap) >= 9e24, count(*) BETWEEN 1 AND 299 FROM full_coin")

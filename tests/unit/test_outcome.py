@@ -1,11 +1,15 @@
 """How a crawl ended, from plain values."""
 
 import pytest
+from scrapy.utils.test import get_crawler
 
-from coinspider.crawl.outcome import CrawlOutcome, Facts
+from coinspider.crawl.dispatch import PageMiddleware
+from coinspider.crawl.outcome import CrawlOutcome, Facts, summary
 from coinspider.crawl.reasons import Reason
 from coinspider.crawl.target import Place
-from coinspider.stats import FIGURES
+from coinspider.http.ratelimit import REFUSED_STAT
+from coinspider.spiders.next import NextSpider
+from coinspider.stats import FIGURES, PAGE_STAT, REJECTED_STAT
 
 FULL = {"page_count": 2, "record_count": 20, "inserted_count": 3, "unchanged_count": 17}
 
@@ -64,3 +68,24 @@ def test_first_reason_counts_unless_the_crawl_was_not_to_run():
     outcome.note(Reason("skipped", {"why": "the same crawl is running already"}))
     said = outcome.conclude(facts())
     assert (said.name, said.message) == ("skipped", "the same crawl is running already")
+
+
+def lines(stats, **arguments):
+    """What the summary of a crawl of another API says, by the line's name."""
+    crawler = get_crawler(NextSpider, {"SPIDER_MIDDLEWARES": {PageMiddleware: 2000}})
+    crawler.spider = NextSpider.from_crawler(crawler, url="http://127.0.0.1/a", **arguments)
+    crawler.stats.set_stats({PAGE_STAT: 1, **stats})
+    return dict(line.strip().split(maxsplit=1) for line in summary(crawler))
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"), [(0, "none"), (1, "not known, though calls were refused")]
+)
+def test_limit_that_refused_a_call_is_not_said_to_be_none(refused, said):
+    assert lines({REFUSED_STAT: refused}, table="a")["limit"] == said
+
+
+@pytest.mark.parametrize(("given", "is_said"), [({}, True), ({"table": "a"}, False)])
+def test_records_that_do_not_fit_the_coins_are_told_of_the_argument_table(given, is_said):
+    rejected = lines({REJECTED_STAT: 57}, **given)["rejected"]
+    assert ("-a table=NAME" in rejected) is is_said
