@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from scrapy.utils.project import ENVVAR
 
@@ -20,7 +20,7 @@ def main() -> None:
     os.environ[ENVVAR] = "coinspider.settings"
     given = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if not given:
-        print(f"{NAME} {version(NAME)}")
+        print(f"{NAME} {_version()}")
         if "--version" not in sys.argv:
             _list_commands()
         return
@@ -33,6 +33,13 @@ def main() -> None:
     from scrapy.cmdline import execute
 
     execute()
+
+
+def _version() -> str:
+    try:
+        return version(NAME)
+    except PackageNotFoundError:
+        return "from a folder, not installed"
 
 
 def _names(package: str) -> list[str]:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +54,8 @@ def test_program_works_in_any_folder(installed):
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
-    assert run("--version").stdout.split() == ["coinspider", "0.2.0"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout == f"coinspider {project['version']}\n"
     assert "  serve " in run().stdout
     wrong = run("cons")
     assert (wrong.returncode, wrong.stdout) == (2, "")
