@@ -28,7 +28,7 @@ DELIST = "UPDATE full_coin SET delisted_at = '2025-02-03' WHERE coin_id = %s"
 CHART = """
 INSERT INTO coin_history (coin_id, vs_currency, recorded_at, current_price, market_cap)
 SELECT %s, 'usd', now() - make_interval(mins => 10 * n), 0.000000001 * (20 + mod(n, 7)),
-       1000000000 * (1 + mod(n, 5))
+       1e9 * (1 + mod(n, 5))
 FROM generate_series(1, 100) AS n
 """
 
