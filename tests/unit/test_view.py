@@ -5,7 +5,7 @@ from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
 from coinspider.daemon.views import coins, preferences, view
-from coinspider.daemon.views.view import DatabaseView, Format
+from coinspider.daemon.views.view import DatabaseView, Format, brief
 
 
 def broken(*_):
@@ -67,3 +67,18 @@ def test_request_ends_even_if_the_error_page_can_not_be_made():
 def test_picture_is_loaded_only_from_a_host_that_is_named(monkeypatch, address, is_shown):
     monkeypatch.setattr(coins, "LOGO_HOSTS", ("images.example",))
     assert coins.logo_address(address) == (address if is_shown else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("page http://127.0.0.1:9/coins?x=1: it is refused", "page 127.0.0.1:9: it is refused"),
+        ("see https://me:pw@host/a,b.", "see host."),
+        ("https://[::1]/x: no answer", "[::1]: no answer"),
+        ("name the API: -a url=https://...", "name the API: -a url=https://..."),
+        (f"https://a{':' * 100_000}x", "a" + ":" * 100_000 + "x"),
+    ],
+    ids=["page", "user", "address", "placeholder", "worst"],
+)
+def test_address_in_a_sentence_is_its_host(text, shown):
+    assert brief(text) == shown

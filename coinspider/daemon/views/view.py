@@ -111,8 +111,12 @@ def token_field(token: str) -> Markup:
     return Markup('<input type="hidden" name="token" value="{}">').format(token)
 
 
-# Of an address in a sentence, what says whose it is.
-_ADDRESS = re.compile(r"https?://(?:[^/\s]*@)?([^/\s?#]+)\S*?(?=[:;,.)]*(?:\s|$))")
+_ADDRESS = re.compile(r"https?://(?:[^/\s]*@)?([\w[][^/\s?#]*)(\S*)")
+
+
+def brief(text: str) -> str:
+    """A sentence with what says whose they are in place of its addresses."""
+    return _ADDRESS.sub(lambda found: found[1] + found[2][len(found[2].rstrip(":;,.)")) :], text)
 
 
 def hue(text: str) -> int:
@@ -128,7 +132,7 @@ environment = Environment(
     lstrip_blocks=True,
 )
 environment.filters |= {
-    "brief": lambda text: _ADDRESS.sub(r"\1", text),
+    "brief": brief,
     "readable": readable,
     "exact": exact,
     "visible": visible,
