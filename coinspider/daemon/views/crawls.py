@@ -212,7 +212,8 @@ class _Runs(NamedTuple):
         """What the database has; nothing before the first crawl, which a button may start."""
         failed_jobs, intervals = this_node().failed_jobs, self.known.intervals
         try:
-            rows = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
+            with connected.transaction():  # the page asks for more, though this may fail
+                rows = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
         except NothingCrawledError:
             failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.known.logs_dir)
             return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}
