@@ -41,6 +41,7 @@ URL = f"http://127.0.0.1:{PORT}"
 CHANGES = 60  # seconds between two changes of the sandbox's prices
 # How far scrapyd's clock is from the right time: at a boot without NTP, after it, and so on.
 CLOCKS = ("+3650d", "+0", "-1d", "+3h")
+COINS = "vs_currency=usd&order=id_asc&per_page=250"
 CRAWLS = "SELECT started_at, ended_at, outcome, message FROM crawl ORDER BY id"
 DONE = "SELECT count(*) FROM crawl WHERE outcome <> ''"
 RUNNING = "SELECT count(*) FROM crawl WHERE ended_at IS NULL AND batch_count > 0"
@@ -174,14 +175,19 @@ def schedule() -> dict[str, Any]:
 
 
 def soak(daemon: Daemon, connection: psycopg.Connection, options: argparse.Namespace) -> list[Size]:
-    """Wait for some runs, measure after each, and make trouble after some."""
+    """Wait for some runs, measure after each, and make trouble after some.
+
+    scrapyd is not restarted in the second half, so that what it holds has time to grow.
+    """
     sizes: list[Size] = []
     while len(sizes) < options.runs:
         if connection.execute(DONE).fetchone()[0] > len(sizes):
             sizes.append(size(daemon.process, connection))
+            print(f"after run {len(sizes)}: {sizes[-1]}", flush=True)
             if options.step and not len(sizes) % options.step:
                 daemon.set_clock()
-            if options.restart and not len(sizes) % options.restart:
+            may_restart = options.restart and len(sizes) <= options.runs // 2
+            if may_restart and not len(sizes) % options.restart:
                 while not connection.execute(RUNNING).fetchone()[0]:
                     time.sleep(0.1)
                 daemon.end()
@@ -195,31 +201,39 @@ def soak(daemon: Daemon, connection: psycopg.Connection, options: argparse.Names
 
 def inexact_coins(api: str, connection: psycopg.Connection, coins: int) -> int:
     """Make a last crawl between two changes, and return how many of its prices are wrong."""
-    sent = ask(api, coins)
-    while sent == (changed := ask(api, coins)):
+    before_change = ask(api, coins)
+    while before_change == ask(api, coins):
         time.sleep(0.2)
+    # The last answers may be of before and after the change.
+    sent = ask(api, coins)
     before = connection.execute(DONE).fetchone()[0]
     call("runschedule.json", b"schedule=coins")
     while connection.execute(DONE).fetchone()[0] == before:
         time.sleep(0.1)
     rows = connection.execute("SELECT coin_id, current_price FROM full_coin").fetchall()
     stored = {name: price if price is None else format(price, "f") for name, price in rows}
-    return len(changed.items() ^ stored.items())
+    return len(sent.items() ^ stored.items())
 
 
 def ask(api: str, coins: int) -> dict[str, str | None]:
     prices: dict[str, str | None] = {}
     for page in range(1, coins // 250 + 2):
-        for coin in ask_page(f"{api}/coins/markets?order=id_asc&per_page=250&page={page}"):
+        for coin in ask_page(f"{api}/coins/markets?{COINS}&page={page}"):
             price = coin["current_price"]
             prices[coin["id"]] = None if price is None else format(price, "f")
     return prices
 
 
 def ask_page(url: str) -> Any:
+    """Its answer, as soon as it is none of the spoiled ones."""
+    deadline = time.monotonic() + 120
     while True:
-        with suppress(OSError, HTTPException, ValueError), urlopen(url, timeout=10) as answer:
-            return json.load(answer, parse_float=Decimal, parse_int=Decimal)
+        try:
+            with urlopen(url, timeout=10) as answer:
+                return json.load(answer, parse_float=Decimal, parse_int=Decimal)
+        except (OSError, HTTPException, ValueError):
+            if time.monotonic() > deadline:
+                raise
 
 
 def late_runs(crawls: list[tuple[Any, ...]], starts: list[datetime], every: int) -> int:
@@ -240,22 +254,21 @@ def report(
     overlaps = sum(second[0] < first[1] for first, second in pairwise(crawls))
     outcomes = Counter(outcome for _, _, outcome, _ in crawls)
     restarts = len(daemon.starts) - 1
-    # During the first fifth of the runs everything is loaded.
-    early, late = sizes[len(sizes) // 5], sizes[-1]
+    # In a fifth of the runs the tables are filled, and after the last restart everything is loaded.
+    early, loaded, late = sizes[len(sizes) // 5], sizes[len(sizes) * 3 // 5], sizes[-1]
     print(f"runs {len(crawls)}, skipped {schedule()['skipped']}, restarts {restarts}, {outcomes}")
-    print(f"after run {len(sizes) // 5 + 1}: {early}\nafter run {len(sizes)}: {late}")
     print(*(f"{began}: {message}" for began, _, name, message in crawls if name != "complete"),
           sep="\n")  # fmt: skip
     found = {
         "runs overlap": overlaps,
         "rows are not true": connection.execute(UNTRUE).fetchone()[0],
-        "runs are late": late_runs(crawls, daemon.starts, every),
+        "runs are late": late_runs(crawls[:-1], daemon.starts, every),  # the last one was asked for
         "runs were interrupted without a restart":
             outcomes["interrupted"] + outcomes["died"] > restarts,
         "runs failed": outcomes["failed"] > len(crawls) // 20,
-        "memory grows": late.memory > early.memory * 1.1,
-        "open files grow": late.files > early.files + 2,
-        "connections grow": late.connections > early.connections + 1,
+        "memory grows": late.memory > loaded.memory * 1.1,
+        "open files grow": late.files > loaded.files + 2,
+        "connections grow": late.connections > loaded.connections + 1,
     } | {
         f"{name} grows": kilobytes > 1.5 * early.tables.get(name, 0) + 128
         for name, kilobytes in late.tables.items()
@@ -300,6 +313,8 @@ def main() -> None:
         if problems or inexact:
             FOLDER.mkdir(parents=True, exist_ok=True)
             shutil.copy(directory / "log", FOLDER / "soak.log")
+            logs = directory / ".scrapy/scrapyd/logs"
+            shutil.copytree(logs, FOLDER / "soak", dirs_exist_ok=True)
             sys.exit("; ".join(problems) or "rows differ")
 
 
