@@ -13,6 +13,8 @@ from psycopg import AsyncConnection, Connection, errors
 
 from coinspider.http.limit.credits import MonthlyCredits, following_month
 from coinspider.http.limit.state import LimitState, count_in_minute, stored_state
+from coinspider.store.connection import CrawlConnection
+from coinspider.store.crawl import read_totals
 from coinspider.store.schema import API_USAGE
 
 # The first day of this month, by the server's clock and in UTC.
@@ -42,14 +44,19 @@ INSERT INTO api_usage (account, month, told_at) VALUES (%(account)s, {MONTH}, no
 ON CONFLICT (account, month) DO UPDATE SET told_at = now()
 """  # noqa: S608
 # The second time is read when the row is locked, which may be much later than the first one.
-_READ = """
-WITH account AS MATERIALIZED (
-    SELECT state::text FROM api_account WHERE name = %s FOR NO KEY UPDATE
+_HELD = """
+WITH held AS MATERIALIZED (
+    SELECT FROM crawl WHERE id = %(crawl_id)s AND ended_at IS NULL FOR NO KEY UPDATE
+)"""
+_READ = f"""
+{_HELD}, account AS MATERIALIZED (
+    SELECT state::text FROM api_account
+    WHERE name = %(name)s AND EXISTS (SELECT FROM held) FOR NO KEY UPDATE
 )
 SELECT state, extract(epoch FROM statement_timestamp())::float8,
        extract(epoch FROM clock_timestamp())::float8
-FROM account
-"""
+FROM (SELECT FROM held) AS held LEFT JOIN account ON true
+"""  # noqa: S608
 _ADD = "INSERT INTO api_account (name, state) VALUES (%s, %s::jsonb) ON CONFLICT DO NOTHING"
 _CALLS = API_USAGE.columns["calls"].sound("api_usage.calls")
 _REPLACED = f"""
@@ -70,11 +77,7 @@ _AS_KNOWN = """
         AND EXISTS (SELECT FROM held) AND state = %(known)s::jsonb
         AND abs(extract(epoch FROM clock_timestamp()) - %(now)s) < 1
 """
-_REPLACE_KNOWN = f"""
-WITH held AS MATERIALIZED (
-    SELECT FROM crawl WHERE id = %(crawl_id)s AND ended_at IS NULL FOR NO KEY UPDATE
-), {_REPLACED.format(_AS_KNOWN)}
-"""
+_REPLACE_KNOWN = f"{_HELD}, {_REPLACED.format(_AS_KNOWN)}"
 _ACCOUNTS = f"""
 SELECT account.name, state::text, extract(epoch FROM clock_timestamp())::float8,
        coalesce(calls, 0), credits, coalesce(credits_firm, false), told_left, told_calls,
@@ -163,13 +166,22 @@ class LockedAccount(NamedTuple):
     """When it had it."""
 
 
-async def read_account(connection: AsyncConnection, name: str) -> LockedAccount:
-    """Lock the account until the transaction ends; created if it is missing."""
-    row = await (await connection.execute(_READ, [name])).fetchone()
+async def lock_account(connection: CrawlConnection, name: str, crawl_id: int) -> LockedAccount:
+    """Begin a transaction that locks the account; created if it is missing.
+
+    Raises :exc:`~coinspider.errors.LeaseLostError`, and :exc:`~coinspider.errors.CrawlRowError`.
+    """
+    values = {"name": name, "crawl_id": crawl_id}
+    async with connection.at_once():
+        await connection.execute("BEGIN")
+        read = await connection.execute(_READ, values)
+    row = await read.fetchone()
     if row is None:
+        await read_totals(connection, crawl_id)
+    elif row[0] is None:
         new = msgspec.json.encode(LimitState()).decode()
         await connection.execute(_ADD, [name, new])
-        row = await (await connection.execute(_READ, [name])).fetchone()
+        row = await (await connection.execute(_READ, values)).fetchone()
     assert row
     return LockedAccount(stored_state(row[0]), row[1], row[2])
 
@@ -190,25 +202,28 @@ class KnownState(NamedTuple):
     now: float
 
 
-async def replace_account(connection: AsyncConnection, name: str, new: Replacement) -> int:
-    """Store a state that was read in the same transaction.
+async def replace_account(connection: CrawlConnection, name: str, new: Replacement) -> int:
+    """Store a state that was locked, and commit.
 
     Returns how many calls there are in this month.
     """
-    row = await (await connection.execute(_REPLACE, {"name": name} | new._asdict())).fetchone()
+    async with connection.at_once():
+        replaced = await connection.execute(_REPLACE, {"name": name} | new._asdict())
+        await connection.execute("COMMIT")
+    row = await replaced.fetchone()
     assert row
     return int(row[0])
 
 
 async def replace_known_account(
-    connection: AsyncConnection, name: str, new: Replacement, known: KnownState, crawl_id: int
+    connection: CrawlConnection, name: str, new: Replacement, known: KnownState, crawl_id: int
 ) -> int | None:
     """The same without a lock, for a row that is as it was known; ``None`` if it is not.
 
     Nor is anything stored if the crawl's row is closed, or the server's clock was set.
     """
     values = {"name": name, "crawl_id": crawl_id} | new._asdict() | known._asdict()
-    row = await (await connection.execute(_REPLACE_KNOWN, values)).fetchone()
+    row = await (await connection.execute_alone(_REPLACE_KNOWN, values)).fetchone()
     return int(row[0]) if row else None
 
 

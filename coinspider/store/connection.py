@@ -6,13 +6,13 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from subprocess import SubprocessError
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection, AsyncCursor, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from scrapy.settings import BaseSettings
@@ -149,6 +149,39 @@ class CrawlConnection(AsyncConnection[TupleRow]):
         async with self.transaction():
             await self.pin()
             yield
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[None]:
+        """A context whose statements are sent together, with the parameters, in one round trip.
+
+        Outside of a transaction they are one. Their results are there after it.
+        """
+        try:
+            async with self.pipeline():
+                if not self.process_id:
+                    await self.pin()
+                yield
+        except BaseException:
+            if self.pgconn.pipeline_status:  # it was cut short
+                await self.close()
+            raise
+
+    async def execute_alone(
+        self, query: LiteralString | bytes, values: Any, prepare: bool | None = None
+    ) -> AsyncCursor[TupleRow]:
+        """Execute one statement with the parameters, in one round trip."""
+        async with self.at_once():
+            return await self.execute(query, values, prepare=prepare)
+
+    @asynccontextmanager
+    async def left_idle(self) -> AsyncIterator[None]:
+        """A context for work that begins and ends its transactions itself, unless it fails."""
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg.Error):
+                await self.rollback()
+            raise
 
     async def pin(self) -> None:
         """Set the parameters: for the session if it is this connection's own, else for the

@@ -10,7 +10,7 @@ from operator import sub
 from typing import NamedTuple
 
 import msgspec
-from psycopg import AsyncConnection, AsyncCursor, Connection, sql
+from psycopg import AsyncConnection, Connection, sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from scrapy.statscollectors import StatsCollector
@@ -19,6 +19,7 @@ from coinspider.crawl.reasons import remarks_of
 from coinspider.crawl.target import NODE, CrawlTarget, Ending, Shortage
 from coinspider.errors import CrawlRowError, LeaseLostError
 from coinspider.stats import FIGURES, figures
+from coinspider.store.connection import CrawlConnection
 from coinspider.store.fetch import Listing, fetch_listing
 from coinspider.store.schema import CRAWL
 
@@ -209,23 +210,23 @@ async def begin_crawl(connection: AsyncConnection, target: CrawlTarget) -> int:
 
 
 async def update_crawl(
-    connection: AsyncConnection, crawl_id: int, stats: StatsCollector, lease: float
+    connection: CrawlConnection, crawl_id: int, stats: StatsCollector, lease: float
 ) -> bool:
     """Update the row: a heartbeat that extends the lease by ``lease`` seconds.
 
     ``False`` if the row is closed.
     """
     values = {"id": crawl_id, "lease": lease}
-    done = await connection.execute(_UPDATE, values | figures(stats), prepare=True)
+    done = await connection.execute_alone(_UPDATE, values | figures(stats), prepare=True)
     return bool(done.rowcount)
 
 
-async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
+async def read_totals(connection: CrawlConnection, crawl_id: int) -> Totals:
     """What has been written.
 
     Raises :exc:`LeaseLostError` if the row was closed, :exc:`CrawlRowError` if it is gone.
     """
-    row = await (await connection.execute(_TOTALS, [crawl_id])).fetchone()
+    row = await (await connection.execute_alone(_TOTALS, [crawl_id])).fetchone()
     if row is None:
         raise CrawlRowError("the crawl's row was deleted while it ran")
     *totals, is_open = row
@@ -234,12 +235,6 @@ async def read_totals(connection: AsyncConnection, crawl_id: int) -> Totals:
             "another crawl of the same list took over: this one gave no sign of life for too long"
         )
     return Totals(*totals)
-
-
-async def fetch_totals(cursor: AsyncCursor) -> Totals | None:
-    """The result of a statement that ends in ``IF_HELD``; ``None`` if it did nothing."""
-    row = await cursor.fetchone()
-    return Totals(*row) if row else None
 
 
 async def end_crawl(

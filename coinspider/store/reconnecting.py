@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from random import uniform
 from time import monotonic
 from typing import TypeVar
@@ -30,6 +31,7 @@ ORDER BY mode = 'AccessShareLock', xact_start LIMIT 1
 """
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Within = AbstractAsyncContextManager[None]
 # Connection, serialisation, resources, operator intervention, system errors: the statement is not
 # at fault. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGES = ("08", "40", "53", "55P03", "57", "58")
@@ -122,8 +124,12 @@ class ReconnectingConnection:
     def patience(self) -> Patience:
         return self.connection.patience
 
-    async def run(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
-        """Do some work that may be repeated.
+    async def run(
+        self,
+        work: Callable[[CrawlConnection], Awaitable[T]],
+        within: Callable[[CrawlConnection], Within] = CrawlConnection.pinned,
+    ) -> T:
+        """Do some work that may be repeated, within a context of its connection.
 
         Raises :exc:`DatabaseGoneError`, and what ``work`` and ``reconnect`` raise but for outages.
         """
@@ -131,7 +137,7 @@ class ReconnectingConnection:
         try:
             while True:
                 try:
-                    result = await self._try(work)
+                    result = await self._try(work, within)
                 except Exception as error:
                     if not is_outage(error):
                         raise
@@ -154,11 +160,15 @@ class ReconnectingConnection:
                 self.patience.extend(_LAST_TRY)
             self.ended_by, self.timeout = None, 0.0
 
-    async def _try(self, work: Callable[[CrawlConnection], Awaitable[T]]) -> T:
+    async def _try(
+        self,
+        work: Callable[[CrawlConnection], Awaitable[T]],
+        within: Callable[[CrawlConnection], Within],
+    ) -> T:
         # The lock is released between two attempts, so that the heartbeat gets its turn.
         async with self.turn:
             connection = await self._connected()
-            async with connection.pinned():
+            async with within(connection):
                 return await work(connection)
 
     async def close(self) -> None:

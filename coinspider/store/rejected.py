@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from psycopg import AsyncConnection, Connection, sql
+from psycopg import Connection, sql
 
 from coinspider.records.record import RejectedRecord
-from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals, fetch_totals
+from coinspider.store.connection import CrawlConnection
+from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals
 from coinspider.store.fetch import Listing, fetch_listing
 
 _INSERT = f"""
@@ -55,7 +56,7 @@ GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 200
 
 
 async def insert_rejected(
-    connection: AsyncConnection, batch: Batch, records: Sequence[RejectedRecord]
+    connection: CrawlConnection, batch: Batch, records: Sequence[RejectedRecord]
 ) -> Totals | None:
     """Store a batch of rejected records, and note it in the crawl's row.
 
@@ -65,7 +66,9 @@ async def insert_rejected(
     """
     names = ("source_urls", "texts", "reasons", "columns", "identities")
     values = dict(zip(names, map(list, zip(*records, strict=True)), strict=True))
-    return await fetch_totals(await connection.execute(_INSERT, values | batch.values))
+    done = await connection.execute_alone(_INSERT, values | batch.values)
+    row = await done.fetchone()
+    return Totals(*row) if row else None
 
 
 class RejectedFilter(NamedTuple):

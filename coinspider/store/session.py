@@ -221,21 +221,25 @@ class CrawlSession:
 
         return await self.connection.run(run_held)
 
-    async def write_at_once(self, work: Callable[[CrawlConnection, int], Awaitable[T]]) -> T:
-        """Run one statement that checks the lease itself, by the id of the crawl's row."""
-        return await self.connection.run(lambda connection: work(connection, self.lease.crawl_id))
+    async def run_at_once(self, work: Callable[[CrawlConnection, int], Awaitable[T]]) -> T:
+        """As :meth:`run`, for work that sets the parameters and checks the lease itself, by the id
+        of the crawl's row.
+        """
+        return await self.connection.run(
+            lambda connection: work(connection, self.lease.crawl_id), CrawlConnection.left_idle
+        )
 
     async def write(
         self, work: Callable[[CrawlConnection, Batch], Awaitable[Totals | None]]
     ) -> Totals:
         """Write a batch exactly once, and return what it added to the totals."""
-        batch = Batch(self.lease.crawl_id, self.totals.batch_count + 1, self.lease_seconds)
+        number = self.totals.batch_count + 1
 
-        async def write_once(connection: CrawlConnection) -> Totals:
-            totals = await work(connection, batch)
-            return totals or await read_totals(connection, batch.crawl_id)
+        async def write_once(connection: CrawlConnection, crawl_id: int) -> Totals:
+            totals = await work(connection, Batch(crawl_id, number, self.lease_seconds))
+            return totals or await read_totals(connection, crawl_id)
 
-        before, self.totals = self.totals, await self.connection.run(write_once)
+        before, self.totals = self.totals, await self.run_at_once(write_once)
         return self.totals.since(before)
 
     async def close(self, ending: Ending, since: str | None) -> Reason | None:
@@ -293,7 +297,7 @@ class CrawlSession:
         while True:
             await asyncio.sleep(self.log_interval)
             try:
-                await self.connection.run(self._give_sign_of_life)
+                await self.run_at_once(self._give_sign_of_life)
             except LeaseLostError as error:
                 self.connection.ended_by = error
                 self.fail(Reason("lease_lost", {"why": str(error)}))
@@ -302,8 +306,7 @@ class CrawlSession:
                 # The next batch will have the same problem, and fail the crawl.
                 logger.debug("The crawl's row is not up to date: %s", one_line(error))
 
-    async def _give_sign_of_life(self, connection: CrawlConnection) -> None:
-        crawl_id = self.lease.crawl_id
+    async def _give_sign_of_life(self, connection: CrawlConnection, crawl_id: int) -> None:
         if not await update_crawl(connection, crawl_id, self.crawler.stats, self.lease_seconds):
             await read_totals(connection, crawl_id)
 

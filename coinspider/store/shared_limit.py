@@ -18,11 +18,11 @@ from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back
 from coinspider.store.account import (
     KnownState,
     Replacement,
-    read_account,
+    lock_account,
     replace_account,
     replace_known_account,
 )
-from coinspider.store.connection import one_line
+from coinspider.store.connection import CrawlConnection, one_line
 from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.session import CrawlSession
 
@@ -117,9 +117,7 @@ class SharedLimit:
             happened = self.changes.copy()
             try:
                 if not (self.stored and await self._change_known(happened, last)):
-                    await self.session.run(
-                        lambda connection: self._change_locked(connection, happened, last)
-                    )
+                    await self.session.run_at_once(partial(self._change_locked, happened, last))
             except SESSION_ERRORS as error:
                 return error
             del self.changes[: len(happened)]
@@ -137,7 +135,7 @@ class SharedLimit:
         made = state.made
         self._apply(state, happened, last, known.now)
         stored, calls = _json(state), state.made - made
-        total = await self.session.write_at_once(
+        total = await self.session.run_at_once(
             lambda connection, crawl_id: replace_known_account(
                 connection, self.account, Replacement(stored, calls), known, crawl_id
             )
@@ -148,12 +146,13 @@ class SharedLimit:
         return True
 
     async def _change_locked(
-        self, connection: AsyncConnection, happened: Changes, last: Change
+        self, happened: Changes, last: Change, connection: CrawlConnection, crawl_id: int
     ) -> None:
+        """Change the state that other crawls change as well, in two round trips."""
         # The server is asked after this. So nothing that has happened is taken to be earlier than
         # it was, however long the question takes.
         asked_at = monotonic()
-        state, server_asked_at, now = await read_account(connection, self.account)
+        state, server_asked_at, now = await lock_account(connection, self.account, crawl_id)
         self.clock_ahead = server_asked_at - asked_at
         made, me = state.made, state.holders.setdefault(self.holder, Holder())
         if me.changes == self.number:

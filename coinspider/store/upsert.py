@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 from psycopg.types.json import Json
 
 from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
+from coinspider.store.connection import CrawlConnection
 from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals
 from coinspider.store.schema import identifiers, sql_type
 
@@ -92,7 +93,7 @@ class Statement(NamedTuple):
 
 
 async def upsert(
-    connection: AsyncConnection,
+    connection: CrawlConnection,
     batch: Batch,
     items: Sequence[TableItem],
     history: bool = False,
@@ -108,7 +109,8 @@ async def upsert(
     values = {"items": Json(items, dumps=encode), "sent": len(items), **batch.values}
     statement = _statement(Statement(type(items[0]), history, repeated))
     prepare = len(items) >= _PREPARED_FROM
-    row = await (await connection.execute(statement, values, prepare=prepare)).fetchone()
+    done = await connection.execute_alone(statement, values, prepare)
+    row = await done.fetchone()
     if row is None:
         return None
     *totals, left = row

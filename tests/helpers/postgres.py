@@ -13,10 +13,16 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from coinspider._compat import lock_beside
+from coinspider.store.connection import CrawlConnection, connect
+from coinspider.store.database_url import DatabaseSettings
 
 _numbers = count()
 _MEMORY = Path("/dev/shm")  # noqa: S108
 _ROOM = 4 << 30  # bytes; containers often have 64 MB there
+
+
+async def crawl_connection(url: str) -> CrawlConnection:
+    return await connect(DatabaseSettings(url, None, 5, 10.0, 10.0))
 
 
 def folder_in_memory() -> Path | None:

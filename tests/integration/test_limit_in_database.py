@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from functools import wraps
 from time import monotonic, time
 
-import psycopg
 import pytest
 
 from coinspider.http.limit.state import GRANT_SECONDS, ConfiguredLimit, end
 from coinspider.store.account import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.migration import migrate
 from coinspider.store.shared_limit import SharedLimit
+from tests.helpers.postgres import crawl_connection
+from tests.helpers.postgres_proxy import PostgresProxy
 
 CALLS, PERIOD = 12, 1.0
 TOLD = ConfiguredLimit(CALLS, PERIOD)
@@ -29,34 +30,32 @@ class Session:
 
     def __init__(self, connection):
         self.connection, self.pause, self.answers_are_lost = connection, 0.0, False
+        self.at_once, connection.at_once = connection.at_once, self.at_once_later
 
     async def run(self, work):
+        return await work(self.connection)
+
+    async def run_at_once(self, work):
         for _ in range(1 + self.answers_are_lost):
-            async with self.connection.transaction():
-                result = await work(self)
+            async with self.connection.left_idle():
+                result = await work(self.connection, 1)
         return result
 
-    async def write_at_once(self, work):
-        for _ in range(1 + self.answers_are_lost):
-            result = await work(self, 1)
-        return result
-
-    async def execute(self, *statement):
-        cursor = await self.connection.execute(*statement)
+    @asynccontextmanager
+    async def at_once_later(self):
+        async with self.at_once():
+            yield
         await asyncio.sleep(self.pause)
-        return cursor
 
 
 @asynccontextmanager
 async def crawls(url, number):
     """The limits of crawls of one key."""
-    connections = [
-        await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=None)
-        for _ in range(number)
-    ]
+    connections = [await crawl_connection(url) for _ in range(number)]
     try:
-        await migrate(connections[0], None)
-        await connections[0].execute(CRAWL)
+        async with connections[0].pinned():
+            await migrate(connections[0], None)
+            await connections[0].execute(CRAWL)
         yield [SharedLimit(Session(connection), ACCOUNT, TOLD) for connection in connections]
     finally:
         for connection in connections:
@@ -87,6 +86,20 @@ async def test_crawls_of_one_key_never_exceed_it_and_each_has_its_share(crawl_ur
         assert began >= ended + PERIOD
     # Three periods have enough calls for all of them: none is done before the second one.
     assert all(of_one[-1][0] >= every[0][0] + PERIOD for of_one in spans)
+
+
+@run
+async def test_call_takes_a_round_trip_or_two_if_its_key_is_shared(crawl_url):
+    with PostgresProxy(crawl_url) as network:
+        async with crawls(network.url, 2) as [limit, other]:
+            trips = []
+            for holder in (limit, limit, other, limit, other, limit):
+                before = network.round_trips
+                assert (await holder.take(1)).calls == 1
+                trips.append(network.round_trips - before)
+            await other.leave()
+    # The fourth finds that it is no longer alone.
+    assert trips[1:] == [1, 2, 3, 2, 2]
 
 
 @run
@@ -248,5 +261,5 @@ async def test_account_does_not_grow_with_its_changes(database_url):
         for _ in range(600):
             await limit.take(1)
         size = "SELECT pg_total_relation_size('api_account') / 1024"
-        [kilobytes] = await (await limit.session.execute(size)).fetchone()
+        [kilobytes] = await (await limit.session.connection.execute(size)).fetchone()
     assert kilobytes <= 400  # Without HOT updates in the row itself: 1,700.

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import pytest
 from msgspec import Raw, field
-from psycopg import AsyncConnection
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.column_types import Amount, Integer
@@ -16,6 +15,7 @@ from coinspider.records.table_item import Key, TableItem, Version
 from coinspider.store.crawl import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
+from tests.helpers.postgres import crawl_connection
 from tests.helpers.processes import last_line
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -71,7 +71,7 @@ def run(database_url):
     """Run ``migrate`` for an item class, and store items of it."""
 
     async def migrated(item_class, items):
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with await crawl_connection(database_url) as connection:
             await migrate(connection, item_class)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             if items:

@@ -6,12 +6,12 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from psycopg import AsyncConnection
 
 from coinspider.items import FullCoin
 from coinspider.store.crawl import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert
+from tests.helpers.postgres import crawl_connection
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 BEGIN = "INSERT INTO crawl (spider, url, started_at) VALUES ('s', 'u', now()) RETURNING id"
@@ -41,7 +41,7 @@ def run(database_url):
     """Run upserts one after the other: ``run([[coin, coin], [coin]])``."""
 
     async def upsert_all(batches):
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with await crawl_connection(database_url) as connection:
             await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             for number, items in enumerate(batches, start=1):
@@ -102,7 +102,7 @@ def test_counts_say_what_happened(run):
 
 def test_rows_that_a_trigger_keeps_out_are_reported(database_url, query):
     async def upsert_all():
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with await crawl_connection(database_url) as connection:
             await migrate(connection, FullCoin)
             await connection.execute(TRIGGER)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
@@ -119,7 +119,7 @@ def test_repeated_batch_leaves_no_dead_row_and_almost_no_wal(database_url, query
     items = [coin(f"coin-{number}", 1, number) for number in range(2000)]
 
     async def wal_of_a_repeat():
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with await crawl_connection(database_url) as connection:
             await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
 
@@ -144,7 +144,7 @@ def test_repeated_batch_leaves_no_dead_row_and_almost_no_wal(database_url, query
 def test_concurrent_crawls_store_the_newest_and_do_not_deadlock(database_url, query):
     async def crawl(seed):
         random = Random(seed)
-        async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with await crawl_connection(database_url) as connection:
             await migrate(connection, FullCoin)
             [crawl_id] = await (await connection.execute(BEGIN)).fetchone()
             for number in range(1, 26):
