@@ -15,14 +15,14 @@ from typing import LiteralString
 from psycopg import AsyncConnection, errors, sql
 
 from coinspider.records.table_item import TableItem, candle_values, primary_key
-from coinspider.store.migration import SCHEMA_LOCK
+from coinspider.store.migration import SCHEMA_LOCK, make_all
 from coinspider.store.partitions import (
     DAY,
     HistorySettings,
     Partition,
     drop_old_partitions,
     list_partitions,
-    make_partition,
+    make_partitions,
     midnight,
     server_time,
 )
@@ -230,12 +230,13 @@ async def make_month(
     month = Partition(f"{table}_{day:%Y_%m}", first, (first + 31 * DAY).replace(day=1))
     if any(there.name == month.name for there in await list_partitions(connection, table)):
         return
-    for column in ("hour", "candles", "filler"):
-        # Compressed in its row, not moved out of it.
-        await connection.execute(
-            sql.SQL(_STORAGE).format(table=sql.Identifier(table), column=sql.Identifier(column))
-        )
-    await make_partition(connection, table, month, "WITH (toast_tuple_target = 128)")
+    # Compressed in its row, not moved out of it.
+    storage = [
+        sql.SQL(_STORAGE).format(table=sql.Identifier(table), column=sql.Identifier(column))
+        for column in ("hour", "candles", "filler")
+    ]
+    await make_all(connection, storage)
+    await make_partitions(connection, table, [month], "WITH (toast_tuple_target = 128)")
 
 
 def _statement(item_class: type[TableItem]) -> sql.Composed:
@@ -275,17 +276,17 @@ async def go_back(connection: AsyncConnection, item_class: type[TableItem], due:
 
 async def make_views(connection: AsyncConnection, item_class: type[TableItem]) -> None:
     """The views of an item's candles, unless they are there with all their columns."""
+    creating = []
     for resolution in RESOLUTIONS:
         view = f"{item_class.candle_table}_{resolution}"
         row = await (await connection.execute(_COLUMNS, [view])).fetchone()
-        if row and row[0] == candle_columns(item_class):
-            continue
-        create = sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(
-            sql.Identifier(view), candles(item_class, resolution)
-        )
+        if not row or row[0] != candle_columns(item_class):
+            create = sql.SQL("CREATE OR REPLACE VIEW {} AS {}")
+            creating.append(create.format(sql.Identifier(view), candles(item_class, resolution)))
+    if creating:
         async with connection.transaction():
             await connection.execute(SCHEMA_LOCK)
-            await connection.execute(create)
+            await make_all(connection, creating)
 
 
 async def keep_history(

@@ -42,7 +42,7 @@ from coinspider.store.schema import (
 # IF NOT EXISTS alone fails when two processes create the same table at the same moment.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(hashtext('coinspider schema'))"
 # Somebody's long transaction must not block everyone else who wants to read the table.
-_PATIENCE = "SET LOCAL lock_timeout = '10s'"
+_BEGIN = f"SET LOCAL lock_timeout = '10s'; {SCHEMA_LOCK}"
 SCHEMA = Table(
     "coinspider_schema",
     {
@@ -52,11 +52,14 @@ SCHEMA = Table(
     },
     ["table_name"],
 )
+_OF_CRAWLS = (CRAWL, REJECTED_RECORD, SOURCE_STATE, API_ACCOUNT, API_USAGE)
+OWN_TABLES = (SCHEMA, CANDLE_STATE, *_OF_CRAWLS, *DAEMON_TABLES)
+"""All but those of records."""
 _CURRENT_SCHEMA = "SELECT current_schema()"
 _HAS_QUEUE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
 _RECORDED = "SELECT table_name, columns FROM coinspider_schema"
 _RECORD = """
-INSERT INTO coinspider_schema (table_name, columns) VALUES (%s, %s)
+INSERT INTO coinspider_schema (table_name, columns) VALUES ({}, {})
 ON CONFLICT (table_name) DO UPDATE SET columns = excluded.columns, changed_at = now()
 """
 
@@ -98,24 +101,43 @@ def _plain_refusal() -> Iterator[None]:
 
 async def _migrate_all(connection: AsyncConnection, tables: list[Table]) -> None:
     async with connection.transaction():
-        await connection.execute(SCHEMA_LOCK)
-        await connection.execute(_PATIENCE)
+        await connection.execute(_BEGIN)
         # All at once: each start asks for them.
         found = await find_tables(connection, [SCHEMA.name, *(table.name for table in tables)])
+        recorded: dict[str, set[str]] = {}
         if SCHEMA.name in found:
             check_table(SCHEMA, found[SCHEMA.name], set())
+            rows = await connection.execute(_RECORDED)
+            recorded = {name: set(columns) for name, columns in await rows.fetchall()}
         else:
             await connection.execute(_create(SCHEMA))
-        recorded = {name: set(columns) for name, columns in await _recorded(connection)}
+        _check_all(tables, found, recorded)
+        missing: dict[str, Table] = {}
         for table in tables:
-            if table.name not in found:  # or made a moment ago, as another one of the same name
-                found |= await find_tables(connection, [table.name])
-            known = recorded.get(table.name, set())
-            await _migrate(connection, table, found.get(table.name), known)
+            if table.name not in found:
+                missing.setdefault(table.name, table)
+        await make_all(connection, [part for t in missing.values() for part in _making(t)])
+        if others := [t for t in tables if missing.get(t.name, t) != t]:  # of the same name
+            found |= await find_tables(connection, [table.name for table in others])
+            _check_all(others, found, recorded)
+        for table in tables:
+            if table.name in found:
+                known = recorded.get(table.name, set())
+                await _migrate(connection, table, found[table.name], known)
 
 
-async def _recorded(connection: AsyncConnection) -> list[tuple[str, list[str]]]:
-    return await (await connection.execute(_RECORDED)).fetchall()
+def _check_all(
+    tables: list[Table], found: Mapping[str, FoundTable], recorded: Mapping[str, set[str]]
+) -> None:
+    for table in tables:
+        if table.name in found:
+            check_table(table, found[table.name], recorded.get(table.name, set()))
+
+
+async def make_all(connection: AsyncConnection, statements: list[sql.Composed]) -> None:
+    """Execute statements without parameters in one round trip."""
+    if statements:
+        await connection.execute(sql.SQL("; ").join(statements))
 
 
 async def make_schema(connection: AsyncConnection, schema: str | None) -> None:
@@ -144,9 +166,8 @@ def table_names(item_class: type[TableItem] | None) -> list[str]:
 
 
 def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
-    tables = [CRAWL, REJECTED_RECORD, SOURCE_STATE, API_ACCOUNT, API_USAGE]
-    own = {table.name for table in (SCHEMA, CANDLE_STATE, *tables, *DAEMON_TABLES)}
-    if item_class and item_class.table in own:
+    tables = list(_OF_CRAWLS)
+    if item_class and item_class.table in {table.name for table in OWN_TABLES}:
         raise ConfigurationError(
             f"the table {item_class.table} is coinspider's own, and takes no records of an API"
         )
@@ -158,22 +179,29 @@ def _tables(item_class: type[TableItem] | None, history: bool) -> list[Table]:
 
 
 async def _migrate(
-    connection: AsyncConnection, table: Table, found: FoundTable | None, known: set[str]
+    connection: AsyncConnection, table: Table, found: FoundTable, known: set[str]
 ) -> None:
     """``known`` are the columns that coinspider gave it."""
-    if found:
-        check_table(table, found, known)
-        added = await _add_columns(connection, table, found.columns)
-        if found.may_swallow:
-            await probe(connection, table)
-    else:
-        await connection.execute(_create(table))
-        added = True
-    for index in table.indexes if added else ():
-        await connection.execute(index)
-    recording = [*table.columns, *(newer_columns(table, found, known) if found else ())]
+    added = await _add_columns(connection, table, found.columns)
+    if found.may_swallow:
+        await probe(connection, table)
+    if added:
+        await make_all(connection, _indexes(table))
+    recording = [*table.columns, *newer_columns(table, found, known)]
     if known != set(recording):
-        await connection.execute(_RECORD, [table.name, recording])
+        await connection.execute(_record(table, recording))
+
+
+def _making(table: Table) -> list[sql.Composed]:
+    return [_create(table), *_indexes(table), _record(table, list(table.columns))]
+
+
+def _indexes(table: Table) -> list[sql.Composed]:
+    return [sql.Composed([sql.SQL(index)]) for index in table.indexes]
+
+
+def _record(table: Table, names: list[str]) -> sql.Composed:
+    return sql.SQL(_RECORD).format(sql.Literal(table.name), sql.Literal(names))
 
 
 async def _add_columns(

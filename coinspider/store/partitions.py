@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, NamedTuple, Self
 
@@ -9,7 +10,7 @@ from psycopg import AsyncConnection, errors, sql
 from scrapy.settings import BaseSettings
 
 from coinspider.setting_kinds import whole_number
-from coinspider.store.migration import SCHEMA_LOCK
+from coinspider.store.migration import SCHEMA_LOCK, make_all
 
 logger = logging.getLogger(__name__)
 
@@ -53,24 +54,29 @@ async def list_partitions(connection: AsyncConnection, table: str) -> list[Parti
     return [Partition(*row) for row in rows]
 
 
-async def make_partition(
-    connection: AsyncConnection, table: str, wanted: Partition, options: LiteralString = ""
+async def make_partitions(
+    connection: AsyncConnection,
+    table: str,
+    wanted: Sequence[Partition],
+    options: LiteralString = "",
 ) -> None:
-    """Unless there is already one for its first moment."""
-    parts = {
-        "partition": sql.Identifier(wanted.name),
-        "table": sql.Identifier(table),
-        "first": sql.Literal(wanted.first),
-        "end": sql.Literal(wanted.end),
-    }
+    """Make those for whose first moment there is none."""
     async with connection.transaction():
         await connection.execute(SCHEMA_LOCK)
-        there = await list_partitions(connection, table)
-        if any(partition.covers(wanted.first) for partition in there):
-            return  # another crawl was quicker
-        await connection.execute(sql.SQL(f"{_CREATE} {options}").format(**parts))
-        await connection.execute(sql.SQL(_ATTACH).format(**parts))
-    logger.debug("Made %s", wanted.name)
+        there = await list_partitions(connection, table)  # another crawl may have been quicker
+        missing = [new for new in wanted if not any(p.covers(new.first) for p in there)]
+        await make_all(connection, [_making(table, new, options) for new in missing])
+    for new in missing:
+        logger.debug("Made %s", new.name)
+
+
+def _making(table: str, new: Partition, options: LiteralString) -> sql.Composed:
+    return sql.SQL(f"{_CREATE} {options}; {_ATTACH}").format(
+        partition=sql.Identifier(new.name),
+        table=sql.Identifier(table),
+        first=sql.Literal(new.first),
+        end=sql.Literal(new.end),
+    )
 
 
 async def drop_partition(connection: AsyncConnection, name: str) -> None:
@@ -88,7 +94,7 @@ async def drop_partition(connection: AsyncConnection, name: str) -> None:
 
 
 class HistorySettings(NamedTuple):
-    """``HISTORY_ENABLED``, and how many days changes and hourly candles are kept (0: for ever)."""
+    """``HISTORY_ENABLED``, and how many days changes and candles are kept (0: for ever)."""
 
     enabled: bool
     retention_days: int
@@ -131,10 +137,14 @@ async def keep_partitions(
     """Create the partitions of today and of the days around it, unless larger ones exist."""
     today = midnight(now or await server_time(connection))
     found = await list_partitions(connection, table)
-    for day in (today + number * DAY for number in range(-lateness.days, _DAYS_AHEAD + 1)):
-        if not any(partition.covers(day) for partition in found):
-            wanted = Partition(f"{table}_{day:%Y_%m_%d}", day, day + DAY)
-            await make_partition(connection, table, wanted)
+    days = (today + number * DAY for number in range(-lateness.days, _DAYS_AHEAD + 1))
+    wanted = [
+        Partition(f"{table}_{day:%Y_%m_%d}", day, day + DAY)
+        for day in days
+        if not any(partition.covers(day) for partition in found)
+    ]
+    if wanted:
+        await make_partitions(connection, table, wanted)
 
 
 async def drop_old_partitions(connection: AsyncConnection, table: str, end: datetime) -> None:
