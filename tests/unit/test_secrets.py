@@ -33,6 +33,12 @@ def test_the_variable_itself_takes_precedence(monkeypatch):
     assert secret("KEY") == "mine"
 
 
+@pytest.mark.parametrize("text", ["'CG-1'", '"CG-1"', " CG-1 "])
+def test_quotes_that_a_file_of_variables_leaves_are_no_part_of_it(monkeypatch, text):
+    monkeypatch.setenv("TEST_KEY", text)
+    assert secret("TEST_KEY") == "CG-1"
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
 def test_file_that_can_not_be_read_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, content):
     path = tmp_path / "secret"
