@@ -91,11 +91,12 @@ DELISTED_SHARE_MAX = 0.1
 # Known coins that a whole crawl did not see are requested by id before they are marked.
 DELISTING_CHECK_CALLS_MAX = 10  # calls of about 250 coins each; 0 to look for none and mark none
 
-# The history of prices: changes for at least this many days, hourly candles for this many days,
-# daily candles for ever (0 means for ever)
+# The history of prices: changes for at least this many days, hourly and daily candles for this many
+# (0 means for ever)
 HISTORY_ENABLED = from_environment("HISTORY_ENABLED", True)
 HISTORY_RETENTION_DAYS = from_environment("HISTORY_RETENTION_DAYS", 2)
 HISTORY_HOURLY_RETENTION_DAYS = from_environment("HISTORY_HOURLY_RETENTION_DAYS", 365)
+HISTORY_DAILY_RETENTION_DAYS = from_environment("HISTORY_DAILY_RETENTION_DAYS", 0)
 
 # A number with more digits or decimals is rejected, because showing it would be expensive.
 AMOUNT_DIGITS_MAX = 1000

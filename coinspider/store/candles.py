@@ -8,7 +8,7 @@ until then the views ``..._1h`` and ``..._1d`` compute its candles when they are
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import LiteralString
 
@@ -327,6 +327,10 @@ async def _roll_up_due(
         if not await roll_up(connection, item_class, day):
             break  # another crawl does it
         day += DAY
+        if days := settings.daily_retention_days:
+            forget = sql.SQL(_FORGET).format(candle_table(item_class, "1d"))
+            values = {"first": datetime.min.replace(tzinfo=UTC), "end": midnight(now) - days * DAY}
+            await connection.execute(forget, values)
     return day
 
 

@@ -99,6 +99,7 @@ class HistorySettings(NamedTuple):
     enabled: bool
     retention_days: int
     hourly_retention_days: int = 0
+    daily_retention_days: int = 0
 
     @property
     def lateness(self) -> timedelta:
@@ -112,6 +113,7 @@ class HistorySettings(NamedTuple):
             settings.getbool("HISTORY_ENABLED"),
             whole_number(settings, "HISTORY_RETENTION_DAYS"),
             whole_number(settings, "HISTORY_HOURLY_RETENTION_DAYS"),
+            whole_number(settings, "HISTORY_DAILY_RETENTION_DAYS"),
         )
 
 

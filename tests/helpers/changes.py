@@ -47,8 +47,8 @@ class History:
 
         self.run(insert)
 
-    def roll_up(self, retention=2, hourly=365, now=NOW, item_class=FullCoin):
-        settings = HistorySettings(True, retention, hourly)
+    def roll_up(self, retention=2, hourly=365, now=NOW, item_class=FullCoin, daily=0):
+        settings = HistorySettings(True, retention, hourly, daily)
         self.run(lambda connection: keep_history(connection, item_class, settings, now))
 
     def run(self, work):

@@ -174,7 +174,7 @@ def test_interrupted_roll_up_of_a_day_is_repeated(history, stored, query):
     assert texts(stored("1d")) == texts(candles_of(changes, "1d"))
 
 
-def test_hours_are_kept_for_their_time_and_days_for_ever(history, stored, query):
+def test_candles_are_kept_for_their_time_and_days_for_ever(history, stored, query):
     changes = random_changes(50, days=2)
     history.make(3).add(*changes)
     history.roll_up(now=NOW + timedelta(days=5))
@@ -184,6 +184,9 @@ def test_hours_are_kept_for_their_time_and_days_for_ever(history, stored, query)
     history.roll_up(now=NOW + timedelta(days=110), hourly=90)
     assert stored("1h") == []
     assert texts(stored("1d")) == texts(candles_of(changes, "1d"))
+    history.roll_up(now=NOW + timedelta(days=112), daily=112)
+    kept = [change for change in changes if change[5].date() >= NOW.date()]
+    assert texts(stored("1d")) == texts(candles_of(kept, "1d"))
 
 
 @pytest.mark.parametrize("retention", [0, 1, 5])

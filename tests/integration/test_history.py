@@ -78,14 +78,14 @@ def test_item_without_a_history_has_none(scrapy, sandbox, query):
     assert query("SELECT to_regclass('coin_history')") == [(None,)]
 
 
-@pytest.mark.parametrize("name", ["HISTORY_RETENTION_DAYS", "HISTORY_HOURLY_RETENTION_DAYS"])
+DAYS = {f"HISTORY_{of}RETENTION_DAYS": "1" for of in ("", "HOURLY_", "DAILY_")}
+
+
+@pytest.mark.parametrize("name", DAYS)
 @pytest.mark.parametrize("days", ["-1", "x", "1.5", "", "٣", "99999999"])
 def test_wrong_number_of_days_is_named(name, days):
     with pytest.raises(ConfigurationError, match=f"{name}={days} is not a number of days"):
-        HistorySettings.from_settings(
-            Settings({"HISTORY_RETENTION_DAYS": "1", "HISTORY_HOURLY_RETENTION_DAYS": "1"}
-                     | {name: days})
-        )  # fmt: skip
+        HistorySettings.from_settings(Settings(DAYS | {name: days}))
 
 
 def test_wrong_number_of_days_stops_the_start(scrapy):

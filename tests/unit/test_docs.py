@@ -18,7 +18,11 @@ from scrapy.spiderloader import SpiderLoader
 
 from coinspider import settings
 from coinspider.daemon.api.metrics import metric_labels
+from coinspider.daemon.queue import queue_schema
 from coinspider.daemon.schedules.schedule import OPTIONS
+from coinspider.items import FullCoin
+from coinspider.store.migration import OWN_TABLES
+from coinspider.store.schema import history_tables, item_table
 from docs import hooks
 from tests.helpers.needs import program
 from tests.helpers.processes import PROJECT, project_files
@@ -143,6 +147,20 @@ def test_everything_that_scrapyd_serves_is_described(path):
 
 
 FILES = r"[\w./*-]+\.(?:py|md|html|css|conf|service|toml|yml|yaml|txt|tmpl|cfg|json)"
+
+
+def tables():
+    """All that a crawl or scrapyd makes."""
+    item_tables = [item_table(FullCoin), *history_tables(FullCoin)]
+    queue = re.findall(r"CREATE TABLE (procrastinate_\w+)", queue_schema())
+    return {table.name for table in (*OWN_TABLES, *item_tables)} | set(queue)
+
+
+@pytest.mark.parametrize("table", sorted(tables()))
+def test_growth_of_each_table_is_described(table):
+    text = (PROJECT / "docs/tables.md").read_text()
+    growth = text.partition("## What grows")[2].partition("\n## ")[0]
+    assert re.search(rf"^\|[^|]*`{table}`", growth, re.MULTILINE)
 
 
 def named_files():
