@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import requests
 
-from tests.helpers.browser import OPTIONS, chromium
+from tests.helpers.browser import OPTIONS, chromium, click
 from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
@@ -94,7 +94,7 @@ def visitor(browser, daemon):
     if daemon.auth:
         page.get_by_label("Name").fill(ME[0])
         page.get_by_label("Password").fill(ME[1])
-        page.get_by_role("button").click()
+        click(page.get_by_role("button"))
     assert page.get_by_role("heading", name="Jobs").is_visible()
     yield context
     context.close()
@@ -143,7 +143,7 @@ def test_link_from_a_foreign_page_works_and_keeps_the_login(visitor, daemon, evi
     evil.pages["/link"] = f'<a href="{daemon.url}/jobs">jobs</a>'
     page = visitor.new_page()
     page.goto(f"{evil.url.replace('127.0.0.1', 'localhost')}/link")
-    page.get_by_role("link").click()
+    click(page.get_by_role("link"))
     page.get_by_role("heading", name="Jobs").wait_for()
 
 
@@ -156,6 +156,6 @@ def test_button_on_its_own_page_works(visitor, daemon):
     page = visitor.new_page()
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(f"{daemon.url}/jobs")
-    page.get_by_role("button", name="Cancel").first.click()
+    click(page.get_by_role("button", name="Cancel").first)
     assert page.get_by_text("It was told to stop").is_visible()
     assert "/jobs?done=cancel" in page.url

@@ -15,6 +15,7 @@ from tests.helpers.browser import (
     PATIENCE,
     bare_machine,
     chromium,
+    click,
     launch,
     layout_problems,
 )
@@ -95,13 +96,13 @@ def test_17000_coins_are_paged(visit):
     assert first[:8] == ["1", "2", "3", "4", "5", "7", "8", "9"], "the sixth is delisted"
     for where in ("above", "below"):
         assert page.get_by_role("navigation", name=f"Paging {where}").is_visible()
-    page.get_by_role("link", name="Next").first.click()
+    click(page.get_by_role("link", name="Next").first)
     assert page.get_by_text("Page 2 of 340").first.is_visible()
     second = column(page, "#")
     assert int(second[0]) == int(first[-1]) + 1
-    page.get_by_role("link", name="Previous").last.click()
+    click(page.get_by_role("link", name="Previous").last)
     assert column(page, "#") == first
-    page.get_by_role("link", name="Last").first.click()
+    click(page.get_by_role("link", name="Last").first)
     assert page.get_by_text("Page 340 of 340").first.is_visible()
 
 
@@ -116,7 +117,7 @@ def test_search_with_the_keyboard_alone(visit):
     page.wait_for_url(re.compile("search=COIN-0000007"))
     assert number(page) == 1
     assert page.get_by_label("Search", exact=True).input_value() == "COIN-0000007"
-    page.get_by_role("rowheader").get_by_role("link").click()
+    click(page.get_by_role("rowheader").get_by_role("link"))
     assert page.get_by_text(CHARTED, exact=True).is_visible()
 
 
@@ -124,7 +125,7 @@ def test_first_click_on_a_number_column_sorts_the_greatest_first(visit):
     page = visit("coins?search=a")
     heading = page.get_by_role("columnheader", name="Price")
     for direction, sign in (("descending", "-"), ("ascending", "")):
-        heading.get_by_role("link").click()
+        click(heading.get_by_role("link"))
         assert heading.get_attribute("aria-sort") == direction
         assert f"sort={sign}current_price" in page.url
         assert page.get_by_label("Search", exact=True).input_value() == "a", (
@@ -134,7 +135,7 @@ def test_first_click_on_a_number_column_sorts_the_greatest_first(visit):
         values = [float(text) for text in exact("all => all.map(one => one.value)")]
         assert values == sorted(values, reverse=bool(sign))
         assert len(values) == 50
-    page.get_by_role("columnheader", name="Coin").get_by_role("link").click()
+    click(page.get_by_role("columnheader", name="Coin").get_by_role("link"))
     assert page.get_by_role("columnheader", name="Coin").get_attribute("aria-sort") == "ascending"
 
 
@@ -153,14 +154,14 @@ def test_short_amounts_show_all_digits_on_hover(visit):
 
 def test_filters_and_columns_are_chosen_in_the_form_and_kept_in_the_address(visit):
     page = visit("coins")
-    page.get_by_text("Filters and columns").click()
+    click(page.get_by_text("Filters and columns"))
     page.get_by_label("Rank up to").fill("30")
     wanted = ("Coin", "Price", "All-time high")
     usual = page.locator("fieldset input:checked").evaluate_all("all => all.map(one => one.value)")
     assert usual == SHOWN
     for box in page.locator("fieldset label").all():
         box.locator("input").set_checked(box.inner_text().strip() in wanted)
-    page.get_by_role("button", name="Show").click()
+    click(page.get_by_role("button", name="Show"))
     headings = page.locator("thead th").all_inner_texts()
     assert [text for text in headings if text != "Watched"] == [
         "Coin",
@@ -168,7 +169,7 @@ def test_filters_and_columns_are_chosen_in_the_form_and_kept_in_the_address(visi
         "All-time high",
     ]
     assert number(page) <= 30
-    page.get_by_role("columnheader", name="All-time high").get_by_role("link").click()
+    click(page.get_by_role("columnheader", name="All-time high").get_by_role("link"))
     assert "rank_max=30" in page.url
     assert number(page) <= 30
 
@@ -186,7 +187,7 @@ def test_lists_are_a_click_away(visit):
     page = visit("coins")
     for name, query in (("Gainers", "sort=-price_change_"), ("Losers", "sort=price_change_"),
                         ("New", "new=7"), ("Watch list", "watched=1")):  # fmt: skip
-        page.get_by_role("navigation", name="Lists").get_by_role("link", name=name).click()
+        click(page.get_by_role("navigation", name="Lists").get_by_role("link", name=name))
         assert query in page.url
         [current] = page.locator("nav[aria-label=Lists] [aria-current]").all_inner_texts()
         assert current == name
@@ -195,36 +196,36 @@ def test_lists_are_a_click_away(visit):
 def test_watch_list_is_kept(visit):
     page = visit("coins?limit=25")
     names = column(page, "#")
-    page.get_by_role("link", name=re.compile("^Watch ")).nth(1).click()
-    page.get_by_role("link", name=re.compile("^Watch (?!list)")).nth(2).click()
-    page.get_by_role("link", name="Crawls").first.click()
-    page.get_by_role("link", name="Coins", exact=True).first.click()
-    page.get_by_role("link", name="Watch list (2)").click()
+    click(page.get_by_role("link", name=re.compile("^Watch ")).nth(1))
+    click(page.get_by_role("link", name=re.compile("^Watch (?!list)")).nth(2))
+    click(page.get_by_role("link", name="Crawls").first)
+    click(page.get_by_role("link", name="Coins", exact=True).first)
+    click(page.get_by_role("link", name="Watch list (2)"))
     assert number(page) == 2
     assert set(column(page, "#")) < set(names)
     page.reload()
     assert number(page) == 2
-    page.locator("tbody th a").first.click()
-    page.get_by_role("link", name=re.compile("^No longer watch")).click()
+    click(page.locator("tbody th a").first)
+    click(page.get_by_role("link", name=re.compile("^No longer watch")))
     expect(page.get_by_role("link", name=re.compile("^Watch "))).to_be_visible()
-    page.get_by_role("link", name="Coins", exact=True).first.click()
-    page.get_by_role("link", name="Watch list (1)").click()
+    click(page.get_by_role("link", name="Coins", exact=True).first)
+    click(page.get_by_role("link", name="Watch list (1)"))
     assert number(page) == 1
-    page.get_by_role("link", name="All coins").click()
+    click(page.get_by_role("link", name="All coins"))
     assert number(page) == 16_999
 
 
 def test_currency_and_delisted_coins_are_chosen_in_the_form(visit):
     page = visit("coins")
-    page.get_by_text("Filters and columns").click()
+    click(page.get_by_text("Filters and columns"))
     page.locator("#listed").select_option("delisted")
-    page.get_by_role("button", name="Show").click()
+    click(page.get_by_role("button", name="Show"))
     assert number(page) == 1
     assert page.locator("tbody time[datetime^='2025-02-03']").count() == 1
-    page.get_by_text("Filters and columns").click()
+    click(page.get_by_text("Filters and columns"))
     page.locator("#currency").select_option("eur")
     page.locator("#listed").select_option("all")
-    page.get_by_role("button", name="Show").click()
+    click(page.get_by_role("button", name="Show"))
     assert column(page, "Coin")[0].startswith(SCRIPT) or SCRIPT in column(page, "Coin")[0]
     assert column(page, "Price") == ["0.0₁₇1"], "no magnitude is hidden"
 
@@ -235,7 +236,7 @@ def test_empty_result_says_why_and_what_to_do(visit):
     assert page.locator(".notice li").all_inner_texts() == [
         "search zzzz: 8 without it", "rank up to 9: 0 without it", "listed: 0 without it",
     ]  # fmt: skip
-    page.get_by_role("link", name="Show all coins").click()
+    click(page.get_by_role("link", name="Show all coins"))
     assert number(page) == 16_999
 
 
@@ -249,10 +250,10 @@ def test_coin_has_a_price_chart_and_all_its_fields(visit):
     assert chart.locator("text").count() >= 6, "axes of value and of time"
     for group in ("Market usd", "Supply", "About"):
         assert page.get_by_role("heading", name=group, exact=True).is_visible()
-    page.get_by_role("link", name="30d").click()
+    click(page.get_by_role("link", name="30d"))
     assert page.get_by_role("link", name="30d").get_attribute("aria-current") == "true"
-    page.get_by_role("link", name="Log scale").click()
-    page.get_by_role("link", name="Candles", exact=True).click()
+    click(page.get_by_role("link", name="Log scale"))
+    click(page.get_by_role("link", name="Candles", exact=True))
     assert "log=1" in page.url
     assert "candles=1" in page.url
 
@@ -317,7 +318,7 @@ def test_page_refreshes_itself_and_keeps_its_place(visit, site):
     page.wait_for_load_state("networkidle")
     price = page.locator("tbody tr").nth(2).locator("data").nth(1)
     before = price.get_attribute("value")
-    page.get_by_text("Filters and columns").click()
+    click(page.get_by_text("Filters and columns"))
     page.get_by_label("24h volume from").fill("half a wo")
     page.locator("tbody a .name").nth(20).evaluate("one => one.closest('a').focus()")
     page.evaluate("window.scrollTo(0, 900); window.same = true")
@@ -369,19 +370,19 @@ def test_crawls_are_charts_and_a_table_with_the_schedules(visit):
     ]  # fmt: skip
     schedule = page.get_by_role("region", name="Schedules")
     assert schedule.get_by_text("every 30 d").is_visible()
-    page.get_by_role("link", name="see the 1 rejected").click()
+    click(page.get_by_role("link", name="see the 1 rejected"))
     assert page.get_by_role("heading", name="Rejected records of crawl 2").is_visible()
-    page.get_by_role("link", name="Object missing required field symbol").click()
+    click(page.get_by_role("link", name="Object missing required field symbol"))
     assert page.locator("summary").get_by_text('{"id": "<b>bold</b>"}').is_visible()
     assert page.locator("pre").is_hidden()
 
 
 def test_buttons_of_a_browser_pause_and_resume(visit, site):
     page = visit("crawls")
-    page.get_by_role("button", name="Pause coins").click()
+    click(page.get_by_role("button", name="Pause coins"))
     assert page.get_by_text("paused", exact=True).is_visible()
     assert site.daemon.schedule()["paused"]
-    page.get_by_role("button", name="Resume coins").click()
+    click(page.get_by_role("button", name="Resume coins"))
     assert not site.daemon.schedule()["paused"]
 
 
@@ -536,15 +537,15 @@ def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
     for given, alerts in (("wrong", ["Not logged in: wrong name or password."]), ("s3cret", [])):
         page.get_by_label("Name").fill("me")
         page.get_by_label("Password").fill(given)
-        page.get_by_role("button", name="Log in").click()
+        click(page.get_by_role("button", name="Log in"))
         page.wait_for_load_state()
         assert page.get_by_role("alert").all_inner_texts() == alerts
     assert page.url.endswith("/coins?limit=10")
     assert number(page) == 16_999
-    page.get_by_role("link", name="Crawls").click()
+    click(page.get_by_role("link", name="Crawls"))
     assert page.get_by_role("heading", name="Schedules").is_visible()
     assert layout_problems(page) == []
-    page.get_by_role("button", name="Log out").click()
+    click(page.get_by_role("button", name="Log out"))
     assert page.get_by_role("heading", name="Log in").is_visible()
     page.goto("/crawls")
     assert page.get_by_role("heading", name="Log in").is_visible()

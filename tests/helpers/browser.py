@@ -47,6 +47,12 @@ def launch(chromium: Any, **environment: str) -> Any:
     )
 
 
+def click(place: Any) -> None:
+    """Click, and wait for all of the page that this leads to: its beginning is shown earlier."""
+    place.click()
+    place.page.wait_for_load_state()
+
+
 def bare_machine(directory: Path) -> dict[str, str]:
     """The environment of a machine with one font, if possible a wide one.
 
