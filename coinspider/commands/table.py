@@ -44,9 +44,9 @@ class Command(ListingCommand):
             return
         with one_line_errors(), self.connected(opts) as connection:
             chosen = _chosen(connection, name, opts)
-        read = "list_rows" if self.output_format(opts) in FOR_PEOPLE else "stream_rows"
+        for_people = self.output_format(opts) in FOR_PEOPLE
         rows = Rows(
-            lambda connection: _read(connection, chosen, read),
+            lambda connection: _read(connection, chosen, for_people),
             "row",
             first=chosen.columns,
             total=lambda connection: _count(connection, chosen),
@@ -69,11 +69,10 @@ def _chosen(connection: "Connection", name: str, opts: argparse.Namespace) -> "R
     )
 
 
-def _read(connection: "Connection", chosen: "RowFilter", read: str) -> "Listing | RowStream":
-    from coinspider.store import tables
+def _read(connection: "Connection", chosen: "RowFilter", for_people: bool) -> "Listing | RowStream":
+    from coinspider.store.tables import list_rows, stream_rows
 
-    found: Listing | RowStream = getattr(tables, read)(connection, chosen)
-    return found
+    return (list_rows if for_people else stream_rows)(connection, chosen)
 
 
 def _count(connection: "Connection", chosen: "RowFilter") -> int:
