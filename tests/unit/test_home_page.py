@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coinspider.daemon.views.state import Headline, Remaining
+from coinspider.daemon.views.overview import Headline, Remaining
 from coinspider.daemon.views.view import render
 from coinspider.store.account import ApiUsage
 

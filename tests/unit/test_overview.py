@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coinspider.daemon.outcomes import FailedJob
-from coinspider.daemon.views.state import (
+from coinspider.daemon.views.overview import (
     as_crawls,
     last_complete,
     last_failures,

@@ -10,10 +10,10 @@ from psycopg import Connection
 
 from coinspider.daemon.database import database_url
 from coinspider.daemon.protocols import Root
+from coinspider.daemon.views.any_table import LIMITS, file_formats, file_of
 from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS, SHOWN, stored
 from coinspider.daemon.views.charts import Sparkline, sparkline
 from coinspider.daemon.views.choice import FILTERS, RowChoice, read_choice
-from coinspider.daemon.views.tables import LIMITS, file_formats, file_of
 from coinspider.daemon.views.view import (
     LOGO_HOSTS,
     Arguments,

@@ -23,12 +23,12 @@ from coinspider.daemon.schedules.budget_facts import read_plan
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
-from coinspider.daemon.views.state import (
+from coinspider.daemon.views.overview import (
     FAILED_JOBS,
     Described,
     describe_schedules,
     described_jobs,
-    read_standing,
+    read_overview,
     tell,
 )
 from coinspider.daemon.views.view import (
@@ -194,7 +194,7 @@ class _Runs(NamedTuple):
             "crawls.html",
             **frame,
             **self._found(connected, kept, page),
-            **read_standing(connected, self.known)._asdict(),
+            **read_overview(connected, self.known)._asdict(),
             database=describe(database_url()),
             projects=self.projects,
             schedules=self.known.schedules,

@@ -11,7 +11,7 @@ from coinspider.daemon.protocols import Root
 from coinspider.daemon.views.choice import RowChoice, read_choice
 from coinspider.daemon.views.coins import LISTS, coin_rows, count_coins
 from coinspider.daemon.views.crawls import WITH_JOBS
-from coinspider.daemon.views.state import Described, describe_schedules, read_standing
+from coinspider.daemon.views.overview import Described, describe_schedules, read_overview
 from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, Memory, View, render
 from coinspider.errors import NothingCrawledError
 from coinspider.store.fetch import fetch_listing
@@ -103,7 +103,7 @@ def _home(known: Described, connected: Connection, _: Arguments, frame: Frame) -
         choice=choice,
         rows=rows,
         tables=_tables(connected),
-        **read_standing(connected, known)._asdict(),
+        **read_overview(connected, known)._asdict(),
     )
 
 

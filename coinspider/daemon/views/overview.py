@@ -188,7 +188,7 @@ def _heals(complete: Crawl, failed: Crawl) -> bool:
     )
 
 
-class Standing(NamedTuple):
+class Overview(NamedTuple):
     """How crawling stands, and what is used of each API that is in use; ``unused`` are not."""
 
     verdict: Headline
@@ -199,7 +199,7 @@ class Standing(NamedTuple):
     unused: int
 
 
-def read_standing(connected: Connection, known: Described) -> Standing:
+def read_overview(connected: Connection, known: Described) -> Overview:
     crawls = [*_crawls(connected), *as_crawls(this_node().failed_jobs.without_row(FAILED_JOBS))]
     sources = last_complete(crawls)
     failures = last_failures(crawls, sources)
@@ -216,7 +216,7 @@ def read_standing(connected: Connection, known: Described) -> Standing:
         exhausted=usage[0].exhausted if usage else "",
     )
     running = _running(connected, crawls)
-    return Standing(headline, running, sources, failures, used, len(usage) - len(used))
+    return Overview(headline, running, sources, failures, used, len(usage) - len(used))
 
 
 def is_in_use(one: ApiUsage) -> bool:
