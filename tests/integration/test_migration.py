@@ -84,8 +84,8 @@ def test_added_column_is_filled_even_if_nothing_else_changed(run, query):
     run(Thing, Thing(key="a", size=Decimal(1), changed_at=NOW, extra=Raw(b'{"color":"red"}')))
     query("CREATE VIEW users_view AS SELECT * FROM thing")
     query("CREATE INDEX users_index ON thing (size)")
-    query("CREATE ROLE reader")
-    query("GRANT SELECT ON thing TO reader")
+    query("CREATE ROLE users_role")
+    query("GRANT SELECT ON thing TO users_role")
     new = NewerThing(key="a", size=Decimal(1), changed_at=NOW, rank=7, colour="red")
     run(NewerThing, new)
     assert query(COLUMNS) == [
@@ -101,9 +101,9 @@ def test_added_column_is_filled_even_if_nothing_else_changed(run, query):
     assert query("SELECT key, rank, colour, extra::text FROM thing") == [("a", 7, "red", "{}")]
     assert query("SELECT count(*) FROM users_view") == [(1,)]
     assert query("SELECT to_regclass('users_index')::text") == [("users_index",)]
-    assert query("SELECT has_table_privilege('reader', 'thing', 'SELECT')") == [(True,)]
-    query("DROP OWNED BY reader")
-    query("DROP ROLE reader")
+    assert query("SELECT has_table_privilege('users_role', 'thing', 'SELECT')") == [(True,)]
+    query("DROP OWNED BY users_role")
+    query("DROP ROLE users_role")
     # A full row is not written again, and an older record changes nothing.
     version = query("SELECT xmin::text FROM thing")
     run(NewerThing, new)

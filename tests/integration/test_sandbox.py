@@ -201,7 +201,8 @@ def test_a_refusal_says_in_how_many_seconds_the_next_window_opens(start):
     assert refusal.headers["Retry-After"] in ("1", "2", "3")
     wait_until(lambda: get(api).status == 200)
     opened = api.calls()
-    assert opened[-1][0] - opened[0][0] >= 3
+    # A call is noted a moment after its window opened.
+    assert opened[-1][0] - opened[0][0] >= 2.9
 
 
 def test_a_refusal_may_give_a_date(start):

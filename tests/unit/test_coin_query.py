@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from coinspider.daemon.views import tables
+from coinspider.daemon.views import any_table
 from coinspider.daemon.views.choice import WATCH_MAX, read_choice
 from coinspider.errors import ConfigurationError
 from coinspider.store.bounds import BOUNDS, FieldsError, amount, conditions, read_where
@@ -116,5 +116,5 @@ def test_condition_that_can_not_be_read_is_told(text, problem):
 
 @pytest.mark.parametrize("package", ["", "xlsxwriter"])
 def test_workbook_is_linked_where_it_can_be_made(package, monkeypatch):
-    monkeypatch.setattr(tables, "find_spec", lambda name: name == package)
-    assert ("xlsx" in tables.file_formats()) == bool(package)
+    monkeypatch.setattr(any_table, "find_spec", lambda name: name == package)
+    assert ("xlsx" in any_table.file_formats()) == bool(package)
