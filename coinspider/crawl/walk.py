@@ -194,8 +194,9 @@ class Walk:
         self.end_reached = True
         if self.missing:
             self.seen.incomplete = "a page could not be had"
-            words = "; ".join(map(_without, self._missing_in_order()))
-            return Verdict(is_end=True, remark=f"{words}: PAGINATION_MISSING_MAX accepts it")
+            pages = "; ".join(map(_named, self._missing_in_order()))
+            words = f"without {pages}: PAGINATION_MISSING_MAX accepts it"
+            return Verdict(is_end=True, remark=words)
         remark = found.reason if found and shortage else None
         return Verdict(is_end=True, shortage=shortage, remark=remark)
 
@@ -212,7 +213,7 @@ class Walk:
 
     def _missing_pages(self) -> Reason:
         first, *others = self._missing_in_order()
-        said = "".join(f"; {_without(other)}" for other in others)
+        said = "".join(f"; {_named(other)}" for other in others)
         figures = {**first.figures, "others": said, "missing_count": len(self.missing)}
         return Reason("pages_missing", figures)
 
@@ -413,8 +414,8 @@ class Walk:
         return Again(page, "", is_reading=True) if page else None
 
 
-def _without(missing: Reason) -> str:
-    return "without page {url}: {why}".format_map(missing.figures)
+def _named(missing: Reason) -> str:
+    return "page {url}: {why}".format_map(missing.figures)
 
 
 def _lost(why: str) -> Reason:
