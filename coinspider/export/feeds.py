@@ -47,12 +47,8 @@ KnownColumns = Mapping[str, ColumnType | None]
 NO_COLUMNS: KnownColumns = MappingProxyType({})
 NO_WHITE_SPACE = -1
 _TEXTS = (str, Raw)
-# The module and package that a format needs beyond requirements.txt.
-PACKAGES = {
-    "xlsx": ("xlsxwriter", "xlsxwriter"),
-    "parquet": ("pyarrow", "pyarrow"),
-    "gsheets": ("gspread", "gspread"),
-}
+# The package that a format needs beyond requirements.txt.
+PACKAGES = {"xlsx": "xlsxwriter", "parquet": "pyarrow", "gsheets": "gspread"}
 # Two of them in one file are not valid.
 NOT_APPENDABLE = ("json", "xlsx", "parquet")
 # As Scrapy looks for it in a feed's name.
@@ -74,12 +70,12 @@ def known_columns(crawler: Crawler) -> KnownColumns:
     return {column.name: column.type for column in columns(item_class)} if item_class else {}
 
 
-def needed(module: str, package: str, purpose: str) -> ModuleType:
-    """The module. If it is not installed, raises :exc:`ConfigurationError` with the command to
+def needed(package: str, purpose: str) -> ModuleType:
+    """Its module. If it is not installed, raises :exc:`ConfigurationError` with the command to
     type.
     """
     try:
-        return import_module(module)
+        return import_module(package)
     except ImportError:
         raise ConfigurationError(
             f"{purpose} needs the package {package}: {program('pip')} install {package}"
@@ -264,7 +260,7 @@ class FeedExporter(ScrapyFeedExporter):
         for uri, options in self.feeds.items():
             name = options["format"]
             if name in PACKAGES:
-                needed(*PACKAGES[name], f"a feed in the format {name}")
+                needed(PACKAGES[name], f"a feed in the format {name}")
             if name in NOT_APPENDABLE and not options.get("overwrite") and _has_bytes(uri):
                 raise ConfigurationError(
                     f"nothing can be appended to {masked(uri)}:"

@@ -162,7 +162,7 @@ class GoogleSheetsFeedStorage:
             _write(sheet, first, list(islice(rows, ROWS_AT_ONCE)), rows)
 
     def _sheet(self) -> "Worksheet":
-        gspread = needed("gspread", "gspread", "a feed to Google Sheets")
+        gspread = needed("gspread", "a feed to Google Sheets")
         client = gspread.service_account(self.credentials, http_client=http_client(self.api))
         client.set_timeout(TIMEOUT)
         book = client.open_by_key(self.key)

@@ -129,7 +129,7 @@ class ParquetItemExporter(RowExporter):
 
     def __init__(self, file: BytesIO, *, amounts: str = "auto", **kwargs: Any):
         super().__init__(file, **kwargs)
-        self.arrow = needed("pyarrow", "pyarrow", "a Parquet file")
+        self.arrow = needed("pyarrow", "a Parquet file")
         if amounts not in AMOUNTS:
             raise ConfigurationError(f"PARQUET_AMOUNTS={amounts}: one of {', '.join(AMOUNTS)}")
         self.amounts = amounts

@@ -127,7 +127,7 @@ class XlsxItemExporter(RowExporter):
         self.title = sheet
         # A feed's file is opened for appending, and a ZIP archive can't be written that way.
         self.archive = BytesIO()
-        writer = needed("xlsxwriter", "xlsxwriter", "a file for Excel")
+        writer = needed("xlsxwriter", "a file for Excel")
         self.book = writer.Workbook(self.archive, OPTIONS)
         self.waiting: list[list[object]] = []
         self.widths: list[int] = []

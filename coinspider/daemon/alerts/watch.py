@@ -203,7 +203,7 @@ def receiver(settings: BaseSettings) -> Receiver | None:
         return Receiver(Webhook(url, settings.get("ALERT_TOKEN")))
     if parts.scheme in ("", "file", "http", "https"):
         raise ConfigurationError("ALERT_URL is not an address as https://host/path")
-    apprise = needed("apprise", "apprise", f"ALERT_URL={parts.scheme}://...")
+    apprise = needed("apprise", f"ALERT_URL={parts.scheme}://...")
     if not apprise.Apprise().add(url):
         raise ConfigurationError(
             f"ALERT_URL={parts.scheme}://... is not as https://appriseit.com/services/ has it"

@@ -32,7 +32,7 @@ from coinspider.daemon.views.view import (
     page_of,
     render,
 )
-from coinspider.errors import ViewError
+from coinspider.errors import ConfigurationError, ViewError
 from coinspider.exact_json import encode_row
 from coinspider.export.feeds import PACKAGES
 from coinspider.export.formats import parquet, workbook
@@ -75,9 +75,8 @@ FILES: Mapping[str, File] = {
 
 def file_formats() -> Sequence[str]:
     """Those with a link: a file whose package is not installed leads nowhere."""
-    return [
-        name for name in (*FILES, "json") if name not in PACKAGES or find_spec(PACKAGES[name][0])
-    ]
+    names = (*FILES, "json")
+    return [name for name in names if name not in PACKAGES or find_spec(PACKAGES[name])]
 
 
 def file_of(kind: str, name: str, read: Read) -> tuple[View, Format]:
@@ -92,10 +91,12 @@ def file_of(kind: str, name: str, read: Read) -> tuple[View, Format]:
 def _send_file(
     kind: str, read: Read, connected: Connection, arguments: Arguments, _: Frame
 ) -> bytes:
-    if kind not in file_formats():
-        raise ViewError(501, f"{kind} needs a package: pip install {PACKAGES[kind][1]}")
     choice = _choice_of_file(read, connected, arguments)
-    return FILES[kind].make(list_rows(connected, choice.chosen), choice.chosen.table.noun)
+    listing = list_rows(connected, choice.chosen)
+    try:
+        return FILES[kind].make(listing, choice.chosen.table.noun)
+    except ConfigurationError as error:  # a package is not installed
+        raise ViewError(501, str(error)) from None
 
 
 def _send_json(read: Read, connected: Connection, arguments: Arguments, _: Frame) -> bytes:
