@@ -3,7 +3,7 @@
 import difflib
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from psycopg import Connection, sql
 from psycopg.rows import DictRow
@@ -70,6 +70,11 @@ class RowFilter(NamedTuple):
         own = {"search": self.search, "limit": self.limit, "offset": self.offset}
         wanted = {f"condition_{n}": each.value for n, each in enumerate(self.conditions)}
         return own | wanted | constant_values(self.constants)
+
+    @property
+    def uncut(self) -> Self:
+        """All of its rows, in any order: what a count of them depends on."""
+        return self._replace(columns=(), sort="", limit=None, offset=0)
 
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""

@@ -53,9 +53,8 @@ Read = Callable[[Connection, Arguments], RowChoice]
 
 def count(connected: Connection, chosen: RowFilter) -> int:
     """Paging and sorting don't change it, and counting takes as long as a page."""
-    counted = chosen._replace(columns=(), sort="", limit=None, offset=0)
-    key = database_url(), repr(counted)
-    return _counts.get(key, lambda: count_rows(connected, counted))
+    key = database_url(), repr(chosen.uncut)
+    return _counts.get(key, lambda: count_rows(connected, chosen))
 
 
 class File(NamedTuple):

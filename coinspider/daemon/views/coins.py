@@ -96,10 +96,8 @@ def _page(connected: Connection, choice: RowChoice, typed: Arguments, frame: Fra
 
 def count_coins(connected: Connection, choice: RowChoice) -> dict[str, int]:
     """By currency; paging and sorting don't change it, and counting takes as long as a page."""
-    counted = choice.chosen._replace(columns=(), sort="", limit=None, offset=0)
-    return _counts.get(
-        (database_url(), repr(counted)), lambda: count_by(connected, counted, "vs_currency")
-    )
+    key = database_url(), repr(choice.chosen.uncut)
+    return _counts.get(key, lambda: count_by(connected, choice.chosen, "vs_currency"))
 
 
 def _without(connected: Connection, choice: RowChoice) -> dict[str, tuple[int, RowChoice]]:
