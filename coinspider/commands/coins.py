@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import UsageError
 
 from coinspider.crawl.command import one_line_errors
-from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
+from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows, rows_of, total_of
 from coinspider.text import say
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Command(ListingCommand):
             lambda connection: _coins(connection, chosen, for_people),
             "coin",
             first=columns if opts.columns not in (None, "all") else FIRST,
-            total=lambda connection: _count(connection, chosen),
+            total=lambda connection: total_of(connection, chosen),
         )
         self.exitcode = self.show(opts, rows)
 
@@ -101,21 +101,14 @@ def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
 def _coins(
     connection: "Connection", chosen: "RowFilter", for_people: bool
 ) -> "Listing | RowStream":
-    from coinspider.store import tables
     from coinspider.store.crawl import first_crawl
 
-    listing = (tables.list_rows if for_people else tables.stream_rows)(connection, chosen)
+    listing = rows_of(connection, chosen, for_people)
     if listing.is_empty and chosen.limit != 0:
         _explain(connection, chosen)
     if for_people and (said := first_crawl(connection, chosen.constants["vs_currency"])):
         say(f"The other coins are still to come: {said}")
     return listing
-
-
-def _count(connection: "Connection", chosen: "RowFilter") -> int:
-    from coinspider.store import tables
-
-    return tables.count_rows(connection, chosen)
 
 
 def _explain(connection: "Connection", chosen: "RowFilter") -> None:

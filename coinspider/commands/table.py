@@ -4,12 +4,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from coinspider.crawl.command import names_of, one_line_errors
-from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows
+from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows, rows_of, total_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from coinspider.store.fetch import Listing, RowStream
+    from coinspider.store.fetch import Listing
     from coinspider.store.tables import RowFilter
 
 
@@ -46,10 +46,10 @@ class Command(ListingCommand):
             chosen = _chosen(connection, name, opts)
         for_people = self.output_format(opts) in FOR_PEOPLE
         rows = Rows(
-            lambda connection: _read(connection, chosen, for_people),
+            lambda connection: rows_of(connection, chosen, for_people),
             "row",
             first=chosen.columns,
-            total=lambda connection: _count(connection, chosen),
+            total=lambda connection: total_of(connection, chosen),
         )
         self.exitcode = self.show(opts, rows)
 
@@ -67,18 +67,6 @@ def _chosen(connection: "Connection", name: str, opts: argparse.Namespace) -> "R
     return RowFilter(
         table, {}, columns, sort, opts.search or None, opts.limit, conditions=conditions
     )
-
-
-def _read(connection: "Connection", chosen: "RowFilter", for_people: bool) -> "Listing | RowStream":
-    from coinspider.store.tables import list_rows, stream_rows
-
-    return (list_rows if for_people else stream_rows)(connection, chosen)
-
-
-def _count(connection: "Connection", chosen: "RowFilter") -> int:
-    from coinspider.store.tables import count_rows
-
-    return count_rows(connection, chosen)
 
 
 def _tables(connection: "Connection") -> "Listing":

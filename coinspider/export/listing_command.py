@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from coinspider.export.formats import Output
     from coinspider.store.fetch import Listing, RowStream
+    from coinspider.store.tables import RowFilter
 
 CHART = "chart"
 # The formats for any listing; a chart needs times.
@@ -134,6 +135,21 @@ class ListingCommand(PlainCommand):
         database = database_settings(self.settings, opts.demo)
         with plain_errors(), transaction(database) as connection:
             yield connection
+
+
+def rows_of(
+    connection: "Connection", chosen: "RowFilter", for_people: bool
+) -> "Listing | RowStream":
+    """All at once for people; for programs, who may want more than fits into memory, in parts."""
+    from coinspider.store.tables import list_rows, stream_rows
+
+    return (list_rows if for_people else stream_rows)(connection, chosen)
+
+
+def total_of(connection: "Connection", chosen: "RowFilter") -> int:
+    from coinspider.store.tables import count_rows
+
+    return count_rows(connection, chosen)
 
 
 def is_terminal() -> bool:
