@@ -10,7 +10,7 @@ from scrapy.crawler import Crawler
 from coinspider.crawl.outcome import note_exhausted
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import CrawlEndingError, CreditsExhaustedError
-from coinspider.http.limit.credits import next_credits
+from coinspider.http.limit.state import next_credits
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.store.account import Usage, keep_credits, note_asked, note_told, read_usage
 from coinspider.store.connection import one_line

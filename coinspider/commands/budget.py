@@ -109,8 +109,7 @@ def _check_currency(currency: str) -> bool:
     from coinspider.errors import NothingCrawledError
     from coinspider.items import FullCoin
     from coinspider.spiders.coins import CoinsArguments
-    from coinspider.store.stored_table import table_of
-    from coinspider.store.tables import RowFilter, check_constants, list_values
+    from coinspider.store.tables import RowFilter, check_constants, list_values, table_of
 
     parse_arguments(CoinsArguments, {"vs_currency": currency})
     with connection() as connected:

@@ -82,8 +82,7 @@ class Command(ListingCommand):
 def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":
     from coinspider.items import FullCoin
     from coinspider.store.bounds import conditions
-    from coinspider.store.stored_table import table_of
-    from coinspider.store.tables import RowFilter
+    from coinspider.store.tables import RowFilter, table_of
 
     constants = {"vs_currency": opts.currency}
     return RowFilter(

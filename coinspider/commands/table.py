@@ -56,8 +56,7 @@ class Command(ListingCommand):
 
 def _chosen(connection: "Connection", name: str, opts: argparse.Namespace) -> "RowFilter":
     from coinspider.store.bounds import read_where
-    from coinspider.store.stored_table import find_table
-    from coinspider.store.tables import RowFilter
+    from coinspider.store.tables import RowFilter, find_table
 
     table = find_table(connection, name)
     # The key first: a narrow terminal shows the first columns.
@@ -71,8 +70,7 @@ def _chosen(connection: "Connection", name: str, opts: argparse.Namespace) -> "R
 
 def _tables(connection: "Connection") -> "Listing":
     from coinspider.store.fetch import Listing
-    from coinspider.store.stored_table import list_tables
-    from coinspider.store.tables import count_all
+    from coinspider.store.tables import count_all, list_tables
 
     rows = [
         (

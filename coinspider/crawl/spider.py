@@ -43,8 +43,7 @@ from coinspider.errors import (
 from coinspider.http.api_errors import explain_body
 from coinspider.http.api_key import TOKEN_META, account_name, credential_headers
 from coinspider.http.handler import check_ca_file
-from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings
-from coinspider.http.limit.state import ConfiguredLimit
+from coinspider.http.limit.state import ConfiguredLimit, MonthlyCredits, credits_from_settings
 from coinspider.http.limit.turns import limit_from_settings
 from coinspider.http.links import HOME_META, check_link, origin
 from coinspider.http.pagination import (
@@ -54,7 +53,7 @@ from coinspider.http.pagination import (
     Pagination,
     SignNames,
 )
-from coinspider.http.pagination.look_ahead import choose_look_ahead
+from coinspider.http.pagination.protocol import choose_look_ahead
 from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.keys import Key, SeenKeys, record_keys
 from coinspider.records.record import Page, Source

@@ -53,9 +53,8 @@ from scrapy.utils.misc import load_object
 from coinspider.errors import CreditsExhaustedError, NoPageError
 from coinspider.http.api_errors import is_exhausted, is_refusal, read_error, retry_after
 from coinspider.http.limit import learning as limit_model
-from coinspider.http.limit.credits import exhaust
 from coinspider.http.limit.headers import limit_in_headers
-from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState, end
+from coinspider.http.limit.state import GRANT_SECONDS, Grant, LimitState, end, exhaust
 from coinspider.http.limit.turns import CallLimit, LocalLimit, give_back, limit_from_settings
 from coinspider.http.retry import wait_or_end
 from coinspider.secrets import masked

@@ -13,8 +13,12 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.api_errors import KnownErrors
-from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, setting_text
-from coinspider.http.limit.state import ConfiguredLimit
+from coinspider.http.limit.state import (
+    ConfiguredLimit,
+    MonthlyCredits,
+    credits_from_settings,
+    setting_text,
+)
 from coinspider.http.links import check_url
 
 # Cloudflare's 1015 is a rate limit, its 1020 an access rule that such a limit may set:

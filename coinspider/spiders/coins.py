@@ -17,7 +17,7 @@ from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import PageError
-from coinspider.http.limit.credits import MonthlyCredits
+from coinspider.http.limit.state import MonthlyCredits
 from coinspider.http.pagination import AnsweredPage, KnownPages, PageNumber, PageRequest
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key, record_keys

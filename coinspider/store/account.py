@@ -11,8 +11,13 @@ from typing import NamedTuple
 import msgspec
 from psycopg import AsyncConnection, Connection, errors
 
-from coinspider.http.limit.credits import MonthlyCredits, following_month
-from coinspider.http.limit.state import LimitState, count_in_minute, stored_state
+from coinspider.http.limit.state import (
+    LimitState,
+    MonthlyCredits,
+    count_in_minute,
+    following_month,
+    stored_state,
+)
 from coinspider.store.connection import CrawlConnection
 from coinspider.store.crawl import read_totals
 from coinspider.store.schema import API_USAGE

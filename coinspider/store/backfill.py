@@ -21,8 +21,7 @@ from coinspider.store.candles import (
 )
 from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
 from coinspider.store.schema import identifiers
-from coinspider.store.stored_table import table_of
-from coinspider.store.tables import constant_values, key_parts
+from coinspider.store.tables import constant_values, key_parts, table_of
 
 # Only a finer source replaces what is kept; candles of our own changes have no source.
 SOURCES = ("market_chart_daily", "sparkline", "market_chart")

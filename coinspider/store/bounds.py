@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from coinspider.errors import ConfigurationError, ViewError
-from coinspider.store.stored_table import StoredTable
-from coinspider.store.tables import Condition
+from coinspider.store.tables import Condition, StoredTable
 
 DAYS_MAX = 3650
 _POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "bn": 9, "t": 12}

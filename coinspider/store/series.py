@@ -20,8 +20,7 @@ from coinspider.store.candles import (
 )
 from coinspider.store.fetch import Listing
 from coinspider.store.schema import identifiers
-from coinspider.store.stored_table import table_of
-from coinspider.store.tables import constant_values, key_parts
+from coinspider.store.tables import constant_values, key_parts, table_of
 
 SPARKLINE_TIME, _SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
 _MANY_SPARKLINES = 100  # above which each has fewer points

@@ -12,8 +12,14 @@ from uuid import uuid4
 import msgspec
 from psycopg import AsyncConnection
 
-from coinspider.http.limit.credits import within_credits
-from coinspider.http.limit.state import ConfiguredLimit, Grant, Holder, LimitState, stored_state
+from coinspider.http.limit.state import (
+    ConfiguredLimit,
+    Grant,
+    Holder,
+    LimitState,
+    stored_state,
+    within_credits,
+)
 from coinspider.http.limit.turns import CallLimit, Change, LocalLimit, give_back, leave, take
 from coinspider.store.account import (
     KnownState,

@@ -1,21 +1,111 @@
-"""Lists of a table's rows: which rows, in what order."""
+"""The tables that crawls have filled, and lists of their rows: which rows, in what order."""
 
 import difflib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
-from coinspider.errors import ConfigurationError, NothingCrawledError
+from coinspider.errors import ConfigurationError, NothingCrawledError, ViewError
 from coinspider.installation import program
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
+from coinspider.secrets import is_secret_name
 from coinspider.store.crawl import FIRST_COMPLETE
 from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
-from coinspider.store.schema import identifiers
-from coinspider.store.stored_table import StoredTable, table_of
+from coinspider.store.schema import CRAWL, REJECTED_RECORD, identifiers, item_table
 from coinspider.text import visible
+
+# Tables of records, and what coinspider says of its crawls; the rest is its own state.
+_STORED = """
+SELECT table_name, array_agg(attname::text ORDER BY attnum),
+       array_agg(format_type(atttypid, atttypmod) ORDER BY attnum), (
+           SELECT array_agg(attname::text ORDER BY array_position(indkey::int2[], attnum))
+           FROM pg_attribute WHERE attrelid = class.oid AND attnum = ANY (indkey)
+       )
+FROM coinspider_schema
+    JOIN pg_class AS class ON class.oid = to_regclass(quote_ident(table_name))
+    JOIN LATERAL (
+        SELECT indkey FROM pg_index
+        WHERE indrelid = class.oid AND indisunique AND indpred IS NULL AND indexprs IS NULL
+        ORDER BY indisprimary DESC LIMIT 1
+    ) AS key ON true
+    JOIN pg_attribute ON attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+        AND has_column_privilege(class.oid, attnum, 'SELECT')
+WHERE columns @> '{extra,first_crawled_at}' OR table_name = ANY (%(told)s)
+GROUP BY table_name, class.oid, indkey ORDER BY table_name
+"""
+_NUMBERS = {"numeric", "bigint", "integer", "smallint", "double precision", "real"}
+_TEXTS = {"text", "character varying"}
+
+
+class StoredTable(NamedTuple):
+    """What a list of a table's rows needs to know of it.
+
+    ``types`` are its columns, with the names that PostgreSQL gives their types; those whose names
+    look like those of secrets are ``hidden``.
+    """
+
+    name: str
+    types: Mapping[str, str]
+    primary_key: Sequence[str]
+    searched: Sequence[str] = ()
+    noun: str = "row"
+    hidden: Sequence[str] = ()
+
+    def is_number(self, column: str) -> bool:
+        return self.types[column] in _NUMBERS
+
+
+@cache
+def table_of(item_class: type[TableItem]) -> StoredTable:
+    """The table of an item, as it is declared."""
+    table = item_table(item_class)
+    types = {name: column.type for name, column in table.columns.items()}
+    return StoredTable(table.name, types, table.primary_key, item_class.searched, item_class.noun)
+
+
+def list_tables(connection: Connection) -> dict[str, StoredTable]:
+    """The tables that crawls have filled, by name, with the columns that may be read."""
+    told = [CRAWL.name, REJECTED_RECORD.name]
+    rows = fetch_listing(connection, sql.SQL(_STORED), {"told": told}).rows
+    return {row[0]: _stored_table(*row) for row in rows}
+
+
+def _stored_table(
+    name: str, columns: Sequence[str], types: Sequence[str], key: Sequence[str]
+) -> StoredTable:
+    by_column = dict(zip(columns, types, strict=True))
+    hidden = [n for n, kind in by_column.items() if kind in _TEXTS and is_secret_name(n)]
+    shown = {n: kind for n, kind in by_column.items() if n not in hidden}
+    searched = [n for n, kind in shown.items() if kind in _TEXTS]
+    return StoredTable(name, shown, key, searched, hidden=hidden)
+
+
+def _what_there_is(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{hint}: there are {', '.join(known)}"
+
+
+class UnknownTableError(ViewError):
+    """No crawl has filled a table of this name; ``tables`` are those that there are."""
+
+    def __init__(self, name: str, tables: Sequence[str]):
+        there = _what_there_is(name, tables)
+        super().__init__(404, f"there is no table {visible(name[:100])}{there}")
+        self.tables = tables
+
+
+def find_table(connection: Connection, name: str) -> StoredTable:
+    """Raises :exc:`UnknownTableError`."""
+    tables = list_tables(connection)
+    if name not in tables:
+        raise UnknownTableError(name, list(tables))
+    return tables[name]
+
 
 LISTED = {
     "all": sql.SQL("true"),
@@ -189,8 +279,7 @@ def count_rows(connection: Connection, chosen: RowFilter) -> int:
 def count_all(connection: Connection, table: str) -> int:
     """The number of a table's rows."""
     query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
-    [[count]] = fetch_listing(connection, query, {}).rows
-    return int(count)
+    return int(fetch_listing(connection, query, {}).rows[0][0])
 
 
 def count_by(connection: Connection, chosen: RowFilter, column: str) -> dict[str, int]:
@@ -252,11 +341,8 @@ def _check_columns(chosen: RowFilter, *names: str) -> None:
     known = chosen.table.types
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigurationError(
-                f"no column {name or repr(name)}{hint}: there are {', '.join(known)}"
-            )
+            there = _what_there_is(name, known)
+            raise ConfigurationError(f"no column {name or repr(name)}{there}")
 
 
 _NEAR_MAX = 5
@@ -292,12 +378,8 @@ def find_named_row(
             return NamedRow(found[0], None if column == key else column, others)
     check_constants(connection, chosen)
     near = [row[key] for row in rows] or similar_keys(connection, chosen)
-    nouns = f"{item_class.noun}s"
-    hint = (
-        f"did you mean {', '.join(near[:_NEAR_MAX])}?"
-        if near
-        else f"{program()} {nouns} lists some"
-    )
+    some = f"{program()} {item_class.noun}s lists some"
+    hint = f"did you mean {', '.join(near[:_NEAR_MAX])}?" if near else some
     where = ", ".join(constants.values())
     names = ", ".join(["id", *item_class.searched[:-1]]) + f" or {item_class.searched[-1]}"
     raise ConfigurationError(f"no {item_class.noun} in {where} has the {names} {text}: {hint}")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coinspider.crawl.target import with_margin
 from coinspider.daemon.schedules.budget import Budget, Reads, next_run, volume_by_rank
-from coinspider.http.limit.credits import following_month
+from coinspider.http.limit.state import following_month
 
 DAY = timedelta(days=1)
 START = datetime(2026, 12, 26, tzinfo=UTC)

@@ -18,7 +18,6 @@ from coinspider.store.connection import connect, transaction
 from coinspider.store.crawl import first_complete_crawl
 from coinspider.store.database_url import DatabaseSettings
 from coinspider.store.migration import make_schema, migrate
-from coinspider.store.stored_table import table_of
 from coinspider.store.tables import (
     Condition,
     RowFilter,
@@ -26,6 +25,7 @@ from coinspider.store.tables import (
     list_rows,
     list_values,
     stream_rows,
+    table_of,
 )
 from tests.helpers.changes import NOW, History
 

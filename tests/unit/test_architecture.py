@@ -106,17 +106,23 @@ class RunTimeImports(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+        named = (f"{node.module}.{alias.name}" for alias in node.names)
+        self.names |= {name if name in NAMES else str(node.module) for name in named}
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = set(map(dotted, MODULES))
 
 
 def test_no_modules_import_each_other():
-    modules = {}
+    graph = {}
     for path in MODULES:
-        name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
         imports = RunTimeImports()
         imports.visit(tree(path))
-        modules[name.removesuffix(".__init__")] = imports.names
-    graph = {name: names & modules.keys() - {name} for name, names in modules.items()}
+        graph[dotted(path)] = imports.names & NAMES - {dotted(path)}
     # Raises CycleError, which names the modules.
     assert list(TopologicalSorter(graph).static_order())
 

@@ -10,8 +10,7 @@ from coinspider.daemon.views import any_table
 from coinspider.daemon.views.choice import WATCH_MAX, read_choice
 from coinspider.errors import ConfigurationError
 from coinspider.store.bounds import BOUNDS, FieldsError, amount, conditions, read_where
-from coinspider.store.stored_table import StoredTable
-from coinspider.store.tables import Condition
+from coinspider.store.tables import Condition, StoredTable
 
 
 @pytest.mark.parametrize(

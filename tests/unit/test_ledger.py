@@ -6,8 +6,13 @@ import pytest
 from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.limit.credits import MonthlyCredits, credits_from_settings, within_credits
-from coinspider.http.limit.state import ConfiguredLimit, Grant
+from coinspider.http.limit.state import (
+    ConfiguredLimit,
+    Grant,
+    MonthlyCredits,
+    credits_from_settings,
+    within_credits,
+)
 from coinspider.http.limit.turns import LocalLimit
 from coinspider.store.account import Usage
 

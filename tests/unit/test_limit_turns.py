@@ -8,13 +8,14 @@ import pytest
 from scrapy import Request
 from scrapy.utils.test import get_crawler
 
-from coinspider.http.limit.credits import exhaust, following_month
 from coinspider.http.limit.state import (
     GRANT_SECONDS,
     ConfiguredLimit,
     LimitState,
     count_in_minute,
     end,
+    exhaust,
+    following_month,
 )
 from coinspider.http.limit.turns import LocalLimit, give_back, leave, take
 from coinspider.http.ratelimit import RateLimitMiddleware

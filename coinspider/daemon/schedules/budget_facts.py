@@ -23,8 +23,7 @@ from coinspider.daemon.schedules.budget import (
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
-from coinspider.http.limit.credits import following_month
-from coinspider.http.limit.state import stored_state
+from coinspider.http.limit.state import following_month, stored_state
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
 from coinspider.store.account import USAGE, Usage

@@ -31,7 +31,7 @@ from coinspider.daemon.schedules.budget_facts import (
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
-from coinspider.http.limit.credits import credits_from_settings, following_month
+from coinspider.http.limit.state import credits_from_settings, following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsSpider
 

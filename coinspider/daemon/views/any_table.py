@@ -37,8 +37,15 @@ from coinspider.exact_json import encode_row
 from coinspider.export.feeds import PACKAGES
 from coinspider.export.formats import parquet, workbook
 from coinspider.store.fetch import Listing
-from coinspider.store.stored_table import UnknownTableError, find_table, list_tables
-from coinspider.store.tables import RowFilter, count_all, count_rows, list_rows
+from coinspider.store.tables import (
+    RowFilter,
+    UnknownTableError,
+    count_all,
+    count_rows,
+    find_table,
+    list_rows,
+    list_tables,
+)
 
 LIMITS = (25, 50, 100, 250)
 SECTION = "table/"

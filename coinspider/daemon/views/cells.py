@@ -15,7 +15,7 @@ from msgspec import Raw
 from coinspider.daemon.views.charts import Sparkline
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns, stored_columns
-from coinspider.store.stored_table import StoredTable
+from coinspider.store.tables import StoredTable
 from coinspider.text import exact, per_cent, readable, short, short_price, visible
 
 NUMBER, PRICE, AMOUNT, CHANGE, TIME, TEXT = "number", "price", "amount", "change", "time", "text"

@@ -16,8 +16,7 @@ from coinspider.daemon.views.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.bounds import BOUNDS, conditions, filled_in, read_where
-from coinspider.store.stored_table import StoredTable, table_of
-from coinspider.store.tables import LISTED, Condition, RowFilter
+from coinspider.store.tables import LISTED, Condition, RowFilter, StoredTable, table_of
 
 FILTERS = {
     "search": "Search",

@@ -15,7 +15,7 @@ from coinspider.daemon.views.overview import Described, describe_schedules, read
 from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, Memory, View, render
 from coinspider.errors import NothingCrawledError
 from coinspider.store.fetch import fetch_listing
-from coinspider.store.stored_table import list_tables
+from coinspider.store.tables import list_tables
 from coinspider.text import short
 
 _WATCHED = 10  # coins

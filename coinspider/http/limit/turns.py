@@ -8,16 +8,17 @@ from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http.limit import learning
-from coinspider.http.limit.credits import exhausted_words, within_credits
 from coinspider.http.limit.state import (
     GRANT_SECONDS,
     ConfiguredLimit,
     Grant,
     Holder,
     LimitState,
+    exhausted_words,
     forget,
     turn_back,
     used,
+    within_credits,
 )
 from coinspider.setting_kinds import number
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from coinspider.errors import ConfigurationError
-from coinspider.http.pagination.cursor import Cursor
 from coinspider.http.pagination.known_names import (
     OFFSET_PARAMETERS,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,
 )
-from coinspider.http.pagination.next_link import LinkHeader, NextLink
+from coinspider.http.pagination.next_page import Cursor, LinkHeader, NextLink
 from coinspider.http.pagination.numbered import Offset, PageNumber
 from coinspider.http.pagination.protocol import (
     AnsweredPage,

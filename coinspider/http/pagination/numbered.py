@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from coinspider.http.pagination.look_ahead import IN_SEQUENCE
-from coinspider.http.pagination.protocol import AnsweredPage, PageRequest, Step, Where
+from coinspider.http.pagination.protocol import IN_SEQUENCE, AnsweredPage, PageRequest, Step, Where
 from coinspider.http.pagination.signs import Evidence, Told
 
 _ROUND = 100  # records
