@@ -62,6 +62,10 @@ class Fault(enum.Enum):
         if self in (Fault.UNAVAILABLE, Fault.HTML):
             request.setResponseCode(503 if self is Fault.UNAVAILABLE else 403)
             request.setHeader("Content-Type", "text/html")
+            if self is Fault.HTML:
+                # A limit of seconds. Without it, a client that learns limits tries longer and
+                # longer ones: https://developers.cloudflare.com/changelog (12 March 2026)
+                request.setHeader("Retry-After", "1")
             body = b"<html><body>error code: 1015</body></html>" if self is Fault.HTML else b""
         request.setHeader("Content-Length", str(len(body)))
         if self is Fault.TRUNCATED:
