@@ -90,7 +90,7 @@ class Command(CrawlCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process
         if args[0] not in self.crawler_process.spider_loader.list():
-            names = ", ".join(self.crawler_process.spider_loader.list())
+            names = ", ".join(sorted(self.crawler_process.spider_loader.list()))
             raise UsageError(f"no spider is named {args[0]}: there are {names}", print_help=False)
         # Scrapy opens the log again with the settings of the spider and its add-ons.
         survive_full_disk()
