@@ -25,7 +25,7 @@ from urllib.request import urlopen
 import psycopg
 
 from benchmarks.processes import CRAWL
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.processes import PROJECT, Sandbox, start_sandbox
 

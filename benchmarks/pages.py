@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from coinspider.sandbox.odd_coins import made_up_coin
+from coinspider.sandbox.served_coins import made_up_coin
 
 FOLDER = Path(".scrapy/benchmarks").absolute()
 PER_PAGE = 250

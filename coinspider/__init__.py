@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from coinspider.http.pagination import SignNames as SignNames
     from coinspider.http.pagination import SinglePage as SinglePage
     from coinspider.http.pagination import Step as Step
-    from coinspider.records.column_types import Amount as Amount
-    from coinspider.records.column_types import Date as Date
-    from coinspider.records.column_types import Integer as Integer
-    from coinspider.records.column_types import LocalTime as LocalTime
-    from coinspider.records.column_types import Time as Time
+    from coinspider.records.table_item import Amount as Amount
+    from coinspider.records.table_item import Date as Date
+    from coinspider.records.table_item import Integer as Integer
     from coinspider.records.table_item import IntegerKey as IntegerKey
     from coinspider.records.table_item import Key as Key
+    from coinspider.records.table_item import LocalTime as LocalTime
     from coinspider.records.table_item import TableItem as TableItem
+    from coinspider.records.table_item import Time as Time
     from coinspider.records.table_item import TrackedAmount as TrackedAmount
     from coinspider.records.table_item import Version as Version
 
@@ -49,8 +49,18 @@ _PLACES = {
         "SinglePage",
         "Step",
     ),
-    "coinspider.records.column_types": ("Amount", "Date", "Integer", "LocalTime", "Time"),
-    "coinspider.records.table_item": ("IntegerKey", "Key", "TableItem", "TrackedAmount", "Version"),
+    "coinspider.records.table_item": (
+        "Amount",
+        "Date",
+        "Integer",
+        "IntegerKey",
+        "Key",
+        "LocalTime",
+        "TableItem",
+        "Time",
+        "TrackedAmount",
+        "Version",
+    ),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = sorted(_PLACE_OF)  # noqa: PLE0605

@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from msgspec import UNSET, Raw, field
 
-from coinspider.records.column_types import Amount, Integer, Time
 from coinspider.records.table_item import (
     NULL,
+    Amount,
+    Integer,
     Key,
     NoColumn,
     TableItem,
+    Time,
     TrackedAmount,
     Version,
 )

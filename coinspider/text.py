@@ -6,12 +6,13 @@ import re
 import shlex
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
 from msgspec import Raw
+from msgspec.json import Encoder
 
 from coinspider.secrets import masked
 
@@ -213,3 +214,25 @@ def _without_zeros(text: str) -> str:
 def in_shell(arguments: Iterable[str]) -> str:
     """``-a NAME=VALUE ...`` to be typed: names and paths are an API's, and may be anything."""
     return " ".join(f"-a {shlex.quote(visible(argument))}" for argument in arguments)
+
+
+# JSON whose numbers are the digits of a Decimal.
+exact_json = Encoder(decimal_format="number").encode
+# Python's own parser rejects integers of more than 4300 digits.
+_JSON_PLACES_MAX = 1000
+
+
+def exact_json_row(row: Mapping[str, object]) -> bytes:
+    """A row of a table that may hold numbers JSON doesn't have, stored by others.
+
+    NaN, infinity and numbers of more than 1000 digits become strings.
+    """
+    return exact_json({name: _encodable(value) for name, value in row.items()})
+
+
+def _encodable(value: object) -> object:
+    if not isinstance(value, Decimal) or (
+        value.is_finite() and abs(value.adjusted()) <= _JSON_PLACES_MAX
+    ):
+        return value
+    return str(value)

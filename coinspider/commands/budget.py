@@ -104,10 +104,10 @@ def _lines(currency: str) -> Iterator[str]:
 
 def _check_currency(currency: str) -> bool:
     """Whether there are coins in it; raises :exc:`ConfigurationError` if only in others."""
-    from coinspider.crawl.arguments import parse_arguments
     from coinspider.daemon.database import connection
     from coinspider.errors import NothingCrawledError
     from coinspider.items import FullCoin
+    from coinspider.setting_kinds import parse_arguments
     from coinspider.spiders.coins import CoinsArguments
     from coinspider.store.tables import RowFilter, check_constants, list_values, table_of
 
@@ -194,7 +194,7 @@ def _table(budget: "Budget | None") -> Iterator[str]:
     from coinspider.daemon.schedules.budget import Budget, volume_by_rank
     from coinspider.daemon.schedules.budget_facts import USUAL_COINS
     from coinspider.daemon.schedules.forecast import simulate, simulate_whole
-    from coinspider.export.table import table_lines, terminal_style
+    from coinspider.export.terminal import table_lines, terminal_style
     from coinspider.sources.coingecko import PLANS
     from coinspider.store.fetch import Listing
 

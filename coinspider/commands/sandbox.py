@@ -68,8 +68,7 @@ class Command(PlainCommand):
 
 
 def _made_up_coins(opts: argparse.Namespace) -> "ServedCoins":
-    from coinspider.sandbox.odd_coins import START
-    from coinspider.sandbox.served_coins import OddCoins, PlausibleCoins
+    from coinspider.sandbox.served_coins import START, OddCoins, PlausibleCoins
 
     begin, tick = time(), opts.tick
 

@@ -12,7 +12,9 @@ from coinspider.crawl.spider import PaginatedSpider
 from coinspider.http.pagination import AnsweredPage, Pagination, Step
 from coinspider.http.pagination.protocol import command_arguments
 from coinspider.installation import program
-from coinspider.records.column_types import (
+from coinspider.records.cutting import Cut
+from coinspider.records.record import Page
+from coinspider.records.table_item import (
     AMOUNT,
     BOOLEAN,
     DATE,
@@ -21,10 +23,8 @@ from coinspider.records.column_types import (
     TEXT,
     TIME,
     ColumnType,
+    columns,
 )
-from coinspider.records.cutting import Cut
-from coinspider.records.record import Page
-from coinspider.records.table_item import columns
 from coinspider.text import in_shell
 
 # Requests for a second page; what is not certain after them is left to the crawl.

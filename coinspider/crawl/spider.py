@@ -31,7 +31,6 @@ from coinspider.crawl.failed_pages import FailedPages, times_asked
 from coinspider.crawl.key_order import PageChain
 from coinspider.crawl.lookup import Call, Lookup
 from coinspider.crawl.outcome import CrawlOutcome, fail_crawl, note_failure
-from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.reasons import Reason, page_reason
 from coinspider.crawl.target import NO_START, CrawlStart, CrawlTarget, RunWork, with_margin
 from coinspider.crawl.walk import Answer, Walk
@@ -53,7 +52,7 @@ from coinspider.http.pagination import (
     Pagination,
     SignNames,
 )
-from coinspider.http.pagination.protocol import choose_look_ahead
+from coinspider.http.pagination.protocol import choose_look_ahead, read_page
 from coinspider.records.cutting import Cut, parse_cut
 from coinspider.records.keys import Key, SeenKeys, record_keys
 from coinspider.records.record import Page, Source

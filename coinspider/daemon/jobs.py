@@ -19,12 +19,12 @@ from scrapy.utils.project import get_project_settings
 from scrapyd import Config
 from scrapyd.utils import get_project_list
 
-from coinspider.crawl.arguments import parse_arguments
 from coinspider.daemon import database
 from coinspider.daemon.configuration import sections
 from coinspider.daemon.protocols import JobProcess, Message
 from coinspider.daemon.queue import Queue, message_of
 from coinspider.errors import ConfigurationError
+from coinspider.setting_kinds import parse_arguments
 from coinspider.store.schema import FLEET_RUN
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class JobRules:
 def spiders() -> dict[str, type]:
     """The spider classes of this project, by name."""
     loader = SpiderLoader.from_settings(get_project_settings())
-    return {name: loader.load(name) for name in loader.list()}
+    return {name: loader.load(name) for name in sorted(loader.list())}
 
 
 TAIL_BYTES = 16_384

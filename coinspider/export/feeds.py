@@ -34,13 +34,11 @@ from scrapy.utils.serialize import ScrapyJSONEncoder
 from coinspider.crawl.outcome import fail_crawl, note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
-from coinspider.exact_json import encode
 from coinspider.installation import program
-from coinspider.records.column_types import ColumnType
-from coinspider.records.table_item import TableItem, columns
+from coinspider.records.table_item import ColumnType, TableItem, columns
 from coinspider.secrets import masked
 from coinspider.stats import FAILURE_STAT
-from coinspider.text import exact, without_formula
+from coinspider.text import exact, exact_json, without_formula
 
 KnownColumns = Mapping[str, ColumnType | None]
 """The names of the columns, and the types of those that have one."""
@@ -90,7 +88,7 @@ class _ExactEncoder(ScrapyJSONEncoder):
         self.exact_indent = indent
 
     def encode(self, o: object) -> str:
-        text = encode(o)
+        text = exact_json(o)
         return (
             msgspec.json.format(text, indent=self.exact_indent) if self.exact_indent else text
         ).decode()
@@ -167,7 +165,7 @@ class ExactCsvItemExporter(CsvItemExporter):
     def serialize_field(self, field: object, name: str, value: object) -> object:
         if isinstance(value, str):
             return csv_text(value, self.formulas_escaped)
-        text = None if value is None else encode(value).decode().strip('"')
+        text = None if value is None else exact_json(value).decode().strip('"')
         return csv_text(text, self.formulas_escaped) if text and isinstance(value, Raw) else text
 
 

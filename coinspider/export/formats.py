@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Raw
 
 from coinspider.errors import ConfigurationError
-from coinspider.exact_json import encode_row
-from coinspider.export.chart import chart_lines
-from coinspider.export.table import TableStyle, list_lines, table_lines
-from coinspider.text import exact
+from coinspider.export.terminal import TableStyle, chart_lines, list_lines, table_lines
+from coinspider.text import exact, exact_json_row
 
 if TYPE_CHECKING:
     from coinspider.export.feeds import RowExporter
-    from coinspider.records.column_types import ColumnType
+    from coinspider.records.table_item import ColumnType
     from coinspider.store.fetch import Listing, RowStream
 
 
@@ -73,7 +71,7 @@ def write_csv(listing: "Listing | RowStream", output: Output) -> None:
 def write_json_lines(listing: "Listing | RowStream", _: Output) -> None:
     _as_utf8()
     for row in listing.each_dict():
-        sys.stdout.write(f"{encode_row(row).decode()}\n")
+        sys.stdout.write(f"{exact_json_row(row).decode()}\n")
 
 
 def write_xlsx(listing: "Listing | RowStream", output: Output) -> None:

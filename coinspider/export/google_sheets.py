@@ -20,9 +20,9 @@ from scrapy.crawler import Crawler
 from coinspider.crawl.outcome import note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.errors import ConfigurationError
-from coinspider.exact_json import encode
 from coinspider.export.feeds import RowExporter, needed
 from coinspider.export.xlsx import as_cell, shortened
+from coinspider.text import exact_json
 
 if TYPE_CHECKING:
     from gspread import Worksheet
@@ -103,7 +103,7 @@ class GoogleSheetsItemExporter(RowExporter):
         self._write(list(map(_cell, row)))
 
     def _write(self, row: Sequence[object]) -> None:
-        self.file.write(encode(row) + b"\n")
+        self.file.write(exact_json(row) + b"\n")
 
 
 class GoogleSheetsFeedStorage:

@@ -97,7 +97,7 @@ class ListingCommand(PlainCommand):
         """Write the rows to standard output; return the exit status."""
         # Scrapy imports all commands, whichever is to run.
         from coinspider.export.formats import Output
-        from coinspider.export.table import terminal_style
+        from coinspider.export.terminal import terminal_style
         from coinspider.store.fetch import Listing
 
         assert self.settings

@@ -13,9 +13,8 @@ from msgspec import Raw
 from scrapy.crawler import Crawler
 
 from coinspider.errors import ConfigurationError
-from coinspider.exact_json import encode
 from coinspider.export.feeds import RowExporter, needed
-from coinspider.records.column_types import (
+from coinspider.records.table_item import (
     AMOUNT,
     BOOLEAN,
     DATE,
@@ -24,9 +23,10 @@ from coinspider.records.column_types import (
     TEXT,
     TIME,
     ColumnType,
+    TableItem,
+    columns,
 )
-from coinspider.records.table_item import TableItem, columns
-from coinspider.text import exact
+from coinspider.text import exact, exact_json
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema, StringArray
@@ -196,4 +196,4 @@ def _text(value: object) -> str | None:
         return value
     if isinstance(value, Raw):
         return bytes(value).decode()
-    return exact(value) if isinstance(value, Decimal) else encode(value).decode().strip('"')
+    return exact(value) if isinstance(value, Decimal) else exact_json(value).decode().strip('"')

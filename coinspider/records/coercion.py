@@ -15,7 +15,6 @@ from msgspec.json import encode
 from msgspec.structs import fields as struct_fields
 
 from coinspider.errors import CoercionError
-from coinspider.records.column_types import AMOUNT, INTEGER, LOCAL_TIME, TIME, is_too_fine
 from coinspider.records.record import (
     RECORD_SIZE_MAX,
     FieldSetAside,
@@ -24,7 +23,17 @@ from coinspider.records.record import (
     Source,
     cut_object,
 )
-from coinspider.records.table_item import NULL, TableItem, columns, fields_without_column
+from coinspider.records.table_item import (
+    AMOUNT,
+    INTEGER,
+    LOCAL_TIME,
+    NULL,
+    TIME,
+    TableItem,
+    columns,
+    fields_without_column,
+    is_too_fine,
+)
 
 DIGITS_MAX = 1000
 _NUL = rb"(?<!\\)(?:\\\\)*\\u0000"

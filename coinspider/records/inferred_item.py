@@ -10,20 +10,23 @@ import msgspec
 from msgspec import Meta, Raw, defstruct
 
 from coinspider.errors import ConfigurationError
-from coinspider.records.column_types import (
+from coinspider.records.discovery import naming_advice
+from coinspider.records.record import cut_object
+from coinspider.records.table_item import (
     AMOUNT,
     DATE,
     INTEGER,
     JSON,
     LOCAL_TIME,
+    NULL,
     TEXT,
     TIME,
     ColumnType,
+    TableItem,
+    columns,
     inferred_type,
+    primary_key,
 )
-from coinspider.records.discovery import naming_advice
-from coinspider.records.record import cut_object
-from coinspider.records.table_item import NULL, TableItem, columns, primary_key
 
 # A number in a string, if all of a column are: not 007, 1e5 or 12345678901234567890123, which are
 # codes, hashes and ids more often than amounts.

@@ -17,8 +17,16 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from coinspider.sandbox.access import KeyEndpoint, check_key, check_limit, given_key, spend_credit
-from coinspider.sandbox.behaviour import AnsweredError, Behaviour, Fault
+from coinspider.sandbox.behaviour import (
+    AnsweredError,
+    Behaviour,
+    Fault,
+    KeyEndpoint,
+    check_key,
+    check_limit,
+    given_key,
+    spend_credit,
+)
 from coinspider.sandbox.other_apis import add_other_apis, argument
 from coinspider.sandbox.plausible_coins import DAY, SPANS, Wanted
 from coinspider.sandbox.served_coins import Listings, ServedCoins

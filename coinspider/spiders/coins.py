@@ -12,17 +12,16 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
-from coinspider.crawl.arguments import parse_arguments
 from coinspider.crawl.key_order import PageChain
-from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.spider import PaginatedSpider
 from coinspider.errors import PageError
 from coinspider.http.limit.state import MonthlyCredits
 from coinspider.http.pagination import AnsweredPage, KnownPages, PageNumber, PageRequest
+from coinspider.http.pagination.protocol import read_page
 from coinspider.items import FullCoin
 from coinspider.records.keys import Key, record_keys
 from coinspider.records.record import Page, PastPrice, PastPrices
-from coinspider.setting_kinds import whole_number
+from coinspider.setting_kinds import parse_arguments, whole_number
 from coinspider.sources.coingecko import (
     CHANGE_SPANS,
     CURRENCIES,

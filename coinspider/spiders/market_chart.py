@@ -13,15 +13,15 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
-from coinspider.crawl.arguments import parse_arguments
-from coinspider.crawl.page_reading import read_page
 from coinspider.crawl.target import RunWork, with_margin
 from coinspider.errors import ConfigurationError, PageError
 from coinspider.http.pagination import PageRequest, SinglePage
+from coinspider.http.pagination.protocol import read_page
 from coinspider.http.ratelimit import RateLimitMiddleware
 from coinspider.items import FullCoin
 from coinspider.records.cutting import parse_cut
 from coinspider.records.record import Page, PastAsked, PastPrice, PastPrices, Source
+from coinspider.setting_kinds import parse_arguments
 from coinspider.sources.coingecko import HOURS_MAX, read_chart
 from coinspider.spiders.coins import CoinGeckoSpider, VsCurrency
 from coinspider.stats import END_STAT, EXPECTED_STAT, PAGE_STAT

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from scrapy.crawler import Crawler
 from w3lib.url import add_or_replace_parameter
 
-from coinspider.crawl.arguments import parse_arguments, parse_pairs
 from coinspider.crawl.outcome import note_failure
 from coinspider.crawl.reasons import Reason
 from coinspider.crawl.spider import PaginatedSpider
@@ -21,6 +20,7 @@ from coinspider.items import Asset, FullCoin
 from coinspider.records.cutting import Cut, parse_columns, parse_cut
 from coinspider.records.table_item import columns
 from coinspider.secrets import hide
+from coinspider.setting_kinds import parse_arguments, parse_pairs
 
 logger = logging.getLogger(__name__)
 ITEM_CLASSES = {item_class.table: item_class for item_class in (FullCoin, Asset)}

@@ -10,7 +10,6 @@ from typing import LiteralString, NamedTuple
 
 from psycopg import AsyncConnection, sql
 
-from coinspider.exact_json import encode
 from coinspider.records.record import PastAsked, PastPrices
 from coinspider.records.table_item import TableItem, candle_values, primary_key
 from coinspider.store.candles import (
@@ -22,6 +21,7 @@ from coinspider.store.candles import (
 from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
 from coinspider.store.schema import identifiers
 from coinspider.store.tables import constant_values, key_parts, table_of
+from coinspider.text import exact_json
 
 # Only a finer source replaces what is kept; candles of our own changes have no source.
 SOURCES = ("market_chart_daily", "sparkline", "market_chart")
@@ -178,7 +178,7 @@ async def _add_points(
     first, last = min(moments), max(moments)
     await _make_partitions(connection, past, (first, last), rolled_up_to, midnight(now))
     values = {
-        "points": encode([{**p.key, "at": p.at, **p.values} for p in past.points]).decode(),
+        "points": exact_json([{**p.key, "at": p.at, **p.values} for p in past.points]).decode(),
         "rolled_up_to": rolled_up_to,
         "source": past.source,
         "worse": list(SOURCES[: SOURCES.index(past.source)]),

@@ -14,7 +14,7 @@ from psycopg.types.json import set_json_loads
 
 from coinspider.errors import NothingCrawledError
 from coinspider.installation import program
-from coinspider.records.column_types import (
+from coinspider.records.table_item import (
     AMOUNT,
     BOOLEAN,
     DATE,

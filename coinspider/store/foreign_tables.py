@@ -12,8 +12,7 @@ import psycopg
 from psycopg import AsyncConnection, errors, sql
 
 from coinspider.errors import ConfigurationError
-from coinspider.records.column_types import stored_type
-from coinspider.records.table_item import TableItem
+from coinspider.records.table_item import TableItem, stored_type
 from coinspider.store.schema import Table, identifiers
 
 # https://www.postgresql.org/docs/current/catalog-pg-class.html; of pg_trigger's bits 1 is for each

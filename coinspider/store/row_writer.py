@@ -9,7 +9,6 @@ from psycopg import errors
 from scrapy.statscollectors import StatsCollector
 
 from coinspider.crawl.reasons import Reason, database_reason
-from coinspider.exact_json import encode
 from coinspider.records.record import PastPrices, RejectedRecord, rejected_record
 from coinspider.records.table_item import TableItem
 from coinspider.stats import (
@@ -29,6 +28,7 @@ from coinspider.store.reconnecting import SESSION_ERRORS
 from coinspider.store.rejected import insert_rejected
 from coinspider.store.session import CrawlSession
 from coinspider.store.upsert import upsert
+from coinspider.text import exact_json
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class RowWriter:
     def _rejected(self, item: TableItem, reason: str) -> RejectedRecord:
         self.stats.inc_value(REJECTED_ROW_STAT)
         try:
-            text = encode(item)
+            text = exact_json(item)
         except (TypeError, ValueError):
             text = repr(item).encode()
         return rejected_record(item.source, text, reason)
@@ -178,7 +178,7 @@ def _size(error: Exception, items: Sequence[TableItem]) -> str:
     """What may have taken the server longer than it has for a statement."""
     if not items or getattr(error, "sqlstate", None) != errors.QueryCanceled.sqlstate:
         return ""
-    largest = max(len(encode(item)) for item in items)
+    largest = max(len(exact_json(item)) for item in items)
     return (
         f" (of its {len(items)} rows the largest has {largest:,} bytes: raise"
         " POSTGRES_STATEMENT_TIMEOUT, or lower POSTGRES_BATCH_SIZE)"

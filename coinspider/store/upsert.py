@@ -7,11 +7,11 @@ from typing import NamedTuple
 from psycopg import sql
 from psycopg.types.json import Json
 
-from coinspider.exact_json import encode
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
 from coinspider.store.connection import CrawlConnection
 from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals
 from coinspider.store.schema import identifiers, sql_type
+from coinspider.text import exact_json
 
 # Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
 # lock and so rewrite each row. ORDER BY gives all crawls the same order of locks. The names with #
@@ -106,7 +106,7 @@ async def upsert(
     was written before, or the crawl has lost its lease. Raises :exc:`psycopg.Error`; then nothing
     is written.
     """
-    values = {"items": Json(items, dumps=encode), "sent": len(items), **batch.values}
+    values = {"items": Json(items, dumps=exact_json), "sent": len(items), **batch.values}
     statement = _statement(Statement(type(items[0]), history, repeated))
     prepare = len(items) >= _PREPARED_FROM
     done = await connection.execute_alone(statement, values, prepare)

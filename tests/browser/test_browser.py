@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from coinspider.daemon.views.cells import SHOWN
 from coinspider.daemon.views.view import render
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from tests.helpers.browser import (
     PATIENCE,
     bare_machine,

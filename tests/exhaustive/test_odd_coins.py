@@ -12,8 +12,7 @@ from msgspec import Raw
 from coinspider.items import FullCoin
 from coinspider.records.coercion import coerce
 from coinspider.records.record import Record, Source
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
-from coinspider.sandbox.served_coins import OddCoins
+from coinspider.sandbox.served_coins import OddCoins, coin_id, made_up_coin
 from tests.unit.test_table_item import API_FIELDS, FIELDS_BY_PARAMETER
 
 COUNT = 3000

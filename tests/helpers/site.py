@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from tests.helpers.postgres import new_database
 from tests.helpers.processes import Scrapy, start_sandbox, wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd

@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from coinspider.items import FullCoin
-from coinspider.records.column_types import AMOUNT
-from coinspider.records.table_item import columns
+from coinspider.records.table_item import AMOUNT, columns
 
 COLUMNS = [column.name for column in columns(FullCoin)]
 JSON_KEYS = {

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from coinspider.records.record import split_page
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests.helpers.processes import last_line
 
 RETRY_ONCE = ["-s", "RETRY_TIMES=1", "-s", "RETRY_BACKOFF=0.01"]

@@ -8,7 +8,7 @@ import time
 import psutil
 import psycopg
 
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from coinspider.store.embedded_server import start_embedded_server
 from tests.helpers.postgres import postmaster
 from tests.helpers.processes import Scrapy, wait_until

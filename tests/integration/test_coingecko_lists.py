@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from tests.helpers.processes import last_line
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.processes import last_line
 

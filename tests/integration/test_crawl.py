@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coinspider.records.record import split_page
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests.helpers.processes import DATA, SCRAPY, last_line
 from tests.helpers.stored import digits, expected_row, stored_rows
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from coinspider.sandbox.odd_coins import made_up_coin
+from coinspider.sandbox.served_coins import made_up_coin
 from tests.helpers.http_server import Handler, Server, running
 from tests.helpers.processes import last_line
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.churn import changes, listed_between
 from coinspider.items import FullCoin
 from coinspider.records.keys import SeenKeys
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from coinspider.spiders.coins import CoinsArguments
 from coinspider.store.connection import connect
 from coinspider.store.crawl import Batch

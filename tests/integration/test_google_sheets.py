@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests.helpers.google_sheets import KEY, start_google_sheets
 from tests.helpers.processes import last_line
 from tests.helpers.stored import expected_row

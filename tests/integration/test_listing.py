@@ -12,7 +12,7 @@ from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS
 from coinspider.daemon.views.choice import read_choice
 from coinspider.daemon.views.coins import add_sparklines, count_coins
 from coinspider.items import FullCoin
-from coinspider.records.column_types import JSON, TEXT, TIME
+from coinspider.records.table_item import JSON, TEXT, TIME
 from coinspider.store import fetch
 from coinspider.store.connection import connect, transaction
 from coinspider.store.crawl import first_complete_crawl

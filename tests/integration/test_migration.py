@@ -10,8 +10,7 @@ import pytest
 from msgspec import Raw, field
 
 from coinspider.errors import ConfigurationError
-from coinspider.records.column_types import Amount, Integer
-from coinspider.records.table_item import Key, TableItem, Version
+from coinspider.records.table_item import Amount, Integer, Key, TableItem, Version
 from coinspider.store.crawl import Batch
 from coinspider.store.migration import migrate
 from coinspider.store.upsert import upsert

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from coinspider.daemon.views.coin import find_coin
-from coinspider.sandbox.odd_coins import made_up_coin
+from coinspider.sandbox.served_coins import made_up_coin
 from tests.helpers.processes import last_line
 
 IDS = ["-11", "--", "a b", " lead", "x,y", "100%", "a+b", "ü.é"]

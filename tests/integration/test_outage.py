@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import last_line, wait_until
 from tests.helpers.stored import digits, expected_row, stored_rows

@@ -16,7 +16,7 @@ from coinspider.errors import ConfigurationError
 from coinspider.export.parquet import ParquetItemExporter
 from coinspider.items import FullCoin
 from coinspider.records.table_item import columns
-from coinspider.sandbox.odd_coins import coin_id, made_up_coin
+from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests.helpers.exports import coin
 from tests.helpers.exports import export as exported
 from tests.helpers.processes import CLEAN, PROJECT, SCRAPY

@@ -10,9 +10,8 @@ import pytest
 from msgspec import Raw
 
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
-from coinspider.records.column_types import Amount, Time
 from coinspider.records.record import RejectedRecord
-from coinspider.records.table_item import Key, TableItem
+from coinspider.records.table_item import Amount, Key, TableItem, Time
 from coinspider.store.connection import connect, transaction
 from coinspider.store.crawl import Batch
 from coinspider.store.database_url import DatabaseSettings

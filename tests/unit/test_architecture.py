@@ -13,7 +13,7 @@ from tests.helpers.processes import PROJECT
 
 # Each imports only from itself and from those before it. Settings name classes as strings.
 DIRECTION = [
-    "errors", "installation", "setting_kinds", "secrets", "text", "exact_json", "_compat",
+    "errors", "installation", "setting_kinds", "secrets", "text", "_compat",
     "records", "http",
     "stats", "sources", "crawl", "store", "items", "export", "middlewares", "missing_records",
     "pipelines", "spiders", "daemon",
@@ -27,7 +27,7 @@ DAEMON = [
 ]  # fmt: skip
 # Packages outside that order, with everything that each may import.
 OUTSIDE = {
-    "sandbox": {"sources", "records", "errors", "setting_kinds", "text", "exact_json"},
+    "sandbox": {"sources", "records", "errors", "setting_kinds", "text"},
     "settings": {"installation", "secrets", "setting_kinds", "text"},
 }
 # Of what reads pages the store knows plain values alone.

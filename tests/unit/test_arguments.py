@@ -6,8 +6,8 @@ from typing import Annotated
 import pytest
 from msgspec import Meta, Struct
 
-from coinspider.crawl.arguments import parse_arguments
 from coinspider.errors import ConfigurationError
+from coinspider.setting_kinds import parse_arguments
 from coinspider.spiders.coins import CoinsArguments
 
 ORDERS = [

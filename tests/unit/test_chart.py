@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coinspider.export.chart import HEIGHT, chart_lines
-from coinspider.export.table import TableStyle
+from coinspider.export.terminal import CHART_HEIGHT, TableStyle, chart_lines
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,7 +19,7 @@ def points(*values):
 def test_rising_price_rises_from_the_least_to_the_greatest():
     lines = chart_lines(points(*range(1, 61)), TableStyle(60))
     _, *chart, times = lines
-    assert len(chart) == HEIGHT
+    assert len(chart) == CHART_HEIGHT
     assert chart[0].startswith("60 ")
     assert chart[-1].startswith(" 1 ▁")
     assert chart[0].endswith("█")
@@ -37,7 +36,7 @@ def test_gap_is_drawn_with_the_value_before_it():
         (START + timedelta(days=9), Decimal(5)),
         (START + timedelta(days=10), Decimal(5)),
     ]
-    last = chart_lines(sparse, TableStyle(40))[HEIGHT]
+    last = chart_lines(sparse, TableStyle(40))[CHART_HEIGHT]
     assert set(last[2:36]) == {"▁"}
 
 
@@ -58,6 +57,6 @@ def test_first_line_tells_the_last_price_and_its_change(values, line):
        st.integers(60, 200), st.sampled_from(["utf-8", "ascii"]))  # fmt: skip
 def test_any_values_fit_the_width_and_the_encoding(values, width, encoding):
     lines = chart_lines(points(*values), TableStyle(width, encoding=encoding))
-    assert len(lines) >= HEIGHT + 2
+    assert len(lines) >= CHART_HEIGHT + 2
     assert max(map(len, lines)) <= width
     "\n".join(lines).encode(encoding)

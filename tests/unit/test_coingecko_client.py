@@ -10,10 +10,10 @@ from coingecko_sdk.types.coins.market_get_response import MarketGetResponseItem
 from coingecko_sdk.types.exchange_get_response import ExchangeGetResponseItem
 from coingecko_sdk.types.nft_get_list_response import NFTGetListResponseItem
 
-from coinspider.crawl.arguments import parse_arguments
 from coinspider.errors import ConfigurationError
 from coinspider.items import Category, Exchange, FullCoin, NftCollection
 from coinspider.records.table_item import columns, fields_without_column
+from coinspider.setting_kinds import parse_arguments
 from coinspider.spiders.coins import CoinsArguments
 
 PARAMETERS = get_type_hints(MarketGetParams)

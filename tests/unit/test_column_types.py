@@ -9,8 +9,14 @@ import pytest
 from msgspec import Raw
 
 from coinspider.errors import ConfigurationError
-from coinspider.records.column_types import COLUMN_TYPES, inferred_type, stored_type
-from coinspider.records.table_item import Key, TableItem, columns
+from coinspider.records.table_item import (
+    COLUMN_TYPES,
+    Key,
+    TableItem,
+    columns,
+    inferred_type,
+    stored_type,
+)
 
 VALUES = {
     "boolean": True,

@@ -10,10 +10,9 @@ from msgspec import Raw
 
 from coinspider.errors import ConfigurationError
 from coinspider.records.coercion import coerce
-from coinspider.records.column_types import stored_type
 from coinspider.records.inferred_item import grown_item_class, infer_item_class, make_item_class
 from coinspider.records.record import Record, Source
-from coinspider.records.table_item import columns, primary_key
+from coinspider.records.table_item import columns, primary_key, stored_type
 
 
 def inferred(*texts: str) -> dict[str, str]:

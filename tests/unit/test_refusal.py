@@ -13,7 +13,7 @@ from coinspider.http.api_errors import (
     read_error,
     retry_after,
 )
-from coinspider.sandbox.access import EXHAUSTED_MESSAGE, RATE_LIMIT_MESSAGE
+from coinspider.sandbox.behaviour import EXHAUSTED_MESSAGE, RATE_LIMIT_MESSAGE
 from coinspider.sources import coingecko
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

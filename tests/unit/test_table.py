@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from coinspider.export.table import TableStyle, list_lines, table_lines
+from coinspider.export.terminal import TableStyle, list_lines, table_lines
 from coinspider.store.fetch import Listing
 from coinspider.text import exact, readable, short
 

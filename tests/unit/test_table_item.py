@@ -8,23 +8,21 @@ from itemadapter import ItemAdapter, is_item
 from msgspec import UNSET, Raw, field
 
 from coinspider.items import FullCoin
-from coinspider.records.column_types import (
+from coinspider.records.table_item import (
     AMOUNT,
     INTEGER,
     JSON,
+    NO_EXTRA,
     TEXT,
     TIME,
     Amount,
+    Column,
     ColumnType,
     Integer,
-    Time,
-)
-from coinspider.records.table_item import (
-    NO_EXTRA,
-    Column,
     Key,
     NoColumn,
     TableItem,
+    Time,
     Version,
     columns,
     primary_key,

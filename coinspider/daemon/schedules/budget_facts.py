@@ -8,7 +8,6 @@ from psycopg.types.json import Jsonb
 from scrapy.settings import BaseSettings, Settings
 from scrapy.utils.project import get_project_settings
 
-from coinspider.crawl.arguments import parse_arguments
 from coinspider.daemon.database import query
 from coinspider.daemon.schedules.budget import (
     PAGE_SIZE,
@@ -24,6 +23,7 @@ from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
 from coinspider.http.limit.state import following_month, stored_state
+from coinspider.setting_kinds import parse_arguments
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
 from coinspider.store.account import USAGE, Usage

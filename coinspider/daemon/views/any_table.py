@@ -33,7 +33,6 @@ from coinspider.daemon.views.view import (
     render,
 )
 from coinspider.errors import ConfigurationError, ViewError
-from coinspider.exact_json import encode_row
 from coinspider.export.feeds import PACKAGES
 from coinspider.export.formats import parquet, workbook
 from coinspider.store.fetch import Listing
@@ -46,6 +45,7 @@ from coinspider.store.tables import (
     list_rows,
     list_tables,
 )
+from coinspider.text import exact_json_row
 
 LIMITS = (25, 50, 100, 250)
 SECTION = "table/"
@@ -112,7 +112,7 @@ def _send_json(read: Read, connected: Connection, arguments: Arguments, _: Frame
         columns = list(choice.chosen.table.types)
         choice = choice._replace(chosen=choice.chosen._replace(columns=columns))
     total = count(connected, choice.chosen)
-    rows = [Raw(encode_row(row)) for row in list_rows(connected, choice.chosen).each_dict()]
+    rows = [Raw(exact_json_row(row)) for row in list_rows(connected, choice.chosen).each_dict()]
     place = {"total": total, "page": choice.page, "pages": choice.pages(total)}
     return as_json(status="ok", **place, **{f"{choice.chosen.table.noun}s": rows})
 

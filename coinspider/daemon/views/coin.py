@@ -25,11 +25,11 @@ from coinspider.daemon.views.view import (
     render,
 )
 from coinspider.errors import NoHistoryError, ViewError
-from coinspider.exact_json import encode_row
 from coinspider.items import FullCoin
 from coinspider.store.fetch import Listing
 from coinspider.store.series import Charted, Point, Span, chart_points, list_candles, list_changes
 from coinspider.store.tables import find_row
+from coinspider.text import exact_json_row
 
 RANGES = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": None}
 VALUES = {"": "Price", "market_cap": "Market cap", "total_volume": "24h volume"}
@@ -234,7 +234,7 @@ def _csv(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
 
 def _json(connected: Connection, arguments: Arguments, _: Frame) -> bytes:
     history = _history(connected, arguments).dicts()
-    return as_json(status="ok", history=[Raw(encode_row(row)) for row in history])
+    return as_json(status="ok", history=[Raw(exact_json_row(row)) for row in history])
 
 
 # Named in scrapyd.conf.

@@ -48,11 +48,10 @@ from coinspider.errors import (
     NothingCrawledError,
     ViewError,
 )
-from coinspider.exact_json import encode
 from coinspider.export.feeds import write_csv
 from coinspider.store.database_url import describe
 from coinspider.store.fetch import Listing
-from coinspider.text import exact, readable, readable_seconds, visible
+from coinspider.text import exact, exact_json, readable, readable_seconds, visible
 
 VIEWS = {
     "": "Overview",
@@ -212,7 +211,7 @@ class NotFound(Resource):
 
 
 def as_json(**fields: object) -> bytes:
-    return encode(fields) + b"\n"
+    return exact_json(fields) + b"\n"
 
 
 def as_csv(listing: Listing) -> bytes:

@@ -1,11 +1,11 @@
-"""Rows as a table that fits the terminal."""
+"""Rows as a table that fits the terminal, and numbers over time as a chart that does."""
 
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
@@ -21,6 +21,11 @@ TEXT_LEAST, TEXT_MOST = 12, 100  # cells
 NOTE_LEAST = 20  # cells
 WIDEST = 2000  # cells of a column, where the terminal's width is unknown
 CHANGE_COLORS = {"+": "green", "-": "red"}
+CHART_HEIGHT = 12  # lines
+CHART_WIDTH = 80  # cells, if the terminal's width is unknown
+CHART_LEAST = 20  # cells of the chart itself
+MANY_PER_CENT = 10**9  # which need no decimals
+BLOCKS, HASHES = " ▁▂▃▄▅▆▇█", " #"
 OUTCOME_COLORS = {"complete": "green", "running": "cyan", "failed": "red", "died": "red"}
 
 
@@ -225,3 +230,82 @@ def _render(columns: list[_Column], style: TableStyle) -> list[str]:
     console.print(table)
     file.seek(0)
     return [line.rstrip() for line in file.read().splitlines()]
+
+
+def chart_lines(
+    points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str = ""
+) -> list[str]:
+    """The points, the oldest first, as columns between the least and the greatest value.
+
+    The title is followed by the last value and by the change since the first.
+    """
+    heading = textwrap.wrap(_heading(points, style, title), style.width or CHART_WIDTH)
+    if len(points) < 2:
+        return heading
+    least, most = min(value for _, value in points), max(value for _, value in points)
+    labels = [
+        label if style.can_show(label) else f"{value:.6g}"
+        for value in (most, least)
+        for label in [short(value)]
+    ]
+    indent = max(map(len, labels))
+    values = _last_values(points, max((style.width or CHART_WIDTH) - indent - 1, CHART_LEAST))
+    blocks = BLOCKS if style.can_show(BLOCKS) else HASHES
+    lines = [f"{'':<{indent}} {line}".rstrip() for line in _bars(values, least, most, blocks)]
+    lines[0] = f"{labels[0]:>{indent}}{lines[0][indent:]}"
+    lines[-1] = f"{labels[1]:>{indent}}{lines[-1][indent:]}"
+    first, last = _minute(points[0][0]), _minute(points[-1][0])
+    space = max(len(values) - len(first) - len(last), 1)
+    return [*heading, *lines, f"{'':<{indent}} {first}{'':<{space}}{last}"]
+
+
+def _heading(points: Sequence[tuple[datetime, Decimal]], style: TableStyle, title: str) -> str:
+    if not points:
+        return style.shown(f"{title}: no price in this time")
+    (_, first), (moment, last) = points[0], points[-1]
+    shown = readable(last) if style.can_show(readable(last)) else f"{last:.6g}"
+    if len(points) == 1:
+        return style.shown(
+            f"{title}: {shown} on {_minute(moment)} UTC; a chart needs a second price"
+        )
+    return style.shown(f"{title}: {shown}{_change(first, last)}")
+
+
+def _change(first: Decimal, last: Decimal) -> str:
+    if first <= 0:
+        return ""
+    change = (last / first - 1) * 100
+    change = round(change, 2) if abs(change) < MANY_PER_CENT else change
+    return f" ({'+' if change > 0 else ''}{readable(change)}%)"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _last_values(points: Sequence[tuple[datetime, Decimal]], width: int) -> list[Decimal]:
+    """The last value in, or before, each of ``width`` equal intervals."""
+    start, length = points[0][0], points[-1][0] - points[0][0]
+    values: list[Decimal | None] = [None] * width
+    for moment, value in points:
+        share = (moment - start) / length if length else 0.0
+        values[min(int(share * width), width - 1)] = value
+    found = [points[0][1]]
+    for column in values[1:]:
+        found.append(found[-1] if column is None else column)
+    return found
+
+
+def _bars(values: Sequence[Decimal], least: Decimal, most: Decimal, blocks: str) -> list[str]:
+    steps = len(blocks) - 1
+    span = most - least
+    # The smallest value is one step high, so that it is visible.
+    highest = CHART_HEIGHT * steps
+    heights = [
+        1 + int((value - least) / span * (highest - 1)) if span else highest // 2
+        for value in values
+    ]
+    return [
+        "".join(blocks[min(max(height - line * steps, 0), steps)] for height in heights)
+        for line in reversed(range(CHART_HEIGHT))
+    ]
