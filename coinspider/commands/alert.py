@@ -2,21 +2,17 @@
 
 import argparse
 
-from scrapy.exceptions import UsageError
-
-from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.crawl.command import PlainCommand, WrongUsageError, one_line_errors
 
 
 class Command(PlainCommand):
     """Sends one alert, as scrapyd does when crawls fail."""
 
+    summary = "Send a test alert to ALERT_URL"
     examples = (
         "ALERT_URL=https://alerts.example/coins scrapy alert",
         "ALERT_URL=ntfy://coins scrapy alert",
     )
-
-    def short_desc(self) -> str:
-        return "Send a test alert to ALERT_URL"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from coinspider.daemon.alerts.watch import Alert, receiver
@@ -26,9 +22,8 @@ class Command(PlainCommand):
         with one_line_errors():
             where = receiver(self.settings)
         if where is None:
-            raise UsageError(
-                "ALERT_URL is not set: the address to send to, in the environment or in .env",
-                print_help=False,
+            raise WrongUsageError(
+                "ALERT_URL is not set: the address to send to, in the environment or in .env"
             )
         problem = where.send(Alert("test", "test", "nothing is wrong, this is a test").fields())
         print(f"{where.host}: {problem or 'the alert was taken'}")

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import UsageError
 from scrapy.utils.project import get_project_settings
 
-from coinspider.crawl.command import PlainCommand, one_line_errors
+from coinspider.crawl.command import PlainCommand, WrongUsageError, one_line_errors
 from coinspider.installation import program
 from coinspider.text import counted, visible
 
@@ -27,21 +26,17 @@ A_DAY, A_MONTH = timedelta(days=1), timedelta(days=31)
 class Command(PlainCommand):
     """Shows the plan of the next day, and what each of CoinGecko's plans gives."""
 
+    summary = "Show what the month's calls are spent on"
+    description = (
+        "Show how many calls are left in this month, what a schedule with budget = auto reads"
+        " in the next day, what each schedule of scrapyd.conf costs, and how old the coins are"
+        " with each of CoinGecko's plans: with budget = auto, and with whole crawls alone."
+    )
     examples = (
         "scrapy budget",
         "COINGECKO_API_KEY=CG-... scrapy budget --currency eur",
         "scrapy budget --resume",
     )
-
-    def short_desc(self) -> str:
-        return "Show what the month's calls are spent on"
-
-    def long_desc(self) -> str:
-        return (
-            "Show how many calls are left in this month, what a schedule with budget = auto reads"
-            " in the next day, what each schedule of scrapyd.conf costs, and how old the coins are"
-            " with each of CoinGecko's plans: with budget = auto, and with whole crawls alone."
-        )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         # Before Scrapy's own options, as in other commands.
@@ -166,7 +161,7 @@ def _resume(account: str) -> str:
         known = {one.account: one for one in list_api_usage(connected)}
         if account not in known:
             there = f": there are {', '.join(known)}" if known else ": no call was made yet"
-            raise UsageError(f"no account {visible(account)} is known{there}", print_help=False)
+            raise WrongUsageError(f"no account {visible(account)} is known{there}")
         if resume(connected, account):
             return f"{account}: calls are made again"
     if known[account].credits_left != 0:

@@ -3,9 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import UsageError
-
-from coinspider.crawl.command import one_line_errors
+from coinspider.crawl.command import WrongUsageError, one_line_errors
 from coinspider.export.listing_command import FOR_PEOPLE, ListingCommand, Rows, rows_of, total_of
 from coinspider.text import say
 
@@ -24,6 +22,7 @@ LISTED = ("listed", "delisted", "all")
 class Command(ListingCommand):
     """A table on a terminal; CSV with all digits if the output goes elsewhere."""
 
+    summary = "Show the coins that the crawls stored"
     title = "Coins"
     examples = (
         "scrapy coins",
@@ -32,9 +31,6 @@ class Command(ListingCommand):
         "scrapy coins --search bitcoin --columns all --format list",
         "scrapy coins --columns all > coins.csv",
     )
-
-    def short_desc(self) -> str:
-        return "Show the coins that the crawls stored"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -64,7 +60,7 @@ class Command(ListingCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args and not args[0].startswith("-"):
-            raise UsageError(f"no {args[0]}: for a coin --search {args[0]}", print_help=False)
+            raise WrongUsageError(f"no {args[0]}: for a coin --search {args[0]}")
         self.reject_arguments(args)
         columns = _columns(opts.columns, opts.listed)
         for_people = self.output_format(opts) in FOR_PEOPLE

@@ -11,9 +11,14 @@ from typing import Any
 from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.crawler import Crawler
-from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import check_options, masked_usage, reject_options, set_up
+from coinspider.crawl.command import (
+    WrongUsageError,
+    check_options,
+    masked_usage,
+    reject_options,
+    set_up,
+)
 from coinspider.crawl.log import (
     check_log_settings,
     log_to_file,
@@ -68,9 +73,7 @@ class Command(CrawlCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1:
-            raise UsageError(
-                f"give the name of one spider: {program()} crawl coins", print_help=False
-            )
+            raise WrongUsageError(f"give the name of one spider: {program()} crawl coins")
         for outputs in (opts.output or [], opts.overwrite_output or []):
             outputs[:] = map(with_format, outputs)
         with masked_usage():
@@ -82,7 +85,7 @@ class Command(CrawlCommand):
         try:
             check_log_settings(self.settings)
         except ConfigurationError as error:
-            raise UsageError(str(error), print_help=False) from None
+            raise WrongUsageError(str(error)) from None
         # Scrapy logs its first lines before any handler could catch an error in them.
         logging.raiseExceptions = False
         _collect_rarely()
@@ -91,7 +94,7 @@ class Command(CrawlCommand):
         assert self.crawler_process
         if args[0] not in self.crawler_process.spider_loader.list():
             names = ", ".join(sorted(self.crawler_process.spider_loader.list()))
-            raise UsageError(f"no spider is named {args[0]}: there are {names}", print_help=False)
+            raise WrongUsageError(f"no spider is named {args[0]}: there are {names}")
         # Scrapy opens the log again with the settings of the spider and its add-ons.
         survive_full_disk()
         crawler = self._create_crawler(args[0])

@@ -9,14 +9,12 @@ from coinspider.installation import program
 class Command(ListingCommand):
     """The table ``crawl``; what became of each is shown however narrow the terminal is."""
 
+    summary = "Show what became of each crawl"
     title = "Crawls"
     examples = (
         "scrapy crawls",
         "scrapy crawls --limit 1 --format list",
     )
-
-    def short_desc(self) -> str:
-        return "Show what became of each crawl"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
         from coinspider.store import crawl, tables

@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
-from coinspider.crawl.command import PlainCommand, one_line_errors, reject_options
+from coinspider.crawl.command import PlainCommand, WrongUsageError, one_line_errors, reject_options
 from coinspider.errors import ConfigurationError, DatabaseError
 from coinspider.text import counted
 
@@ -22,28 +21,22 @@ if TYPE_CHECKING:
 class Command(PlainCommand):
     """Every action uses ``DATABASE_URL``, or else the embedded server."""
 
+    summary = "Connect other programs to the database, dump it, restore it, or move it"
+    usage = "url | dump FILE | restore FILE | move URL | role NAME"
+    description = (
+        "url: print its URL for other programs, and keep the embedded PostgreSQL running until"
+        " Ctrl-C. dump FILE: write all of it to a file, in pg_dump's custom format."
+        " restore FILE: read such a file into the database, which must be empty. move URL: copy"
+        " all of it, with its history, to the empty database at URL. role NAME: make a user"
+        " that can only read what crawls stored, with POSTGRES_ROLE_PASSWORD or a password that"
+        " is shown once; again after the first crawl of another table."
+    )
     examples = (
         "scrapy database url",
         "scrapy database dump coins.dump",
         "scrapy database move postgresql://me:secret@host/coins",
         "scrapy database role reader",
     )
-
-    def syntax(self) -> str:
-        return "url | dump FILE | restore FILE | move URL | role NAME"
-
-    def short_desc(self) -> str:
-        return "Connect other programs to the database, dump it, restore it, or move it"
-
-    def long_desc(self) -> str:
-        return (
-            "url: print its URL for other programs, and keep the embedded PostgreSQL running until"
-            " Ctrl-C. dump FILE: write all of it to a file, in pg_dump's custom format."
-            " restore FILE: read such a file into the database, which must be empty. move URL: copy"
-            " all of it, with its history, to the empty database at URL. role NAME: make a user"
-            " that can only read what crawls stored, with POSTGRES_ROLE_PASSWORD or a password that"
-            " is shown once; again after the first crawl of another table."
-        )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -62,7 +55,7 @@ class Command(PlainCommand):
         reject_options(self.parser, args)
         action = actions.get((args[0], len(args))) if args else None
         if action is None:
-            raise UsageError(f"give one of: {self.syntax()}", print_help=False)
+            raise WrongUsageError(f"give one of: {self.syntax()}")
         assert self.settings
         with one_line_errors():
             action(database_settings(self.settings, opts.demo), *args[1:])

@@ -58,13 +58,11 @@ setting.{} = {}
 class Command(PlainCommand):
     """Crawls the sandbox into the embedded PostgreSQL and shows what arrived."""
 
+    summary = "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
     examples = (
         "scrapy demo",
         "scrapy demo --serve",
     )
-
-    def short_desc(self) -> str:
-        return "Crawl the sandbox API into the embedded PostgreSQL, and show the top ten coins"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)

@@ -7,9 +7,8 @@ import sys
 import time
 
 from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options, set_up
+from coinspider.crawl.command import WrongUsageError, reject_options, set_up
 from coinspider.secrets import masked
 from coinspider.text import say, visible
 
@@ -40,11 +39,11 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) > 1:
-            raise UsageError("give one target, or none for [deploy]", print_help=False)
+            raise WrongUsageError("give one target, or none for [deploy]")
         name, target = _target(args[0] if args else "default")
         assert self.crawler_process
         if not self.crawler_process.spider_loader.list():
-            raise UsageError("the project has no spider: nothing to deploy", print_help=False)
+            raise WrongUsageError("the project has no spider: nothing to deploy")
         version = str(int(time.time()))
         problem = _deploy(name, version)
         if problem is None:
@@ -62,9 +61,7 @@ def _target(name: str) -> tuple[str, dict[str, str]]:
     section = "deploy" if name == "default" else f"deploy:{name}"
     if not config.has_section(section):
         known = [part for part in config.sections() if part.split(":")[0] == "deploy"]
-        raise UsageError(
-            f"scrapy.cfg has no [{section}]: it has {', '.join(known)}", print_help=False
-        )
+        raise WrongUsageError(f"scrapy.cfg has no [{section}]: it has {', '.join(known)}")
     target = dict(config.items("deploy")) if config.has_section("deploy") else {}
     return name, target | dict(config.items(section))
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from scrapy.commands.genspider import Command as GenspiderCommand
-from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import reject_options, set_up
+from coinspider.crawl.command import WrongUsageError, reject_options, set_up
 from coinspider.installation import program, project_folder
 
 ARGUMENTS = "genspider -t paginated things api.example"
@@ -25,21 +24,18 @@ class Command(GenspiderCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 2 and not (opts.list or opts.dump):
-            raise UsageError(f"give a name and a domain: {program()} {ARGUMENTS}", print_help=False)
+            raise WrongUsageError(f"give a name and a domain: {program()} {ARGUMENTS}")
         if not project_folder():
-            raise UsageError(
+            raise WrongUsageError(
                 "a spider is written into a project, and there is none here: scrapy startproject"
-                " things, see docs/how-to.md",
-                print_help=False,
+                " things, see docs/how-to.md"
             )
         # Without a spider Scrapy says why, but exits with status 0.
         self.exitcode = 0 if opts.list or opts.dump else 1
         try:
             super().run(args, opts)
         except OSError as error:
-            raise UsageError(
-                f"{error.filename} can't be written: {error.strerror}", print_help=False
-            ) from None
+            raise WrongUsageError(f"{error.filename} can't be written: {error.strerror}") from None
 
     def _genspider(self, *args: Any, **kwargs: Any) -> Any:
         self.exitcode = 0

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scrapy.cmdline import execute
-from scrapy.exceptions import UsageError
 
-from coinspider.crawl.command import names_of, number, one_line_errors
+from coinspider.crawl.command import WrongUsageError, names_of, number, one_line_errors
 from coinspider.export.listing_command import CHART, TABULAR, ListingCommand, Rows
 from coinspider.installation import program
 from coinspider.text import say
@@ -32,6 +31,8 @@ OTHERS_MAX = 5
 class Command(ListingCommand):
     """Hourly or daily candles, or every change that is still kept, the oldest first."""
 
+    summary = "Show the history of a coin's price"
+    usage = "COIN [options]"
     title = "History"
     formats = (CHART, *TABULAR)
     terminal_format = CHART
@@ -43,12 +44,6 @@ class Command(ListingCommand):
         "scrapy history --backfill 90 --top 100",
     )
     limit = None
-
-    def syntax(self) -> str:
-        return "COIN [options]"
-
-    def short_desc(self) -> str:
-        return "Show the history of a coin's price"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -91,12 +86,12 @@ class Command(ListingCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         names = names_of(self.parser, args)
         if opts.top and not opts.backfill:
-            raise UsageError("--top goes with --backfill DAYS", print_help=False)
+            raise WrongUsageError("--top goes with --backfill DAYS")
         if len(names) + bool(opts.top) > 1:
             others = [*names, *([f"--top {opts.top}"] if opts.top else ())]
-            raise UsageError(f"name one coin, not {' '.join(others)}", print_help=False)
+            raise WrongUsageError(f"name one coin, not {' '.join(others)}")
         if not (names or opts.top):
-            raise UsageError(f"name a coin: {program()} history bitcoin", print_help=False)
+            raise WrongUsageError(f"name a coin: {program()} history bitcoin")
         if opts.backfill:
             self._backfill(names, opts)
             return
@@ -114,7 +109,7 @@ class Command(ListingCommand):
     def _backfill(self, names: list[str], opts: argparse.Namespace) -> None:
         """By a crawl like any other: with limit, credits, last line and exit status."""
         if opts.demo:
-            raise UsageError("CoinGecko has no prices of the demo's coins", print_help=False)
+            raise WrongUsageError("CoinGecko has no prices of the demo's coins")
         arguments = {"days": opts.backfill, "vs_currency": opts.currency, "top": opts.top}
         with one_line_errors(), self.connected(opts) as connection:
             if names:

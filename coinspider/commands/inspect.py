@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from scrapy.commands.crawl import Command as CrawlCommand
-from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
 from coinspider.crawl.command import (
+    WrongUsageError,
     check_options,
     masked_usage,
     quiet_pipe,
@@ -56,13 +56,9 @@ class Command(CrawlCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1 or not args[0].startswith(("http://", "https://")):
-            raise UsageError(
-                f"give one URL: {program()} inspect https://api.example/things", print_help=False
-            )
+            raise WrongUsageError(f"give one URL: {program()} inspect https://api.example/things")
         if opts.output or opts.overwrite_output:
-            raise UsageError(
-                "it writes no feed: -O goes to the command that it prints", print_help=False
-            )
+            raise WrongUsageError("it writes no feed: -O goes to the command that it prints")
         with masked_usage():
             super().process_options(args, opts)
         check_options(self.settings)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from scrapy.commands.parse import Command as ParseCommand
-from scrapy.exceptions import UsageError
 from scrapy.http import Response
 
-from coinspider.crawl.command import check_options, reject_options, set_up
+from coinspider.crawl.command import WrongUsageError, check_options, reject_options, set_up
 from coinspider.errors import CoercionError
 from coinspider.installation import program
 from coinspider.records.coercion import coerce
@@ -28,9 +27,7 @@ class Command(ParseCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         reject_options(self.parser, args)
         if len(args) != 1:
-            raise UsageError(
-                f"give one URL: {program()} parse --spider=coins URL", print_help=False
-            )
+            raise WrongUsageError(f"give one URL: {program()} parse --spider=coins URL")
         super().process_options(args, opts)
         check_options(self.settings)
         assert self.settings

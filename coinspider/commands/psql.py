@@ -15,17 +15,13 @@ class Command(PlainCommand):
     Options that are not Scrapy's own are psql's.
     """
 
+    summary = "Open psql on the crawl's database"
+    usage = "[-c SQL] [--url] [--demo] [psql's options]"
     examples = (
         "scrapy psql",
         "scrapy psql -c 'SELECT count(*) FROM full_coin'",
         "scrapy psql --csv -f report.sql",
     )
-
-    def syntax(self) -> str:
-        return "[-c SQL] [--url] [--demo] [psql's options]"
-
-    def short_desc(self) -> str:
-        return "Open psql on the crawl's database"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)

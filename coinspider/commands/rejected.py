@@ -8,14 +8,12 @@ from coinspider.export.listing_command import ListingCommand, Rows
 class Command(ListingCommand):
     """The table ``rejected_record``."""
 
+    summary = "Show the records that could not be stored, each with its reason"
     title = "Rejected records"
     examples = (
         "scrapy rejected",
         "scrapy rejected > rejected.csv",
     )
-
-    def short_desc(self) -> str:
-        return "Show the records that could not be stored, each with its reason"
 
     def rows(self, opts: argparse.Namespace) -> Rows:
         from coinspider.store import rejected, tables

@@ -10,10 +10,8 @@ from coinspider.secrets import masked_arguments
 class Command(PlainCommand):
     """The schedules of ``scrapyd.conf`` and ``scrapyd.local.conf``; needs no running scrapyd."""
 
+    summary = "Show what runs when, and which file says so"
     examples = ("scrapy schedules",)
-
-    def short_desc(self) -> str:
-        return "Show what runs when, and which file says so"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)

@@ -10,10 +10,8 @@ from coinspider.crawl.command import PlainCommand
 class Command(PlainCommand):
     """Becomes scrapyd, so that signals and the exit status are its own."""
 
+    summary = "Crawl on schedule, with pages in the browser and an HTTP API, until Ctrl-C"
     examples = ("scrapy serve", "SCRAPYD_HTTP_PORT=6801 scrapy serve")
-
-    def short_desc(self) -> str:
-        return "Crawl on schedule, with pages in the browser and an HTTP API, until Ctrl-C"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)

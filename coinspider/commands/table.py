@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Command(ListingCommand):
     """As ``scrapy coins``, for the table of another API, or for ``crawl`` itself."""
 
+    summary = "Show a table of any API that the crawls stored, or which tables there are"
+    usage = "[NAME] [options]"
     title = "Rows"
     examples = (
         "scrapy table",
@@ -23,12 +25,6 @@ class Command(ListingCommand):
         "scrapy table assets --where 'price_usd >= 1k, rank <= 50' --sort=-price_usd",
         "scrapy table assets > assets.csv",
     )
-
-    def syntax(self) -> str:
-        return "[NAME] [options]"
-
-    def short_desc(self) -> str:
-        return "Show a table of any API that the crawls stored, or which tables there are"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)

@@ -34,11 +34,21 @@ class PlainCommand(ScrapyCommand):
     requires_project = True
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012 (Scrapy declares it)
+    summary = ""
+    description = ""
+    """The help's first lines, if they are more than the summary."""
+    usage = "[options]"
     examples: Sequence[str] = ()
     """The commands that its help shows."""
 
+    def short_desc(self) -> str:
+        return self.summary
+
+    def long_desc(self) -> str:
+        return self.description or self.summary
+
     def syntax(self) -> str:
-        return "[options]"
+        return self.usage
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         set_up(parser, self.examples)
@@ -53,7 +63,7 @@ class PlainCommand(ScrapyCommand):
         """Raise :exc:`UsageError` for any."""
         reject_options(self.parser, args)
         if args:
-            raise UsageError(f"it takes options only, not {' '.join(args)}", print_help=False)
+            raise WrongUsageError(f"it takes options only, not {' '.join(args)}")
 
 
 def check_options(settings: BaseSettings | None) -> None:
@@ -65,6 +75,13 @@ def check_options(settings: BaseSettings | None) -> None:
     assert settings
     with one_line_errors():
         check_settings(settings)
+
+
+class WrongUsageError(UsageError):
+    """What is wrong, in one line, without the help that Scrapy would add."""
+
+    def __init__(self, problem: str):
+        super().__init__(problem, print_help=False)
 
 
 @contextmanager
@@ -116,7 +133,7 @@ def reject_options(parser: argparse.ArgumentParser, args: Sequence[str]) -> None
         options = list(dict.fromkeys(re.findall(r"(?m)^  (?:-\w[^-]*, )?(--[a-z][\w-]*)", own)))
         near = difflib.get_close_matches(name, options, n=1)
         there = f"did you mean {near[0]}?" if near else f"there are {', '.join(options)}"
-        raise UsageError(f"no option {name}: {there}", print_help=False)
+        raise WrongUsageError(f"no option {name}: {there}")
 
 
 def number(
