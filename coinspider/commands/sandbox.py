@@ -6,9 +6,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import UsageError
-
-from coinspider.crawl.command import PlainCommand, number
+from coinspider.crawl.command import PlainCommand, WrongUsageError, number
 
 if TYPE_CHECKING:
     from coinspider.sandbox.behaviour import Behaviour
@@ -19,24 +17,20 @@ if TYPE_CHECKING:
 class Command(PlainCommand):
     """Serves made-up coins, or those of a file, the way CoinGecko does."""
 
+    summary = "Serve a local stand-in for CoinGecko's API"
+    description = (
+        "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
+        " COINGECKO_BASE_URL. It answers /coins/markets, /coins/ID/market_chart,"
+        " /coins/categories, /exchanges, /nfts/list, /simple/supported_vs_currencies and /key;"
+        " /calls, /key-calls and /other-calls list the time and the status of each call. Below"
+        " /others are lists that page in other ways: drf, cursor, link, offset, and CoinCap's"
+        " assets."
+    )
     examples = (
         "scrapy sandbox",
         "scrapy sandbox --coins 500 --calls 30",
         "COINGECKO_BASE_URL=http://127.0.0.1:8000/api/v3 scrapy crawl coins",
     )
-
-    def short_desc(self) -> str:
-        return "Serve a local stand-in for CoinGecko's API"
-
-    def long_desc(self) -> str:
-        return (
-            "Serve a local stand-in for CoinGecko's API until Ctrl-C, and print its address for"
-            " COINGECKO_BASE_URL. It answers /coins/markets, /coins/ID/market_chart,"
-            " /coins/categories, /exchanges, /nfts/list, /simple/supported_vs_currencies and /key;"
-            " /calls, /key-calls and /other-calls list the time and the status of each call. Below"
-            " /others are lists that page in other ways: drf, cursor, link, offset, and CoinCap's"
-            " assets."
-        )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         _add_options(parser)
@@ -44,10 +38,10 @@ class Command(PlainCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.reject_arguments(args)
-        if opts.key and opts.plan == "public":
-            raise UsageError("--key needs --plan demo or --plan pro", print_help=False)
+        if opts.keys and opts.plan == "public":
+            raise WrongUsageError("--key needs --plan demo or --plan pro")
         if opts.rehypothecated > opts.coins:
-            raise UsageError("--rehypothecated is one of --coins, or fewer", print_help=False)
+            raise WrongUsageError("--rehypothecated is one of --coins, or fewer")
 
         from twisted.internet import reactor
         from twisted.internet.error import CannotListenError
@@ -59,9 +53,7 @@ class Command(PlainCommand):
             address = listen(opts.host, opts.port, coins, _behaviour(opts)).getHost()
         except CannotListenError as error:
             where = f"{opts.host}:{opts.port}"
-            raise UsageError(
-                f"can't listen on {where}: {error.socketError}", print_help=False
-            ) from None
+            raise WrongUsageError(f"can't listen on {where}: {error.socketError}") from None
         host = f"[{address.host}]" if ":" in address.host else address.host
         print(f"http://{host}:{address.port}/api/v3", flush=True)
         reactor.run()  # type: ignore[misc]
@@ -95,27 +87,14 @@ def _behaviour(opts: argparse.Namespace) -> "Behaviour":
     def new_limit() -> "Limit":
         return LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit()
 
-    return Behaviour(
-        plan=opts.plan,
-        keys=frozenset(opts.key),
-        accounts=Accounts(new_limit, opts.credits),
-        calls_per_minute=round(opts.calls * 60 / opts.period) if opts.calls else None,
-        limit_headers=opts.limit_headers,
-        exhausted_status=opts.exhausted_status,
-        retry_after=opts.retry_after,
-        disguise=opts.disguise,
-        latency=opts.latency,
-        short_pages=frozenset(opts.short_page),
-        moving_rank=opts.moving_rank,
-        churn=opts.churn,
-        churn_seed=opts.seed,
-        total=opts.total,
-        faults=Faults(opts.faults, opts.seed),
-        bodies=tuple(opts.body),
-        token=opts.token,
-        links_to=opts.links_to,
-        encoding=opts.encoding,
-    )
+    options = {name: value for name, value in vars(opts).items() if hasattr(Behaviour, name)}
+    made = {
+        "accounts": Accounts(new_limit, opts.credits),
+        "calls_per_minute": round(opts.calls * 60 / opts.period) if opts.calls else None,
+        "churn_seed": opts.seed,
+        "faults": Faults(opts.spoiled, opts.seed),
+    }
+    return Behaviour(**options, **made)
 
 
 A_DAY = 86_400.0  # seconds
@@ -187,6 +166,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     add("--data", type=_coins, metavar="FILE", help="serve the records of this JSON file instead")
     add(
         "--body",
+        dest="bodies",
         type=_content,
         action="append",
         default=[],
@@ -201,6 +181,7 @@ def _add_coins(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--short-page",
+        dest="short_pages",
         type=number(int, 1),
         action="append",
         default=[],
@@ -235,6 +216,7 @@ def _add_keys(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--key",
+        dest="keys",
         type=_header_value,
         action="append",
         default=[],
@@ -312,6 +294,7 @@ def _add_trouble(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--faults",
+        dest="spoiled",
         type=number(float, 0, 1),
         default=0.0,
         metavar="SHARE",

@@ -5,7 +5,7 @@ A call passes with the right key, within its limit and its credits.
 
 import enum
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from math import ceil
@@ -102,7 +102,7 @@ class Behaviour:
     """The options of the sandbox, as it uses them."""
 
     plan: str = "public"
-    keys: frozenset[str] = frozenset()
+    keys: Collection[str] = ()
     accounts: Accounts = field(default_factory=Accounts)
     calls_per_minute: int | None = None
     limit_headers: str = "none"
@@ -110,13 +110,13 @@ class Behaviour:
     exhausted_status: int = 429
     disguise: bool = False
     latency: float = 0.0
-    short_pages: frozenset[int] = frozenset()
+    short_pages: Collection[int] = ()
     moving_rank: bool = False
     churn: float = 0.0
     churn_seed: int = 0
     total: bool = True
     faults: Faults = field(default_factory=Faults)
-    bodies: tuple[bytes, ...] = ()
+    bodies: Sequence[bytes] = ()
     token: str | None = None
     links_to: str | None = None
     encoding: str | None = None
