@@ -29,6 +29,7 @@ class Command(ListingCommand):
         "scrapy coins --search doge --sort=-total_volume",
         "scrapy coins --cap-min 1B --change-min 5",
         "scrapy coins --search bitcoin --columns all --format list",
+        "scrapy coins --watched",
         "scrapy coins --columns all > coins.csv",
     )
 
@@ -57,6 +58,8 @@ class Command(ListingCommand):
             text = f"{bound.label.lower()}, as in {bound.example}".replace("%", "%%")
             add(option, metavar="NUMBER", help=text)
         add("--new", metavar="DAYS", help="crawled for the first time in these days")
+        text = "on the watch list of an account of the pages, or of any"
+        add("--watched", nargs="?", const="", metavar="ACCOUNT", help=text)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args and not args[0].startswith("-"):
@@ -66,6 +69,8 @@ class Command(ListingCommand):
         for_people = self.output_format(opts) in FOR_PEOPLE
         with one_line_errors():
             chosen = _chosen(opts, columns)
+            if opts.watched is not None:
+                chosen = self._watched(opts, chosen)
         rows = Rows(
             lambda connection: _coins(connection, chosen, for_people),
             "coin",
@@ -73,6 +78,17 @@ class Command(ListingCommand):
             total=lambda connection: total_of(connection, chosen),
         )
         self.exitcode = self.show(opts, rows)
+
+    def _watched(self, opts: argparse.Namespace, chosen: "RowFilter") -> "RowFilter":
+        """Those of them on a watch list in the database."""
+        from coinspider.store.tables import Condition, list_watched
+
+        with self.connected(opts) as connection:
+            watched = list_watched(connection, opts.watched or None)
+        if not watched:
+            say("no coin is watched: the star beside one adds it, on pages with a log-in")
+        on_list = Condition("coin_id", "IN", watched)
+        return chosen._replace(conditions=[*chosen.conditions, on_list])
 
 
 def _chosen(opts: argparse.Namespace, columns: list[str]) -> "RowFilter":

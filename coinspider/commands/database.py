@@ -40,7 +40,7 @@ class Command(PlainCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
+        parser.add_argument("--demo", action="store_true", help="the demo's database")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from coinspider.store.connection import database_settings

@@ -45,7 +45,7 @@ class Command(CrawlCommand):
         return (
             "Ask for the first page of a list, a few times for the second, and print where the"
             " records are, what identifies one, how the list is paged, the command that crawls it"
-            " and a spider to begin with. -a takes what it takes of scrapy crawl next."
+            f" and a spider to begin with. -a takes what it takes of {program()} crawl next."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ class Command(PlainCommand):
         add = parser.add_argument
         add("-c", dest="sql", metavar="SQL", action="append", default=[], help="run this and exit")
         parser.add_argument("--url", action="store_true", help="print the database's URL and exit")
-        parser.add_argument("--demo", action="store_true", help="the database of scrapy demo")
+        parser.add_argument("--demo", action="store_true", help="the demo's database")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         from psycopg.conninfo import conninfo_to_dict

@@ -72,7 +72,7 @@ class ListingCommand(PlainCommand):
             const=False,
             help="the same as NO_COLOR=1",
         )
-        add("--demo", action="store_true", help="from the database of scrapy demo")
+        add("--demo", action="store_true", help="from the demo's database")
 
     def add_choice(self, found: str, sort: str = "") -> None:
         """The options that choose rows and columns; ``found`` says what a search finds."""

@@ -309,7 +309,21 @@ ALERT = Table(
     {"subject": NEEDED_TEXT, "status": NEEDED_TEXT, "changed_at": NOW},
     ["subject"],
 )
-DAEMON_TABLES = [FLEET_NODE, FLEET_RUN, FLEET_EGG, FLEET_FAILED_JOB, FLEET_SCHEDULE, ALERT]
+# The coins that an account of the pages watches.
+WATCHED_COIN = Table(
+    "watched_coin",
+    {"username": NEEDED_TEXT, "coin_id": NEEDED_TEXT, "watched_at": NOW},
+    ["username", "coin_id"],
+)
+DAEMON_TABLES = [
+    FLEET_NODE,
+    FLEET_RUN,
+    FLEET_EGG,
+    FLEET_FAILED_JOB,
+    FLEET_SCHEDULE,
+    ALERT,
+    WATCHED_COIN,
+]
 
 
 # An array of arrays, one for each hour, so that similar values (the four prices of an hour) are

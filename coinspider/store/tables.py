@@ -232,6 +232,17 @@ _COUNT_WITHOUT = "SELECT {counts} FROM {table} WHERE {constants}"
 _ROW = "SELECT {columns} FROM {table} WHERE {key} = %(key)s AND {constants}"
 _KEYS = "SELECT {key} FROM {table} WHERE {constants}"
 _VALUES = "SELECT DISTINCT {column} FROM {table} ORDER BY 1"
+WATCH_MAX = 200  # coins
+_WATCHED = """
+SELECT DISTINCT coin_id FROM watched_coin WHERE username = %(username)s OR %(username)s IS NULL
+"""
+_WATCH = f"""
+INSERT INTO watched_coin (username, coin_id)
+SELECT DISTINCT %(username)s::text, coin_id FROM full_coin WHERE coin_id = ANY (%(coins)s)
+LIMIT greatest(0, {WATCH_MAX} - (SELECT count(*) FROM watched_coin WHERE username = %(username)s))
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
+_UNWATCH = "DELETE FROM watched_coin WHERE username = %(username)s AND coin_id = %(coin)s"
 
 
 def list_rows(connection: Connection, chosen: RowFilter) -> Listing:
@@ -328,6 +339,24 @@ def list_values(connection: Connection, table: str, column: str) -> list[str]:
     """The distinct values of a column, in order."""
     query = sql.SQL(_VALUES).format(column=sql.Identifier(column), table=sql.Identifier(table))
     return [value for (value,) in fetch_listing(connection, query, {}).rows]
+
+
+def list_watched(connection: Connection, username: str | None = None) -> list[str]:
+    """The coins that an account of the pages watches, or any; none before there is such a list."""
+    try:
+        with connection.transaction():
+            found = fetch_listing(connection, sql.SQL(_WATCHED), {"username": username})
+    except NothingCrawledError:
+        return []
+    return [coin_id for (coin_id,) in found.rows]
+
+
+def watch(
+    connection: Connection, username: str, coins: Sequence[str], unwatched: str | None
+) -> None:
+    """Add coins to the list of an account, unless it is full, and take one away."""
+    connection.execute(_WATCH, {"username": username, "coins": list(coins)})
+    connection.execute(_UNWATCH, {"username": username, "coin": unwatched})
 
 
 def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> list[str]:

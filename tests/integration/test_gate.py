@@ -1,6 +1,8 @@
 """Attacks on a real scrapyd, and programs that go on working with it."""
 
+import asyncio
 import json
+import re
 import select
 import shutil
 import socket
@@ -19,8 +21,11 @@ import pytest
 import requests
 
 from coinspider.daemon.gate.passwords import hashed
+from coinspider.items import FullCoin
+from coinspider.store.migration import migrate
 from tests.helpers.eggs import egg
-from tests.helpers.processes import PROJECT, project_files, wait_until
+from tests.helpers.postgres import crawl_connection, new_database
+from tests.helpers.processes import PROJECT, Scrapy, project_files, wait_until
 from tests.helpers.scrapyd_process import CONFIGURATION, Scrapyd
 
 ME = ("me", "s3cret")
@@ -219,12 +224,80 @@ READER = ("reader", "only-looks")
 
 @pytest.fixture(scope="module")
 def read_only(server_url):
+    database_url = new_database(server_url)
+    asyncio.run(make_coins(database_url))
     with ExitStack() as stack:
         yield start(
-            stack, UPLOADS, DATABASE_URL=server_url, SCRAPYD_USERNAME="me",
+            stack, UPLOADS, DATABASE_URL=database_url, SCRAPYD_USERNAME="me",
             SCRAPYD_PASSWORD="s3cret", SCRAPYD_READER_USERNAME=READER[0],
             SCRAPYD_READER_PASSWORD=READER[1],
         )  # fmt: skip
+
+
+ADD_COIN = """
+INSERT INTO full_coin (coin_id, vs_currency, symbol, name, extra)
+VALUES (%s, 'usd', 's', upper(%s), '{}')
+"""
+
+
+async def make_coins(url):
+    async with await crawl_connection(url) as connection:
+        await migrate(connection, FullCoin)
+        for name in ("aa", "bb", "cc"):
+            await connection.execute(ADD_COIN, [name, name])
+
+
+def logged_in(daemon, username, password):
+    browser = requests.Session()
+    browser.headers.update({"Accept": "text/html"})
+    data = {"username": username, "password": password}
+    browser.post(f"{daemon.url}/login", data=data, timeout=120)
+    browser.headers.update({"Sec-Fetch-Site": "same-origin"})
+    return browser
+
+
+def watched(daemon, browser):
+    page = browser.get(f"{daemon.url}/coins?watched=1", timeout=120).text
+    assert "<h1>Watch list</h1>" in page
+    return re.findall(r'aria-label="No longer watch (\w+)"', page)
+
+
+def test_watch_list_of_an_account_is_in_the_database(read_only):
+    here, elsewhere = (logged_in(read_only, *ME) for _ in range(2))
+    token = re.search(r'name="token" value="(\w+)"', here.get(f"{read_only.url}/coins").text)[1]
+
+    def post(path, **data):
+        return here.post(f"{read_only.url}/{path}", data=data, timeout=120, allow_redirects=False)
+
+    assert post("coins", star="aa").status_code == 403
+    here.get(f"{read_only.url}/coins?star=cc", timeout=120)
+    assert watched(read_only, here) == []
+    added = post("coins?sort=name&watch=bb", star="aa", token=token)
+    assert (added.status_code, added.headers["Location"]) == (303, "coins?sort=name")
+    assert post("coins", star="nobody", token=token).status_code == 303
+    assert watched(read_only, here) == watched(read_only, elsewhere) == ["AA", "BB"]
+    assert (
+        'value="aa" aria-label="No longer watch'
+        in elsewhere.get(f"{read_only.url}/coin?id=aa", timeout=120).text
+    )
+    assert post("coin?id=bb", unstar="bb", token=token).headers["Location"] == "coin?id=bb"
+    assert watched(read_only, elsewhere) == ["AA"]
+    assert post("rejected", star="bb", token=token).status_code == 405
+
+    scrapy = Scrapy({"DATABASE_URL": read_only.environment["DATABASE_URL"]})
+    assert "\nAA," in scrapy("coins", "--watched", "--columns", "name,symbol").stdout
+    assert len(scrapy("coins", "--watched", "me", "--limit", "9").stdout.splitlines()) == 2
+    assert "no coin is watched" in scrapy("coins", "--watched", "nobody").stderr
+
+
+def test_watch_list_of_a_reader_is_in_the_browser(read_only):
+    browser = logged_in(read_only, *READER)
+    browser.get(f"{read_only.url}/coins?star=cc", timeout=120)
+    assert watched(read_only, browser) == ["CC"]
+    assert watched(read_only, logged_in(read_only, *READER)) == []
+    with psycopg.connect(read_only.environment["DATABASE_URL"]) as connection:
+        found = connection.execute("SELECT DISTINCT username FROM watched_coin").fetchall()
+        assert READER[0] not in str(found)
 
 
 def routes():

@@ -124,20 +124,20 @@ class Gate:
     def body_max(self, txrequest: TxRequest) -> int:
         """How many bytes the body may have: uploads are only for clients that are logged in."""
         try:
-            account = self._account(txrequest) if self.options.egg_upload else None
+            account = self.account(txrequest) if self.options.egg_upload else None
         except RequestDeniedError:
             account = None
         uploads = account and account.may_change
         return self.options.egg_max if uploads else self.options.body_max
 
     def _check_account(self, txrequest: TxRequest) -> None:
-        account = self._account(txrequest)
+        account = self.account(txrequest)
         if account is None:
             raise RequestDeniedError(401, "a name and a password are required")
         if not account.may_change and txrequest.method not in SAFE:
             raise RequestDeniedError(403, "this account may look at everything and change nothing")
 
-    def _account(self, txrequest: TxRequest) -> Account | None:
+    def account(self, txrequest: TxRequest) -> Account | None:
         """By a session, or by the request's own credentials. Raises for a wrong password."""
         if self.credentials is None:
             return EVERYONE

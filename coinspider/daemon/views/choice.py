@@ -11,12 +11,19 @@ from coinspider.daemon.views.cells import (
     table_columns,
     usual_columns,
 )
-from coinspider.daemon.views.preferences import WATCH_MAX
+from coinspider.daemon.views.preferences import given_list
 from coinspider.daemon.views.view import Arguments, link, number
 from coinspider.errors import ConfigurationError, ViewError
 from coinspider.items import FullCoin
 from coinspider.store.bounds import BOUNDS, conditions, filled_in, read_where
-from coinspider.store.tables import LISTED, Condition, RowFilter, StoredTable, table_of
+from coinspider.store.tables import (
+    LISTED,
+    WATCH_MAX,
+    Condition,
+    RowFilter,
+    StoredTable,
+    table_of,
+)
 
 FILTERS = {
     "search": "Search",
@@ -129,7 +136,7 @@ def read_choice(
 ) -> RowChoice:
     """With at most ``most`` rows on a page.
 
-    ``watched`` is the browser's watch list, unless the address has one.
+    ``watched`` is the watch list, unless the address has one.
 
     Raises :exc:`FieldsError` or another :exc:`ViewError`, and :exc:`ConfigurationError` for an
     unknown column.
@@ -143,8 +150,7 @@ def read_choice(
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
     usual = SHOWN if listed == "listed" else _SHOWN_OF_DELISTED
     columns = _columns(kept.get("columns", ""), usual, COLUMNS)
-    given = [name for name in arguments.get("watch", "").split(",") if name]
-    watch = (given or list(watched))[:WATCH_MAX]
+    watch = given_list(arguments) or list(watched)
     chosen = RowFilter(
         table=table_of(FullCoin),
         constants={"vs_currency": arguments.get("currency") or "usd"},

@@ -16,6 +16,7 @@ from coinspider.daemon.views.charts import Sparkline, sparkline
 from coinspider.daemon.views.choice import FILTERS, RowChoice, read_choice
 from coinspider.daemon.views.view import (
     LOGO_HOSTS,
+    WATCHED,
     Arguments,
     DatabaseView,
     Frame,
@@ -70,9 +71,10 @@ def _page(connected: Connection, choice: RowChoice, typed: Arguments, frame: Fra
     counts = count_coins(connected, choice)
     total = counts.get(choice.currency, 0)
     choice = choice.within(total)
+    section = {"section": WATCHED} if choice.is_watched else {}
     return render(
         "coins.html",
-        **{"problems": {}} | frame,
+        **{"problems": {}} | frame | section,
         choice=choice,
         typed=typed,
         arguments=choice.arguments,

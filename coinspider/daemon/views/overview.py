@@ -14,6 +14,7 @@ from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told
 from coinspider.daemon.protocols import Answer, Root
 from coinspider.daemon.schedules.service import describe, schedule_service
 from coinspider.errors import NothingCrawledError
+from coinspider.installation import program
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls, schedule_of
 
@@ -24,7 +25,7 @@ _PROJECTS = ("coinspider", "default")
 _LOOKED_AT = 300
 # Data is late after this many periods of its schedule.
 _LATE = 3
-_BEGIN = "“Run now” on the page of the crawls begins, and so does scrapy crawl coins."
+_BEGIN = "“Run now” on the page of the crawls begins, and so does {} crawl coins."
 
 
 class Described(NamedTuple):
@@ -162,11 +163,11 @@ def verdict(
             exhausted,
             "bad",
             "The credits of this month are used up.",
-            "No call goes out until they are renewed: scrapy budget --resume tries again.",
+            f"No call goes out until they are renewed: {program()} budget --resume tries again.",
         ),
         (is_late, "bad", "The data is late.", "The page of the crawls says what runs, and when."),
         (running and not ended, "other", "The first crawl is running.", ""),
-        (not ended, "other", "Nothing was crawled yet.", _BEGIN),
+        (not ended, "other", "Nothing was crawled yet.", _BEGIN.format(program())),
         (not going, "other", f"No schedule is enabled: {old}", "They are in scrapyd.conf."),
         (
             all(one["paused"] for one in going),

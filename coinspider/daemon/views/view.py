@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from hashlib import sha256
 from io import StringIO
@@ -19,6 +19,7 @@ from scrapy.utils.project import get_project_settings
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 
 from coinspider.daemon.database import (
@@ -38,9 +39,12 @@ from coinspider.daemon.protocols import Root, WebRequest
 from coinspider.daemon.views.cells import age, all_digits, amount, cell, change, due, time, until
 from coinspider.daemon.views.preferences import (
     PREFERENCES,
+    STARS,
+    given_list,
     keep_preference,
     shows_logos,
     watch_list,
+    watcher,
 )
 from coinspider.errors import (
     ConfigurationError,
@@ -49,13 +53,17 @@ from coinspider.errors import (
     ViewError,
 )
 from coinspider.export.feeds import write_csv
+from coinspider.installation import program
 from coinspider.store.database_url import describe
 from coinspider.store.fetch import Listing
+from coinspider.store.tables import list_watched, watch
 from coinspider.text import exact, exact_json, readable, readable_seconds, visible
 
+WATCHED = "coins?watched=1"
 VIEWS = {
     "": "Overview",
     "coins": "Coins",
+    WATCHED: "Watch list",
     "crawls": "Crawls",
     "rejected": "Rejected",
     "table/": "Tables",
@@ -152,6 +160,8 @@ environment.globals |= {
     "root": "",
     "section": None,
     "logout": "",
+    "watcher": "",
+    "program": program,
     "cell": cell,
     "amount": amount,
     "change": change,
@@ -243,7 +253,8 @@ class DatabaseView(Resource):
 
     ``prepare`` gives the answer, with all that is known without the database; it runs outside the
     thread. ``section`` is which of :data:`VIEWS` it belongs to. A view that ``has_forms`` has
-    buttons that change something, which need a token; those of coins know the watch list.
+    buttons that change something, which need a token; those of coins know the watch list, and
+    ``POST`` changes that of an account.
     """
 
     isLeaf = True
@@ -262,27 +273,50 @@ class DatabaseView(Resource):
 
     def render_GET(self, txrequest: WebRequest) -> int | bytes:
         arguments = _arguments(txrequest)
+        frame = self._frame(txrequest)
         if self.has_stars and arguments.keys() & PREFERENCES:
-            same = link(arguments, watch=None, **dict.fromkeys(PREFERENCES))
-            return keep_preference(txrequest, arguments, same)
+            if "logos" in arguments or not frame["watcher"]:
+                keep_preference(txrequest, arguments)
+            return _lead_back(txrequest, arguments)
+        answer = self.prepare(self.root)
+        asked = (repr(answer), *txrequest.postpath, *sorted(arguments.items()), repr(frame))
+        return self.respond(self._ask(asked, answer, txrequest, frame), txrequest, frame)
+
+    def render_POST(self, txrequest: WebRequest) -> int | bytes:
+        """Watch a coin or no longer, by a form whose token the gate has checked; see the page."""
+        arguments, frame = _arguments(txrequest), self._frame(txrequest)
+        if not (frame.get("watcher") and arguments.keys() & STARS):
+            raise UnsupportedMethod([b"GET", b"HEAD"])
+        found = self._ask(object(), _change_watch_list, txrequest, frame)
+        found.addCallback(
+            lambda told: (303, _lead_back(txrequest, arguments)) if told[0] == 200 else told
+        )
+        return self.respond(found, txrequest, frame)
+
+    def _frame(self, txrequest: WebRequest) -> Frame:
         frame: Frame = {
             "section": self.section,
             "root": root_of(txrequest),
             "logout": logout_token(txrequest),
         }
-        if self.has_forms:
-            frame["token"] = form_token(txrequest)
         if self.has_stars:
+            frame["watcher"] = watcher(txrequest)
             frame["watched"] = watch_list(txrequest)
             frame["logos"] = shows_logos(txrequest)
-        answer, below = self.prepare(self.root), txrequest.postpath
-        asked = (repr(answer), *below, *sorted(arguments.items()), repr(frame))
+        if self.has_forms or frame.get("watcher"):
+            frame["token"] = form_token(txrequest)
+        return frame
+
+    def _ask(
+        self, asked: Hashable, answer: View, txrequest: WebRequest, frame: Frame
+    ) -> Deferred[Found]:
+        """What a thread finds, for all who have ``asked`` for the same meanwhile."""
+        arguments = _arguments(txrequest)
         try:
             workers = page_workers(is_whole="all" in arguments)
-            found = workers.run(asked, self._answer, answer, below, arguments, frame)
+            return workers.run(asked, self._answer, answer, txrequest.postpath, arguments, frame)
         except ViewError as error:
-            found = succeed((error.status, self.form.error(error, frame)))
-        return self.respond(found, txrequest, frame)
+            return succeed((error.status, self.form.error(error, frame)))
 
     def respond(self, found: Deferred[Found], txrequest: WebRequest, frame: Frame) -> int:
         """Send what the thread gives, or a page that says why there is nothing."""
@@ -302,6 +336,8 @@ class DatabaseView(Resource):
             if below:
                 raise ViewError(404, NOT_FOUND)
             with page_connection() as connected:
+                if name := frame.get("watcher"):
+                    frame = frame | {"watched": list_watched(connected, str(name))}
                 return 200, answer(connected, arguments, frame)
         except Exception as error:
             reason = _view_error(error)
@@ -316,6 +352,20 @@ class DatabaseView(Resource):
         if file_name:
             txrequest.setHeader("Content-Disposition", f'attachment; filename="{file_name}"')
         return body if isinstance(body, bytes) else body.encode()
+
+
+def _change_watch_list(connected: psycopg.Connection, arguments: Arguments, frame: Frame) -> Body:
+    added = [*given_list(arguments), *filter(None, [arguments.get("star")])]
+    watch(connected, str(frame["watcher"]), added, arguments.get("unstar"))
+    return b""
+
+
+def _lead_back(txrequest: TxRequest, arguments: Arguments) -> bytes:
+    """To the page on which something was chosen."""
+    txrequest.setResponseCode(303)
+    same = link(arguments, watch=None, token=None, **dict.fromkeys(PREFERENCES))
+    txrequest.setHeader("Location", f"{txrequest.path.rpartition(b'/')[2].decode()}{same}")
+    return b""
 
 
 def page_of(

@@ -185,15 +185,18 @@
 
   // A star is set without leaving the place.
   document.addEventListener("click", async (event) => {
-    const star = event.target.closest?.(".star a[href]");
+    const star = event.target.closest?.(".star a[href], .star button");
     if (!star || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     try {
-      const answer = await fetch(star.href);
+      const body = star.form && new URLSearchParams(new FormData(star.form, star));
+      const answer = await (body ? fetch(location.href, { method: "POST", body }) : fetch(star.href));
+      if (!answer.ok) throw new Error(answer.status);
       history.replaceState(null, "", answer.url);
       await refresh();
     } catch {
-      location.assign(star.href);
+      if (star.form) star.form.requestSubmit(star);
+      else location.assign(star.href);
     }
   });
 })();
