@@ -41,6 +41,7 @@ PAGES = {
     "error": "coins?sort=price",
 }
 THIRD = coin_id(2)
+UNWATCHED = re.compile("^Watch (?!list)")
 PHONE = {"viewport": {"width": 375, "height": 700}, "is_mobile": True, "has_touch": True}
 # Letters wider than those of most machines.
 WIDE = "* { font-family: 'DejaVu Sans', sans-serif !important; letter-spacing: .04em; }"
@@ -196,8 +197,8 @@ def test_lists_are_a_click_away(visit):
 def test_watch_list_is_kept(visit):
     page = visit("coins?limit=25")
     names = column(page, "#")
-    click(page.get_by_role("link", name=re.compile("^Watch ")).nth(1))
-    click(page.get_by_role("link", name=re.compile("^Watch (?!list)")).nth(2))
+    for place in (1, 2):
+        click(page.get_by_role("link", name=UNWATCHED).nth(place))
     click(page.get_by_role("link", name="Crawls").first)
     click(page.get_by_role("link", name="Coins", exact=True).first)
     click(page.get_by_role("link", name="Watch list (2)"))
@@ -207,7 +208,7 @@ def test_watch_list_is_kept(visit):
     assert number(page) == 2
     click(page.locator("tbody th a").first)
     click(page.get_by_role("link", name=re.compile("^No longer watch")))
-    expect(page.get_by_role("link", name=re.compile("^Watch "))).to_be_visible()
+    expect(page.get_by_role("link", name=UNWATCHED)).to_be_visible()
     click(page.get_by_role("link", name="Coins", exact=True).first)
     click(page.get_by_role("link", name="Watch list (1)"))
     assert number(page) == 1
@@ -329,7 +330,7 @@ def test_page_refreshes_itself_and_keeps_its_place(visit, site):
         assert page.get_by_label("24h volume from").input_value() == "half a wo"
         assert page.get_by_label("Rank up to").is_visible()
         assert page.evaluate("window.scrollY") == 900
-        page.get_by_role("link", name=re.compile("^Watch ")).nth(30).dispatch_event("click")
+        page.get_by_role("link", name=UNWATCHED).nth(30).dispatch_event("click")
         expect(page.get_by_role("link", name="Watch list (1)")).to_be_visible()
         assert page.evaluate("window.scrollY") == pytest.approx(900, abs=60)
     assert page.evaluate("window.same"), "it was not loaded again"
@@ -529,6 +530,17 @@ def test_header_stays_visible_while_scrolling(visit):
     assert page.locator("thead th").nth(3).bounding_box()["y"] == pytest.approx(0, abs=2)
 
 
+def check_watched_elsewhere(page):
+    page.get_by_label("Name").fill("me")
+    page.get_by_label("Password").fill("s3cret")
+    click(page.get_by_role("button", name="Log in"))
+    expect(page.get_by_role("heading", name="Watch list")).to_be_visible()
+    page.evaluate("window.same = true")
+    click(page.get_by_role("button", name="No longer watch"))
+    expect(page.get_by_text("The watch list is empty")).to_be_visible()
+    assert page.evaluate("window.same"), "it was not loaded again"
+
+
 def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
     daemon = scrapyd(SCRAPYD_USERNAME="me", SCRAPYD_PASSWORD="s3cret",
                      DATABASE_URL=site.database_url)  # fmt: skip
@@ -542,6 +554,10 @@ def test_password_is_asked_for_and_leads_back_to_the_page(visit, scrapyd, site):
         assert page.get_by_role("alert").all_inner_texts() == alerts
     assert page.url.endswith("/coins?limit=10")
     assert number(page) == 16_999
+    click(page.get_by_role("button", name=UNWATCHED).first)
+    expect(page.get_by_role("link", name="Watch list (1)")).to_be_visible()
+    assert layout_problems(page) == []
+    check_watched_elsewhere(visit("coins?watched=1", daemon.url, java_script_enabled=True))
     click(page.get_by_role("link", name="Crawls"))
     assert page.get_by_role("heading", name="Schedules").is_visible()
     assert layout_problems(page) == []
