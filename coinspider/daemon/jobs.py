@@ -174,17 +174,11 @@ class JobRun(NamedTuple):
     outcome: str | None
 
 
-class RunBegun(NamedTuple):
-    """A run of this node that the database does not have yet."""
+class RunNote(NamedTuple):
+    """A run of this node, or the ``outcome`` of one, that the database does not have yet."""
 
     process: JobProcess
-
-
-class RunEnded(NamedTuple):
-    """The end of one, likewise."""
-
-    process: JobProcess
-    outcome: str
+    outcome: str | None = None
 
 
 class NodeJobs:
@@ -202,7 +196,7 @@ class NodeJobs:
         self.processes: dict[str, JobProcess] = {}
         self.cancelled: set[str] = set()
         self.interrupted: set[str] = set()
-        self.notes: deque[RunBegun | RunEnded] = deque()
+        self.notes: deque[RunNote] = deque()
         self.noting = Lock()
 
     def fetch(self, projects: list[str]) -> Message | None:
@@ -227,13 +221,13 @@ class NodeJobs:
     def begin(self, process: JobProcess) -> None:
         """A process of this node runs a job now."""
         self.processes[process.job] = process
-        self.notes.append(RunBegun(process))
+        self.notes.append(RunNote(process))
 
     def end(self, process: JobProcess) -> None:
         """It has ended; :meth:`note` records it, now or with the next heartbeat."""
         self.processes.pop(process.job, None)
         outcome = "interrupted" if process.job in self.interrupted else "ended"
-        self.notes.append(RunEnded(process, outcome))
+        self.notes.append(RunNote(process, outcome))
 
     def knows(self, job: str) -> bool:
         """Whether a job runs on this node, or ended here a moment ago."""
@@ -243,8 +237,8 @@ class NodeJobs:
         """The processes whose end the database does not have yet, the last one first."""
         return [note.process for note in reversed(self._ends())]
 
-    def _ends(self) -> list[RunEnded]:
-        return [note for note in list(self.notes) if isinstance(note, RunEnded)]
+    def _ends(self) -> list[RunNote]:
+        return [note for note in list(self.notes) if note.outcome]
 
     def keep_tails(self, connection: psycopg.Connection) -> None:
         """Store the ends of the logs of running jobs. For threads, like the following methods."""
@@ -267,10 +261,10 @@ class NodeJobs:
         with self.noting:
             while self.notes:
                 note = self.notes[0]
-                if isinstance(note, RunBegun):
-                    self._note_begin(note.process)
-                else:
+                if note.outcome:
                     self._note_end(note.process, note.outcome)
+                else:
+                    self._note_begin(note.process)
                 self.notes.popleft()
 
     def _note_begin(self, process: JobProcess) -> None:

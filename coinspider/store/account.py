@@ -15,6 +15,7 @@ from coinspider.http.limit.state import (
     LimitState,
     MonthlyCredits,
     count_in_minute,
+    first_of_month,
     following_month,
     stored_state,
 )
@@ -305,8 +306,7 @@ def _reason(state: LimitState, now: float) -> str:
 
 
 def _last_until(now: datetime, calls: int, left: int | None) -> datetime | None:
-    begun = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if not calls or left is None:
         return None
-    end = now + (now - begun) * (left / calls)
+    end = now + (now - first_of_month(now)) * (left / calls)
     return end if end < following_month(now) else None

@@ -84,19 +84,17 @@ _BEGIN = "INSERT INTO alert (subject, status) VALUES (%s, %s) ON CONFLICT DO NOT
 _CHANGE = "UPDATE alert SET status = %s, changed_at = now() WHERE subject = %s AND status = %s"
 
 
-class AlertStates:
-    """Each method is for threads, and raises what the database does."""
+def read_told() -> dict[str, str]:
+    """What was told last, by subject. For threads, like the next; raises what the database does."""
+    with connection() as connected:
+        return dict(connected.execute(_READ).fetchall())
 
-    def read(self) -> dict[str, str]:
-        """What was told last, by subject."""
-        with connection() as connected:
-            return dict(connected.execute(_READ).fetchall())
 
-    def change(self, subject: str, before: str, after: str) -> bool:
-        """``False`` if another process changed it first."""
-        with connection() as connected:
-            connected.execute(_BEGIN, [subject, before])
-            return connected.execute(_CHANGE, [after, subject, before]).rowcount == 1
+def change_told(subject: str, before: str, after: str) -> bool:
+    """``False`` if another process changed it first."""
+    with connection() as connected:
+        connected.execute(_BEGIN, [subject, before])
+        return connected.execute(_CHANGE, [after, subject, before]).rowcount == 1
 
 
 # Seconds until some part of an answer comes, and until all of it has.
@@ -233,7 +231,6 @@ class AlertService(Service):
     ):
         self.app, self.receiver, self.limits, self.now = app, receiver, limits, now
         self.interval = interval  # seconds
-        self.states = AlertStates()
         self.watched: dict[str, datetime] = {}
         self.looks_without_database = 0
         self.database_told = OK
@@ -268,7 +265,7 @@ class AlertService(Service):
             return
         try:
             runs = read_runs(schedules, this_node().failed_jobs.without_row())
-            told = self.states.read()
+            told = read_told()
         except psycopg.errors.UndefinedTable:
             return  # this node has only begun, and makes it
         except DATABASE_ERRORS as error:
@@ -284,7 +281,7 @@ class AlertService(Service):
             self._tell(schedule.name, told.get(schedule.name, OK), found_health, found)
         for name in told.keys() & self._idle():
             if told[name] != OK:
-                self.states.change(name, told[name], OK)
+                change_told(name, told[name], OK)
 
     def _idle(self) -> set[str]:
         """Paused schedules: their alerts are over, and no new ones are sent."""
@@ -299,13 +296,13 @@ class AlertService(Service):
     def _tell(self, name: str, told: str, found: Health, runs: ScheduleRuns) -> None:
         if found.status == told or (found.status == FAILED and told == "stale"):
             return  # a stale schedule is well only when its data is new
-        if not self.states.change(name, told, found.status):
+        if not change_told(name, told, found.status):
             return  # another node tells it
         status = "recovered" if found.status == OK else found.status
         last = runs.runs[0] if runs.runs else None
         alert = Alert(name, status, found.message, last and last.job, last and last.crawl)
         if not self._send(alert):
-            self.states.change(name, found.status, told)
+            change_told(name, found.status, told)
 
     def _send(self, alert: Alert) -> bool:
         problem = self.receiver.send(alert.fields())

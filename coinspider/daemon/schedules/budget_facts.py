@@ -1,7 +1,7 @@
 """What a schedule may spend, and on what, by the settings and the rows of earlier crawls."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
 from psycopg.types.json import Jsonb
@@ -22,7 +22,7 @@ from coinspider.daemon.schedules.budget import (
 from coinspider.daemon.schedules.schedule import AUTO, Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
-from coinspider.http.limit.state import following_month, stored_state
+from coinspider.http.limit.state import first_of_month, following_month, stored_state
 from coinspider.setting_kinds import parse_arguments
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsArguments, CoinsSpider
@@ -228,10 +228,7 @@ def read_budgets(schedule: Schedule, running: Iterable[Schedule], now: datetime)
     others = [
         one for one in running if one.name != schedule.name and account_of(one) == known.account
     ]
-    month = month_end - now.astimezone(UTC).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-    rest = (month_end - now) / month
+    rest = (month_end - now) / (month_end - first_of_month(now))
     this = _calls(schedule, others, _spendable(known.left, known.monthly, kept), rest)
     if this is None:
         return []

@@ -31,7 +31,7 @@ from coinspider.daemon.schedules.budget_facts import (
 from coinspider.daemon.schedules.schedule import Schedule
 from coinspider.errors import ConfigurationError
 from coinspider.http.api_key import account_name
-from coinspider.http.limit.state import credits_from_settings, following_month
+from coinspider.http.limit.state import credits_from_settings, first_of_month, following_month
 from coinspider.sources.coingecko import api_from_settings, monthly_credits
 from coinspider.spiders.coins import CoinsSpider
 
@@ -57,8 +57,7 @@ class Forecast(NamedTuple):
         together = self.needed + self.others
         if self.credits is None or together <= self.credits:
             return None
-        first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        end = first + A_MONTH * (self.credits / together)
+        end = first_of_month(now) + A_MONTH * (self.credits / together)
         return end if end < following_month(now) else None
 
     def warning(self, now: datetime) -> str | None:

@@ -1,7 +1,7 @@
 """What runs when: the sections ``[schedule:NAME]`` of ``scrapyd.conf``."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -119,12 +119,7 @@ _NAME = re.compile(r"[\w.-]+")
 _EVERY = re.compile(r"(\d+)([smhd])")
 OPTIONS = ("spider", "project", "every", "cron", "timezone", "budget", "overlap", "enabled")
 _OVERLAPS = ("skip", "wait")
-_BOOLEANS = {"yes": True, "true": True, "on": True, "1": True} | {
-    "no": False,
-    "false": False,
-    "off": False,
-    "0": False,
-}
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 # The time between two crawls with a budget, if no calls are counted.
 _UNCOUNTED = timedelta(minutes=3)
 # A schedule with a budget chooses the pages itself.
@@ -186,7 +181,7 @@ def _schedule(name: str, options: Mapping[str, str]) -> Schedule:
         cron=_cron(own["cron"]) if "cron" in own else None,
         timezone=_timezone(own.get("timezone", "UTC")),
         overlap=_one_of("overlap", own.get("overlap", "skip"), _OVERLAPS),
-        enabled=_BOOLEANS[_one_of("enabled", own.get("enabled", "yes").lower(), _BOOLEANS)],
+        enabled=_one_of("enabled", own.get("enabled", "yes").lower(), (*_YES, *_NO)) in _YES,
         arguments=arguments,
         settings=settings,
     )
@@ -235,10 +230,9 @@ def _timezone(name: str) -> tzinfo:
         raise ValueError(f"timezone = {name}: not one such as UTC or Europe/Berlin") from None
 
 
-def _one_of(option: str, value: str, allowed: object) -> str:
-    names = list(allowed)  # type: ignore[call-overload]
-    if value not in names:
-        raise ValueError(f"{option} = {value}: one of {', '.join(names)}")
+def _one_of(option: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{option} = {value}: one of {', '.join(allowed)}")
     return value
 
 

@@ -276,8 +276,11 @@ def exhaust(state: LimitState, now: float, words: str) -> None:
 
 def following_month(moment: datetime) -> datetime:
     """The first moment of the next month, in UTC."""
-    first = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
+    return (first_of_month(moment) + timedelta(days=32)).replace(day=1)
+
+
+def first_of_month(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def exhausted_words(state: LimitState) -> str:
