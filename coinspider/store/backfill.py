@@ -19,7 +19,7 @@ from coinspider.store.candles import (
     read_rolled_up_to,
 )
 from coinspider.store.partitions import DAY, HistorySettings, keep_partitions, midnight, server_time
-from coinspider.store.schema import identifiers
+from coinspider.store.schema import each, identifiers
 from coinspider.store.tables import constant_values, key_parts, table_of
 from coinspider.text import exact_json
 
@@ -126,8 +126,8 @@ class _Parts(NamedTuple):
         tracked = [price, *candle_values(item_class)]
         is_change = template is _CHANGES
         points = sql.SQL(_POINTS).format(
-            key_types=_typed(keys, "text"),
-            types=_typed(tracked, "numeric"),
+            key_types=each("{0} text", keys),
+            types=each("{0} numeric", tracked),
             price=sql.Identifier(price),
         )
         return sql.SQL(template).format(
@@ -139,22 +139,12 @@ class _Parts(NamedTuple):
             excluded=identifiers(kept_values(item_class), "excluded"),
             price=sql.Identifier(price),
             unit=sql.Literal(unit),
-            same_key=sql.SQL(" AND ").join(
-                sql.SQL("own.{0} = given.{0}").format(sql.Identifier(key)) for key in keys
-            ),
-            last_values=sql.Composed(
-                [sql.SQL(_LAST).format(sql.Identifier(name)) for name in candle_values(item_class)]
-            ),
+            same_key=each("own.{0} = given.{0}", keys, " AND "),
+            last_values=each(_LAST, candle_values(item_class), ""),
             history=sql.Identifier(item_class.history_table),
             hours=candle_table(item_class, "1h"),
             days=candle_table(item_class, "1d"),
         )
-
-
-def _typed(names: Sequence[str], sql_type: str) -> sql.Composed:
-    return sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(sql_type)) for name in names
-    )
 
 
 async def add_past_prices(
@@ -199,7 +189,7 @@ async def _remember(
     remember = sql.SQL(_REMEMBER).format(
         past=past_table(item_class),
         keys=identifiers(asked.key),
-        key_values=sql.SQL(", ").join(map(sql.Placeholder, asked.key)),
+        key_values=each("{1}", asked.key),
     )
     values = {**asked.key, "hourly": asked.hourly, "since": asked.since}
     await connection.execute(remember, values)

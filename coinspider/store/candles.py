@@ -6,7 +6,6 @@ until then the views ``..._1h`` and ``..._1d`` compute its candles when they are
 """
 
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -26,7 +25,7 @@ from coinspider.store.partitions import (
     midnight,
     server_time,
 )
-from coinspider.store.schema import identifiers
+from coinspider.store.schema import each, identifiers
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +140,8 @@ def candles_of_changes(
         keys=identifiers(primary_key(item_class)),
         unit=sql.Literal(RESOLUTIONS[resolution]),
         price=sql.Identifier(item_class.candle_price),
-        arrays=_each(_ARRAY, values),
-        last_values=_each(_LAST_VALUE, values),
+        arrays=each(_ARRAY, values, ""),
+        last_values=each(_LAST_VALUE, values, ""),
         history=sql.Identifier(item_class.history_table),
         condition=condition,
     )
@@ -195,10 +194,6 @@ def _kept_candles(
     )
 
 
-def _each(template: LiteralString, columns: Sequence[str]) -> sql.Composed:
-    return sql.Composed([sql.SQL(template).format(sql.Identifier(name)) for name in columns])
-
-
 async def read_rolled_up_to(
     connection: AsyncConnection, item_class: type[TableItem]
 ) -> datetime | None:
@@ -248,9 +243,7 @@ def _statement(item_class: type[TableItem]) -> sql.Composed:
         keys=identifiers(primary_key(item_class)),
         values=identifiers(kept_values(item_class)),
         first_value=sql.SQL(_FIRST),
-        last_values=sql.SQL(", ").join(
-            sql.SQL(_LAST).format(sql.Identifier(name)) for name in ("close", *others)
-        ),
+        last_values=each(_LAST, ("close", *others)),
     )
 
 

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, sql
 
 from coinspider.records.keys import Key, SeenKeys, key_columns
 from coinspider.records.table_item import TableItem, primary_key
-from coinspider.store.schema import identifiers, sql_type
+from coinspider.store.schema import all_of, each, identifiers, sql_type
 
 _SEEN = "SELECT {seen} FROM json_array_elements(%(keys)s::json) AS key"
 _DELISTED = """
@@ -139,9 +139,7 @@ class Delisting:
         return sql.SQL(template).format(
             table=sql.Identifier(self.table),
             key=identifiers(names),
-            same_key=sql.SQL(" AND ").join(
-                sql.SQL("stored.{0} = seen.{0}").format(sql.Identifier(name)) for name in names
-            ),
+            same_key=each("stored.{0} = seen.{0}", names, " AND "),
             definitions=sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql_type(column))
                 for column in self.keys
@@ -150,10 +148,5 @@ class Delisting:
                 sql.SQL("({} #>> '{{}}')::{}").format(path.format(index), sql_type(column))
                 for index, column in enumerate(self.keys)
             ),
-            constants=sql.SQL(" AND ").join(
-                sql.SQL("stored.{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-                for name in self.constants
-            )
-            if self.constants
-            else sql.SQL("true"),
+            constants=all_of(each("stored.{0} = {1}", [name]) for name in self.constants),
         )

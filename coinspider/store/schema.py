@@ -20,6 +20,25 @@ def identifiers(names: Iterable[str], *qualifier: str) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(*qualifier, name) for name in names)
 
 
+def each(
+    template: LiteralString,
+    names: Iterable[str],
+    between: LiteralString = ", ",
+    **parts: sql.Composable,
+) -> sql.Composed:
+    """The template for each name, which is an identifier as ``{0}`` and a parameter as ``{1}``."""
+    return sql.SQL(between).join(
+        sql.SQL(template).format(sql.Identifier(name), sql.Placeholder(name), **parts)
+        for name in names
+    )
+
+
+def all_of(conditions: Iterable[sql.Composable]) -> sql.Composable:
+    """True without any."""
+    given = list(conditions)
+    return sql.SQL(" AND ").join(given) if given else sql.SQL("true")
+
+
 # What a crawl writes, by type, with room to spare: neither infinity nor what no program can add up.
 _SOUND: dict[str, LiteralString] = {
     "timestamp with time zone": "{0} BETWEEN '0002-01-01Z' AND '9998-01-01Z'",

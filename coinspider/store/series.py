@@ -19,7 +19,7 @@ from coinspider.store.candles import (
     hour_values,
 )
 from coinspider.store.fetch import Listing
-from coinspider.store.schema import identifiers
+from coinspider.store.schema import each, identifiers
 from coinspider.store.tables import constant_values, key_parts, table_of
 
 SPARKLINE_TIME, _SPARKLINE_STEP = timedelta(days=7), timedelta(hours=4)
@@ -100,7 +100,7 @@ def list_changes(
     query = sql.SQL(_CHANGES).format(
         columns=identifiers(columns),
         history=sql.Identifier(item_class.history_table or ""),
-        key=_same_key(item_class),
+        key=each("{0} = {1}", primary_key(item_class), " AND "),
         condition=span.condition("recorded_at"),
     )
     return Listing(columns, history_rows(connection, query, {**key, **span._asdict()}))
@@ -121,7 +121,7 @@ def list_candles(
         raise ConfigurationError(f"there are no candles of {resolution}: {', '.join(RESOLUTIONS)}")
     # The first candles are whole, even if ``since`` is in the middle of a day.
     oldest = span.since and span.since - STEPS["1d"]
-    same = _same_key(item_class)
+    same = each("{0} = {1}", primary_key(item_class), " AND ")
     older = sql.SQL("day >= %(oldest)s") if oldest else EVERYTHING
     recorded = sql.SQL("recorded_at >= %(oldest)s") if oldest else EVERYTHING
     columns = candle_columns(item_class)
@@ -216,13 +216,6 @@ def _points(listing: Listing, time: str, value: str) -> list[Point]:
         for row in listing.dicts()
         if row[value] is not None and row[value].is_finite()
     ]
-
-
-def _same_key(item_class: type[TableItem]) -> sql.Composed:
-    return sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-        for name in primary_key(item_class)
-    )
 
 
 def history_rows(

@@ -15,7 +15,7 @@ from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.secrets import is_secret_name
 from coinspider.store.crawl import FIRST_COMPLETE
 from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
-from coinspider.store.schema import CRAWL, REJECTED_RECORD, identifiers, item_table
+from coinspider.store.schema import CRAWL, REJECTED_RECORD, all_of, each, identifiers, item_table
 from coinspider.text import visible
 
 # Tables of records, and what coinspider says of its crawls; the rest is its own state.
@@ -169,16 +169,12 @@ class RowFilter(NamedTuple):
     def parts(self) -> dict[str, sql.Composable]:
         """The parts of the statements that the filter is for."""
         searched = self.table.searched
-        found = sql.SQL(" OR ").join(
-            sql.SQL(_FOUND).format(sql.Identifier(name)) for name in searched
-        )
+        found = each(_FOUND, searched, " OR ")
         return key_parts(self.table, self.constants) | {
             "listed": LISTED[self.listed],
-            "conditions": sql.SQL(" AND ").join(
-                each.sql(f"condition_{n}") for n, each in enumerate(self.conditions)
-            )
-            if self.conditions
-            else sql.SQL("true"),
+            "conditions": all_of(
+                one.sql(f"condition_{n}") for n, one in enumerate(self.conditions)
+            ),
             "found": found if searched else sql.SQL("false"),
         }
 
@@ -192,7 +188,7 @@ def key_parts(table: StoredTable, constants: Mapping[str, str]) -> dict[str, sql
     return {
         "table": sql.Identifier(table.name),
         "key": sql.Identifier(table.primary_key[0]),
-        "constants": sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+        "constants": all_of(conditions),
     }
 
 
@@ -310,11 +306,11 @@ def count_rows_without(connection: Connection, chosen: RowFilter) -> dict[str | 
     parts = chosen.parts()
     filters: dict[str | int, sql.Composable] = {
         "listed": parts["listed"], "search": sql.SQL(_SEARCHED).format(**parts),
-        **{n: each.sql(f"condition_{n}") for n, each in enumerate(chosen.conditions)},
+        **{n: one.sql(f"condition_{n}") for n, one in enumerate(chosen.conditions)},
     }  # fmt: skip
     counts = [
         sql.SQL("count(*) FILTER (WHERE {})").format(
-            sql.SQL(" AND ").join(each for other, each in filters.items() if other != name)
+            all_of(one for other, one in filters.items() if other != name)
         )
         for name in filters
     ]

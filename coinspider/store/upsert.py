@@ -10,7 +10,7 @@ from psycopg.types.json import Json
 from coinspider.records.table_item import TableItem, columns, history_columns, primary_key
 from coinspider.store.connection import CrawlConnection
 from coinspider.store.crawl import DONE, HELD, IF_HELD, NOTE, Batch, Totals
-from coinspider.store.schema import identifiers, sql_type
+from coinspider.store.schema import each, identifiers, sql_type
 from coinspider.text import exact_json
 
 # Rows that are older or the same are kept away from ON CONFLICT, whose WHERE alone would still
@@ -66,7 +66,7 @@ _COUNTS = """
 _COUNTS_OF_REPEATED = "repeated_count = repeated_count + %(sent)s"
 _COUNT_OF_FUTURE = """,
     future_count = future_count + (
-        SELECT count(*) FROM compared WHERE {version} > now() + interval '1 day'
+        SELECT count(*) FROM compared WHERE {0} > now() + interval '1 day'
     )
 """
 # A version more than a day in the future is a fault, so later records may replace it.
@@ -133,16 +133,14 @@ def _statement(wanted: Statement) -> bytes:
                 sql.SQL("{} {}").format(sql.Identifier(c.json_key), sql_type(c)) for c in fields
             ),
             key=identifiers(keys),
-            same_key=_all(keys, "stored.{0} = given.{0}"),
-            written_key=_all(keys, "written.{0} = compared.{0}"),
-            newest_first=sql.SQL("").join(_each(version, "{0} DESC NULLS LAST, ")),
+            same_key=each("stored.{0} = given.{0}", keys, " AND "),
+            written_key=each("written.{0} = compared.{0}", keys, " AND "),
+            newest_first=each("{0} DESC NULLS LAST, ", version, ""),
             given_is_older=_is_older(version, "given"),
             given_differs=_differs(item_class, "given"),
             excluded_is_older=_is_older(version, "excluded"),
             excluded_differs=_differs(item_class, "excluded"),
-            assignments=sql.SQL(", ").join(
-                _each([c.name for c in fields if not c.primary_key], "{0} = excluded.{0}")
-            ),
+            assignments=each("{0} = excluded.{0}", [c.name for c in fields if not c.primary_key]),
             returned=identifiers(list(dict.fromkeys([*keys, *kept])), "stored"),
             history=_history(item_class, kept) if kept else sql.SQL(""),
             counts=_counts(version, wanted.repeated),
@@ -169,8 +167,7 @@ def _history(item_class: type[TableItem], names: list[str]) -> sql.Composed:
 def _counts(version: list[str], repeated: bool) -> sql.Composable:
     if repeated:
         return sql.SQL(_COUNTS_OF_REPEATED)
-    future = [sql.SQL(_COUNT_OF_FUTURE).format(version=sql.Identifier(name)) for name in version]
-    return sql.SQL("").join([sql.SQL(_COUNTS), *future])
+    return sql.SQL(_COUNTS) + each(_COUNT_OF_FUTURE, version, "")
 
 
 def _differs(item_class: type[TableItem], new: str) -> sql.Composed:
@@ -182,12 +179,5 @@ def _differs(item_class: type[TableItem], new: str) -> sql.Composed:
 
 def _is_older(version: list[str], new: str) -> sql.Composable:
     """Never true if the item has no version."""
-    return _all(version, _IS_OLDER, new=sql.Identifier(new)) if version else sql.SQL("false")
-
-
-def _all(names: list[str], template: str, **parts: sql.Composable) -> sql.Composed:
-    return sql.SQL(" AND ").join(_each(names, template, **parts))
-
-
-def _each(names: list[str], template: str, **parts: sql.Composable) -> list[sql.Composed]:
-    return [sql.SQL(template).format(sql.Identifier(name), **parts) for name in names]
+    older = each(_IS_OLDER, version, " AND ", new=sql.Identifier(new))
+    return older if version else sql.SQL("false")
