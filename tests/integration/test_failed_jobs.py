@@ -120,7 +120,7 @@ def test_scrapyd_starts_without_a_database_says_so_and_crawls_when_it_is_there(
         assert "coinspider" in daemon.get("listprojects.json")["projects"]
         assert daemon.schedule()["runs"] == 0
         assert metric(daemon, "coinspider_database_up") == ["0.0"]
-        assert "The database can't be asked" in page(daemon)
+        assert "can't be reached. Start PostgreSQL, or correct DATABASE_URL" in page(daemon)
         wait_until(lambda: [body["status"] for _, body in receiver.alerts] == ["failed"])
         network.accepts = True
         begun = time.monotonic()
@@ -132,6 +132,27 @@ def test_scrapyd_starts_without_a_database_says_so_and_crawls_when_it_is_there(
         assert told.count("No job begins, as the database does not answer") == 1
         assert told.count("Refused: ") == 1
         assert "Traceback" not in told
+
+
+WITHOUT_DATABASE = [
+    ("", None), ("coins", None), ("coins?watched=1", None), ("coin?id=x", None), ("crawls", None),
+    ("rejected", None), ("table/", None), ("table/crawl", None), ("jobs", None),
+    ("logs/other/node/job.log", None), ("coins.csv", None), ("coins.json", None),
+    ("crawls", {"action": "again", "project": "coinspider", "spider": "coins", "jobid": "x"}),
+    ("jobs", {"action": "cancel", "project": "coinspider", "job": "x"}),
+]  # fmt: skip
+
+
+def check_pages_without_database(daemon):
+    """Each says what is the matter, and what to do; what is in files is there."""
+    for path, data in WITHOUT_DATABASE:
+        with pytest.raises(HTTPError) as caught:
+            daemon.open(path, data, headers={"Accept": "text/html"})
+        with caught.value as error:
+            said = unescape(error.read().decode())
+            assert (error.code, error.headers["Retry-After"]) == (503, "5"), path
+        assert "can't be reached. Start PostgreSQL, or correct DATABASE_URL" in said, path
+    assert "coinspider/coins/" in daemon.open("logs/", headers={"Accept": "text/html"})
 
 
 def test_job_that_fails_while_the_database_is_away_is_shown_then_and_later(
@@ -156,6 +177,7 @@ def test_job_that_fails_while_the_database_is_away_is_shown_then_and_later(
         [crawl] = answer["crawls"]
         assert (crawl["outcome"], crawl["exit_status"]) == ("failed", 1)
         assert answer["database_error"]
+        check_pages_without_database(daemon)
         assert metric(daemon, 'coinspider_failed_jobs{spider="coins"}') == ["1.0"]
         network.accepts = True
         wait_until(lambda: metric(daemon, "coinspider_database_up") == ["1.0"])

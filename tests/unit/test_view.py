@@ -1,11 +1,14 @@
 """What a page of the database sends."""
 
 import pytest
+from psycopg import OperationalError
+from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
 from coinspider.daemon.views import coins, preferences, view
 from coinspider.daemon.views.view import DatabaseView, Format, brief
+from coinspider.errors import DatabaseUnreachableError
 
 
 def broken(*_):
@@ -42,6 +45,20 @@ def test_logos_are_loaded_only_after_a_click(monkeypatch):
             preferences.keep_preference(request, {"logos": asked})
         view.send_head(request, 200)
         assert request.responseHeaders.getRawHeaders("Content-Security-Policy")[-1] == policy
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (QueryCanceled("timeout"), "It took too long: ask for less, or try again. (timeout)"),
+        (InsufficientPrivilege("denied"), "GRANT the right to the user of DATABASE_URL. (denied)"),
+        (OperationalError("lost"), "The database does not answer. Start PostgreSQL"),
+        (DatabaseUnreachableError("the disk is full"), "The disk is full. Start"),
+    ],
+)
+def test_error_of_the_database_says_what_to_do(error, said):
+    told = view.view_error(error)
+    assert (told.status, said in str(told)) == (503, True)
 
 
 def test_request_ends_even_if_the_error_page_can_not_be_made():

@@ -16,7 +16,7 @@ from coinspider.daemon.api.endpoints import may_be_sent
 from coinspider.daemon.database import database_url
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.gate.sessions import TOKEN
-from coinspider.daemon.nodes import this_node
+from coinspider.daemon.nodes import DATABASE_ERRORS, this_node
 from coinspider.daemon.outcomes import Crawl
 from coinspider.daemon.protocols import Root
 from coinspider.daemon.schedules.budget_facts import read_plan
@@ -42,6 +42,7 @@ from coinspider.daemon.views.view import (
     number,
     page_of,
     render,
+    view_error,
 )
 from coinspider.errors import NothingCrawledError, ViewError
 from coinspider.secrets import MASK
@@ -250,6 +251,9 @@ def act(root: Root, txrequest: TxRequest, page: str) -> bytes:
     except error.Error as problem:
         message = (problem.message or b"").decode("utf-8", "replace")
         return _problem(txrequest, message, page + query)
+    except DATABASE_ERRORS as problem:
+        reason = view_error(problem)
+        return _problem(txrequest, str(reason), page + query, reason.status)
     txrequest.setResponseCode(303)
     txrequest.setHeader("Location", f"{page}{query}{'&' if query else '?'}done={name}#done")
     return b""
@@ -273,8 +277,8 @@ def _field(txrequest: TxRequest, name: str) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _problem(txrequest: TxRequest, message: str, back: str) -> bytes:
-    return error_page(txrequest, 409, message, section="crawls", back=back)
+def _problem(txrequest: TxRequest, message: str, back: str, status: int = 409) -> bytes:
+    return error_page(txrequest, status, message, section="crawls", back=back)
 
 
 _TEXT_MAX = 4000  # characters of each rejected record in a list

@@ -23,7 +23,6 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 
 from coinspider.daemon.database import (
-    database_url,
     page_connection,
     page_workers,
     send_later,
@@ -54,7 +53,7 @@ from coinspider.errors import (
 )
 from coinspider.export.feeds import write_csv
 from coinspider.installation import program
-from coinspider.store.database_url import describe
+from coinspider.store.connection import one_line
 from coinspider.store.fetch import Listing
 from coinspider.store.tables import list_watched, watch
 from coinspider.text import exact, exact_json, readable, readable_seconds, visible
@@ -76,7 +75,8 @@ STYLE = _TEMPLATES.joinpath("style.css").read_text()
 SCRIPT = _TEMPLATES.joinpath("script.js").read_text()
 # Hosts from which a browser may load coins' logos, and so tell them who looks at what: it does so
 # only after a click.
-LOGO_HOSTS = tuple(get_project_settings().get("VIEW_LOGO_HOSTS").replace(",", " ").split())
+_SETTINGS = get_project_settings()
+LOGO_HOSTS = tuple(_SETTINGS.get("VIEW_LOGO_HOSTS").replace(",", " ").split())
 _POLICIES = [
     policy(
         style_src=source_of(STYLE),
@@ -91,6 +91,13 @@ NOT_FOUND = "There is no such page."
 BROKEN = "The page can't be made: see scrapyd's log."
 NUMBER_MAX = 1_000_000_000
 _RETRY_AFTER = "5"  # seconds
+_AGAIN = "This page then comes by itself."
+_START = f"Start PostgreSQL, or correct DATABASE_URL and start scrapyd again. {_AGAIN}"
+_START_OWN = f"Start scrapyd again, which starts its PostgreSQL. {_AGAIN}"
+_REMEDIES: Mapping[type[psycopg.Error], str] = {
+    psycopg.errors.QueryCanceled: "It took too long: ask for less, or try again.",
+    psycopg.errors.InsufficientPrivilege: "GRANT the right to the user of DATABASE_URL.",
+}
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
 MEMORY_SIZE = 256  # answers
@@ -179,6 +186,8 @@ def render(template: str, **values: object) -> str:
 def send_head(txrequest: TxRequest, status: int, content_type: str = HTML) -> None:
     txrequest.setResponseCode(status)
     txrequest.setHeader("Content-Type", content_type)
+    if status == 503:
+        txrequest.setHeader("Retry-After", _RETRY_AFTER)
     txrequest.setHeader("Content-Security-Policy", _POLICIES[shows_logos(txrequest)])
 
 
@@ -340,15 +349,13 @@ class DatabaseView(Resource):
                     frame = frame | {"watched": list_watched(connected, str(name))}
                 return 200, answer(connected, arguments, frame)
         except Exception as error:
-            reason = _view_error(error)
+            reason = view_error(error)
             return reason.status, reason.page or self.form.error(reason, frame)
 
     def _body(self, status: int, body: Body, txrequest: WebRequest) -> bytes:
         file_name = self.form.file_name if status == 200 else None
         is_error_page = self.form.file_name and not file_name
         send_head(txrequest, status, HTML if is_error_page else self.form.content_type)
-        if status == 503:
-            txrequest.setHeader("Retry-After", _RETRY_AFTER)
         if file_name:
             txrequest.setHeader("Content-Disposition", f'attachment; filename="{file_name}"')
         return body if isinstance(body, bytes) else body.encode()
@@ -393,7 +400,8 @@ def _arguments(txrequest: TxRequest) -> dict[str, str]:
     }
 
 
-def _view_error(error: Exception) -> ViewError:
+def view_error(error: BaseException | None) -> ViewError:
+    """What a page says instead of its content. Raises an error that is a mistake of ours."""
     match error:
         case ViewError():
             return error
@@ -401,13 +409,18 @@ def _view_error(error: Exception) -> ViewError:
             return ViewError(404, f"There is nothing to see: {error}")
         case ConfigurationError() | psycopg.DataError():
             return ViewError(400, str(error))
-        case DatabaseUnreachableError() | psycopg.Error():
-            return ViewError(
-                503,
-                f"The database can't be asked ({type(error).__name__}): it is"
-                f" {describe(database_url())}. Is PostgreSQL running, and is DATABASE_URL right?",
-            )
-    raise error
+        case DatabaseUnreachableError():
+            what, _, why = str(error).partition(": ")
+            remedy = _START if _SETTINGS.get("DATABASE_URL") else _START_OWN
+            return _away(what, remedy, why.rpartition(" failed: ")[2])
+        case psycopg.Error():
+            remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
+            return _away("the database does not answer", next(remedies, _START), one_line(error))
+    raise error or AssertionError
+
+
+def _away(what: str, remedy: str, reason: str) -> ViewError:
+    return ViewError(503, f"{what[:1].upper()}{what[1:]}. {remedy} ({reason or 'no reason told'})")
 
 
 class Memory(Generic[T]):

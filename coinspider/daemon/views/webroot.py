@@ -21,11 +21,18 @@ from coinspider.daemon.gate.browsers import TxRequest, wants_html
 from coinspider.daemon.gate.sessions import form_token
 from coinspider.daemon.jobs import TAIL_BYTES as OTHERS_BYTES
 from coinspider.daemon.jobs import find_tail
-from coinspider.daemon.nodes import running_elsewhere, this_node
+from coinspider.daemon.nodes import DATABASE_ERRORS, running_elsewhere, this_node
 from coinspider.daemon.protocols import Application, WebRequest
 from coinspider.daemon.views.crawls import DONE, act
 from coinspider.daemon.views.home import HomePage
-from coinspider.daemon.views.view import NotFound, error_page, root_of, send_page, token_field
+from coinspider.daemon.views.view import (
+    NotFound,
+    error_page,
+    root_of,
+    send_page,
+    token_field,
+    view_error,
+)
 from coinspider.errors import ViewError
 from coinspider.text import visible
 
@@ -60,7 +67,11 @@ class Jobs(website.Jobs):
         """scrapyd's table, in which texts are already escaped, in a page of ours."""
         self.token = form_token(txrequest)
         done = DONE.get(txrequest.args.get(b"done", [b""])[0].decode("utf-8", "replace"))
-        page = super().render_GET(txrequest)
+        try:
+            page = super().render_GET(txrequest)
+        except DATABASE_ERRORS as error:
+            reason = view_error(error)
+            return error_page(txrequest, reason.status, str(reason), section="jobs")
         found = _TABLE.search(page if isinstance(page, str) else page.decode())
         table = _EMPTY.sub(_NONE, _INLINE.sub("", found[0] if found else ""))
         marked = Markup(table)  # noqa: S704
@@ -182,7 +193,10 @@ class LogTail(Resource):
 
     def render_GET(self, txrequest: WebRequest) -> int | bytes:
         def answer(found: tuple[str, str] | Failure | None) -> bytes:
-            if not isinstance(found, tuple):
+            if isinstance(found, Failure):
+                reason = view_error(found.value)
+                return error_page(txrequest, reason.status, str(reason), section="logs/")
+            if found is None:
                 return NotFound().render(txrequest)
             node, tail = found
             notice = f"The last {OTHERS_BYTES} bytes at most, from {node}:"

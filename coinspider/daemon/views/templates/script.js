@@ -82,7 +82,7 @@
   if (lives()[0].dataset.live === "error") {
     setInterval(async () => {
       const answer = document.hidden ? null : await fetch(location.href).catch(() => null);
-      if (answer?.ok) location.reload();
+      if (answer?.ok) location.replace(location.href.split("#")[0]); // and send no form again
     }, LOOK);
     return;
   }
