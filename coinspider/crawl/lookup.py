@@ -1,15 +1,13 @@
 """Whether records that did not come are gone: an API is asked for them by their keys."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from coinspider.records.keys import Key, SeenKeys
+from coinspider.records.keys import Key, SeenKeys, in_calls
 
 # Each call also asks for records that certainly exist, one before and one after the others: a
 # response without them is wrong or cut off.
 WITNESSES = 3
-# The limit for the keys of one call: servers reject URLs of more than about 8,000 bytes.
-_LENGTH_MAX = 6000  # characters
 
 
 class Call(NamedTuple):
@@ -52,7 +50,7 @@ class Lookup:
     def calls(self, keys: Sequence[Key], size: int) -> list[Call]:
         """The calls for those keys that a URL can name; the others stay as they are."""
         named = [key for key in keys if self.can_name(key)]
-        return [self._call(part, 0) for part in _parts(named, size)]
+        return [self._call(part, 0) for part in in_calls(named, size)]
 
     def spare_unnamed(self, keys: Sequence[Key]) -> None:
         """Records that can't be asked for stay unchanged."""
@@ -77,17 +75,3 @@ class Lookup:
     def _call(self, keys: Sequence[Key], turn: int) -> Call:
         """A call for these keys; another ``turn`` has other witnesses."""
         return Call(keys, self.seen.around(min(keys), max(keys), turn))
-
-
-def _parts(keys: Sequence[Key], size: int) -> Iterator[list[Key]]:
-    """The keys in groups that fit into one call."""
-    part: list[Key] = []
-    length = 0
-    for key in keys:
-        if part and (len(part) == size or length + len(str(key)) > _LENGTH_MAX):
-            yield part
-            part, length = [], 0
-        part.append(key)
-        length += len(str(key))
-    if part:
-        yield part

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from tempfile import SpooledTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -14,6 +15,7 @@ from coinspider.records.table_item import Column, TableItem, columns
 
 # The value of a record's key field, or a tuple of the values of several.
 Key = str | int | tuple[str | int, ...]
+T = TypeVar("T", bound=Key)
 
 
 class _Reader(NamedTuple):
@@ -29,6 +31,25 @@ class _Reader(NamedTuple):
 def key_columns(item_class: type[TableItem], constants: Mapping[str, object]) -> list[Column]:
     """The columns of the primary key whose values are in the records."""
     return [c for c in columns(item_class) if c.primary_key and c.name not in constants]
+
+
+# Characters; CoinGecko's CDN and other servers refuse URLs of more than about 8,000.
+_CALL_LENGTH_MAX = 6_000
+
+
+def in_calls(keys: Sequence[T], most: int) -> Iterator[list[T]]:
+    """The keys in groups of up to ``most`` that one call can name in its URL."""
+    group: list[T] = []
+    length = 0
+    for key in keys:
+        size = len(quote(str(key))) + 1
+        if group and (len(group) == most or length + size > _CALL_LENGTH_MAX):
+            yield group
+            group, length = [], 0
+        group.append(key)
+        length += size
+    if group:
+        yield group
 
 
 def record_keys(

@@ -3,10 +3,8 @@
 https://docs.coingecko.com/reference/authentication
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import quote
 
 import msgspec
 from scrapy.settings import BaseSettings
@@ -17,6 +15,7 @@ from coinspider.http.limit.state import (
     ConfiguredLimit,
     MonthlyCredits,
     credits_from_settings,
+    limit_of,
     setting_text,
 )
 from coinspider.http.links import check_url
@@ -124,14 +123,8 @@ def rate_limit_from_settings(settings: BaseSettings) -> ConfiguredLimit:
     """
     text = setting_text(settings, "COINGECKO_RATE_LIMIT") or "auto"
     period = settings.getfloat("RATELIMIT_PERIOD", 60.0)
-    if text == "auto":
-        return ConfiguredLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
-    if not text.isdecimal():
-        raise ConfigurationError(
-            f"COINGECKO_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit,"
-            " auto to learn it)"
-        )
-    return ConfiguredLimit(int(text), period)
+    of_plan = ConfiguredLimit(plan_from_settings(settings).calls_per_minute, period, firm=False)
+    return limit_of("COINGECKO_RATE_LIMIT", text, of_plan)
 
 
 def monthly_credits(settings: BaseSettings) -> MonthlyCredits:
@@ -178,25 +171,6 @@ def plan_from_settings(settings: BaseSettings) -> Plan:
         return PLANS[name]
     except KeyError:
         raise ConfigurationError(f"COINGECKO_PLAN must be one of {', '.join(PLANS)}") from None
-
-
-# Its documentation says 250; the CDN refuses URLs of about 8,000 characters.
-IDS_MAX, IDS_LENGTH_MAX = 250, 6_000
-
-
-def in_calls(ids: Sequence[str], most: int = IDS_MAX) -> Iterator[list[str]]:
-    """The ids in groups that one call can name."""
-    group: list[str] = []
-    length = 0
-    for id_ in ids:
-        size = len(quote(id_)) + 1
-        if group and (len(group) == most or length + size > IDS_LENGTH_MAX):
-            yield group
-            group, length = [], 0
-        group.append(id_)
-        length += size
-    if group:
-        yield group
 
 
 SPARKLINE = "sparkline_in_7d"

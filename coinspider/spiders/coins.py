@@ -19,7 +19,7 @@ from coinspider.http.limit.state import MonthlyCredits
 from coinspider.http.pagination import AnsweredPage, KnownPages, PageNumber, PageRequest
 from coinspider.http.pagination.protocol import read_page
 from coinspider.items import FullCoin
-from coinspider.records.keys import Key, record_keys
+from coinspider.records.keys import Key, in_calls, record_keys
 from coinspider.records.record import Page, PastPrice, PastPrices
 from coinspider.setting_kinds import parse_arguments, whole_number
 from coinspider.sources.coingecko import (
@@ -31,7 +31,6 @@ from coinspider.sources.coingecko import (
     PRECISIONS,
     api_from_settings,
     currencies_told,
-    in_calls,
     key_facts,
     monthly_credits,
     plan_from_settings,

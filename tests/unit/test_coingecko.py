@@ -9,6 +9,7 @@ from scrapy.settings import Settings
 
 from coinspider.errors import ConfigurationError
 from coinspider.http.limit.state import ConfiguredLimit
+from coinspider.records.keys import in_calls
 from coinspider.sources import coingecko
 from coinspider.sources.coingecko import api_from_settings, plan_from_settings
 
@@ -175,7 +176,7 @@ def test_key_endpoint_is_read(body, facts):
     ],
 )
 def test_ids_go_into_calls_that_the_api_takes(ids, most, sizes):
-    groups = list(coingecko.in_calls(ids, most))
+    groups = list(in_calls(ids, most))
     assert [len(group) for group in groups] == sizes
     assert [id_ for group in groups for id_ in group] == ids
 

@@ -34,6 +34,21 @@ class ConfiguredLimit(Struct, frozen=True):
     firm: bool = True
 
 
+def limit_of(setting: str, text: str, to_learn: ConfiguredLimit) -> ConfiguredLimit:
+    """A number of calls in the same period, or with ``auto`` the one with which learning begins.
+
+    Raises :exc:`ConfigurationError`.
+    """
+    if text == "auto":
+        return to_learn
+    if not text.isdecimal():
+        raise ConfigurationError(
+            f"{setting}={text} is not a number of calls per minute (0 for no limit, auto to learn"
+            " it)"
+        )
+    return ConfiguredLimit(int(text), to_learn.period)
+
+
 class EndedCalls(Struct):
     """Calls of one crawl that count until a period after ``at``, when the last of them ended."""
 

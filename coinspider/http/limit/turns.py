@@ -6,7 +6,6 @@ from typing import Protocol
 
 from scrapy.settings import BaseSettings
 
-from coinspider.errors import ConfigurationError
 from coinspider.http.limit import learning
 from coinspider.http.limit.state import (
     GRANT_SECONDS,
@@ -16,6 +15,7 @@ from coinspider.http.limit.state import (
     LimitState,
     exhausted_words,
     forget,
+    limit_of,
     turn_back,
     used,
     within_credits,
@@ -282,11 +282,6 @@ def limit_from_settings(settings: BaseSettings) -> ConfiguredLimit:
     """
     text = str(settings.get("RATELIMIT_CALLS") or 0)
     period = number(settings, "RATELIMIT_PERIOD") if "RATELIMIT_PERIOD" in settings else 60.0
-    if text != "auto" and not text.isdecimal():
-        raise ConfigurationError(
-            f"API_RATE_LIMIT={text} is not a number of calls per minute (0 for no limit, auto to"
-            " learn it)"
-        )
-    if text == "auto":
-        return ConfiguredLimit(0, period, firm=False)
-    return ConfiguredLimit(int(text), period, settings.getbool("RATELIMIT_FIRM", True))
+    limit = limit_of("API_RATE_LIMIT", text, ConfiguredLimit(0, period, firm=False))
+    is_firm = limit.firm and settings.getbool("RATELIMIT_FIRM", True)
+    return ConfiguredLimit(limit.calls, period, is_firm)
