@@ -40,7 +40,9 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_escaped(char) if _is_hidden(char) else char for char in text)
+    return "".join(
+        char.encode("unicode_escape").decode() if _is_hidden(char) else char for char in text
+    )
 
 
 def say(message: str) -> None:
@@ -106,7 +108,8 @@ def readable_number(value: Decimal) -> str:
     # Rounding up may add a digit: 0.0009999999 becomes 0.001.
     size = rounded.adjusted()
     if size > -5:
-        return _without_zeros(f"{rounded:,f}")
+        text = f"{rounded:,f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     digits = "".join(map(str, rounded.as_tuple().digits)).rstrip("0")
     sign = "-" if rounded < 0 else ""
     return f"{sign}0.0{str(-size - 1).translate(_SUBSCRIPTS)}{digits}"
@@ -199,16 +202,8 @@ def _is_hidden(char: str) -> bool:
     return char not in _JOINERS and unicodedata.category(char) in _HIDDEN
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()
-
-
 def _power(value: Decimal) -> str:
     return f"{value:.2e}".replace("e+", "e")
-
-
-def _without_zeros(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def in_shell(arguments: Iterable[str]) -> str:

@@ -198,7 +198,7 @@ def check_log_settings(settings: BaseSettings) -> None:
     if isinstance(level, str) and level.upper() not in known and not level.isdecimal():
         raise ConfigurationError(f"LOG_LEVEL={level} is not a level: {', '.join(known)}")
     if path := settings.get("LOG_FILE"):
-        _check("LOG_FILE", path, _append_nothing)
+        _check("LOG_FILE", path, lambda file: file.open("a").close())
     if path := settings.get("JOBDIR"):
         _check("JOBDIR", path, _make_file_in)
 
@@ -208,10 +208,6 @@ def _check(name: str, path: str, write: Callable[[Path], None]) -> None:
         write(Path(path))
     except OSError as error:
         raise ConfigurationError(f"{name}={path} can't be written: {error.strerror}") from None
-
-
-def _append_nothing(path: Path) -> None:
-    path.open("a").close()
 
 
 def _make_file_in(folder: Path) -> None:

@@ -33,11 +33,7 @@ WIDTH_LEAST, WIDTH_MOST = 8, 40  # characters
 TITLE_MAX = 25  # characters of 31, because a number may follow
 _NO_TITLE = re.compile(r"[\\/*?:\[\]']")
 # Memory does not grow with the rows, which wait in a file.
-OPTIONS = {
-    "constant_memory": True,
-    "nan_inf_to_errors": True,
-    "remove_timezone": True,
-}
+OPTIONS = {"constant_memory": True, "nan_inf_to_errors": True, "remove_timezone": True}
 SAMPLE = 200  # rows from which the widths are computed
 # Keys of styles, beside number formats; MARK is also its colour.
 HEADER, TEXT, MARK = "header", "@", "FFF2CC"
@@ -57,14 +53,6 @@ def as_cell(value: object) -> object:
     return convert(value) if convert else value
 
 
-def _amount_cell(value: Decimal) -> Decimal | str:
-    return value if _fits(value) else format(value, "f")
-
-
-def _integer_cell(value: int) -> int | str:
-    return value if abs(value) < 10**DIGITS_MAX else str(value)
-
-
 def _time_cell(value: datetime) -> datetime | str:
     moment = in_utc(value)
     is_date = moment and moment.year > FIRST_YEAR and moment <= LAST_TIME
@@ -72,8 +60,8 @@ def _time_cell(value: datetime) -> datetime | str:
 
 
 _CELLS: dict[type, Callable[[Any], object]] = {
-    Decimal: _amount_cell,
-    int: _integer_cell,
+    Decimal: lambda value: value if _fits(value) else format(value, "f"),
+    int: lambda value: value if abs(value) < 10**DIGITS_MAX else str(value),
     datetime: _time_cell,
     Raw: lambda value: bytes(value).decode(),
 }

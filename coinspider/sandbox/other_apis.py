@@ -149,17 +149,18 @@ class Moved(CoinList):
         return ""
 
 
-class Seen(Resource):
-    """``GET /seen``: each call's URI, and the credentials that came with it; for tests."""
+class Recorded(Resource):
+    """What the sandbox has noted, as JSON, for tests and benchmarks."""
 
     isLeaf = True
 
-    def __init__(self, lists: list[CoinList]):
+    def __init__(self, read: Callable[[], object]):
         super().__init__()
-        self.lists = lists
+        self.read = read
 
     def render_GET(self, request: Request) -> bytes:
-        return json.dumps([call for coins in self.lists for call in coins.seen]).encode()
+        request.setHeader("Content-Type", "application/json")
+        return json.dumps(self.read()).encode()
 
 
 PATHS: dict[str, Callable[..., CoinList]] = {
@@ -173,12 +174,16 @@ PATHS: dict[str, Callable[..., CoinList]] = {
 
 
 def add_other_apis(root: Any, coins: ServedCoins, token: str | None, links_to: str | None) -> None:
-    """Serve them below ``/others``: ``/others/drf``, ``/others/assets``, ..."""
+    """Serve them below ``/others``: ``/others/drf``, ``/others/assets``, ...
+
+    ``/others/seen`` lists each call's URI, and the credentials that came with it.
+    """
     others: Any = Resource()
     lists = {path: make(coins, token, links_to) for path, make in PATHS.items()}
     for path, coin_list in lists.items():
         others.putChild(path.encode(), coin_list)
-    others.putChild(b"seen", Seen(list(lists.values())))
+    seen = Recorded(lambda: [call for coins in lists.values() for call in coins.seen])
+    others.putChild(b"seen", seen)
     root.putChild(b"others", others)
 
 

@@ -27,7 +27,7 @@ from coinspider.sandbox.behaviour import (
     given_key,
     spend_credit,
 )
-from coinspider.sandbox.other_apis import add_other_apis, argument
+from coinspider.sandbox.other_apis import Recorded, add_other_apis, argument
 from coinspider.sandbox.plausible_coins import DAY, SPANS, Wanted
 from coinspider.sandbox.served_coins import Listings, ServedCoins
 from coinspider.sources.coingecko import CURRENCIES, ORDERS
@@ -154,7 +154,7 @@ class CoinFolder(Resource):
         Five-minute points of one day, hourly ones up to 90, daily ones beyond:
         https://docs.coingecko.com/reference/coins-id-market-chart
         """
-        vs_currency, coin_id = _currency(request), _folder(request)
+        vs_currency, coin_id = _currency(request), unquote(request.path.decode().split("/")[-2])
         if coin_id not in set(self.coins.ordered("id_asc")):
             raise AnsweredError(404, 404, "coin not found", shape="text")
         moments = _moments(self._days(request), argument(request, "interval"))
@@ -190,26 +190,8 @@ def _moments(days: float, interval: str) -> list[float]:
     return [*((first + place) * step for place in range(count)), now]
 
 
-class Recorded(Resource):
-    """What the sandbox has noted, as JSON, for tests and benchmarks."""
-
-    isLeaf = True
-
-    def __init__(self, read: Callable[[], object]):
-        super().__init__()
-        self.read = read
-
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader("Content-Type", "application/json")
-        return json.dumps(self.read()).encode()
-
-
-def _categories(_: Request) -> str:
-    """https://docs.coingecko.com/reference/coins-categories"""
-    return json.dumps([_category_fields(number) for number in range(len(CATEGORIES) + 1)])
-
-
 def _category_fields(number: int) -> dict[str, object]:
+    """https://docs.coingecko.com/reference/coins-categories"""
     name = (*CATEGORIES, WRAPPED)[number]
     coins = [f"coin-{place}" for place in range(3)]
     return {
@@ -264,11 +246,6 @@ def _pages_of(make: Callable[[int], dict[str, object]], count: int) -> Callable[
     return answer
 
 
-def _folder(request: Request) -> str:
-    """The last part but one of the path."""
-    return unquote(request.path.decode().split("/")[-2])
-
-
 def _currency(request: Request) -> str:
     vs_currency = argument(request, "vs_currency")
     if not vs_currency:
@@ -317,7 +294,9 @@ def listen(host: str, port: int, coins: ServedCoins, behaviour: Behaviour) -> An
     """
     markets, key = CoinsMarkets(coins, behaviour), KeyEndpoint(behaviour)
     lists = {
-        "coins/categories": _categories,
+        "coins/categories": lambda _: json.dumps(
+            [_category_fields(number) for number in range(len(CATEGORIES) + 1)]
+        ),
         "exchanges": _pages_of(_exchange, EXCHANGES),
         "nfts/list": _pages_of(_collection, COLLECTIONS),
         "simple/supported_vs_currencies": lambda _: json.dumps(CURRENCIES),

@@ -123,7 +123,8 @@ def _statement(wanted: Statement) -> bytes:
     fields = columns(item_class)
     keys = primary_key(item_class)
     version = [c.name for c in fields if c.version]
-    kept = _history_names(item_class) if wanted.history else []
+    is_kept = wanted.history and item_class.history_table
+    kept = [c.name for c in history_columns(item_class)] if is_kept else []
     return (
         sql.SQL(_UPSERT)
         .format(
@@ -151,10 +152,6 @@ def _statement(wanted: Statement) -> bytes:
         )
         .as_bytes()
     )
-
-
-def _history_names(item_class: type[TableItem]) -> list[str]:
-    return [c.name for c in history_columns(item_class)] if item_class.history_table else []
 
 
 def _history(item_class: type[TableItem], names: list[str]) -> sql.Composed:

@@ -174,7 +174,7 @@ def _free_at(state: LimitState, now: float, wait: float | None) -> float:
         return now + 1 / state.rate
     if state.source:
         return max(now, _window_free_at(state))
-    return now + _rung(state.in_a_row)
+    return now + _RUNGS[min(state.in_a_row, len(_RUNGS)) - 1]
 
 
 def _least_wait(state: LimitState) -> float:
@@ -247,11 +247,6 @@ def _window_free_at(state: LimitState) -> float:
     """
     calls = (state.burst_end - state.burst_start) / max(1, state.calls)
     return state.burst_start + state.period + state.in_a_row * calls + state.age
-
-
-def _rung(number: int) -> float:
-    """How long to wait after that number of refusals in a row, if nothing is known."""
-    return _RUNGS[min(number, len(_RUNGS)) - 1]
 
 
 def _common_period(longest: float, wait: float) -> float:
