@@ -220,7 +220,10 @@ _RATE = r"(?i)\brate[- ]?limit|too many (requests|calls)|throttl"
 # A refusal may come with status 200. It is short, and has no records.
 _SHORT_BODY = 4000  # bytes
 _FEW_FIELDS = 2
-_REFUSES = r"(?i)rate[- ]?limit|too many (requests|calls|visits)|too much|throttl"
+_REFUSES = (
+    r"(?i)rate[- ]?limit|too many (requests|calls|visits)|too (much|frequent)|throttl"
+    r"|\bfrequency (limit|exceeded)"
+)
 
 
 def is_refusal(response: Response) -> bool:

@@ -69,8 +69,9 @@ PERIOD_STAT = "ratelimit/period_seconds"
 
 # Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
-# How often a body with status 200 may refuse one request; then the page is an error.
-SAID_IN_BODY_MAX = 2
+# How often a request is repeated that a body with status 200 refuses; it may mean what no wait ends,
+# such as a day's quota. Where it does not say how long to wait, the last time is after a minute.
+SAID_IN_BODY_MAX = 3
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 _FAR = 0.05  # seconds; a limit whose answers take longer is asked while a call is under way
 
@@ -131,13 +132,14 @@ class RateLimitMiddleware:
                 self._give_back()
         if self.is_exhausted(response):
             raise self._exhausted(response)
-        refusals = request.meta.get("ratelimit_refusals", 0) + 1
-        is_said_enough = response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX
-        if is_said_enough or not self.is_refusal(response):
+        if not self.is_refusal(response):
             self.page_at = now
             self.limit.note(lambda state, at: limit_model.passed(state, at, age))
             return response
         self.crawler.stats.inc_value(REFUSED_STAT)
+        refusals = request.meta.get("ratelimit_refusals", 0) + 1
+        if response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX:
+            raise NoPageError(f"refused {refusals} times, with status 200: {self._words(response)}")
         self._refused(response, age)
         if refusals > self.retry_times:
             return response

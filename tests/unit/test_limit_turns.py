@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 from scrapy import Request
+from scrapy.http import TextResponse
 from scrapy.utils.test import get_crawler
 
+from coinspider.errors import NoPageError
 from coinspider.http.limit.state import (
     GRANT_SECONDS,
     ConfiguredLimit,
@@ -282,3 +284,17 @@ def test_limit_that_is_far_away_is_asked_while_a_call_is_under_way(monkeypatch, 
     # What was asked for before a refusal is not made use of.
     assert far.under_way == ([0, 1, 0, 1] if is_refused else [0, 1, 1])
     assert far.state.made == (2 if is_refused else 3)
+
+
+def test_body_that_goes_on_refusing_ends_the_crawl_and_is_no_page():
+    limiter = RateLimitMiddleware(get_crawler())
+    body = b'{"retCode": 10006, "retMsg": "Too many visits!", "result": {}}'
+    request = Request("https://api.example/1")
+    refusal = TextResponse(request.url, body=body, request=request)
+    for _ in range(3):
+        request = limiter.process_response(request, refusal)
+    with pytest.raises(NoPageError, match="refused 4 times, with status 200: Too many visits!"):
+        limiter.process_response(request, refusal)
+    assert limiter.page_at is None
+    # It is a limit of a minute by now, where nothing has passed, and no bucket.
+    assert (limiter.limit.state.in_a_row, limiter.limit.state.rate) == (3, 0)
