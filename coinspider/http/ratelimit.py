@@ -69,8 +69,8 @@ PERIOD_STAT = "ratelimit/period_seconds"
 
 # Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
-# How often a request is repeated that a body with status 200 refuses; it may mean what no wait ends,
-# such as a day's quota. Where it does not say how long to wait, the last time is after a minute.
+# How often a request is repeated that a body with status 200 refuses. No wait may end it, as that
+# for a day's quota; where the API does not say how long to wait, the last time is after a minute.
 SAID_IN_BODY_MAX = 3
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 _FAR = 0.05  # seconds; a limit whose answers take longer is asked while a call is under way
