@@ -34,35 +34,16 @@ if TYPE_CHECKING:
     from coinspider.records.table_item import Version as Version
 
 _PLACES = {
-    "coinspider.crawl.spider": ("PaginatedSpider",),
+    "coinspider.crawl.spider": "PaginatedSpider",
     "coinspider.http.pagination": (
-        "AnsweredPage",
-        "Cursor",
-        "Evidence",
-        "LinkHeader",
-        "NextLink",
-        "Offset",
-        "PageNumber",
-        "PageRequest",
-        "Pagination",
-        "SignNames",
-        "SinglePage",
-        "Step",
+        "AnsweredPage Cursor Evidence LinkHeader NextLink Offset PageNumber PageRequest "
+        "Pagination SignNames SinglePage Step"
     ),
     "coinspider.records.table_item": (
-        "Amount",
-        "Date",
-        "Integer",
-        "IntegerKey",
-        "Key",
-        "LocalTime",
-        "TableItem",
-        "Time",
-        "TrackedAmount",
-        "Version",
+        "Amount Date Integer IntegerKey Key LocalTime TableItem Time TrackedAmount Version"
     ),
 }
-_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
 __all__ = sorted(_PLACE_OF)  # noqa: PLE0605
 
 

@@ -1,7 +1,6 @@
 """``scrapy psql``: opens the database, wherever it is."""
 
 import argparse
-import os
 import re
 import signal
 import subprocess
@@ -31,9 +30,8 @@ class Command(PlainCommand):
         parser.add_argument("--demo", action="store_true", help="the demo's database")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from psycopg.conninfo import conninfo_to_dict
-
         from coinspider.store.connection import database_settings
+        from coinspider.store.database_url import for_programs
         from coinspider.store.embedded_server import bundled_program
 
         assert self.settings
@@ -43,23 +41,15 @@ class Command(PlainCommand):
         if opts.url:
             print(url)
             return
-        # Other users of the machine see a command's arguments, but not its environment.
-        password = conninfo_to_dict(url).get("password")
-        environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+        without_password, environment = for_programs(url)
         if database.schema:
             # Spaces part the options: https://www.postgresql.org/docs/current/libpq-connect.html
             path = re.sub(r"([\\\s])", r"\\\1", database.search_path)
             environment["PGOPTIONS"] = f"-c search_path={path}"
-        command = [str(bundled_program("psql")), "-d", _without_password(url), *args]
+        command = [str(bundled_program("psql")), "-d", without_password, *args]
         for text in opts.sql:
             command += ["-c", text]
         # Ctrl-C is for psql alone, which cancels a statement and stays. A signal that is ignored,
         # unlike one with a handler, would be ignored by psql as well.
         signal.signal(signal.SIGINT, lambda *_: None)
         self.exitcode = subprocess.run(command, env=environment, check=False).returncode
-
-
-def _without_password(url: str) -> str:
-    from psycopg.conninfo import make_conninfo
-
-    return make_conninfo(url, password=None)

@@ -19,16 +19,8 @@ SCHEDULE = "schedule:"
 # goes with ``every``, which is for accounts whose calls are not counted.
 _CONTRADICTED = {"every": ("cron", "budget"), "cron": ("every", "budget"), "budget": ("cron",)}
 _FOLDERS = ("eggs_dir", "logs_dir")
-_NUMBERS = (
-    "poll_interval",
-    "stop_timeout",
-    "jobs_to_keep",
-    "finished_to_keep",
-    "max_proc",
-    "max_proc_per_cpu",
-    "body_max",
-    "egg_max",
-)
+_COUNTED = "jobs_to_keep finished_to_keep max_proc max_proc_per_cpu body_max egg_max"
+_NUMBERS = ("poll_interval", "stop_timeout", *_COUNTED.split())
 _SWITCHES = ("egg_upload", "debug")
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound to)
 

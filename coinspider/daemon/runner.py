@@ -20,21 +20,10 @@ from coinspider._compat import lay_beneath_scrapyds_files  # noqa: E402
 from coinspider.installation import shipped_configuration  # noqa: E402
 
 # The variables that Python, Scrapy and scrapyd need.
-_KEPT = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "LANG",
-        "TZ",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "SYSTEMROOT",
-        "VIRTUAL_ENV",
-        "SCRAPY_PROJECT",
-        "SCRAPYD_EGG_VERSION",
-    }
+_NEEDED = (
+    "PATH HOME LANG TZ TMPDIR TEMP TMP SYSTEMROOT VIRTUAL_ENV SCRAPY_PROJECT SCRAPYD_EGG_VERSION"
 )
+_KEPT = frozenset(_NEEDED.split())
 # It does not read .env either.
 _NO_DOTENV = {"PYTHON_DOTENV_DISABLED": "1"}
 

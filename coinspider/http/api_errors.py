@@ -24,17 +24,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Where APIs put the message, the most useful place first; without case, _ and -, and without what
 # says that it is an error's: error_message and retMsg are here, too.
 _PREFIX = r"^(error|err|ret)(?=(message|msg|description|code)$)"
-_SENTENCES = (
-    "rootcause",
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "description",
-    "title",
-    "reason",
-    "info",
-)
+_USUAL = "rootcause message msg detail details description title reason info"
+_SENTENCES = tuple(_USUAL.split())
 _RARE_SENTENCES = ("note", "information", "faultstring")
 # Where the message may be below, or be the value itself.
 _PLACES = ("error", "errors", "err", "fault", "status", "meta", "data", "result", "response")

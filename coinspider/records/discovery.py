@@ -21,48 +21,17 @@ _TRIED_MAX = 20  # fields, and objects with fields: each is looked for in all re
 _decode = msgspec.json.decode
 # Lists of records and what a record may be wrapped in, by the names that APIs give them; fields
 # that identify a record. The likeliest first.
-LISTS = (
-    "results",
-    "data",
-    "items",
-    "records",
-    "value",
-    "hits",
-    "result",
-    "rows",
-    "entries",
-    "list",
-    "objects",
-    "elements",
-    "content",
-    "features",
-    "docs",
-    "edges",
-    "nodes",
-    "children",
-)
+_LISTS = """
+results data items records value hits result rows entries list objects elements content features
+docs edges nodes children
+"""
+LISTS = tuple(_LISTS.split())
 NO_LISTS = ("error", "errors", "warnings", "links", "meta_data")
 WRAPPERS = ("node", "data", "_source", "attributes", "resource", "item")
-KEYS = (
-    "id",
-    "_id",
-    "Id",
-    "ID",
-    "uuid",
-    "objectID",
-    "OBJECTID",
-    "guid",
-    "identifier",
-    "key",
-    "slug",
-    "code",
-    "symbol",
-    "ticker",
-    "address",
-    "hash",
-    "name",
-    "c1",
-)
+_KEYS = """
+id _id Id ID uuid objectID OBJECTID guid identifier key slug code symbol ticker address hash name c1
+"""
+KEYS = tuple(_KEYS.split())
 
 
 def find_cut(body: bytes, expression: str = "") -> Cut:

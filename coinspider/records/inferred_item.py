@@ -44,15 +44,8 @@ _INTEGER_MAX = 2**63
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _RESERVED = {
     *(name for name in dir(TableItem) if not name.startswith("__")),
-    "table",
-    "delisted_at",
-    "first_crawled_at",
-    "tableoid",
-    "xmin",
-    "cmin",
-    "xmax",
-    "cmax",
-    "ctid",
+    *("table", "delisted_at", "first_crawled_at"),
+    *("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"),
 }
 # PostgreSQL allows 1,600, but a row has to fit into 8 kB, which a few hundred fill:
 # https://www.postgresql.org/docs/current/limits.html

@@ -165,15 +165,7 @@ SELECT id, schedule, started_at, outcome, seconds FROM (
 ) AS numbered WHERE place <= %(limit)s ORDER BY id
 """  # noqa: S608
 _CRAWL_ARGUMENTS = f"SELECT id, arguments::text FROM {CRAWL.sound} WHERE id = ANY (%(ids)s)"  # noqa: S608
-_OF_PAGES = (
-    "older",
-    "repeated",
-    "dropped",
-    "delisted",
-    "reason",
-    "reason_figures",
-    "expected_pages",
-)
+_FOR_PAGES = "older repeated dropped delisted reason reason_figures expected_pages"
 
 
 class Batch(NamedTuple):
@@ -322,7 +314,7 @@ def list_crawls(connection: Connection, limit: int | None, short: bool = False) 
     if short:
         rows = map(_shortened, listing.each_dict())
         listing = listing._replace(rows=[tuple(row.values()) for row in rows])
-    return listing.without(_OF_PAGES)
+    return listing.without(_FOR_PAGES.split())
 
 
 def _shortened(row: DictRow) -> DictRow:

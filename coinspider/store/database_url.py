@@ -1,11 +1,12 @@
 """Where the database is: ``DATABASE_URL``, and the settings of its connections."""
 
+import os
 import re
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from scrapy.settings import BaseSettings
 
 from coinspider.errors import ConfigurationError
@@ -57,6 +58,17 @@ def describe(url: str) -> str:
     ports *= len(hosts) if len(ports) == 1 else 1
     places = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
     return f"{parts.get('dbname') or parts.get('user') or ''} on {places}"
+
+
+def for_programs(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without its password, and the environment with it, for PostgreSQL's programs.
+
+    Other users of the machine see a command's arguments, but not its environment.
+    """
+    password = conninfo_to_dict(url).get("password")
+    return make_conninfo(url, password=None), os.environ | (
+        {"PGPASSWORD": str(password)} if password else {}
+    )
 
 
 def _error(reason: str) -> ConfigurationError:

@@ -1,6 +1,5 @@
 """Dumps and restores a whole database, with PostgreSQL's own programs."""
 
-import os
 import shutil
 import subprocess
 from contextlib import suppress
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coinspider.errors import ConfigurationError, DatabaseError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
-from coinspider.store.database_url import describe
+from coinspider.store.database_url import describe, for_programs
 from coinspider.store.embedded_server import bundled_program
 
 # The user's own views, indexes and tables are included; owners and grants are not, because the
@@ -56,14 +54,8 @@ def restore(url: str, path: Path, schema: str | None = None) -> None:
     """
     check_is_empty(url, schema)
     read = [str(bundled_program("pg_restore")), *_WHAT, "--file=-", str(path)]
-    write = [
-        *_program("psql", url),
-        "--no-psqlrc",
-        "--quiet",
-        "--single-transaction",
-        "--set=ON_ERROR_STOP=1",
-        "--output=/dev/null",
-    ]
+    options = "--no-psqlrc --quiet --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null"
+    write = [*_program("psql", url), *options.split()]
     with (
         _started(read, url, stdout=subprocess.PIPE) as pg_restore,
         _started(write, url, stdin=subprocess.PIPE) as psql,
@@ -124,14 +116,11 @@ def _count(connection: psycopg.Connection, table: str) -> int:
 
 
 def _program(name: str, url: str) -> list[str]:
-    without_password = make_conninfo(url, password=None)
-    return [str(bundled_program(name)), f"--dbname={without_password}", "--no-password"]
+    return [str(bundled_program(name)), f"--dbname={for_programs(url)[0]}", "--no-password"]
 
 
 def _started(command: list[str], url: str, **pipes: Any) -> "subprocess.Popen[bytes]":
-    # Other users of the machine see a command's arguments, but not its environment.
-    password = conninfo_to_dict(url).get("password")
-    environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+    _, environment = for_programs(url)
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **pipes)  # noqa: S603
 
 
