@@ -529,17 +529,6 @@ def test_allowed_origin_may_read_and_send(scrapyd, server_url):
         assert (answer.status_code, answer.content) == (204, b"")
 
 
-@pytest.mark.parametrize("password", [{}, {"SCRAPYD_USERNAME": "me"}], ids=["none", "name only"])
-def test_accepting_eggs_without_a_password_stops_the_start(tmp_path, password):
-    daemon = Scrapyd(tmp_path, UPLOADS, **password)
-    done = subprocess.run(
-        [sys.executable, "-m", "scrapyd"], cwd=tmp_path, env=daemon.environment,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "SCRAPYD_PASSWORD" in done.stderr.strip().splitlines()[-1]
-
-
 def test_egg_of_the_project_is_deployed_by_make_deploy(daemon, tmp_path):
     for file in project_files():
         if file.startswith("coinspider/") or "/" not in file:

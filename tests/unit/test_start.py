@@ -79,6 +79,21 @@ def test_argument_of_a_spider_without_declaration_that_replaces_a_part_of_it():
     assert line.endswith("the spider assets has no argument records")
 
 
+@pytest.mark.parametrize(
+    ("environment", "local", "line"),
+    [
+        ({"SCRAPYD_USERNAME": "me"}, "", "SCRAPYD_PASSWORD is not set"),
+        ({"SCRAPYD_PASSWORD": "secret"}, "", "SCRAPYD_USERNAME is not set"),
+        ({}, "egg_upload = yes", "egg_upload = yes lets everyone on this machine run code"),
+        ({"SCRAPYD_USERNAME": "me"}, "egg_upload = yes", "SCRAPYD_PASSWORD is not set"),
+    ],
+)
+def test_code_and_pages_are_never_open_by_mistake(monkeypatch, environment, local, line):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert reason(CONFIGURATION, f"[scrapyd]\n{local}\n").startswith(line)
+
+
 @pytest.mark.parametrize("option", ["eggs_dir", "logs_dir"])
 def test_folder_that_is_a_file(option, folder):
     (folder / "file").touch()
