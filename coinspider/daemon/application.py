@@ -1,7 +1,6 @@
 """The application named in ``scrapyd.conf``: scrapyd's own, with schedules and a gate."""
 
 import configparser
-import ipaddress
 import os
 from functools import partial
 from importlib import import_module
@@ -36,6 +35,7 @@ from coinspider.daemon.schedules.service import ScheduleService
 from coinspider.daemon.schedules.states import ScheduleStates
 from coinspider.daemon.views.view import error_page, login_page
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.http.links import is_loopback
 from coinspider.secrets import forget, secret
 from coinspider.store.connection import one_line
 
@@ -161,7 +161,7 @@ def check_access(options: GateOptions) -> None:
     """Reject an address that others can reach, unless a name and a password are required."""
     _check_accounts(options)
     password = options.password
-    if not password and not _is_loopback(options.bind_address):
+    if not password and not is_loopback(options.bind_address):
         raise ConfigurationError(
             f"bind_address {options.bind_address} is open to others:"
             " set SCRAPYD_USERNAME and SCRAPYD_PASSWORD, or bind to 127.0.0.1"
@@ -198,15 +198,6 @@ def _site(options: GateOptions, root: Resource) -> GateSite:
     if not options.egg_upload:
         turn_uploads_off(root)
     return GateSite(root, Gate(options), Pages(error_page, login_page))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Announcement(Service):

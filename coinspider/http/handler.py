@@ -4,7 +4,6 @@ import os
 import re
 import ssl
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,7 +37,7 @@ from coinspider.errors import (
     UntrustedCertificateError,
 )
 from coinspider.http.api_key import TOKEN_META
-from coinspider.http.links import is_at_home, origin
+from coinspider.http.links import is_at_home, is_loopback, origin
 from coinspider.http.retry import answer_or_end, wait_or_end
 
 
@@ -156,14 +155,6 @@ def proxy_of(request: Request) -> Proxy | None:
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return Proxy(place, f"{scheme.upper()}_PROXY", parts.scheme in ("http", "https", ""))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is always this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 _PROXY_PASSWORD = 407

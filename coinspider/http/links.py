@@ -164,6 +164,14 @@ class PrivateAddressMiddleware:
                                    " is an address in the crawl's own network")  # fmt: skip
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is always this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 async def _is_private(url: str) -> bool:
     _, host, port = origin(url)
     loop = asyncio.get_running_loop()

@@ -1,7 +1,6 @@
 """The connection to PostgreSQL: the user's own, or the embedded server."""
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from scrapy.settings import BaseSettings
 
 from coinspider.crawl.target import Place
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.http.links import is_loopback
 from coinspider.installation import data_folder
 from coinspider.store.database_url import DatabaseSettings, describe
 
@@ -84,19 +84,14 @@ class Patience:
 def warn_of_missing_tls(connection: AsyncConnection[TupleRow]) -> None:
     """Warn if a connection with a password leads to another machine without TLS."""
     info = connection.info
-    if info.password and not connection.pgconn.ssl_in_use and not _is_local(info.hostaddr):
+    # A Unix socket has no address.
+    is_away = info.hostaddr and not is_loopback(info.hostaddr)
+    if info.password and not connection.pgconn.ssl_in_use and is_away:
         logger.warning(
             "The connection to the database on %s is not encrypted: who is in between reads and"
             " changes what is written. sslmode=verify-full in DATABASE_URL asks for TLS",
             info.host,
         )
-
-
-def _is_local(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:  # a Unix socket has none
-        return True
 
 
 def one_line(error: Exception) -> str:
