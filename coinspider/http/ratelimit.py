@@ -69,9 +69,9 @@ PERIOD_STAT = "ratelimit/period_seconds"
 
 # Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
-# How often a request is repeated that a body with status 200 refuses. No wait may end it, as that
-# for a day's quota; where the API does not say how long to wait, the last time is after a minute.
-SAID_IN_BODY_MAX = 3
+# Seconds for which a request is repeated that a body with status 200 refuses: limits are those of a
+# minute, and other refusals, such as those for a day's quota, are not ended by a wait.
+SAID_IN_BODY_MAX = 50
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 _FAR = 0.05  # seconds; a limit whose answers take longer is asked while a call is under way
 
@@ -136,9 +136,15 @@ class RateLimitMiddleware:
             self.page_at = now
             self.limit.note(lambda state, at: limit_model.passed(state, at, age))
             return response
+        return self._again(request, response, age)
+
+    def _again(self, request: Request, response: Response, age: float) -> Request | Response:
+        """The request of a refused call, for which to wait; the refusal, if there were too many."""
         self.crawler.stats.inc_value(REFUSED_STAT)
+        now = monotonic()
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
-        if response.status == HTTPStatus.OK and refusals > SAID_IN_BODY_MAX:
+        first_at = request.meta.get("ratelimit_refused_at", now)
+        if response.status == HTTPStatus.OK and now - first_at > SAID_IN_BODY_MAX:
             raise NoPageError(f"refused {refusals} times, with status 200: {self._words(response)}")
         self._refused(response, age)
         if refusals > self.retry_times:
@@ -147,7 +153,7 @@ class RateLimitMiddleware:
         return request.replace(
             dont_filter=True,
             priority=request.priority + 1,
-            meta=request.meta | {"ratelimit_refusals": refusals},
+            meta=request.meta | {"ratelimit_refusals": refusals, "ratelimit_refused_at": first_at},
         )
 
     def process_exception(self, request: Request, exception: Exception) -> None:

@@ -286,15 +286,19 @@ def test_limit_that_is_far_away_is_asked_while_a_call_is_under_way(monkeypatch, 
     assert far.state.made == (2 if is_refused else 3)
 
 
-def test_body_that_goes_on_refusing_ends_the_crawl_and_is_no_page():
-    limiter = RateLimitMiddleware(get_crawler())
+def test_body_that_goes_on_refusing_ends_the_crawl_and_is_no_page(monkeypatch):
+    limiter, clock = RateLimitMiddleware(get_crawler()), [0.0]
+    monkeypatch.setattr("coinspider.http.ratelimit.monotonic", lambda: clock[0])
+    limiter.limit = LocalLimit(limiter.configured, lambda: START + clock[0])
     body = b'{"retCode": 10006, "retMsg": "Too many visits!", "result": {}}'
     request = Request("https://api.example/1")
     refusal = TextResponse(request.url, body=body, request=request)
     for _ in range(3):
         request = limiter.process_response(request, refusal)
+        clock[0] = limiter.limit.state.blocked_until - START
     with pytest.raises(NoPageError, match="refused 4 times, with status 200: Too many visits!"):
         limiter.process_response(request, refusal)
+    assert 55 < clock[0] < 70
     assert limiter.page_at is None
-    # It is a limit of a minute by now, where nothing has passed, and no bucket.
+    # A window in which nothing has passed, and no bucket.
     assert (limiter.limit.state.in_a_row, limiter.limit.state.rate) == (3, 0)
