@@ -1,12 +1,15 @@
-"""The crawls' database for scrapyd: its connections, and the threads that wait for it."""
+"""The crawls' database for scrapyd: its connections, the threads that wait for it, what its errors
+mean to a client, and answers that are kept for some seconds.
+"""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from threading import Lock
 from time import monotonic
-from typing import ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -23,9 +26,15 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.server import NOT_DONE_YET
 
 from coinspider.daemon.protocols import WebRequest, reactor
-from coinspider.errors import DatabaseUnreachableError, ViewError
+from coinspider.errors import (
+    ConfigurationError,
+    DatabaseUnreachableError,
+    NothingCrawledError,
+    ViewError,
+)
 from coinspider.store.connection import (
     database_settings,
+    one_line,
     open_connection,
     pin_transaction,
 )
@@ -37,7 +46,15 @@ CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
 PAGE_THREADS, WHOLE_THREADS, FIGURE_THREADS = 4, 1, 2
 WAITING_MAX, WHOLE_MAX = 100, 8
 UNREAD_MAX = 256 << 20  # bytes
+MEMORY_SIZE = 256  # answers
 _IDLE_MAX = 30.0  # seconds
+_AGAIN = "This page then comes by itself."
+_START = f"Start PostgreSQL, or correct DATABASE_URL and start scrapyd again. {_AGAIN}"
+_START_OWN = f"Start scrapyd again, which starts its PostgreSQL. {_AGAIN}"
+_REMEDIES: Mapping[type[psycopg.Error], str] = {
+    psycopg.errors.QueryCanceled: "It took too long: ask for less, or try again.",
+    psycopg.errors.InsufficientPrivilege: "GRANT the right to the user of DATABASE_URL.",
+}
 # Otherwise its locks would last until the server gives up on the client: two hours.
 _BRIEF = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _starting = Lock()
@@ -260,3 +277,49 @@ def _begin() -> psycopg.Connection:
         connected = open_connection(database())
     pin_transaction(connected, database())
     return connected
+
+
+def view_error(error: BaseException | None) -> ViewError:
+    """What a page says instead of its content. Raises an error that is a mistake of ours."""
+    match error:
+        case ViewError():
+            return error
+        case NothingCrawledError():
+            return ViewError(404, f"There is nothing to see: {error}")
+        case ConfigurationError() | psycopg.DataError():
+            return ViewError(400, str(error))
+        case DatabaseUnreachableError():
+            what, _, why = str(error).partition(": ")
+            remedy = _START if get_project_settings().get("DATABASE_URL") else _START_OWN
+            return _away(what, remedy, why.rpartition(" failed: ")[2])
+        case psycopg.Error():
+            remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
+            return _away("the database does not answer", next(remedies, _START), one_line(error))
+    raise error or AssertionError
+
+
+def _away(what: str, remedy: str, reason: str) -> ViewError:
+    return ViewError(503, f"{what[:1].upper()}{what[1:]}. {remedy} ({reason or 'no reason told'})")
+
+
+class Memory(Generic[T]):
+    """Keeps the latest answers for some seconds; for threads."""
+
+    def __init__(self, seconds: float, now: Callable[[], float] = monotonic):
+        self.seconds, self._now = seconds, now
+        self._kept: OrderedDict[object, tuple[float, T]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: object, find: Callable[[], T]) -> T:
+        """The answer for a key, computed again if it is too old; two threads may do so at once."""
+        with self._lock:
+            until, kept = self._kept.get(key, (0.0, None))
+        if kept is not None and self._now() < until:
+            return kept
+        found = find()
+        with self._lock:
+            self._kept[key] = self._now() + self.seconds, found
+            self._kept.move_to_end(key)
+            if len(self._kept) > MEMORY_SIZE:
+                self._kept.popitem(last=False)
+        return found

@@ -1,8 +1,8 @@
 """Fetches the rows of a query for people and programs: with all digits, or one line why not."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import psycopg
 from msgspec import Raw
@@ -26,6 +26,7 @@ from coinspider.records.table_item import (
     ColumnType,
 )
 
+T = TypeVar("T")
 # As psycopg calls them.
 _TYPES = {
     "bool": BOOLEAN,
@@ -124,6 +125,15 @@ def fetch_listing(
     with _missing_tables():
         description, rows = fetch_all(connection, query, values)
     return Listing([c.name for c in description], rows, types=_types(connection, description))
+
+
+def unless_missing(connection: Connection, find: Callable[[], T]) -> T | None:
+    """What is found; ``None`` if no crawl has made its tables. The transaction goes on."""
+    try:
+        with connection.transaction():
+            return find()
+    except NothingCrawledError:
+        return None
 
 
 def stream_listing(

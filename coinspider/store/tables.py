@@ -14,7 +14,7 @@ from coinspider.installation import program
 from coinspider.records.table_item import TableItem, primary_key, stored_columns
 from coinspider.secrets import is_secret_name
 from coinspider.store.crawl import FIRST_COMPLETE
-from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing
+from coinspider.store.fetch import Listing, RowStream, fetch_listing, stream_listing, unless_missing
 from coinspider.store.schema import CRAWL, REJECTED_RECORD, all_of, each, identifiers, item_table
 from coinspider.text import visible
 
@@ -339,12 +339,9 @@ def list_values(connection: Connection, table: str, column: str) -> list[str]:
 
 def list_watched(connection: Connection, username: str | None = None) -> list[str]:
     """The coins that an account of the pages watches, or any; none before there is such a list."""
-    try:
-        with connection.transaction():
-            found = fetch_listing(connection, sql.SQL(_WATCHED), {"username": username})
-    except NothingCrawledError:
-        return []
-    return [coin_id for (coin_id,) in found.rows]
+    query, values = sql.SQL(_WATCHED), {"username": username}
+    found = unless_missing(connection, lambda: fetch_listing(connection, query, values))
+    return [coin_id for (coin_id,) in found.rows] if found else []
 
 
 def watch(

@@ -112,7 +112,7 @@ def check_odd_table(daemon):
     assert "1–25 of 60 rows" in page
     assert "those of secrets: api_token." in page
     assert "hush" not in page + daemon.open(f"{address}.csv?all=1")
-    assert re.findall(r"<th scope=row[^>]*>(pair \d+)<", page)[:2] == ["pair 60", "pair 59"]
+    assert re.findall(r'<th scope="row"[^>]*>(pair \d+)<', page)[:2] == ["pair 60", "pair 59"]
     found = json.loads(daemon.open(
         f"{address}.json?where={quote('volume >= 58M, active = yes, at >= 2026-01-02')}"
     ), parse_float=str)  # fmt: skip

@@ -1,6 +1,6 @@
 """What a view remembers for a few seconds."""
 
-from coinspider.daemon.views.view import MEMORY_SIZE, Memory
+from coinspider.daemon.database import MEMORY_SIZE, Memory
 
 
 class Clock:

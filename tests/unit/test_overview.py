@@ -6,7 +6,7 @@ import pytest
 
 from coinspider.daemon.outcomes import FailedJob
 from coinspider.daemon.views.overview import (
-    as_crawls,
+    as_crawl,
     last_complete,
     last_failures,
     progress,
@@ -77,7 +77,7 @@ def test_verdict(crawls, options, kind, text):
 )  # fmt: skip
 def test_job_that_never_began_is_a_failure_until_a_later_crawl_is_complete(arguments, healed):
     begin, end = NOW - timedelta(minutes=5), NOW - timedelta(minutes=4)
-    jobs = as_crawls([FailedJob("coins.5", "coins", arguments, begin, end, 2, "a bad argument")])
+    jobs = [as_crawl(FailedJob("coins.5", "coins", arguments, begin, end, 2, "a bad argument"))]
     [failed] = last_failures(jobs, [crawl(1, "complete")])
     assert (failed["healed"], failed["message"]) == (healed, "a bad argument")
     assert not last_failures(jobs, [crawl(9, "complete")])[0]["healed"]

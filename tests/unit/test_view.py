@@ -6,6 +6,7 @@ from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from twisted.internet.defer import fail, succeed
 from twisted.web.test.requesthelper import DummyRequest
 
+from coinspider.daemon.database import view_error
 from coinspider.daemon.views import coins, preferences, view
 from coinspider.daemon.views.view import DatabaseView, Format, brief
 from coinspider.errors import DatabaseUnreachableError
@@ -57,7 +58,7 @@ def test_logos_are_loaded_only_after_a_click(monkeypatch):
     ],
 )
 def test_error_of_the_database_says_what_to_do(error, said):
-    told = view.view_error(error)
+    told = view_error(error)
     assert (told.status, said in str(told)) == (503, True)
 
 

@@ -12,10 +12,10 @@ from psycopg import Connection
 from scrapy.utils.project import get_project_settings
 from twisted.web.resource import Resource
 
-from coinspider.daemon.database import database_url
+from coinspider.daemon.database import Memory, database_url
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.protocols import Root
-from coinspider.daemon.views.choice import RowChoice, read_table_choice
+from coinspider.daemon.views.choice import LIMIT, RowChoice, read_table_choice
 from coinspider.daemon.views.view import (
     CSV,
     HTML,
@@ -25,7 +25,6 @@ from coinspider.daemon.views.view import (
     DatabaseView,
     Format,
     Frame,
-    Memory,
     View,
     as_csv,
     as_json,
@@ -65,61 +64,76 @@ def count(connected: Connection, chosen: RowFilter) -> int:
 
 
 class File(NamedTuple):
-    """A kind of file: its type, and how it is made of rows, each called a ``noun``."""
+    """A kind of file: its type, and how it is made of the rows that were chosen among ``total``."""
 
     content_type: str
-    make: Callable[[Listing, str], bytes]
+    make: Callable[[Listing, RowChoice, Callable[[], int]], bytes]
 
 
-# By the end of its name; JSON, which programs read, also has its place in the list.
+def _json(listing: Listing, choice: RowChoice, total: Callable[[], int]) -> bytes:
+    rows, found = [Raw(exact_json_row(row)) for row in listing.each_dict()], total()
+    place = {"total": found, "page": choice.page, "pages": choice.pages(found)}
+    return as_json(status="ok", **place, **{f"{choice.chosen.table.noun}s": rows})
+
+
+# By the end of its name.
 FILES: Mapping[str, File] = {
-    "csv": File(CSV, lambda listing, _: as_csv(listing)),
-    "xlsx": File(_XLSX, workbook),
-    "parquet": File(_PARQUET, lambda listing, _: parquet(listing, _AMOUNTS)),
+    "csv": File(CSV, lambda listing, *_: as_csv(listing)),
+    "xlsx": File(_XLSX, lambda listing, choice, _: workbook(listing, choice.chosen.table.noun)),
+    "parquet": File(_PARQUET, lambda listing, *_: parquet(listing, _AMOUNTS)),
+    "json": File(JSON.content_type, _json),
 }
+
+
+def render_rows(
+    template: str,
+    frame: Frame,
+    choice: RowChoice,
+    rows: Sequence[Mapping[str, object]],
+    total: int,
+    **values: object,
+) -> str:
+    """The page of rows that were chosen among ``total``, by what all such pages have."""
+    table = choice.chosen.table
+    told = {
+        "table": table,
+        "title": table.name,
+        "choice": choice,
+        "arguments": choice.arguments,
+        "usual": {"columns": ",".join(choice.usual), "limit": str(LIMIT)},
+        "rows": rows,
+        "limits": sorted({*LIMITS, choice.chosen.limit or total}),
+        "files": file_formats(),
+        "total": total,
+        "problems": {},
+    }
+    return render(template, **told | frame | values)
 
 
 def file_formats() -> Sequence[str]:
     """Those with a link: a file whose package is not installed leads nowhere."""
-    names = (*FILES, "json")
-    return [name for name in names if name not in PACKAGES or find_spec(PACKAGES[name])]
+    return [name for name in FILES if name not in PACKAGES or find_spec(PACKAGES[name])]
 
 
 def file_of(kind: str, name: str, read: Read) -> tuple[View, Format]:
     """A view of the chosen rows as a file, with ``all`` those of all pages."""
-    if kind == "json":
-        return partial(_send_json, read), JSON
     # A name that every system takes, whatever the table is called.
     plain = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
-    return partial(_send_file, kind, read), Format(FILES[kind].content_type, f"{plain}.{kind}")
+    file = Format(FILES[kind].content_type, f"{plain}.{kind}")
+    return partial(_send, kind, read), JSON if kind == "json" else file
 
 
-def _send_file(
-    kind: str, read: Read, connected: Connection, arguments: Arguments, _: Frame
-) -> bytes:
-    choice = _choice_of_file(read, connected, arguments)
+def _send(kind: str, read: Read, connected: Connection, arguments: Arguments, _: Frame) -> bytes:
+    """JSON has all columns, unless some are chosen."""
+    if kind == "json" and not arguments.get("columns"):
+        arguments = {**arguments, "columns": "all"}
+    choice = read(connected, arguments)
+    choice = choice.whole if arguments.get("all") else choice
     listing = list_rows(connected, choice.chosen)
     try:
-        return FILES[kind].make(listing, choice.chosen.table.noun)
+        return FILES[kind].make(listing, choice, partial(count, connected, choice.chosen))
     except ConfigurationError as error:  # a package is not installed
         raise ViewError(501, str(error)) from None
-
-
-def _send_json(read: Read, connected: Connection, arguments: Arguments, _: Frame) -> bytes:
-    """With all columns, or the chosen ``columns``."""
-    choice = _choice_of_file(read, connected, arguments)
-    if not arguments.get("columns"):
-        columns = list(choice.chosen.table.types)
-        choice = choice._replace(chosen=choice.chosen._replace(columns=columns))
-    total = count(connected, choice.chosen)
-    rows = [Raw(exact_json_row(row)) for row in list_rows(connected, choice.chosen).each_dict()]
-    place = {"total": total, "page": choice.page, "pages": choice.pages(total)}
-    return as_json(status="ok", **place, **{f"{choice.chosen.table.noun}s": rows})
-
-
-def _choice_of_file(read: Read, connected: Connection, arguments: Arguments) -> RowChoice:
-    choice = read(connected, arguments)
-    return choice.whole if arguments.get("all") else choice
 
 
 def _read(name: str, connected: Connection, arguments: Arguments) -> RowChoice:
@@ -137,18 +151,8 @@ def _table(name: str, connected: Connection, arguments: Arguments, frame: Frame)
     choice = read_table_choice(table, arguments, LIMITS[-1])
     total = count(connected, choice.chosen)
     choice = choice.within(total)
-    return render(
-        "table.html",
-        **frame,
-        table=table,
-        choice=choice,
-        arguments=choice.arguments,
-        rows=list_rows(connected, choice.chosen).dicts(),
-        limits=sorted({*LIMITS, choice.chosen.limit or total}),
-        files=file_formats(),
-        total=total,
-        address=quote(name, safe=""),
-    )
+    rows = list_rows(connected, choice.chosen).dicts()
+    return render_rows("table.html", frame, choice, rows, total, address=quote(name, safe=""))
 
 
 def _index(connected: Connection, _: Arguments, frame: Frame) -> str:
@@ -174,7 +178,7 @@ class Tables(Resource):
         if not name:
             return page_of(_index, SECTION)(self.root)
         stem, _, end = name.rpartition(".")
-        if stem and end in (*FILES, "json"):
+        if stem and end in FILES:
             view, form = file_of(end, stem, partial(_read, stem))
             return page_of(view, SECTION, form)(self.root)
         return page_of(partial(_table, name), SECTION, Format(HTML))(self.root)

@@ -56,111 +56,94 @@ class ShownColumn(NamedTuple):
         return self.is_number or self.kind in (SPARKLINE, TIME)
 
 
-_SPANS = ("1h", "7d", "14d", "30d", "200d", "1y")
 CHANGE_7D = "price_change_percentage_7d_in_currency"
 LAST_7_DAYS = "last_7_days"
-_ALL = [
-    ShownColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
+_CHANGES = "price_change_percentage_{}_in_currency"
+_HEAD = [
     ShownColumn("name", "Coin", TEXT, width=PHONE),
     ShownColumn("current_price", "Price", PRICE, width=PHONE),
-    ShownColumn("price_change_percentage_1h_in_currency", "1h", CHANGE, long="Change 1h"),
-    ShownColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
-    ShownColumn(CHANGE_7D, "7d", CHANGE, long="Change 7d", width=TABLET),
-    ShownColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
-    ShownColumn("total_volume", "24h volume", AMOUNT),
     ShownColumn(LAST_7_DAYS, "Last 7 days", SPARKLINE, made=True, width=TABLET),
-    ShownColumn("last_updated", "Updated", TIME),
-    ShownColumn("symbol", "Symbol", TEXT),
-    ShownColumn("coin_id", "Id", TEXT),
-    ShownColumn("vs_currency", "Currency", TEXT),
-    ShownColumn("price_change_percentage_14d_in_currency", "14d", CHANGE, long="Change 14d"),
-    ShownColumn("price_change_percentage_30d_in_currency", "30d", CHANGE, long="Change 30d"),
-    ShownColumn("price_change_percentage_200d_in_currency", "200d", CHANGE, long="Change 200d"),
-    ShownColumn("price_change_percentage_1y_in_currency", "1y", CHANGE, long="Change 1y"),
-    ShownColumn(
-        "price_change_percentage_24h_in_currency",
-        "24h in currency",
-        CHANGE,
-        long="Change 24h in this currency",
-    ),
-    ShownColumn(
-        "market_cap_rank_with_rehypothecated",
-        "# with rehypothecated",
-        NUMBER,
-        long="Rank with rehypothecated coins",
-    ),
-    ShownColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
-    ShownColumn("price_change_24h", "Price change 24h", PRICE),
-    ShownColumn("high_24h", "High 24h", PRICE),
-    ShownColumn("low_24h", "Low 24h", PRICE),
-    ShownColumn("market_cap_change_24h", "Market cap change 24h", AMOUNT),
-    ShownColumn(
-        "market_cap_change_percentage_24h",
-        "Market cap 24h",
-        CHANGE,
-        long="Market cap change 24h, %",
-    ),
-    ShownColumn("circulating_supply", "Circulating supply", AMOUNT),
-    ShownColumn("total_supply", "Total supply", AMOUNT),
-    ShownColumn("max_supply", "Max supply", AMOUNT),
-    ShownColumn("ath", "All-time high", PRICE),
-    ShownColumn("ath_change_percentage", "Since all-time high", CHANGE),
-    ShownColumn("ath_date", "All-time high on", TIME),
-    ShownColumn("atl", "All-time low", PRICE),
-    ShownColumn("atl_change_percentage", "Since all-time low", CHANGE),
-    ShownColumn("atl_date", "All-time low on", TIME),
-    ShownColumn("first_crawled_at", "First crawled", TIME),
-    ShownColumn("delisted_at", "Delisted", TIME, width=TABLET),
-    ShownColumn("image", "Logo", TEXT),
-    ShownColumn("extra", "Other fields", OTHER),
 ]
-_KNOWN = {column.name for column in _ALL}
+_GROUPED = {
+    "Market": [
+        ShownColumn("market_cap_rank", "#", NUMBER, long="Rank", width=TABLET),
+        ShownColumn(
+            "market_cap_rank_with_rehypothecated",
+            "# with rehypothecated",
+            NUMBER,
+            long="Rank with rehypothecated coins",
+        ),
+        ShownColumn("market_cap", "Market cap", AMOUNT, width=TABLET),
+        ShownColumn("fully_diluted_valuation", "Fully diluted valuation", AMOUNT),
+        ShownColumn("total_volume", "24h volume", AMOUNT),
+        ShownColumn("market_cap_change_24h", "Market cap change 24h", AMOUNT),
+        ShownColumn(
+            "market_cap_change_percentage_24h",
+            "Market cap 24h",
+            CHANGE,
+            long="Market cap change 24h, %",
+        ),
+    ],
+    "Price": [
+        ShownColumn(_CHANGES.format("1h"), "1h", CHANGE, long="Change 1h"),
+        ShownColumn(CHANGE_7D, "7d", CHANGE, long="Change 7d", width=TABLET),
+        *(
+            ShownColumn(_CHANGES.format(span), span, CHANGE, long=f"Change {span}")
+            for span in ("14d", "30d", "200d", "1y")
+        ),
+        ShownColumn("price_change_24h", "Price change 24h", PRICE),
+        ShownColumn("price_change_percentage_24h", "24h", CHANGE, width=PHONE, long="Change 24h"),
+        ShownColumn(
+            _CHANGES.format("24h"), "24h in currency", CHANGE, long="Change 24h in this currency"
+        ),
+        ShownColumn("low_24h", "Low 24h", PRICE),
+        ShownColumn("high_24h", "High 24h", PRICE),
+        ShownColumn("ath", "All-time high", PRICE),
+        ShownColumn("ath_change_percentage", "Since all-time high", CHANGE),
+        ShownColumn("ath_date", "All-time high on", TIME),
+        ShownColumn("atl", "All-time low", PRICE),
+        ShownColumn("atl_change_percentage", "Since all-time low", CHANGE),
+        ShownColumn("atl_date", "All-time low on", TIME),
+    ],
+    "Supply": [
+        ShownColumn("circulating_supply", "Circulating supply", AMOUNT),
+        ShownColumn("total_supply", "Total supply", AMOUNT),
+        ShownColumn("max_supply", "Max supply", AMOUNT),
+    ],
+    "About": [
+        ShownColumn("coin_id", "Id", TEXT),
+        ShownColumn("symbol", "Symbol", TEXT),
+        ShownColumn("vs_currency", "Currency", TEXT),
+        ShownColumn("image", "Logo", TEXT),
+        ShownColumn("last_updated", "Updated", TIME),
+        ShownColumn("first_crawled_at", "First crawled", TIME),
+        ShownColumn("delisted_at", "Delisted", TIME, width=TABLET),
+        ShownColumn("extra", "Other fields", OTHER),
+    ],
+}
+_KNOWN = {c.name: c for named in (_HEAD, *_GROUPED.values()) for c in named}
 # A field of the item that has no name here.
-_ALL += [
+_GROUPED["About"] += [
     ShownColumn(c.name, c.name.replace("_", " ").capitalize(), AMOUNT if c.type.is_number else TEXT)
     for c in columns(FullCoin)
     if c.name not in _KNOWN
 ]
-COLUMNS = {column.name: column for column in _ALL}
+GROUPS = {group: [column.name for column in named] for group, named in _GROUPED.items()}
+SHOWN = [
+    "market_cap_rank",
+    "name",
+    "current_price",
+    _CHANGES.format("1h"),
+    "price_change_percentage_24h",
+    CHANGE_7D,
+    "market_cap",
+    "total_volume",
+    LAST_7_DAYS,
+    "last_updated",
+]
+_KNOWN |= {column.name: column for column in _GROUPED["About"]}
+COLUMNS = {name: _KNOWN[name] for name in [*SHOWN, *(name for name in _KNOWN if name not in SHOWN)]}
 STORED = stored_columns(FullCoin)
-SHOWN = [column.name for column in _ALL[: list(COLUMNS).index("symbol")]]
-GROUPS = {
-    "Market": [
-        "market_cap_rank",
-        "market_cap_rank_with_rehypothecated",
-        "market_cap",
-        "fully_diluted_valuation",
-        "total_volume",
-        "market_cap_change_24h",
-        "market_cap_change_percentage_24h",
-    ],
-    "Price": [
-        *(f"price_change_percentage_{span}_in_currency" for span in _SPANS),
-        "price_change_24h",
-        "price_change_percentage_24h",
-        "low_24h",
-        "high_24h",
-        "ath",
-        "ath_change_percentage",
-        "ath_date",
-        "atl",
-        "atl_change_percentage",
-        "atl_date",
-    ],
-    "Supply": ["circulating_supply", "total_supply", "max_supply"],
-    "About": [
-        "coin_id",
-        "symbol",
-        "vs_currency",
-        "image",
-        "last_updated",
-        "first_crawled_at",
-        "delisted_at",
-        "extra",
-    ],
-}
-_GROUPED = {name for names in GROUPS.values() for name in names} | {"name", "current_price"}
-GROUPS["About"] += [c.name for c in _ALL if not c.made and c.name not in _GROUPED]
 
 # What /coin says of a field without a value.
 WITHOUT = {"max_supply": "no maximum known", "delisted_at": "no"}

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from math import log10
-from typing import Literal, NamedTuple, TypedDict
+from typing import NamedTuple
+
+from psycopg.rows import DictRow
 
 from coinspider.store.series import Point
 from coinspider.text import readable, readable_number, short
@@ -215,16 +217,6 @@ def sparkline(points: Sequence[Point]) -> Sparkline | None:
     return Sparkline(drawn, (last / first - 1) * 100 if first else None)
 
 
-class Ohlc(TypedDict):
-    """A candle's row; it may have other columns."""
-
-    started_at: datetime
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-
-
 class Candle(NamedTuple):
     """A candle's position: its body from ``y`` on, its wick from ``high`` to ``low``."""
 
@@ -283,7 +275,7 @@ def line_chart(series: Mapping[str, Sequence[Point]], is_log: bool = False) -> P
     )
 
 
-def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> PriceChart | None:
+def candle_chart(rows: Sequence[DictRow], is_log: bool = False) -> PriceChart | None:
     """Candles from rows with their columns; none for fewer than two."""
     if len(rows) < 2:
         return None
@@ -303,7 +295,7 @@ def candle_chart(rows: Sequence[Ohlc], is_log: bool = False) -> PriceChart | Non
     )
 
 
-def _candle(row: Ohlc, times: TimeScale, scale: ValueScale, width: float) -> Candle:
+def _candle(row: DictRow, times: TimeScale, scale: ValueScale, width: float) -> Candle:
     first, last = _y(scale, row["open"]), _y(scale, row["close"])
     return Candle(
         round(times.share(row["started_at"]) * SIZE + width * GAP / 2, 2),
@@ -316,9 +308,10 @@ def _candle(row: Ohlc, times: TimeScale, scale: ValueScale, width: float) -> Can
     )
 
 
-def _candle_text(row: Ohlc) -> str:
-    names: tuple[Literal["open", "high", "low", "close"], ...] = ("open", "high", "low", "close")
-    return ", ".join(f"{name} {readable_number(row[name])}" for name in names)
+def _candle_text(row: DictRow) -> str:
+    return ", ".join(
+        f"{name} {readable_number(row[name])}" for name in ("open", "high", "low", "close")
+    )
 
 
 def _mark(
@@ -329,7 +322,7 @@ def _mark(
 
 
 def _candle_mark(
-    times: TimeScale, scale: ValueScale, row: Ohlc, step: timedelta
+    times: TimeScale, scale: ValueScale, row: DictRow, step: timedelta
 ) -> tuple[float, float, str, str]:
     """In its middle, with the time at which it begins: its end may be still to come."""
     middle, text = row["started_at"] + step / 2, _candle_text(row)
@@ -347,15 +340,9 @@ def _changes(points: Sequence[Point]) -> list[Point]:
     return [Point(p.time, (p.value / base - 1) * 100) for p in points] if base else []
 
 
-def _polyline(
-    points: Sequence[Point],
-    times: TimeScale,
-    scale: ValueScale,
-    width: int = SIZE,
-    height: int = SIZE,
-) -> str:
+def _polyline(points: Sequence[Point], times: TimeScale, scale: ValueScale) -> str:
     return " ".join(
-        f"{times.share(point.time) * width:.1f},{(1 - scale.share(point.value)) * height:.1f}"
+        f"{times.share(point.time) * SIZE:.1f},{(1 - scale.share(point.value)) * SIZE:.1f}"
         for point in points
     )
 

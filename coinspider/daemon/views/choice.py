@@ -7,7 +7,6 @@ from coinspider.daemon.views.cells import (
     COLUMNS,
     SHOWN,
     ShownColumn,
-    stored,
     table_columns,
     usual_columns,
 )
@@ -37,7 +36,13 @@ LIMIT, LIMIT_MAX = 50, 1000
 _DEFAULT_SORT = "market_cap_rank"
 _SHOWN_OF_DELISTED = [*SHOWN, "delisted_at"]
 _USUAL = {",".join(SHOWN), ",".join(_SHOWN_OF_DELISTED)}
-_USUAL_STATUS = ("listed", "listed")
+# What the page of the coins shows without these arguments.
+USUAL = {
+    "currency": "usd",
+    "listed": "listed",
+    "limit": str(LIMIT),
+    "sort": _DEFAULT_SORT,
+}
 _KEPT = (
     "currency",
     "sort",
@@ -50,13 +55,17 @@ _KEPT_OF_TABLE = ("sort", "limit", "columns", "search", "where")
 
 
 class RowChoice(NamedTuple):
-    """The rows, the columns to show of those that are ``known``, and the arguments for both."""
+    """The rows, the columns to show of those that are ``known``, and the arguments for both.
+
+    ``usual`` are the columns if none are chosen.
+    """
 
     chosen: RowFilter
-    columns: Sequence[str]
     known: Mapping[str, ShownColumn]
-    arguments: Mapping[str, str]
-    page: int
+    usual: Sequence[str]
+    columns: Sequence[str] = ()
+    arguments: Mapping[str, str] = {}
+    page: int = 1
     watch: Sequence[str] = ()
 
     @property
@@ -90,7 +99,7 @@ class RowChoice(NamedTuple):
     def filters(self) -> dict[str, str]:
         """The arguments that filter coins; without one, delisted coins are left out."""
         found = {name: self.arguments[name] for name in FILTERS if name in self.arguments}
-        return {name: value for name, value in found.items() if (name, value) != _USUAL_STATUS}
+        return {name: value for name, value in found.items() if USUAL.get(name) != value}
 
     @property
     def conditions(self) -> list[str]:
@@ -141,63 +150,51 @@ def read_choice(
     Raises :exc:`FieldsError` or another :exc:`ViewError`, and :exc:`ConfigurationError` for an
     unknown column.
     """
-    kept = {name: arguments[name] for name in _KEPT if arguments.get(name)}
-    if kept.get("columns") in _USUAL:  # from a form without JavaScript
-        del kept["columns"]
-    page, limit = _read_page(arguments, kept, most, _DEFAULT_SORT)
     listed = arguments.get("listed") or "listed"
     if listed not in LISTED:
         raise ViewError(400, f"listed={listed} is none of {', '.join(LISTED)}")
     usual = SHOWN if listed == "listed" else _SHOWN_OF_DELISTED
-    columns = _columns(kept.get("columns", ""), usual, COLUMNS)
+    if arguments.get("columns") in _USUAL:  # from a form without JavaScript
+        arguments = {**arguments, "columns": ""}
     watch = given_list(arguments) or list(watched)
     chosen = RowFilter(
-        table=table_of(FullCoin),
-        constants={"vs_currency": arguments.get("currency") or "usd"},
-        search=arguments.get("search") or None,
-        sort=kept.get("sort", _DEFAULT_SORT),
-        columns=stored(columns),
-        limit=limit,
-        offset=(page - 1) * limit,
+        table_of(FullCoin),
+        {"vs_currency": arguments.get("currency") or "usd"},
+        (),
+        _DEFAULT_SORT,
         listed=listed,
         conditions=_conditions(arguments, watch),
     )
-    return RowChoice(chosen, columns, COLUMNS, kept, page, watch)
+    return _read(RowChoice(chosen, COLUMNS, usual, watch=watch), _KEPT, arguments, most)
 
 
 def read_table_choice(table: StoredTable, arguments: Arguments, most: int = LIMIT_MAX) -> RowChoice:
     """The same for a page of any table. Raises the same."""
-    kept = {name: arguments[name] for name in _KEPT_OF_TABLE if arguments.get(name)}
-    known = table_columns(table)
-    first = next(iter(known))
-    page, limit = _read_page(arguments, kept, most, first)
-    usual = usual_columns(table)
-    if kept.get("columns") == ",".join(usual):
+    known, conditions = table_columns(table), read_where(table, arguments.get("where") or "")
+    chosen = RowFilter(table, {}, (), next(iter(known)), conditions=conditions)
+    return _read(RowChoice(chosen, known, usual_columns(table)), _KEPT_OF_TABLE, arguments, most)
+
+
+def _read(start: RowChoice, names: Sequence[str], arguments: Arguments, most: int) -> RowChoice:
+    """What both kinds of pages are asked for; the arguments of these ``names`` are kept."""
+    kept = {name: arguments[name] for name in names if arguments.get(name)}
+    if kept.get("columns") == ",".join(start.usual):
         del kept["columns"]
-    columns = _columns(kept.get("columns", ""), usual, known)
-    chosen = RowFilter(
-        table,
-        {},
-        columns,
-        kept.get("sort", first),
-        kept.get("search"),
-        limit,
-        (page - 1) * limit,
-        conditions=read_where(table, kept.get("where", "")),
-    )
-    return RowChoice(chosen, columns, known, kept, page)
-
-
-def _read_page(
-    arguments: Arguments, kept: dict[str, str], most: int, default_sort: str
-) -> tuple[int, int]:
-    """The page and its number of rows, at most ``most``; the sort and the limit go to ``kept``."""
     if arguments.get("descending"):  # from a form, which has its own field for it
-        kept["sort"] = f"-{arguments.get('sort', default_sort).removeprefix('-')}"
+        kept["sort"] = f"-{arguments.get('sort', start.sort).removeprefix('-')}"
     limit = min(number(arguments, "limit", LIMIT, LIMIT_MAX), most)
     if "limit" in kept:  # so that a download of the view has the same rows
         kept["limit"] = str(limit)
-    return number(arguments, "page", 1), limit
+    page = number(arguments, "page", 1)
+    columns = _columns(kept.get("columns", ""), start.usual, start.known)
+    chosen = start.chosen._replace(
+        columns=[name for name in columns if not start.known[name].made],
+        sort=kept.get("sort", start.sort),
+        search=kept.get("search"),
+        limit=limit,
+        offset=(page - 1) * limit,
+    )
+    return start._replace(chosen=chosen, columns=columns, arguments=kept, page=page)
 
 
 def _columns(text: str, usual: Sequence[str], known: Mapping[str, ShownColumn]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import cast
 
 from msgspec import Raw
 from psycopg import Connection
+from psycopg.rows import DictRow
 
 from coinspider.daemon.views.cells import COLUMNS, GROUPS, WITHOUT, other_fields
-from coinspider.daemon.views.charts import Ohlc, PriceChart, candle_chart, line_chart
+from coinspider.daemon.views.charts import PriceChart, candle_chart, line_chart
 from coinspider.daemon.views.coins import logo_address
 from coinspider.daemon.views.view import (
     CSV,
@@ -115,17 +116,16 @@ def _key(coin: Mapping[str, object]) -> dict[str, str]:
     return {name: str(coin[name]) for name in ("coin_id", "vs_currency")}
 
 
-def _candles(connected: Connection, key: Mapping[str, str], days: int | None) -> Sequence[Ohlc]:
+def _candles(connected: Connection, key: Mapping[str, str], days: int | None) -> Sequence[DictRow]:
     resolution = "1h" if days and days <= _HOURLY_CANDLES else "1d"
     since = datetime.now(UTC) - timedelta(days=days) if days else None
-    found = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
-    rows = cast(list[Ohlc], found)
+    rows = list_candles(connected, FullCoin, key, resolution, Span(since)).dicts()
     return merged_candles(rows, _MERGED)[-_CANDLES_MAX:] if days == 7 else rows[-_CANDLES_MAX:]
 
 
-def merged_candles(rows: Sequence[Ohlc], step: timedelta) -> list[Ohlc]:
+def merged_candles(rows: Sequence[DictRow], step: timedelta) -> list[DictRow]:
     """Candles of a longer period, combined from those that begin in it."""
-    found: list[Ohlc] = []
+    found: list[DictRow] = []
     for begin, group in groupby(rows, lambda row: _begin(row["started_at"], step)):
         within = list(group)
         found.append(

@@ -8,21 +8,20 @@ from urllib.parse import urlsplit
 
 from psycopg import Connection
 
-from coinspider.daemon.database import database_url
+from coinspider.daemon.database import Memory, database_url
 from coinspider.daemon.protocols import Root
-from coinspider.daemon.views.any_table import LIMITS, file_formats, file_of
-from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS, SHOWN, stored
+from coinspider.daemon.views.any_table import LIMITS, file_of, render_rows
+from coinspider.daemon.views.cells import CHANGE_7D, LAST_7_DAYS, stored
 from coinspider.daemon.views.charts import Sparkline, sparkline
-from coinspider.daemon.views.choice import FILTERS, RowChoice, read_choice
+from coinspider.daemon.views.choice import FILTERS, USUAL, RowChoice, read_choice
 from coinspider.daemon.views.view import (
     LOGO_HOSTS,
+    VIEWS,
     WATCHED,
     Arguments,
     DatabaseView,
     Frame,
-    Memory,
     page_of,
-    render,
 )
 from coinspider.errors import NoHistoryError, ViewError
 from coinspider.items import FullCoin
@@ -71,27 +70,26 @@ def _page(connected: Connection, choice: RowChoice, typed: Arguments, frame: Fra
     counts = count_coins(connected, choice)
     total = counts.get(choice.currency, 0)
     choice = choice.within(total)
-    section = {"section": WATCHED} if choice.is_watched else {}
-    return render(
+    section = WATCHED if choice.is_watched else "coins"
+    return render_rows(
         "coins.html",
-        **{"problems": {}} | frame | section,
-        choice=choice,
+        frame | {"section": section},
+        choice,
+        coin_rows(connected, choice, frame["logos"]),
+        total,
+        title=VIEWS[section],
+        address="coins",
+        usual=USUAL | {"columns": ",".join(choice.usual)},
         typed=typed,
-        arguments=choice.arguments,
-        shown=SHOWN,
         filters=FILTERS,
         bounds=BOUNDS,
         listed=LISTED,
-        rows=coin_rows(connected, choice, frame["logos"]),
         currencies=list(counts),
-        limits=sorted({*LIMITS, choice.chosen.limit or total}),
-        files=file_formats(),
         lists=LISTS,
         new_since=first_complete_crawl(connected, choice.currency)
         if "new" in choice.filters
         else None,
         first_crawl=first_crawl(connected, choice.currency),
-        total=total,
         without=_without(connected, choice) if choice.filters and not total else {},
     )
 

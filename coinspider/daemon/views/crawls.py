@@ -13,7 +13,7 @@ from twisted.web import error
 
 from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.api.endpoints import may_be_sent
-from coinspider.daemon.database import database_url
+from coinspider.daemon.database import database_url, view_error
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.gate.sessions import TOKEN
 from coinspider.daemon.nodes import DATABASE_ERRORS, this_node
@@ -27,7 +27,7 @@ from coinspider.daemon.views.overview import (
     FAILED_JOBS,
     Described,
     describe_schedules,
-    described_jobs,
+    find_crawls,
     read_overview,
     tell,
 )
@@ -42,17 +42,16 @@ from coinspider.daemon.views.view import (
     number,
     page_of,
     render,
-    view_error,
 )
-from coinspider.errors import NothingCrawledError, ViewError
+from coinspider.errors import ViewError
 from coinspider.secrets import MASK
 from coinspider.store.crawl import (
     NO_SCHEDULE,
     list_latest_runs,
     read_crawl_arguments,
-    read_crawls,
 )
 from coinspider.store.database_url import describe
+from coinspider.store.fetch import unless_missing
 from coinspider.store.rejected import (
     RejectedFilter,
     list_rejected_reasons,
@@ -194,7 +193,7 @@ class _Runs(NamedTuple):
         return render(
             "crawls.html",
             **frame,
-            **self._found(connected, kept, page),
+            **self._runs(connected, kept, page),
             **read_overview(connected, self.known)._asdict(),
             database=describe(database_url()),
             projects=self.projects,
@@ -209,26 +208,16 @@ class _Runs(NamedTuple):
             stamp=int(time()),
         )
 
-    def _found(self, connected: Connection, kept: Arguments, page: int) -> dict[str, object]:
-        """What the database has; nothing before the first crawl, which a button may start."""
-        failed_jobs, intervals = this_node().failed_jobs, self.known.intervals
-        try:
-            with connected.transaction():  # the page asks for more, though this may fail
-                rows = read_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept).dicts()
-        except NothingCrawledError:
-            failed = described_jobs(failed_jobs.newest(FAILED_JOBS), self.known.logs_dir)
-            return {"crawls": [], "charts": {}, "more": False, "failed_jobs": failed}
-        crawls = cast(list[Crawl], rows[:LIMIT])
-        tell(crawls, self.known.logs_dir, intervals)
-        add_repeats(crawls, read_crawl_arguments(connected, [row["id"] for row in rows[:LIMIT]]))
-        runs = cast(list[Crawl], list_latest_runs(connected, CHARTED).dicts())
-        failed = described_jobs(failed_jobs.without_row(FAILED_JOBS), self.known.logs_dir)
-        return {
-            "crawls": crawls,
-            "charts": run_charts(runs, intervals),
-            "more": len(rows) > LIMIT,
-            "failed_jobs": failed,
-        }
+    def _runs(self, connected: Connection, kept: Arguments, page: int) -> dict[str, object]:
+        """A page of them, and the charts of the latest ones of each schedule."""
+        crawls = find_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept)
+        shown, intervals = crawls[:LIMIT], self.known.intervals
+        tell(shown, self.known.logs_dir, intervals)
+        numbers = [crawl["id"] for crawl in shown if crawl["id"]]
+        add_repeats(shown, read_crawl_arguments(connected, numbers) if numbers else {})
+        runs = unless_missing(connected, lambda: list_latest_runs(connected, CHARTED).dicts())
+        charts = run_charts(cast(list[Crawl], runs or []), intervals)
+        return {"crawls": shown, "charts": charts, "more": len(crawls) > LIMIT}
 
 
 def possible_actions(root: Root) -> set[str]:

@@ -6,15 +6,14 @@ from typing import NamedTuple, cast
 
 from psycopg import Connection, sql
 
-from coinspider.daemon.database import database_url
+from coinspider.daemon.database import Memory, database_url
 from coinspider.daemon.protocols import Root
 from coinspider.daemon.views.choice import RowChoice, read_choice
 from coinspider.daemon.views.coins import LISTS, coin_rows, count_coins
 from coinspider.daemon.views.crawls import WITH_JOBS
 from coinspider.daemon.views.overview import Described, describe_schedules, read_overview
-from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, Memory, View, render
-from coinspider.errors import NothingCrawledError
-from coinspider.store.fetch import fetch_listing
+from coinspider.daemon.views.view import Arguments, DatabaseView, Frame, View, render
+from coinspider.store.fetch import fetch_listing, unless_missing
 from coinspider.store.tables import list_tables
 from coinspider.text import short
 
@@ -53,11 +52,8 @@ _markets: Memory[tuple[str, list[MarketLink]]] = Memory(5.0)  # seconds
 
 def read_market(connected: Connection) -> tuple[str, list[MarketLink]]:
     """The currency and its figures; none if no coins were crawled."""
-    try:
-        with connected.transaction():
-            return _markets.get(database_url(), lambda: _figures(connected))
-    except NothingCrawledError:
-        return "", []
+    find = partial(_markets.get, database_url(), lambda: _figures(connected))
+    return unless_missing(connected, find) or ("", [])
 
 
 def _figures(connected: Connection) -> tuple[str, list[MarketLink]]:
@@ -83,15 +79,6 @@ def _watched(
     return choice, coin_rows(connected, choice, frame["logos"]) if is_shown else []
 
 
-def _tables(connected: Connection) -> Sequence[str]:
-    """Those of other APIs, too."""
-    try:
-        with connected.transaction():
-            return list(list_tables(connected))
-    except NothingCrawledError:
-        return []
-
-
 def _home(known: Described, connected: Connection, _: Arguments, frame: Frame) -> str:
     currency, market = read_market(connected)
     choice, rows = _watched(connected, currency, frame)
@@ -102,7 +89,7 @@ def _home(known: Described, connected: Connection, _: Arguments, frame: Frame) -
         currency=currency,
         choice=choice,
         rows=rows,
-        tables=_tables(connected),
+        tables=unless_missing(connected, lambda: list_tables(connected)) or [],
         **read_overview(connected, known)._asdict(),
     )
 

@@ -13,10 +13,10 @@ from coinspider.daemon.nodes import this_node
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told_figures
 from coinspider.daemon.protocols import Answer, Root
 from coinspider.daemon.schedules.service import describe, schedule_service
-from coinspider.errors import NothingCrawledError
 from coinspider.installation import program
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls, schedule_of
+from coinspider.store.fetch import unless_missing
 
 FAILED_JOBS = 20
 # The names under which scrapyd has this project.
@@ -74,10 +74,14 @@ def _log(logs_dir: str, crawl: Crawl) -> tuple[str, str | None]:
     return project, f"logs/{paths[project]}"
 
 
-def described_jobs(jobs: Iterable[FailedJob], logs_dir: str) -> list[Crawl]:
-    """Jobs that ended before they began to crawl, with log and remedy."""
-    rows = [job.as_crawl() for job in jobs]
+def jobs_without_row(logs_dir: str) -> list[Crawl]:
+    """The latest jobs that ended before they began to crawl, with log and remedy."""
+    rows = map(as_crawl, this_node().failed_jobs.without_row(FAILED_JOBS))
     return [row | {"log": _log(logs_dir, row)[1], "remedy": remedy(row)} for row in rows]
+
+
+def as_crawl(job: FailedJob) -> Crawl:
+    return job.as_crawl() | {"currency": job.arguments.get("vs_currency")}
 
 
 class Headline(NamedTuple):
@@ -93,11 +97,6 @@ class Remaining(NamedTuple):
 
     pages: int
     seconds: float | None
-
-
-def as_crawls(jobs: Iterable[FailedJob]) -> list[Crawl]:
-    """Jobs that ended before they began to crawl."""
-    return [job.as_crawl() | {"currency": job.arguments.get("vs_currency")} for job in jobs]
 
 
 def with_end(crawl: Crawl) -> Crawl:
@@ -190,18 +189,23 @@ def _heals(complete: Crawl, failed: Crawl) -> bool:
 
 
 class Overview(NamedTuple):
-    """How crawling stands, and what is used of each API that is in use; ``unused`` are not."""
+    """How crawling stands, and what is used of each API that is in use; ``unused`` are not.
+
+    ``failed_jobs`` ended before they began to crawl.
+    """
 
     verdict: Headline
     running: list[Crawl]
     sources: list[Crawl]
     failures: list[Crawl]
+    failed_jobs: list[Crawl]
     usage: list[ApiUsage]
     unused: int
 
 
 def read_overview(connected: Connection, known: Described) -> Overview:
-    crawls = [*_crawls(connected), *as_crawls(this_node().failed_jobs.without_row(FAILED_JOBS))]
+    failed_jobs = jobs_without_row(known.logs_dir)
+    crawls = [*find_crawls(connected, _LOOKED_AT), *failed_jobs]
     sources = last_complete(crawls)
     failures = last_failures(crawls, sources)
     tell([*sources, *failures], known.logs_dir, known.periods)
@@ -217,7 +221,8 @@ def read_overview(connected: Connection, known: Described) -> Overview:
         exhausted=usage[0].exhausted if usage else "",
     )
     running = _running(connected, crawls)
-    return Overview(headline, running, sources, failures, used, len(usage) - len(used))
+    unused = len(usage) - len(used)
+    return Overview(headline, running, sources, failures, failed_jobs, used, unused)
 
 
 def is_in_use(one: ApiUsage) -> bool:
@@ -225,13 +230,10 @@ def is_in_use(one: ApiUsage) -> bool:
     return bool(one.calls_this_minute or one.waiting_crawls or one.credits_left is not None)
 
 
-def _crawls(connected: Connection) -> list[Crawl]:
-    try:
-        with connected.transaction():
-            crawls = cast(list[Crawl], read_crawls(connected, _LOOKED_AT).dicts())
-    except NothingCrawledError:
-        return []
-    return [with_end(crawl) for crawl in crawls]
+def find_crawls(connected: Connection, limit: int, offset: int = 0, **which: str) -> list[Crawl]:
+    """The newest first; none before the first crawl, which a button of the page may start."""
+    rows = unless_missing(connected, lambda: read_crawls(connected, limit, offset, **which).dicts())
+    return [with_end(crawl) for crawl in cast(list[Crawl], rows or [])]
 
 
 def _running(connected: Connection, crawls: Sequence[Crawl]) -> list[Crawl]:

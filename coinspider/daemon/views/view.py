@@ -1,15 +1,12 @@
 """A page inside scrapyd: from the database, in a thread, by a template, to HTML or a file."""
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
-from threading import Lock
-from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
@@ -26,6 +23,7 @@ from coinspider.daemon.database import (
     page_connection,
     page_workers,
     send_later,
+    view_error,
 )
 from coinspider.daemon.gate.browsers import (
     TxRequest,
@@ -46,14 +44,10 @@ from coinspider.daemon.views.preferences import (
     watcher,
 )
 from coinspider.errors import (
-    ConfigurationError,
-    DatabaseUnreachableError,
-    NothingCrawledError,
     ViewError,
 )
 from coinspider.export.feeds import write_csv
 from coinspider.installation import program
-from coinspider.store.connection import one_line
 from coinspider.store.fetch import Listing
 from coinspider.store.tables import list_watched, watch
 from coinspider.text import exact, exact_json, readable, readable_seconds, visible
@@ -91,16 +85,8 @@ NOT_FOUND = "There is no such page."
 BROKEN = "The page can't be made: see scrapyd's log."
 NUMBER_MAX = 1_000_000_000
 _RETRY_AFTER = "5"  # seconds
-_AGAIN = "This page then comes by itself."
-_START = f"Start PostgreSQL, or correct DATABASE_URL and start scrapyd again. {_AGAIN}"
-_START_OWN = f"Start scrapyd again, which starts its PostgreSQL. {_AGAIN}"
-_REMEDIES: Mapping[type[psycopg.Error], str] = {
-    psycopg.errors.QueryCanceled: "It took too long: ask for less, or try again.",
-    psycopg.errors.InsufficientPrivilege: "GRANT the right to the user of DATABASE_URL.",
-}
 # All values of checkboxes with the same name count.
 _LISTS = ("columns",)
-MEMORY_SIZE = 256  # answers
 WITH_WATCH_LIST = ("", "coins")  # sections whose pages know it
 Arguments = Mapping[str, str]
 Body = str | bytes
@@ -398,49 +384,3 @@ def _arguments(txrequest: TxRequest) -> dict[str, str]:
     return {
         name: ",".join(values) if name in _LISTS else values[-1] for name, values in found.items()
     }
-
-
-def view_error(error: BaseException | None) -> ViewError:
-    """What a page says instead of its content. Raises an error that is a mistake of ours."""
-    match error:
-        case ViewError():
-            return error
-        case NothingCrawledError():
-            return ViewError(404, f"There is nothing to see: {error}")
-        case ConfigurationError() | psycopg.DataError():
-            return ViewError(400, str(error))
-        case DatabaseUnreachableError():
-            what, _, why = str(error).partition(": ")
-            remedy = _START if _SETTINGS.get("DATABASE_URL") else _START_OWN
-            return _away(what, remedy, why.rpartition(" failed: ")[2])
-        case psycopg.Error():
-            remedies = (text for kind, text in _REMEDIES.items() if isinstance(error, kind))
-            return _away("the database does not answer", next(remedies, _START), one_line(error))
-    raise error or AssertionError
-
-
-def _away(what: str, remedy: str, reason: str) -> ViewError:
-    return ViewError(503, f"{what[:1].upper()}{what[1:]}. {remedy} ({reason or 'no reason told'})")
-
-
-class Memory(Generic[T]):
-    """Keeps the latest answers for some seconds; for threads."""
-
-    def __init__(self, seconds: float, now: Callable[[], float] = monotonic):
-        self.seconds, self._now = seconds, now
-        self._kept: OrderedDict[object, tuple[float, T]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: object, find: Callable[[], T]) -> T:
-        """The answer for a key, computed again if it is too old; two threads may do so at once."""
-        with self._lock:
-            until, kept = self._kept.get(key, (0.0, None))
-        if kept is not None and self._now() < until:
-            return kept
-        found = find()
-        with self._lock:
-            self._kept[key] = self._now() + self.seconds, found
-            self._kept.move_to_end(key)
-            if len(self._kept) > MEMORY_SIZE:
-                self._kept.popitem(last=False)
-        return found

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 from heapq import nlargest
 from html import escape
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -16,7 +17,7 @@ from twisted.python.filepath import InsecurePath
 from twisted.web.resource import Resource
 from twisted.web.static import Data, formatFileSize
 
-from coinspider.daemon.database import page_workers, send_later
+from coinspider.daemon.database import page_workers, send_later, view_error
 from coinspider.daemon.gate.browsers import TxRequest, wants_html
 from coinspider.daemon.gate.sessions import form_token
 from coinspider.daemon.jobs import TAIL_BYTES as OTHERS_BYTES
@@ -31,7 +32,6 @@ from coinspider.daemon.views.view import (
     root_of,
     send_page,
     token_field,
-    view_error,
 )
 from coinspider.errors import ViewError
 from coinspider.text import visible
@@ -131,9 +131,11 @@ class Folder(website.DirectoryLister):
         if not wants_html(txrequest):
             page: bytes = super().render(txrequest)
             return page
-        entries = sorted(_entries(self.path), key=lambda entry: entry.modified_at, reverse=True)
+        folder, newest = Path(self.path), attrgetter("modified_at")
+        entries = sorted((_entry(each, folder) for each in folder.iterdir()), key=newest)[::-1]
         is_root = len(_parts(txrequest)) == 1
-        latest = _latest(Path(self.path)) if is_root else []
+        logs = folder.glob("*/*/*.log") if is_root else ()
+        latest = nlargest(LATEST, (_entry(log, folder) for log in logs), key=newest)
         return _log_page(txrequest, "logs.html", entries=entries, latest=latest)
 
 
@@ -223,30 +225,12 @@ def log_page(txrequest: TxRequest, text: str, size: int, notice: str) -> bytes:
     return _log_page(txrequest, "log.html", lines=lines, size=formatFileSize(size), notice=notice)
 
 
-def _entries(folder: str) -> list[Entry]:
-    found = []
-    with os.scandir(folder) as files:
-        for file in files:
-            size = "" if file.is_dir() else formatFileSize(file.stat().st_size)
-            modified = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            slash = "/" if file.is_dir() else ""
-            found.append(Entry(f"{file.name}{slash}", f"{quote(file.name)}{slash}", size, modified))
-    return found
-
-
-def _latest(folder: Path) -> list[Entry]:
-    """The logs of the latest jobs of all spiders, the newest first."""
-    changed = ((file, file.stat()) for file in folder.glob("*/*/*.log"))
-    newest = nlargest(LATEST, changed, key=lambda found: found[1].st_mtime)
-    return [
-        Entry(
-            name := file.relative_to(folder).as_posix(),
-            quote(name),
-            formatFileSize(status.st_size),
-            datetime.fromtimestamp(status.st_mtime, UTC),
-        )
-        for file, status in newest
-    ]
+def _entry(file: Path, folder: Path) -> Entry:
+    status, name = file.stat(), file.relative_to(folder).as_posix()
+    is_folder = file.is_dir()
+    slash, size = ("/", "") if is_folder else ("", formatFileSize(status.st_size))
+    changed_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    return Entry(f"{name}{slash}", f"{quote(name)}{slash}", size, changed_at)
 
 
 def _tail(path: str) -> tuple[int, str]:
