@@ -1,6 +1,7 @@
 """The program as pip installs it, in a folder that is no project."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,10 @@ def test_program_works_in_any_folder(installed):
         told = crawl_by_schedule(folder / "here", environment)
         assert "The pages are at" in told
     assert list((data / "scrapyd/logs/coinspider/coins").glob("*.log")), told
+    page = (PROJECT / "docs/how-to.md").read_text()
+    remove = re.search("\n## Uninstall\n.*?^(rm [^\n]*)", page, re.DOTALL | re.MULTILINE)[1]
+    subprocess.run(["sh", "-euc", remove], env=environment, check=True)
+    assert [path for path in (folder / "home").rglob("*") if path.is_file()] == []
 
 
 def crawl_by_schedule(folder, environment):
