@@ -157,13 +157,13 @@ def whole_number(settings: BaseSettings, name: str) -> int:
     return int(number(settings, name))
 
 
-def from_environment(name: str, default: object = None, variable: str = "") -> object:
+def from_environment(name: str, default: object = None) -> object:
     """A setting from the environment variable of its name; empty means the default.
 
     For a value that can't be used, the program ends with status 2 and one line: Scrapy imports the
     settings before anything could catch the error.
     """
-    text = unquoted(os.environ.get(variable or name, ""))
+    text = unquoted(os.environ.get(name, ""))
     if not text:
         return default
     try:
@@ -185,9 +185,11 @@ ArgumentsT = TypeVar("ArgumentsT", bound=Struct)
 def parse_arguments(declaration: type[ArgumentsT], given: dict[str, object]) -> ArgumentsT:
     """Read ``-a NAME=VALUE`` arguments as the fields of ``declaration``.
 
+    The id of its job, which scrapyd gives each spider, is none of them.
     Raises :exc:`ConfigurationError`, one line that names the argument and what is allowed.
     """
     hints = get_type_hints(declaration, include_extras=True)
+    given = {name: value for name, value in given.items() if name != "_job"}
     if unknown := sorted(given.keys() - hints.keys()):
         raise ConfigurationError(
             f"unknown argument {', '.join(unknown)}: allowed are {', '.join(hints)}"

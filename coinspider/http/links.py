@@ -27,10 +27,10 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _HOST = re.compile(r"(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
-def linked(links: list[object], relation: str = "next") -> str | None:
-    """The URL of a relation in a list of objects, each with its ``rel`` and its ``href``."""
+def linked(links: list[object]) -> str | None:
+    """The next URL in a list of objects, each with its ``rel`` and its ``href``."""
     for link in links:
-        if isinstance(link, dict) and link.get("rel") == relation:
+        if isinstance(link, dict) and link.get("rel") == "next":
             return str(link.get("href") or link.get("url") or "") or None
     return None
 

@@ -381,10 +381,7 @@ class CoinsSpider(CoinGeckoSpider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
-        # scrapyd gives each spider its job's id.
-        arguments = parse_arguments(
-            CoinsArguments, {name: value for name, value in kwargs.items() if name != "_job"}
-        )
+        arguments = parse_arguments(CoinsArguments, kwargs)
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.largest = set()
         spider.first_coins = whole_number(crawler.settings, "COINGECKO_FIRST_COINS")

@@ -66,8 +66,7 @@ class MarketChartSpider(CoinGeckoSpider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: object, **kwargs: object) -> Self:
-        given = {name: value for name, value in kwargs.items() if name != "_job"}
-        asked = parse_arguments(MarketChartArguments, given)
+        asked = parse_arguments(MarketChartArguments, kwargs)
         if (asked.ids is None) == (asked.top is None):
             raise ConfigurationError("give the coins: ids=bitcoin,ethereum or top=100")
         for switch in ("POSTGRES_ENABLED", "HISTORY_ENABLED"):

@@ -352,11 +352,11 @@ def watch(
     connection.execute(_UNWATCH, {"username": username, "coin": unwatched})
 
 
-def similar_keys(connection: Connection, chosen: RowFilter, limit: int = 3) -> list[str]:
-    """The keys most similar to a search that finds nothing."""
+def similar_keys(connection: Connection, chosen: RowFilter) -> list[str]:
+    """The three keys most similar to a search that finds nothing."""
     query = sql.SQL(_KEYS).format(**key_parts(chosen.table, chosen.constants))
     keys = [key for (key,) in fetch_listing(connection, query, chosen.values).rows]
-    return difflib.get_close_matches((chosen.search or "").lower(), keys, n=limit)
+    return difflib.get_close_matches((chosen.search or "").lower(), keys)
 
 
 def _check_columns(chosen: RowFilter, *names: str) -> None:
