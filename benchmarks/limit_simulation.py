@@ -24,7 +24,7 @@ from coinspider.http import ratelimit, retry
 from coinspider.http.limit import turns
 from coinspider.http.limit.state import ConfiguredLimit, Grant, LimitState
 from coinspider.http.limit.turns import leave, take
-from coinspider.sandbox.call_limits import LIMITS, Limit, limit_headers, retry_after
+from coinspider.sandbox.behaviour import LIMITS, Limit, limit_headers, retry_after
 
 PAGES, CALLS = 69, 30
 # What is configured, as a share of it.

@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 from benchmarks import limit_simulation
 from benchmarks.limit_simulation import SHARES
-from coinspider.sandbox.call_limits import LIMITS
+from coinspider.sandbox.behaviour import LIMITS
 from coinspider.store.embedded_server import start_embedded_server, stop_embedded_servers
 
 CALLS, PERIOD, PAGES, PER_PAGE = 30, 6, 68, 10

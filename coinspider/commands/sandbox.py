@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from coinspider.crawl.command import PlainCommand, WrongUsageError, number
 
 if TYPE_CHECKING:
-    from coinspider.sandbox.behaviour import Behaviour
-    from coinspider.sandbox.call_limits import Limit
+    from coinspider.sandbox.behaviour import Behaviour, Limit
     from coinspider.sandbox.served_coins import FileCoins, ServedCoins
 
 
@@ -81,8 +80,7 @@ def _made_up_coins(opts: argparse.Namespace) -> "ServedCoins":
 
 
 def _behaviour(opts: argparse.Namespace) -> "Behaviour":
-    from coinspider.sandbox.behaviour import Accounts, Behaviour, Faults
-    from coinspider.sandbox.call_limits import LIMITS, NoLimit
+    from coinspider.sandbox.behaviour import LIMITS, Accounts, Behaviour, Faults, NoLimit
 
     def new_limit() -> "Limit":
         return LIMITS[opts.limit](opts.calls, opts.period) if opts.calls else NoLimit()
@@ -241,7 +239,7 @@ def _add_keys(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_limit(group: argparse._ArgumentGroup) -> None:
-    from coinspider.sandbox.call_limits import LIMITS, STYLES
+    from coinspider.sandbox.behaviour import LIMITS, STYLES
 
     add = group.add_argument
     add(

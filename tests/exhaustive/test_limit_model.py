@@ -7,7 +7,7 @@ import pytest
 from benchmarks.limit_simulation import CALLS, NOTHING, PAGES, SHARES, Api, api, ideal
 from coinspider.http.limit import learning
 from coinspider.http.limit.state import ConfiguredLimit, LimitState
-from coinspider.sandbox.call_limits import LIMITS, STYLES, FixedWindow
+from coinspider.sandbox.behaviour import LIMITS, STYLES, FixedWindow
 
 WINDOWS = ["fixed-window", "sliding-window"]
 # Of 30 calls in 1, 6 or 60 seconds: nothing, or half or double as many in the same period or, as

@@ -22,8 +22,7 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import Settings
 
 from coinspider.commands.sandbox import Command
-from coinspider.sandbox.behaviour import Fault, Faults
-from coinspider.sandbox.call_limits import LIMITS, STYLES
+from coinspider.sandbox.behaviour import LIMITS, STYLES, Fault, Faults
 from coinspider.sandbox.plausible_coins import NOTHING
 from coinspider.sandbox.served_coins import coin_id, made_up_coin
 from tests import conftest

@@ -6,7 +6,7 @@ import pytest
 from scrapy.http import Response
 
 from coinspider.http.limit.headers import HeaderLimit, limit_in_headers
-from coinspider.sandbox.call_limits import LIMITS, STYLES, limit_headers
+from coinspider.sandbox.behaviour import LIMITS, STYLES, limit_headers
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 DATE = "Mon, 23 Nov 2026 11:58:00 GMT"

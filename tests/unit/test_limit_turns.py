@@ -21,7 +21,7 @@ from coinspider.http.limit.state import (
 )
 from coinspider.http.limit.turns import LocalLimit, give_back, leave, take
 from coinspider.http.ratelimit import RateLimitMiddleware
-from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, TokenBucket
+from coinspider.sandbox.behaviour import FixedWindow, SlidingWindow, TokenBucket
 
 START = 1_000.0
 

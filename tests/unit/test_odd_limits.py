@@ -9,7 +9,7 @@ from benchmarks.limit_simulation import CALLS, PATIENT, Api, ideal
 from coinspider.errors import NoPageError
 from coinspider.http.limit.state import ConfiguredLimit, LimitState, end, stored_state
 from coinspider.http.limit.turns import take
-from coinspider.sandbox.call_limits import FixedWindow, SlidingWindow, Standing
+from coinspider.sandbox.behaviour import FixedWindow, SlidingWindow, Standing
 
 BEST = ideal(FixedWindow(CALLS, 60))
 KONG = {1.0: "Second", 60.0: "Minute", 3600.0: "Hour"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coinspider.sandbox.call_limits import (
+from coinspider.sandbox.behaviour import (
     LIMITS,
     FixedWindow,
     Limit,
