@@ -30,6 +30,8 @@ def test_crawl_ends_as_its_row_says(scrapy, sandbox, query, streams):
     done = shell("crawl coins", streams, **scrapy.environment, COINGECKO_BASE_URL=api.url)
     assert (done.returncode, query("SELECT outcome FROM crawl")) == (0, [("complete",)])
     assert "Traceback" not in done.stderr
+    if "2>" not in streams:
+        assert done.stderr.splitlines()[-1].startswith("coinspider: the crawl is complete: ")
     done = shell("crawl coins -a pages=x", streams, **scrapy.environment)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
