@@ -39,7 +39,6 @@ import asyncio
 import logging
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from time import monotonic, time
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -69,9 +68,9 @@ PERIOD_STAT = "ratelimit/period_seconds"
 
 # Calls that are requested at once, where a crawl makes as many in a second.
 WANTED_MAX = 50
-# Seconds for which a request is repeated that a body with status 200 refuses: limits are those of a
-# minute, and other refusals, such as those for a day's quota, are not ended by a wait.
-SAID_IN_BODY_MAX = 50
+# Seconds for which a request is repeated that only the words of an answer with status 200 refuse:
+# most limits are those of a minute, and words may mean what no wait ends, such as a day's quota.
+SAID_IN_WORDS_MAX = 50
 SHORT_WAIT = 0.02  # seconds, for a call under way to end
 _FAR = 0.05  # seconds; a limit whose answers take longer is asked while a call is under way
 
@@ -144,7 +143,8 @@ class RateLimitMiddleware:
         now = monotonic()
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
         first_at = request.meta.get("ratelimit_refused_at", now)
-        if response.status == HTTPStatus.OK and now - first_at > SAID_IN_BODY_MAX:
+        is_in_words = response.status == 200 and read_error(response.body).code != 429
+        if is_in_words and now - first_at > SAID_IN_WORDS_MAX:
             raise NoPageError(f"refused {refusals} times, with status 200: {self._words(response)}")
         self._refused(response, age)
         if refusals > self.retry_times:

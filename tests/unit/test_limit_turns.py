@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -286,19 +287,28 @@ def test_limit_that_is_far_away_is_asked_while_a_call_is_under_way(monkeypatch, 
     assert far.state.made == (2 if is_refused else 3)
 
 
-def test_body_that_goes_on_refusing_ends_the_crawl_and_is_no_page(monkeypatch):
+@pytest.mark.parametrize(
+    ("body", "is_over"),
+    [
+        (b'{"retCode": 10006, "retMsg": "Too many visits!", "result": {}}', True),
+        (b'{"code": 429, "msg": "Too many requests"}', False),
+    ],
+    ids=["in words", "with the code of a status"],
+)
+def test_body_that_goes_on_refusing_ends_the_crawl_and_is_no_page(monkeypatch, body, is_over):
     limiter, clock = RateLimitMiddleware(get_crawler()), [0.0]
     monkeypatch.setattr("coinspider.http.ratelimit.monotonic", lambda: clock[0])
     limiter.limit = LocalLimit(limiter.configured, lambda: START + clock[0])
-    body = b'{"retCode": 10006, "retMsg": "Too many visits!", "result": {}}'
     request = Request("https://api.example/1")
     refusal = TextResponse(request.url, body=body, request=request)
     for _ in range(3):
         request = limiter.process_response(request, refusal)
         clock[0] = limiter.limit.state.blocked_until - START
-    with pytest.raises(NoPageError, match="refused 4 times, with status 200: Too many visits!"):
+    words = "refused 4 times, with status 200: Too many visits!"
+    with pytest.raises(NoPageError, match=words) if is_over else nullcontext():
         limiter.process_response(request, refusal)
     assert 55 < clock[0] < 70
     assert limiter.page_at is None
     # A window in which nothing has passed, and no bucket.
-    assert (limiter.limit.state.in_a_row, limiter.limit.state.rate) == (3, 0)
+    state = limiter.limit.state
+    assert (state.in_a_row, state.rate) == (3 if is_over else 4, 0)
