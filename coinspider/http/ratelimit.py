@@ -39,6 +39,7 @@ import asyncio
 import logging
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from math import inf
 from time import monotonic, time
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -100,6 +101,7 @@ class RateLimitMiddleware:
         self.answer_took = 0.0  # seconds, of the limit's last answer
         self.ahead: asyncio.Task[Grant] | None = None
         self.page_at: float | None = None
+        self.refused_at = inf  # monotonic time of the first refusal after that page
         self.announced_until = 0.0
         self.wait_until = 0.0  # monotonic time, for the progress bar
         self.why = ""
@@ -132,7 +134,7 @@ class RateLimitMiddleware:
         if self.is_exhausted(response):
             raise self._exhausted(response)
         if not self.is_refusal(response):
-            self.page_at = now
+            self.page_at, self.refused_at = now, inf
             self.limit.note(lambda state, at: limit_model.passed(state, at, age))
             return response
         return self._again(request, response, age)
@@ -142,10 +144,13 @@ class RateLimitMiddleware:
         self.crawler.stats.inc_value(REFUSED_STAT)
         now = monotonic()
         refusals = request.meta.get("ratelimit_refusals", 0) + 1
-        first_at = request.meta.get("ratelimit_refused_at", now)
+        # Of this request, or of any since a page came: those beside it wait as long.
+        self.refused_at = min(self.refused_at, now)
+        first_at = min(request.meta.get("ratelimit_refused_at", now), self.refused_at)
         is_in_words = response.status == 200 and read_error(response.body).code != 429
         if is_in_words and now - first_at > SAID_IN_WORDS_MAX:
-            raise NoPageError(f"refused {refusals} times, with status 200: {self._words(response)}")
+            since = f"refused for {now - first_at:.0f} s"
+            raise NoPageError(f"{since}, with status 200: {self._words(response)}")
         self._refused(response, age)
         if refusals > self.retry_times:
             return response
