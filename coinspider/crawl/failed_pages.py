@@ -112,8 +112,11 @@ class FailedPages:
         times = request.meta.get("redirected", 0) + 1
         if times > self.spider.crawler.settings.getint("REDIRECT_MAX_TIMES"):
             raise self.failure(request, f"it was redirected {times} times")
-        location = safe_url_string(response.headers["Location"] or b"")
-        url = self.spider.checked(response.urljoin(location))
+        try:
+            location = response.urljoin(safe_url_string(response.headers["Location"] or b""))
+        except ValueError as error:
+            raise self.failure(request, f"it was redirected to no URL: {error}") from None
+        url = self.spider.checked(location)
         page = request.cb_kwargs.get("page")
         return self.spider.page_request(
             replace(page or PageRequest(url), url=url),

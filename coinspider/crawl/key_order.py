@@ -14,7 +14,9 @@ _MARKS = re.compile(r"[^a-z0-9]")
 
 
 def _natural(key: str) -> list[Any]:
-    return [int(part) if n % 2 else part for n, part in enumerate(_NUMBERS.split(key.lower()))]
+    """Its words, and its numbers by their lengths and digits: Python reads no longest ones."""
+    parts = enumerate(_NUMBERS.split(key.lower()))
+    return [(len(part.lstrip("0")), part.lstrip("0")) if n % 2 else part for n, part in parts]
 
 
 # The ways in which databases sort texts: by their bytes; ignoring case; with all punctuation before

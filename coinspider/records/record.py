@@ -23,6 +23,7 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _FIELD = rb'(?s)("(?:[^"\\]|\\.)*")\s*:\s*(.*)'
 _STRUCTURE = rb'(?s)"(?:[^"\\]|\\.)*"|[\[\]{},"]'
 _CLOSING = {b"[": b"]", b"{": b"}"}
+_DEPTH_MAX = 200_000  # a page of brackets alone would be looked at for minutes
 # A closing bracket without an opening one, or a string without an end.
 _BROKEN = (b"]", b"}", b'"')
 TEXT_MAX = 100_000  # bytes
@@ -156,11 +157,11 @@ def _outer_cuts(body: bytes) -> Iterator[int]:
     expected: list[bytes] = []
     for token in re.finditer(_STRUCTURE, body):
         character = token[0]
-        if character in _CLOSING:
+        if character in _CLOSING and len(expected) < _DEPTH_MAX:
             expected.append(_CLOSING[character])
         elif character == expected[-1]:
             expected.pop()
-        elif character in _BROKEN:
+        elif character in _BROKEN or character in _CLOSING:
             return
         if not expected or (len(expected) == 1 and character == b","):
             yield token.start()

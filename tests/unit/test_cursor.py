@@ -60,3 +60,13 @@ def test_each_member_of_an_object_as_a_cursor_is_a_parameter():
     page = answered({"continue": {"cmcontinue": "x|y", "continue": "-||"}})
     [request] = Cursor("continue").following(page).requests
     assert query(request) == {"vs_currency": "usd", "cmcontinue": "x|y", "continue": "-||"}
+
+
+def test_object_of_many_members_is_no_cursor():
+    """For each of them the whole URL would be read and written again: hours of 5 MB."""
+    page = answered({"continue": {f"p{number}": "x" for number in range(10_000)}})
+    step = Cursor("continue").following(page)
+    assert (step.requests, step.problem) == (
+        (),
+        "continue has 10000 members, too many for parameters",
+    )

@@ -57,6 +57,12 @@ def test_a_broken_element_may_be_the_only_one(spoilt):
     assert split(b"[" + spoilt + b"]") == [spoilt]
 
 
+def test_page_of_brackets_alone_is_not_looked_at_to_its_end():
+    body = b"[" * 300_000 + b"]" * 300_000
+    with pytest.raises(PageError, match="cut short or broken"):
+        split_page(body)
+
+
 def test_white_space_around_an_array_with_a_broken_element_is_ignored():
     assert split(b"\r\n [NaN,\t1 ]\n") == [b"NaN", b"1"]
 

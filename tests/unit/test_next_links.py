@@ -60,3 +60,8 @@ def test_link_header(header, following):
     step = LinkHeader().following(answered([1], Link=header))
     assert urls(step) == ([following] if following else [])
     assert step.requests or step.end
+
+
+@pytest.mark.parametrize("link", ["http://[", "//[x", "http://a\uff0fb/"])
+def test_link_that_is_no_url_is_left_to_who_checks_all_links(link):
+    assert urls(NextLink().following(answered({"next": link}))) == [link]

@@ -11,6 +11,7 @@ from coinspider.crawl.key_order import PageChain, falls, first_fall
         ("a-b", "aa"), ("aa", "a-b"), ("Zcash", "aave"), ("aave", "Zcash"), ("coin-10", "coin-9"),
         ("0-5x-long", "0x"), ("_x", "x"), ("x_y", "x-y"), ("x1", "x_1"),
         ("zoé", "zoa"), ("漢", "字"), ("a", "a"), ("x[old]", "x"),
+        pytest.param("x" + "2" * 5000, "x" + "1" * 5000 + "0", id="more digits than Python reads"),
     ],
 )  # fmt: skip
 def test_keys_that_some_collation_has_in_order_do_not_fall(first, second):

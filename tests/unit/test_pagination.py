@@ -147,6 +147,7 @@ def test_custom_strategy_is_one_small_class():
         (SignNames(total="all"), {"all": 50}, True, False),
         (SignNames(total="X-All"), {}, True, False),
         (SignNames(total="none"), {"total": 50, "count": 50}, False, False),
+        (SignNames(), {"total": "9" * 5000, "total_pages": "9" * 5000}, False, False),
     ],
 )
 def test_flag_and_total_may_have_any_name(names, body, says_more, says_last):

@@ -69,13 +69,18 @@ class LinkHeader:
 
 
 def _to(page: AnsweredPage, link: str, what: str) -> Step:
-    url = urljoin(page.url, link.strip())
+    try:
+        url = urljoin(page.url, link.strip())
+    except ValueError:  # which is said by who checks all links
+        url = link
     if url in (page.url, page.request.url):
         return repeated(page, what)
     return Step((page.request.moved(url=url, place=url),))
 
 
 Place = Literal["body", "header", "record"]
+# Of a cursor: each becomes a parameter, for which the whole URL is read and written.
+_MEMBERS_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ class Cursor:
             return absent(page, self.path, is_there)
         if str(cursor) == page.request.place or self._is_own(page, cursor):
             return repeated(page, self.path)
-        return Step((self._next(page.request, cursor),))
+        return self._next(page.request, cursor)
 
     def _read(self, page: AnsweredPage) -> tuple[Any, bool]:
         """The cursor, and whether the page has a place for one."""
@@ -128,12 +133,14 @@ class Cursor:
         own = page.request.parameter(self.parameter) if self.parameter_in == "query" else None
         return own is not None and own == str(cursor)
 
-    def _next(self, request: PageRequest, cursor: Any) -> PageRequest:
+    def _next(self, request: PageRequest, cursor: Any) -> Step:
         # MediaWiki's cursor is an object whose members are parameters:
         # https://www.mediawiki.org/wiki/API:Continue
         is_members = isinstance(cursor, dict) and self.parameter == Cursor.parameter
         members = cursor if is_members else {self.parameter: cursor}
+        if len(members) > _MEMBERS_MAX:
+            return Step(problem=f"{self.path} has {len(members)} members, too many for parameters")
         following = request
         for name, value in members.items():
             following = following.with_parameter(name, value, self.parameter_in)
-        return following.moved(place=str(cursor))
+        return Step((following.moved(place=str(cursor)),))

@@ -25,6 +25,7 @@ _MARK = re.compile(
 _NOISE = str.maketrans("", "", "_-$ ")
 _LIST_MAX = 10_000  # bytes: no list of links is longer
 _STEPS_MAX = 3  # of a path: no name that is known has more
+_DIGITS_MAX = 15
 
 
 class Evidence(Enum):
@@ -152,8 +153,10 @@ def is_known(plain: str, known: Known) -> bool:
 
 
 def is_int(value: Any) -> bool:
+    """Whether it is a number that a list can have: Python refuses texts of thousands of digits."""
     is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return is_number or (isinstance(value, str) and value.isascii() and value.isdigit())
+    is_text = isinstance(value, str) and value.isascii() and value.isdigit()
+    return (is_number or is_text) and len(str(value)) <= _DIGITS_MAX
 
 
 @dataclass(frozen=True)
