@@ -211,14 +211,15 @@ def scrapyd_application(config: Any, make_site: "Callable[[Any], Site]") -> Any:
     return application
 
 
-def tell_refusals(refused: "Callable[[str], Exception]", log: Any) -> None:
-    """Let scrapyd's endpoints make the error of a runner with ``refused``, of what it said, and log
-    with ``log`` what they raise: they would log and answer with a traceback (scrapyd 1.6).
+def tell_refusals(refused: "Callable[[str], Exception]", log: Any, process_class: type) -> None:
+    """Let scrapyd's endpoints make the error of a runner with ``refused``, of what it said, log
+    with ``log`` what they raise, and run it as a ``process_class``: they would log and answer with
+    a traceback, and wait for ever (scrapyd 1.6).
     """
     from scrapyd import webservice
 
     module: Any = webservice
-    module.RunnerError, module.log = refused, log
+    module.RunnerError, module.log, module.Popen = refused, log, process_class
 
 
 def note_sent(transport: Any, note: Callable[[int], None]) -> None:

@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from coinspider._compat import scrapyd_application, tell_refusals, wait_by_monotonic_time
 from coinspider.crawl.target import NODE
 from coinspider.daemon.alerts.watch import ALERT_SECRETS, alert_service
-from coinspider.daemon.api.endpoints import RefusalLog, runner_error
+from coinspider.daemon.api.endpoints import ListingProcess, RefusalLog, runner_error
 from coinspider.daemon.configuration import (
     add_local_file,
     address,
@@ -55,6 +55,8 @@ _ENDPOINTS = {
     "status.json": "components.Status",
     "cancel.json": "components.Cancel",
     "daemonstatus.json": "components.DaemonStatus",
+    "listspiders.json": "components.ListSpiders",
+    "addversion.json": "components.AddVersion",
 }
 _PACKAGE = "coinspider.daemon"
 _EARLIER_STATES = ".scrapy/scrapyd/dbs"
@@ -96,7 +98,7 @@ def _application(config: Config) -> Application:
     check_schedules(config, schedules)
     alerts = alert_service(settings)
     forget(*_SECRETS, *ALERT_SECRETS)  # which the crawls must not see
-    tell_refusals(runner_error, RefusalLog())
+    tell_refusals(runner_error, RefusalLog(), ListingProcess)
     app: Application = scrapyd_application(config, partial(_site, options))
     earlier = Path(config.get("dbs_dir", _EARLIER_STATES)) / "schedules.db"
     services: list[Service] = [

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from coinspider.daemon import database, jobs
+from coinspider.daemon.database import figure_workers, in_thread
 from coinspider.daemon.eggs import latest_version
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.jobs import JobRun
@@ -188,11 +189,25 @@ class Cancel(webservice.Cancel):
         return answer
 
 
+class ListSpiders(webservice.ListSpiders):
+    """``GET``: as scrapyd's, which runs the egg's code, in a thread."""
+
+    render = in_thread(webservice.WsResource.render)
+
+
+class AddVersion(webservice.AddVersion):
+    """``POST``: likewise."""
+
+    render = in_thread(webservice.WsResource.render)
+
+
 class DaemonStatus(webservice.DaemonStatus):
     """``GET``: the jobs of all nodes, and the nodes that are alive.
 
     While the database is away, ``database_error`` says so, and what is not known is ``null``.
     """
+
+    render = in_thread(webservice.WsResource.render, figure_workers)
 
     def render_GET(self, txrequest: TxRequest) -> Answer:
         try:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from scrapy.utils.project import get_project_settings
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -43,7 +43,7 @@ from coinspider.store.embedded_server import stop_embedded_servers
 
 log = Logger()
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 5, 10.0  # seconds
-PAGE_THREADS, WHOLE_THREADS, FIGURE_THREADS = 4, 1, 2
+PAGE_THREADS, WHOLE_THREADS, FIGURE_THREADS, ENDPOINT_THREADS = 4, 1, 2, 4
 WAITING_MAX, WHOLE_MAX = 100, 8
 UNREAD_MAX = 256 << 20  # bytes
 MEMORY_SIZE = 256  # answers
@@ -140,6 +140,27 @@ def page_workers(is_whole: bool = False) -> Workers:
 def figure_workers() -> Workers:
     """A separate pool, so that expensive pages never keep a monitor waiting."""
     return _workers("figures", FIGURE_THREADS)
+
+
+def endpoint_workers() -> Workers:
+    return _workers("endpoints", ENDPOINT_THREADS)
+
+
+def in_thread(
+    render: Callable[[object, WebRequest], bytes], workers: Callable[[], Workers] = endpoint_workers
+) -> Callable[[object, WebRequest], int]:
+    """An endpoint's ``render``, in a thread: an egg or a table that others lock may take long."""
+
+    def body(result: bytes | Failure) -> bytes:
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result
+
+    def render_later(self: object, txrequest: WebRequest) -> int:
+        found = maybeDeferred(workers().run, object(), render, self, txrequest)
+        return send_later(found, txrequest, body)
+
+    return render_later
 
 
 def database() -> DatabaseSettings:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
 from contextlib import ExitStack
 from importlib.resources import files
@@ -149,6 +150,33 @@ def test_egg_that_can_not_be_used_gets_one_line(daemon):
     said = daemon.log.read_text().removeprefix(before)
     assert "Refused: the project can't be used: ZeroDivisionError" in said
     assert "Traceback" not in said
+
+
+# As one that waits for a server which does not answer.
+WAITS = """
+import os, pathlib, time
+home = pathlib.Path(os.environ["HOME"])
+home.joinpath("begun").touch()
+while not home.joinpath("go").exists():
+    time.sleep(0.1)
+SPIDER_MODULES = ["spy.spiders"]
+"""
+
+
+def test_egg_that_does_not_end_keeps_nobody_waiting(daemon):
+    with ThreadPoolExecutor() as threads:
+        sent = threads.submit(
+            requests.post, f"{daemon.url}/addversion.json", auth=ME, timeout=120,
+            files=egg(spy__settings_py=WAITS), data={"project": "waits", "version": "1"},
+        )  # fmt: skip
+        try:
+            wait_until((daemon.directory / "begun").exists)
+            for path in ("daemonstatus.json", "listprojects.json", "metrics", ""):
+                assert requests.get(f"{daemon.url}/{path}", auth=ME, timeout=20).ok
+        finally:
+            (daemon.directory / "go").touch()
+        assert sent.result().json()["status"] == "ok"
+    requests.post(f"{daemon.url}/delproject.json", auth=ME, data={"project": "waits"}, timeout=120)
 
 
 def test_egg_whose_name_is_no_file_stops_no_heartbeat(daemon):

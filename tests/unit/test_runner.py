@@ -1,11 +1,14 @@
 """What scrapyd's jobs start with."""
 
 import os
+import subprocess
 import sys
 
 import pytest
+from twisted.web import error
 
 from coinspider.daemon import runner
+from coinspider.daemon.api import endpoints
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")], ids=["", "turned off"])
@@ -37,3 +40,15 @@ def test_spiders_of_an_egg_are_listed_in_one_bare_process(monkeypatch):
     runner.run()
     assert begun[:2] == ["again", "list"]
     assert "DATABASE_URL" not in os.environ
+
+
+def test_egg_that_never_lists_its_spiders_is_ended(monkeypatch):
+    monkeypatch.setattr(endpoints, "LISTING_TIMEOUT", 0.2)
+    process = endpoints.ListingProcess(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with pytest.raises(error.Error, match="spiders were not listed within"):
+        process.communicate()
+    assert process.returncode == -9

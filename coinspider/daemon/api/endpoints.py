@@ -1,10 +1,14 @@
 """Endpoints for programs: schedules, what a job may bring along, and what became of each job."""
 
+import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import psycopg
 from scrapyd import webservice
@@ -16,7 +20,7 @@ from twisted.web import error, http
 
 from coinspider.crawl.outcome import EXIT_STATUS
 from coinspider.daemon.configuration import local_configuration
-from coinspider.daemon.database import figure_workers, query, send_later
+from coinspider.daemon.database import figure_workers, in_thread, query, send_later
 from coinspider.daemon.gate.browsers import TxRequest
 from coinspider.daemon.jobs import ADDRESSES, JOB, check_spider_arguments, names_in
 from coinspider.daemon.nodes import this_node
@@ -61,6 +65,9 @@ def check_arguments(project: str, spider: str, given: dict[str, str]) -> None:
         raise request_error(str(problem)) from None
 
 
+LISTING_TIMEOUT = 30.0  # seconds
+
+
 class RefusalLog:
     """In place of scrapyd's own log: what an endpoint refuses is one line, with no traceback."""
 
@@ -84,6 +91,22 @@ def runner_error(stderr: str) -> error.Error:
     return request_error(f"the project can't be used: {last_words(stderr.encode())}")
 
 
+class ListingProcess(subprocess.Popen[bytes]):
+    """scrapyd's runner, which runs an egg's code to list its spiders: that may never end."""
+
+    def __init__(self, args: list[str], **options: Any):
+        super().__init__(args, start_new_session=True, **options)
+
+    def communicate(self, *_: object) -> tuple[bytes, bytes]:
+        try:
+            return super().communicate(timeout=LISTING_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            with self:  # which closes its pipes, and waits
+                os.killpg(self.pid, signal.SIGKILL)
+            late = f"its spiders were not listed within {LISTING_TIMEOUT:g} seconds"
+            raise request_error(f"the project can't be used: {late}") from None
+
+
 def request_error(message: str) -> error.Error:
     # As scrapyd tells errors: with the status in the body.
     return error.Error(code=http.OK, message=message.encode())
@@ -104,6 +127,8 @@ class ScheduleJson(webservice.Schedule):
 
     A setting could make a crawl write any file, or read from any address.
     """
+
+    render = in_thread(WsResource.render)
 
     def render_POST(self, txrequest: TxRequest) -> Answer:
         sent = {
