@@ -22,7 +22,7 @@ from scrapyd.utils import get_project_list
 from coinspider.daemon import database
 from coinspider.daemon.configuration import sections
 from coinspider.daemon.protocols import JobProcess, Message
-from coinspider.daemon.queue import Queue, message_of
+from coinspider.daemon.queue import ROWS_MAX, Queue, message_of
 from coinspider.errors import ConfigurationError
 from coinspider.setting_kinds import parse_arguments
 from coinspider.store.schema import FLEET_RUN
@@ -142,7 +142,9 @@ SELECT ended_at IS NOT NULL AND outcome NOT IN ('died', 'interrupted') AS has_en
        ended_at IS NULL AND lease_until > now() AS is_alive
 FROM crawl WHERE job = %s ORDER BY id DESC LIMIT 1
 """
-_RUNNING = f"SELECT {_COLUMNS} FROM {FLEET_RUN.sound} WHERE ended_at IS NULL ORDER BY id"  # noqa: S608
+_RUNNING = f"""
+SELECT {_COLUMNS} FROM {FLEET_RUN.sound} WHERE ended_at IS NULL ORDER BY id LIMIT {ROWS_MAX}
+"""  # noqa: S608
 _FINISHED = f"""
 SELECT {_COLUMNS} FROM {FLEET_RUN.sound} WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %s
 """  # noqa: S608

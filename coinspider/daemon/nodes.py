@@ -29,7 +29,7 @@ from coinspider.daemon.eggs import SharedEggs
 from coinspider.daemon.jobs import JobRun, NodeJobs
 from coinspider.daemon.outcomes import FailedJobs
 from coinspider.daemon.protocols import Application, JobProcess, poller, reactor, scheduler
-from coinspider.daemon.queue import Queue, make_tables, message_of
+from coinspider.daemon.queue import ROWS_MAX, Queue, make_tables, message_of
 from coinspider.errors import ConfigurationError, DatabaseUnreachableError
 from coinspider.store.connection import one_line
 from coinspider.store.retention import Retention
@@ -57,7 +57,7 @@ _RESCUE = "SELECT pg_try_advisory_xact_lock(hashtext('coinspider fleet rescue'))
 _LEAVE = "DELETE FROM fleet_node WHERE name = %s AND worker_id = %s"
 _NODES = f"""
 SELECT name, url, version, started_at, extract(epoch FROM now() - seen_at)::float AS silent_seconds
-FROM {FLEET_NODE.sound} ORDER BY name
+FROM {FLEET_NODE.sound} ORDER BY name LIMIT {ROWS_MAX}
 """  # noqa: S608
 
 

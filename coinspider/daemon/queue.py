@@ -31,13 +31,17 @@ SELECT set_config('search_path', coalesce(%s, current_setting('search_path')), t
        set_config('idle_in_transaction_session_timeout', '5s', true)
 """
 # A job that was taken, but whose process has not begun or is to be run again, waits as well.
-_PENDING = """
-SELECT id, args FROM procrastinate_jobs AS job WHERE queue_name = %s AND (
+# Who may write to the table can write gigabytes, which each node would read.
+ROWS_MAX = 2000
+_ARGUMENTS_MAX = 1_000_000  # characters; a request's body has less
+_PENDING = f"""
+SELECT id, CASE WHEN octet_length(args::text) <= {_ARGUMENTS_MAX} THEN args END
+FROM procrastinate_jobs AS job WHERE queue_name = %s AND (
     status = 'todo' OR status = 'doing' AND NOT EXISTS (
         SELECT FROM fleet_run WHERE queue_id = job.id AND (ended_at IS NULL OR outcome = 'ended')
     )
-) ORDER BY priority DESC, id
-"""
+) ORDER BY priority DESC, id LIMIT {ROWS_MAX}
+"""  # noqa: S608
 TASK = "crawl"
 TIMEOUT = 5.0  # seconds that scrapyd waits for an answer of the database
 _FIRST_TIMEOUT = 10.0  # seconds for the first answer: an embedded server starts meanwhile
@@ -56,7 +60,8 @@ def message_of(queue_id: int | None, args: object) -> Message:
 
     What else is wrong with it is found by the node that takes it.
     """
-    message = dict(args) if isinstance(args, dict) else {}
+    is_read = isinstance(args, dict) and sum(map(len, map(str, args.values()))) <= _ARGUMENTS_MAX
+    message = dict(args) if isinstance(args, dict) and is_read else {}
     for name in ("_job", "name"):
         if not isinstance(message.get(name), str):
             message[name] = f"row-{queue_id}"

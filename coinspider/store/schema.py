@@ -39,18 +39,22 @@ def all_of(conditions: Iterable[sql.Composable]) -> sql.Composable:
     return sql.SQL(" AND ").join(given) if given else sql.SQL("true")
 
 
-# What a crawl writes, by type, with room to spare: neither infinity nor what no program can add up.
+# What a crawl writes, by type, with room to spare: neither infinity nor what no program can add up
+# or keep in memory.
 _SOUND: dict[str, LiteralString] = {
     "timestamp with time zone": "{0} BETWEEN '0002-01-01Z' AND '9998-01-01Z'",
     "bigint": "{0} BETWEEN 0 AND 1e15",
     "integer": "{0} BETWEEN 0 AND 1e9",
+    "text": "octet_length({0}) <= 1e5",
     "double precision": "{0} BETWEEN 0 AND 1e11",
-    "jsonb": "jsonb_typeof({0}) = 'object' AND NOT {0} @? '$.**{{9}}' AND NOT"
+    "jsonb": "pg_column_size({0}) <= 3e5 AND jsonb_typeof({0}) = 'object'"
+    " AND NOT {0} @? '$.**{{9}}' AND NOT"
     " {0} @? '$.**{{0 to 8}} ? (@ > 1e300 || @ < -1e300)'",
 }
 _UNKNOWN: dict[str, LiteralString] = {
     "timestamp with time zone": "to_timestamp(0)",
     "jsonb": "'{}'::jsonb",
+    "text": "'?'",
 }
 
 

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from coinspider.daemon import database
 from coinspider.daemon.nodes import make_tables
 from coinspider.daemon.outcomes import FailedJobs, JobWatch
+from coinspider.daemon.queue import ROWS_MAX
 from coinspider.store.database_url import DatabaseSettings
 from tests.helpers.postgres_proxy import PostgresProxy
 from tests.helpers.processes import wait_until
@@ -76,11 +77,20 @@ ROWS = [
     {"_job": "c", "name": "../../x"}, {"_job": "d", "name": "coins", "settings": 5},
     {"_job": "e", "name": "coins", "settings": {"FEEDS": {"x": 1}}}, {"_job": "/", "name": "coins"},
     {"_job": "f", "name": "coins", "pages": {"a": [1]}}, {"_job": "g", "name": "coins", "a\nb": 1},
+    {"_job": "h", "name": "coins", "pages": "1" * 2_000_000},
 ]  # fmt: skip
 _ROW = """
 INSERT INTO procrastinate_jobs (queue_name, task_name, args)
 VALUES ('coinspider', 'crawl', %s)
 """
+
+
+# Each node would have them all in memory.
+_MANY_NODES = """
+INSERT INTO fleet_node (name, worker_id, url, version)
+SELECT 'node-' || n, n, repeat('u', 300000), '1' FROM generate_series(1, 2500) AS n
+"""
+_LONG_TEXT = "UPDATE crawl SET message = repeat('m', 300000)"
 
 
 def test_rows_of_others_in_the_queue_stop_neither_jobs_nor_pages(scrapyd, database_url, sandbox):
@@ -91,6 +101,12 @@ def test_rows_of_others_in_the_queue_stop_neither_jobs_nor_pages(scrapyd, databa
         for path in ("daemonstatus.json", "listjobs.json", "status.json?job=x", "schedules.json"):
             assert daemon.get(path)["status"] == "ok"
         assert "row-" in daemon.open("jobs")
+        connection.execute(_LONG_TEXT)
+        connection.execute(_MANY_NODES)
+        assert len(daemon.get("daemonstatus.json")["nodes"]) == ROWS_MAX
+        for path in ("daemonstatus.json", "jobs", "crawls", "crawls.json"):
+            assert len(daemon.open(path)) < 1_000_000
+        connection.execute("DELETE FROM fleet_node WHERE url LIKE 'uuu%'")
         assert daemon.get("cancel.json", project="coinspider", job="x")["prevstate"] is None
         left = "SELECT count(*) FROM procrastinate_jobs"
         wait_until(lambda: connection.execute(left).fetchone() == (0,))
