@@ -59,6 +59,7 @@ def fetch_all(
     connection: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, object]
 ) -> tuple[Sequence[Column], list[TupleRow]]:
     """The columns and the rows, whatever they contain."""
+    query = _with_names(query)
     cursor = connection.execute(query, values)
     try:
         rows = cursor.fetchall()
@@ -68,6 +69,15 @@ def fetch_all(
         cursor = connection.execute(query, values)
         rows = cursor.fetchall()
     return cursor.description or (), rows
+
+
+def _with_names(part: Any) -> Any:
+    """The statement, or a part of it, with names in which ``%`` does not begin a parameter."""
+    if isinstance(part, sql.Composed):
+        return sql.Composed([_with_names(each) for each in part])
+    if isinstance(part, sql.Identifier):
+        return sql.SQL(part.as_string().replace("%", "%%"))
+    return part
 
 
 class Listing(NamedTuple):
@@ -146,7 +156,7 @@ def stream_listing(
     connection.execute(_ALL_ROWS)
     cursor = connection.cursor("coinspider_listing")
     with _missing_tables():
-        cursor.execute(query, values)
+        cursor.execute(_with_names(query), values)
     description, first = cursor.description or (), cursor.fetchmany(_BATCH)
     if not first:
         cursor.close()

@@ -77,15 +77,16 @@ def test_figures_of_the_market_lead_to_as_many_coins(site):
     assert re.search("<strong>[^<]+</strong> market cap", page)
 
 
-ODD_NAME = 'odd "x" & <y>'
+ODD_NAME = 'odd "x" & <y> 5%s\x1b'
 ODD_TABLE = """
 CREATE TABLE {table} (
     pair text, api_token text, volume numeric, "at" timestamptz, active boolean, own integer,
+    "change\x1b %" text,
     extra jsonb, first_crawled_at timestamptz, PRIMARY KEY (pair)
 );
 INSERT INTO {table}
 SELECT 'pair ' || n, 'hush', n * 1e6, '2026-01-01'::timestamptz + make_interval(days => n),
-       mod(n, 2) = 0, n, '{{"a": [1.50]}}', now() FROM generate_series(1, 60) AS n;
+       mod(n, 2) = 0, n, 'n%', '{{"a": [1.50]}}', now() FROM generate_series(1, 60) AS n;
 INSERT INTO coinspider_schema (table_name, columns)
 VALUES ({name}, '{{pair,volume,at,active,extra,first_crawled_at}}')
 """
@@ -111,6 +112,8 @@ def check_odd_table(daemon):
     page = daemon.open(f"{address}?sort=-volume&limit=25")
     assert "1–25 of 60 rows" in page
     assert "those of secrets: api_token." in page
+    assert r">change\x1b %</a>" in page
+    assert ">60.00 M</data>" in daemon.open(f"{address}?columns=volume&sort=-volume")
     assert "hush" not in page + daemon.open(f"{address}.csv?all=1")
     assert re.findall(r'<th scope="row"[^>]*>(pair \d+)<', page)[:2] == ["pair 60", "pair 59"]
     found = json.loads(daemon.open(

@@ -165,7 +165,7 @@ def table_columns(table: StoredTable) -> dict[str, ShownColumn]:
     names = sorted(table.types, key=lambda n: (n not in table.primary_key, n in _LAST))
     widths = [*_FIRST, *(DESK for _ in names)]
     return {
-        name: ShownColumn(name, name, _kind(table, name), width)
+        name: ShownColumn(name, visible(name), _kind(table, name), width)
         for name, width in zip(names, widths, strict=False)
     }
 
@@ -264,6 +264,8 @@ def all_digits(value: Decimal | int) -> Markup:
 
 
 def amount(value: object, text: str) -> Markup:
+    if isinstance(value, str):  # of a column whose type others have changed
+        return escape(text)
     digits = exact(value)
     grouped = f"{value:,f}" if isinstance(value, Decimal) and "E" not in digits else digits
     shape = _WHOLE if text in (digits, grouped) else _AMOUNT

@@ -357,7 +357,9 @@ def _lead_back(txrequest: TxRequest, arguments: Arguments) -> bytes:
     """To the page on which something was chosen."""
     txrequest.setResponseCode(303)
     same = link(arguments, watch=None, token=None, **dict.fromkeys(PREFERENCES))
-    txrequest.setHeader("Location", f"{txrequest.path.rpartition(b'/')[2].decode()}{same}")
+    # "?" alone leads some programs to the address that they come from.
+    name = txrequest.path.rpartition(b"/")[2].decode() or "./"
+    txrequest.setHeader("Location", f"{name}{same}")
     return b""
 
 
