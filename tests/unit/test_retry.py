@@ -2,20 +2,25 @@
 
 import zlib
 from gzip import BadGzipFile
+from types import SimpleNamespace
 
 import pytest
 from scrapy import Request, Spider
 from scrapy.exceptions import (
     CannotResolveHostError,
+    CloseSpider,
     DownloadCancelledError,
     DownloadConnectionRefusedError,
     IgnoreRequest,
     NotSupported,
     UnsupportedURLSchemeError,
 )
+from scrapy.http import Response
 from scrapy.settings import Settings
+from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.test import get_crawler
 
+from coinspider.crawl.failed_pages import FailedPages
 from coinspider.crawl.progress import dot_in, fitting
 from coinspider.http.retry import (
     RETRY_REASON_META,
@@ -23,7 +28,9 @@ from coinspider.http.retry import (
     explain_download,
     retry_times,
 )
+from coinspider.stats import FAILURE_STAT
 
+URL = "http://api.example"
 NOT_ENCODED = "its body is not in the Content-Encoding of its header"
 
 
@@ -110,8 +117,18 @@ def test_retries_of_the_middleware(error, address, answers, most):
     crawler.spider.crawler, crawler.spider.url_setting = crawler, address
     crawler.stats.set_value("response_received_count", answers)
     middleware = BackoffRetryMiddleware.from_crawler(crawler)
-    request, times = Request("http://api.example"), 0
+    request, times = Request(URL), 0
     while retry := middleware.process_exception(request, error):
         request, times = retry, times + 1
         assert retry.meta[RETRY_REASON_META]
     assert times == most
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1"])
+def test_redirect_to_no_url_fails_the_crawl_with_one_line(location):
+    crawler = get_crawler()
+    answer = Response(URL, status=302, headers={"Location": location})
+    failure = SimpleNamespace(request=Request(URL), value=HttpError(answer))
+    with pytest.raises(CloseSpider):
+        FailedPages(SimpleNamespace(crawler=crawler)).answer(failure)
+    assert "it was redirected to no URL" in crawler.stats.get_value(FAILURE_STAT)
