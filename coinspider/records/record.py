@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,7 +24,9 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _FIELD = rb'(?s)("(?:[^"\\]|\\.)*")\s*:\s*(.*)'
 _STRUCTURE = rb'(?s)"(?:[^"\\]|\\.)*"|[\[\]{},"]'
 _CLOSING = {b"[": b"]", b"{": b"}"}
-_DEPTH_MAX = 200_000  # a page of brackets alone would be looked at for minutes
+# What a page that no parser takes may have: looking at more would take minutes.
+_DEPTH_MAX, _BROKEN_RECORDS_MAX = 200_000, 200_000
+_LARGE = 100_000  # bytes
 # A closing bracket without an opening one, or a string without an end.
 _BROKEN = (b"]", b"}", b'"')
 TEXT_MAX = 100_000  # bytes
@@ -139,6 +142,8 @@ def _cut_array(body: bytes) -> list[bytes]:
     elements = _elements(body, b"[")
     if not elements or not all(elements):
         raise PageError("a JSON array that is cut short or broken")
+    if len(elements) > _BROKEN_RECORDS_MAX:
+        raise PageError(f"more than {_BROKEN_RECORDS_MAX} records on a page that is not JSON")
     return elements
 
 
@@ -146,10 +151,16 @@ def _elements(body: bytes, opening: bytes) -> list[bytes]:
     """The parts between the outermost commas; nothing if the brackets don't enclose everything."""
     if not body.startswith(opening):
         return []
-    cuts = [0, *_outer_cuts(body)]
+    cuts = [0, *(_cuts_of_large(body) if len(body) > _LARGE else _outer_cuts(body))]
     if body[cuts[-1] :] != _CLOSING[opening]:
         return []
     return [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
+
+
+@lru_cache(2)
+def _cuts_of_large(body: bytes) -> tuple[int, ...]:
+    """A page is looked at ten times until its next page is known."""
+    return tuple(_outer_cuts(body))
 
 
 def _outer_cuts(body: bytes) -> Iterator[int]:

@@ -57,9 +57,16 @@ def test_a_broken_element_may_be_the_only_one(spoilt):
     assert split(b"[" + spoilt + b"]") == [spoilt]
 
 
-def test_page_of_brackets_alone_is_not_looked_at_to_its_end():
-    body = b"[" * 300_000 + b"]" * 300_000
-    with pytest.raises(PageError, match="cut short or broken"):
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"[" * 300_000 + b"]" * 300_000, "cut short or broken"),
+        (b"[" + b"NaN," * 200_001 + b"1]", "more than 200000 records on a page that is not JSON"),
+    ],
+    ids=["brackets", "records"],
+)
+def test_page_that_no_parser_takes_has_limits(body, why):
+    with pytest.raises(PageError, match=why):
         split_page(body)
 
 
