@@ -34,7 +34,8 @@ FROM coinspider_schema
     ) AS key ON true
     JOIN pg_attribute ON attrelid = class.oid AND attnum > 0 AND NOT attisdropped
         AND has_column_privilege(class.oid, attnum, 'SELECT')
-WHERE columns @> '{extra,first_crawled_at}' OR table_name = ANY (%(told)s)
+WHERE relnamespace <> 'pg_catalog'::regnamespace
+    AND (columns @> '{extra,first_crawled_at}' OR table_name = ANY (%(told)s))
 GROUP BY table_name, class.oid, indkey ORDER BY table_name
 """
 _NUMBERS = {"numeric", "bigint", "integer", "smallint", "double precision", "real"}

@@ -88,7 +88,8 @@ INSERT INTO {table}
 SELECT 'pair ' || n, 'hush', n * 1e6, '2026-01-01'::timestamptz + make_interval(days => n),
        mod(n, 2) = 0, n, 'n%', '{{"a": [1.50]}}', now() FROM generate_series(1, 60) AS n;
 INSERT INTO coinspider_schema (table_name, columns)
-VALUES ({name}, '{{pair,volume,at,active,extra,first_crawled_at}}')
+VALUES ({name}, '{{pair,volume,at,active,extra,first_crawled_at}}'),
+       ('pg_authid', '{{extra,first_crawled_at}}')
 """
 
 
@@ -133,7 +134,7 @@ def check_odd_table(daemon):
     assert (code, "no column api_token" in refused) == (400, True)
     code, refused = refusal(daemon, f"{address}?where=extra=1", headers=HTML)
     assert (code, "extra = 1: that is not a value of the type jsonb" in refused) == (400, True)
-    for unknown in ("nothing", "api_account", "coinspider_schema"):
+    for unknown in ("nothing", "api_account", "coinspider_schema", "pg_authid"):
         code, refused = refusal(daemon, f"table/{unknown}", headers=HTML)
         assert (code, f'href="{quote(ODD_NAME)}"' in refused) == (404, True)
     assert "All figures, as a table" in daemon.open("crawls")
