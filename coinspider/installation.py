@@ -72,15 +72,23 @@ def shipped_configuration(beneath: bytes) -> bytes:
     return text.getvalue().encode()
 
 
+def program_name() -> str:
+    """``coinspider`` or ``scrapy``, whichever has the commands here."""
+    folder = project_folder()
+    if not folder or Path(sys.argv[0]).name == NAME:
+        return NAME
+    # For the demo's scrapyd an installed program makes a project among its data.
+    is_of_demo = folder.name == "demo" and folder.parent == _platform().user_data_path
+    return NAME if is_of_demo else "scrapy"
+
+
 def program(name: str = "") -> str:
-    """``coinspider`` or ``scrapy``, whichever has the commands here, as one can type it.
+    """The same, or another one, as one can type it here.
 
     With its path where the shell does not find this one by name; ``python -m scrapy`` where there
     is no such file.
     """
-    called = Path(sys.argv[0])
-    if not name:
-        name = "scrapy" if called.name != NAME and project_folder() else NAME
+    called, name = Path(sys.argv[0]), name or program_name()
     found, neighbour = shutil.which(name), Path(sys.executable).with_name(name)
     for own in (called, neighbour):
         if own.name != name or not own.exists():

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from scrapy.commands import ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 from scrapy.utils.project import get_project_settings
 
+from coinspider import installation
 from coinspider.crawl.command import one_line_errors
 from coinspider.errors import DatabaseError
 from coinspider.store.connection import plain_errors
@@ -22,6 +24,23 @@ COMMANDS = {
     for name, command in _get_commands_dict(SETTINGS, inproject=True).items()
     if type(command).__module__.startswith("coinspider.")
 }
+
+
+@pytest.mark.parametrize(
+    ("folder", "called", "name"),
+    [
+        ("/home/me/project", "/lib/coinspider/daemon/__main__.py", "scrapy"),
+        ("/home/me/project", "/bin/coinspider", "coinspider"),
+        (None, "/lib/coinspider/daemon/__main__.py", "coinspider"),
+        ("/data/demo", "/lib/coinspider/daemon/__main__.py", "coinspider"),
+    ],
+    ids=["project", "program", "nowhere", "demo of the program"],
+)
+def test_program_is_called_as_it_has_the_commands(monkeypatch, folder, called, name):
+    monkeypatch.setattr(installation, "project_folder", lambda: folder and Path(folder))
+    monkeypatch.setattr(installation, "_platform", lambda: Mock(user_data_path=Path("/data")))
+    monkeypatch.setattr("sys.argv", [called])
+    assert installation.program_name() == name
 
 
 def parser_of(name):

@@ -7,7 +7,7 @@ import pytest
 
 from coinspider.daemon.views.overview import Headline, Remaining
 from coinspider.daemon.views.view import render
-from coinspider.installation import program
+from coinspider.installation import program_name
 from coinspider.store.account import ApiUsage
 
 NOW = datetime.now(UTC)
@@ -82,7 +82,7 @@ def text_of(template, **values):
          "0 credits left until 2026-04-01: All gone. No call goes out until then"),
         ({"usage": [USAGE._replace(refused_wait=45.0, waiting_crawls=1, wait_reason="429")]},
          "1 crawl waits: 429; the API refused a call, the next one goes out in 45.0 s"),
-        ({"usage": [USAGE], "unused": 4}, f"4 more, not in use: {program()} budget"),
+        ({"usage": [USAGE], "unused": 4}, f"4 more, not in use: {program_name()} budget"),
     ],
 )  # fmt: skip
 def test_state_is_told(values, text):

@@ -13,7 +13,7 @@ from coinspider.daemon.nodes import this_node
 from coinspider.daemon.outcomes import BAD, Crawl, FailedJob, remedy, told, told_figures
 from coinspider.daemon.protocols import Answer, Root
 from coinspider.daemon.schedules.service import describe, schedule_service
-from coinspider.installation import program
+from coinspider.installation import program_name
 from coinspider.store.account import ApiUsage, list_api_usage
 from coinspider.store.crawl import read_crawl_arguments, read_crawls, schedule_of
 from coinspider.store.fetch import unless_missing
@@ -162,11 +162,11 @@ def verdict(
             exhausted,
             "bad",
             "The credits of this month are used up.",
-            f"No call goes out until they are renewed: {program()} budget --resume tries again.",
+            f"No call goes out until then: {program_name()} budget --resume tries again.",
         ),
         (is_late, "bad", "The data is late.", "The page of the crawls says what runs, and when."),
         (running and not ended, "other", "The first crawl is running.", ""),
-        (not ended, "other", "Nothing was crawled yet.", _BEGIN.format(program())),
+        (not ended, "other", "Nothing was crawled yet.", _BEGIN.format(program_name())),
         (not going, "other", f"No schedule is enabled: {old}", "They are in scrapyd.conf."),
         (
             all(one["paused"] for one in going),

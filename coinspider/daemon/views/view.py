@@ -47,7 +47,7 @@ from coinspider.errors import (
     ViewError,
 )
 from coinspider.export.feeds import write_csv
-from coinspider.installation import program
+from coinspider.installation import program_name
 from coinspider.store.fetch import Listing
 from coinspider.store.tables import list_watched, watch
 from coinspider.text import exact, exact_json, readable, readable_seconds, visible
@@ -154,7 +154,7 @@ environment.globals |= {
     "section": None,
     "logout": "",
     "watcher": "",
-    "program": program,
+    "program": program_name,
     "cell": cell,
     "amount": amount,
     "change": change,
