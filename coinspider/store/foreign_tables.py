@@ -69,16 +69,10 @@ _WIDER = {
 }
 _SAMPLES: dict[str, LiteralString] = {
     "text": "'coinspider probe'",
-    "numeric": "0",
-    "bigint": "0",
-    "integer": "0",
-    "double precision": "0",
     "boolean": "false",
     "timestamp with time zone": "now()",
-    "jsonb": "'{}'",
-    "text[]": "'{}'",
-    "numeric[]": "'{}'",
-    "smallint[]": "'{}'",
+    **dict.fromkeys(("numeric", "bigint", "integer", "double precision"), "0"),
+    **dict.fromkeys(("jsonb", "text[]", "numeric[]", "smallint[]"), "'{}'"),
 }
 _PROBE = "INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {key}"
 _PROBE_UPDATE = "UPDATE {table} SET {column} = {column} WHERE ({key}) = ({values})"
@@ -194,22 +188,21 @@ def _check_newer(table: Table, found: FoundTable, recorded: set[str]) -> None:
 
 def _check_columns(table: Table, found: FoundTable) -> None:
     for name, column in table.columns.items():
-        there = found.columns.get(name)
+        there, this = found.columns.get(name), f"the column {name} of the table {table.name}"
         if there and not holds(there.type, column.type):
             raise ConfigurationError(
-                f"the column {name} of the table {table.name} is {there.type}, where"
-                f" {column.type} is needed: ALTER its type, or rename the table, and a new one"
-                " will be made"
+                f"{this} is {there.type}, where {column.type} is needed: ALTER its type, or rename"
+                " the table, and a new one will be made"
             )
         if there and column.is_identity and not there.has_default:
             raise ConfigurationError(
-                f"the column {name} of the table {table.name} does not number the rows:"
-                f" make it GENERATED ALWAYS AS IDENTITY, or {KEEP_APART}"
+                f"{this} does not number the rows: make it GENERATED ALWAYS AS IDENTITY, or"
+                f" {KEEP_APART}"
             )
         if there and there.is_generated and not column.is_identity:
             raise ConfigurationError(
-                f"the column {name} of the table {table.name} is generated, where a crawl has to"
-                f" write it: DROP EXPRESSION, or {KEEP_APART}"
+                f"{this} is generated, where a crawl has to write it: DROP EXPRESSION, or"
+                f" {KEEP_APART}"
             )
     for name in sorted(found.columns.keys() - table.columns.keys()):
         own = found.columns[name]
