@@ -1,5 +1,6 @@
 """scrapyd's launcher: starts the jobs that this node has taken, and ends them in order."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from scrapyd import Config
@@ -165,7 +166,5 @@ def _end_of(process: JobProcess) -> Deferred[None]:
 
 def _signal(processes: list[JobProcess], sign: str) -> None:
     for process in processes:
-        try:
+        with suppress(ProcessExitedAlready):
             process.transport.signalProcess(sign)
-        except ProcessExitedAlready:
-            continue

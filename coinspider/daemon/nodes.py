@@ -5,6 +5,7 @@ The table ``fleet_node`` has the nodes that are alive, by the server's clock.
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
@@ -235,10 +236,8 @@ class NodeService(Service):
         for process in processes:
             # A second signal would end it before its last rows are stored.
             self.node.jobs.cancelled.add(process.job)
-            try:
+            with suppress(ProcessExitedAlready):
                 process.transport.signalProcess("INT")
-            except ProcessExitedAlready:
-                continue
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(*DATABASE_ERRORS)
