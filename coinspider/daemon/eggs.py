@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import IO
 
 import psycopg
@@ -152,7 +153,8 @@ class SharedEggs(FilesystemEggStorage):
         found = _read(_GET, project, path.stem)
         if found:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
+            # A heartbeat and who sends it may both do so.
+            partial = path.with_suffix(f".{get_ident()}.partial")
             partial.write_bytes(found[0][0])
             partial.replace(path)
         return bool(found)

@@ -146,7 +146,7 @@ def _fitting(columns: list[_Column], style: TableStyle) -> list[str]:
 def list_lines(listing: "Listing", style: TableStyle) -> list[str]:
     """Each row as lines of a name and a value, for more columns than fit on a terminal."""
     columns = _columns(listing, style, exact if style.all_digits else readable)
-    indent = max(map(len, listing.columns), default=0)
+    indent = max((len(column.name) for column in columns), default=0)
     lines: list[str] = []
     for number in range(len(listing.rows)):
         lines.append(f"- {number + 1} -")
@@ -159,7 +159,7 @@ def _columns(listing: "Listing", style: TableStyle, cell: Callable[[object], str
     for number, name in enumerate(listing.columns):
         values = [row[number] for row in listing.rows]
         texts = [_text(name, value, cell, style) for value in values]
-        found.append(_Column(name, values, texts))
+        found.append(_Column(style.shown(name), values, texts))
     return found
 
 
@@ -206,7 +206,7 @@ def _render(columns: list[_Column], style: TableStyle) -> list[str]:
     )
     for column in columns:
         table.add_column(
-            column.name.replace("_", "\n"),
+            Text(column.name.replace("_", "\n")),
             overflow="fold",
             no_wrap=column.is_whole,
             max_width=None if column.is_whole else TEXT_MOST,

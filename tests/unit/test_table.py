@@ -106,10 +106,10 @@ HOSTILE = "\x1b[31m[red]x[/]\n\u202e\r\x9b2J"
 
 
 def test_control_characters_in_foreign_text_are_escaped():
-    listing = Listing(["name", "message"], [[HOSTILE, HOSTILE]])
+    listing = Listing(["name", "message", HOSTILE], [[HOSTILE, HOSTILE, None]])
     for lines in (table_lines(listing, TableStyle(200)), list_lines(listing, TableStyle())):
         text = "".join(lines)
-        assert "\\x1b[31m[red]x[/]\\n\\u202e\\r\\x9b2J" in text
+        assert text.count("\\x1b[31m[red]x[/]\\n\\u202e\\r\\x9b2J") == 3
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", text)
 
 
