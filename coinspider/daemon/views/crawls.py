@@ -25,6 +25,7 @@ from coinspider.daemon.schedules.service import schedule_service
 from coinspider.daemon.views.charts import Bar, BarChart, bar_chart
 from coinspider.daemon.views.overview import (
     FAILED_JOBS,
+    LOOKED_AT,
     Described,
     describe_schedules,
     find_crawls,
@@ -190,11 +191,11 @@ class _Runs(NamedTuple):
         kept = {name: arguments[name] for name in ("schedule", "outcome") if arguments.get(name)}
         if kept.get("outcome", "failed") not in OUTCOMES:
             raise ViewError(400, f"outcome={kept['outcome'][:40]} is none of {', '.join(OUTCOMES)}")
+        overview = read_overview(connected, self.known)._asdict()
         return render(
             "crawls.html",
             **frame,
-            **self._runs(connected, kept, page),
-            **read_overview(connected, self.known)._asdict(),
+            **overview | self._runs(connected, kept, page, overview["crawls"]),
             database=describe(database_url()),
             projects=self.projects,
             schedules=self.known.schedules,
@@ -208,9 +209,14 @@ class _Runs(NamedTuple):
             stamp=int(time()),
         )
 
-    def _runs(self, connected: Connection, kept: Arguments, page: int) -> dict[str, object]:
+    def _runs(
+        self, connected: Connection, kept: Arguments, page: int, latest: Sequence[Crawl]
+    ) -> dict[str, object]:
         """A page of them, and the charts of the latest ones of each schedule."""
-        crawls = find_crawls(connected, LIMIT + 1, (page - 1) * LIMIT, **kept)
+        begin = (page - 1) * LIMIT
+        if kept or begin + LIMIT >= LOOKED_AT:
+            latest, begin = find_crawls(connected, LIMIT + 1, begin, **kept), 0
+        crawls = [crawl.copy() for crawl in latest[begin : begin + LIMIT + 1]]
         shown, intervals = crawls[:LIMIT], self.known.intervals
         tell(shown, self.known.logs_dir, intervals)
         numbers = [crawl["id"] for crawl in shown if crawl["id"]]

@@ -22,7 +22,7 @@ FAILED_JOBS = 20
 # The names under which scrapyd has this project.
 _PROJECTS = ("coinspider", "default")
 # The latest crawls show how things are; older ones are on their own page.
-_LOOKED_AT = 300
+LOOKED_AT = 300
 # Data is late after this many periods of its schedule.
 _LATE = 3
 _BEGIN = "“Run now” on the page of the crawls begins, and so does {} crawl coins."
@@ -191,10 +191,11 @@ def _heals(complete: Crawl, failed: Crawl) -> bool:
 class Overview(NamedTuple):
     """How crawling stands, and what is used of each API that is in use; ``unused`` are not.
 
-    ``failed_jobs`` ended before they began to crawl.
+    ``crawls`` are the latest, and ``failed_jobs`` ended before they began to crawl.
     """
 
     verdict: Headline
+    crawls: list[Crawl]
     running: list[Crawl]
     sources: list[Crawl]
     failures: list[Crawl]
@@ -205,7 +206,8 @@ class Overview(NamedTuple):
 
 def read_overview(connected: Connection, known: Described) -> Overview:
     failed_jobs = jobs_without_row(known.logs_dir)
-    crawls = [*find_crawls(connected, _LOOKED_AT), *failed_jobs]
+    found = find_crawls(connected, LOOKED_AT)
+    crawls = [*found, *failed_jobs]
     sources = last_complete(crawls)
     failures = last_failures(crawls, sources)
     tell([*sources, *failures], known.logs_dir, known.periods)
@@ -222,7 +224,7 @@ def read_overview(connected: Connection, known: Described) -> Overview:
     )
     running = _running(connected, crawls)
     unused = len(usage) - len(used)
-    return Overview(headline, running, sources, failures, failed_jobs, used, unused)
+    return Overview(headline, found, running, sources, failures, failed_jobs, used, unused)
 
 
 def is_in_use(one: ApiUsage) -> bool:
