@@ -59,6 +59,13 @@ class Command(CrawlCommand):
             raise WrongUsageError(f"give one URL: {program()} inspect https://api.example/things")
         if opts.output or opts.overwrite_output:
             raise WrongUsageError("it writes no feed: -O goes to the command that it prints")
+        from coinspider.errors import ConfigurationError
+        from coinspider.http.links import check_url
+
+        try:
+            check_url("url", args[0])
+        except ConfigurationError as error:
+            raise WrongUsageError(str(error)) from None
         with masked_usage():
             super().process_options(args, opts)
         check_options(self.settings)

@@ -38,8 +38,9 @@ def test_printed_command_and_printed_spider_crawl_the_whole_list(scrapy, apis, q
         (["http://127.0.0.1:1/x", "-s", "RETRY_BACKOFF=3600"], 1, "the connection was refused"),
         (["{apis}/jira", "-O", "things.csv"], 2, "it writes no feed"),
         (["http://127.0.0.1:99999/"], 2, "the port in url is not a number"),
+        (["http://["], 2, "url is not a URL"),
     ],
-    ids=["no token", "dead", "a feed", "no port"],
+    ids=["no token", "dead", "a feed", "no port", "no URL"],
 )
 def test_no_page_is_one_line_and_a_status(scrapy, apis, arguments, status, line):
     done = scrapy("inspect", *(argument.format(apis=apis) for argument in arguments))
