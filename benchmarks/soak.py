@@ -246,6 +246,12 @@ def late_runs(crawls: list[tuple[Any, ...]], starts: list[datetime], every: int)
     return late
 
 
+def largest(sizes: list[Size]) -> Size:
+    """The most of each figure that scrapyd itself has."""
+    memory, files, connections, _ = zip(*sizes, strict=True)
+    return Size(max(memory), max(files), max(connections), {})
+
+
 def report(
     daemon: Daemon, sizes: list[Size], connection: psycopg.Connection, every: int
 ) -> list[str]:
@@ -254,8 +260,10 @@ def report(
     overlaps = sum(second[0] < first[1] for first, second in pairwise(crawls))
     outcomes = Counter(outcome for _, _, outcome, _ in crawls)
     restarts = len(daemon.starts) - 1
-    # In a fifth of the runs the tables are filled, and after the last restart everything is loaded.
-    early, loaded, late = sizes[len(sizes) // 5], sizes[len(sizes) * 3 // 5], sizes[-1]
+    # In a fifth of the runs the tables are filled. After a run scrapyd may be in the middle of
+    # something, so the most of many moments counts.
+    filled, half = len(sizes) // 5, len(sizes) * 3 // 5
+    before, after = largest(sizes[filled:half]), largest(sizes[half:])
     print(f"runs {len(crawls)}, skipped {schedule()['skipped']}, restarts {restarts}, {outcomes}")
     print(*(f"{began}: {message}" for began, _, name, message in crawls if name != "complete"),
           sep="\n")  # fmt: skip
@@ -266,12 +274,12 @@ def report(
         "runs were interrupted without a restart":
             outcomes["interrupted"] + outcomes["died"] > restarts,
         "runs failed": outcomes["failed"] > len(crawls) // 20,
-        "memory grows": late.memory > loaded.memory * 1.1,
-        "open files grow": late.files > loaded.files + 2,
-        "connections grow": late.connections > loaded.connections + 1,
+        "memory grows": after.memory > before.memory * 1.1,
+        "open files grow": after.files > before.files + 2,
+        "connections grow": after.connections > before.connections + 1,
     } | {
-        f"{name} grows": kilobytes > 1.5 * early.tables.get(name, 0) + 128
-        for name, kilobytes in late.tables.items()
+        f"{name} grows": kilobytes > 1.5 * sizes[filled].tables.get(name, 0) + 128
+        for name, kilobytes in sizes[-1].tables.items()
     }  # fmt: skip
     return [f"{problem}: {value}" for problem, value in found.items() if value]
 
