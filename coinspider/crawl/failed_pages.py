@@ -29,7 +29,13 @@ from coinspider.http.api_errors import retry_after
 from coinspider.http.api_key import TOKEN_META
 from coinspider.http.links import HOME_META
 from coinspider.http.pagination import AnsweredPage, PageRequest
-from coinspider.http.retry import ASKED_AGAIN_META, RETRY_REASON_META
+from coinspider.http.retry import (
+    ASKED_AGAIN_META,
+    MOST_RETRIES_META,
+    RETRY_REASON_META,
+    explain_download,
+    retry_times,
+)
 from coinspider.secrets import masked
 from coinspider.text import visible
 
@@ -43,8 +49,11 @@ _SETTINGS: dict[type[BaseException], str] = {
     DownloadTimeoutError: "DOWNLOAD_TIMEOUT",
     DownloadCancelledError: "DOWNLOAD_MAXSIZE",
 }
+# How often the page after one that was given up is repeated: an API that has been failing for a
+# minute goes on failing.
+_NEXT_RETRY_TIMES = 2
 # What a retry keeps of the request's meta.
-_KEPT = (HOME_META, TOKEN_META, "redirected")
+_KEPT = (HOME_META, TOKEN_META, "redirected", MOST_RETRIES_META)
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -73,9 +82,6 @@ class FailedPages:
                 is_redirect = response.status in REDIRECTS and "Location" in response.headers
                 handle = self._redirected if is_redirect else self._refused
                 return handle(request, response)
-        # Only a page that fails needs it.
-        from coinspider.http.retry import explain_download, retry_times
-
         reason = explain_download(error, self.spider.crawler.settings)
         setting = _SETTINGS.get(type(error)) if error else None
         return self.retry(request, reason, retry_times(error), setting)
@@ -140,7 +146,10 @@ class FailedPages:
         """
         assert request
         most = self.spider.crawler.settings.getint("RETRY_TIMES")
-        if times_asked(request) >= (most if times is None else min(times, most)):
+        most = min(
+            most, request.meta.get(MOST_RETRIES_META, most), most if times is None else times
+        )
+        if times_asked(request) >= most:
             if self.spider.url_setting:
                 reason += f"; its address is from {self.spider.url_setting}"
             return self._give_up(request, page_reason(request.url, reason, None, "", setting))
@@ -169,7 +178,8 @@ class FailedPages:
             raise self.ended_by(reason)
         shown = visible(masked(reason.message))
         logger.error("%s", shown, extra={"spider": self.spider})
-        return list(map(self.spider.page_request, answer.requests))
+        meta = {MOST_RETRIES_META: _NEXT_RETRY_TIMES}
+        return [self.spider.page_request(page, meta=meta) for page in answer.requests]
 
     def again(self, again: Again) -> Request:
         """A request of its own for a page that came: bypassing Scrapy's cache, which has it."""

@@ -123,6 +123,8 @@ _NOBODY = (CannotResolveHostError, DownloadConnectionRefusedError)
 RETRY_REASON_META = "retry_reason"
 # The same for how often a callback has repeated a request.
 ASKED_AGAIN_META = "asked_again"
+# And for how often it may be, where that is less than RETRY_TIMES.
+MOST_RETRIES_META = "most_retries"
 # A shorter wait is not worth a line in the log.
 _TOLD_WAIT = 3.0  # seconds
 _URL_SHOWN = 300  # characters
@@ -160,6 +162,8 @@ class BackoffRetryMiddleware(RetryMiddleware):
     def process_response(  # type: ignore[override]
         self, request: Request, response: Response
     ) -> Request | Response:
+        if most := request.meta.get(MOST_RETRIES_META):
+            request.meta["max_retry_times"] = most
         result = super().process_response(request, response)
         if isinstance(result, Request):
             result.meta[RETRY_REASON_META] = f"HTTP status {response.status}"
@@ -168,7 +172,7 @@ class BackoffRetryMiddleware(RetryMiddleware):
     def process_exception(  # type: ignore[override]
         self, request: Request, exception: Exception
     ) -> Request | Response | None:
-        most = self.max_retry_times
+        most = request.meta.get(MOST_RETRIES_META, self.max_retry_times)
         if is_undecodable(exception):  # that of gzip is an OSError
             most = BROKEN_BODY_RETRY_TIMES
         elif isinstance(exception, _NOBODY) and self._may_be_wrong():

@@ -20,14 +20,19 @@ from scrapy.settings import Settings
 from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.test import get_crawler
 
+from coinspider.crawl.dispatch import PageMiddleware
 from coinspider.crawl.failed_pages import FailedPages
 from coinspider.crawl.progress import dot_in, fitting
+from coinspider.http.pagination import PageNumber, PageRequest
 from coinspider.http.retry import (
+    ASKED_AGAIN_META,
+    MOST_RETRIES_META,
     RETRY_REASON_META,
     BackoffRetryMiddleware,
     explain_download,
     retry_times,
 )
+from coinspider.spiders.next import NextSpider
 from coinspider.stats import FAILURE_STAT
 
 URL = "http://api.example"
@@ -99,25 +104,26 @@ REFUSED = DownloadConnectionRefusedError("no")
 
 
 @pytest.mark.parametrize(
-    ("error", "address", "answers", "most"),
+    ("error", "address", "answers", "meta", "most"),
     [
-        (BadGzipFile("no"), "", 0, 2),
-        (OSError("the network is down"), "", 0, 6),
-        (REFUSED, "", 0, 6),
-        (REFUSED, "THINGS_URL", 0, 3),
-        (REFUSED, "THINGS_URL", 1, 6),
+        (BadGzipFile("no"), "", 0, {}, 2),
+        (OSError("the network is down"), "", 0, {}, 6),
+        (REFUSED, "", 0, {}, 6),
+        (REFUSED, "THINGS_URL", 0, {}, 3),
+        (REFUSED, "THINGS_URL", 1, {}, 6),
+        (REFUSED, "", 1, {MOST_RETRIES_META: 2}, 2),
     ],
     ids=["a body that can't be decoded", "another OSError", "the usual address", "the user's own",
-         "one that has answered"],
+         "one that has answered", "the page after one that was given up"],
 )  # fmt: skip
-def test_retries_of_the_middleware(error, address, answers, most):
+def test_retries_of_the_middleware(error, address, answers, meta, most):
     """The first two are OSErrors, of which Scrapy knows one kind only."""
     crawler = get_crawler(settings_dict={"RETRY_TIMES": 6})
     crawler.spider = Spider("any")
     crawler.spider.crawler, crawler.spider.url_setting = crawler, address
     crawler.stats.set_value("response_received_count", answers)
     middleware = BackoffRetryMiddleware.from_crawler(crawler)
-    request, times = Request(URL), 0
+    request, times = Request(URL, meta=meta), 0
     while retry := middleware.process_exception(request, error):
         request, times = retry, times + 1
         assert retry.meta[RETRY_REASON_META]
@@ -132,3 +138,19 @@ def test_redirect_to_no_url_fails_the_crawl_with_one_line(location):
     with pytest.raises(CloseSpider):
         FailedPages(SimpleNamespace(crawler=crawler)).answer(failure)
     assert "it was redirected to no URL" in crawler.stats.get_value(FAILURE_STAT)
+
+
+def test_page_after_one_that_was_given_up_is_repeated_twice():
+    settings = {"RETRY_TIMES": 6, "SPIDER_MIDDLEWARES": {PageMiddleware: 2000}}
+    crawler = get_crawler(NextSpider, settings)
+    spider = NextSpider.from_crawler(crawler, url="http://api.example/list", pagination="page")
+    spider.seen.close()
+    crawler.spider = spider
+    page = PageRequest("http://api.example/list", number=2, strategy=PageNumber())
+    given_up = Request(page.url, cb_kwargs={"page": page}, meta={ASKED_AGAIN_META: 6})
+    [following] = spider.failed_pages.retry(given_up, "HTTP status 500")
+    assert following.url.endswith("page=3")
+    for _ in range(2):
+        [following] = spider.failed_pages.retry(following, "HTTP status 500")
+    with pytest.raises(CloseSpider):
+        spider.failed_pages.retry(following, "HTTP status 500")
