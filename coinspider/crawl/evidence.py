@@ -53,7 +53,7 @@ class Total(NamedTuple):
         """The same after a page with this value and ``count`` records, of ``came`` in all."""
         before = came - count
         if before and not value:
-            return self._replace(is_of_page=self.most == before)
+            return self._replace(is_of_page=self.is_of_page or self.most == before)
         if before and value == count:
             return self._replace(is_of_page=True)
         # Some count down what is left.
@@ -275,9 +275,11 @@ def acceptance(log: PageLog, strategy: Pagination) -> str:
     came = log.different_count
     if log.changed or log.hole() is not None:
         return ""
-    if came and came % _ROUND == 0:
+    is_less = bool(log.total and came < log.total.least)
+    is_full = len(log.counts) > 1 and not _follows_a_short_page(log)
+    if came and (came % _ROUND == 0 or (is_less and is_full)):
         return f"; it seems to give no more than {came}, which no argument can change"
-    if log.total and came < log.total.least:
+    if is_less:
         return "; -a total=none if these are all"
     if not isinstance(strategy, PageNumber):
         return ""

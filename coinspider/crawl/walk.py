@@ -183,7 +183,7 @@ class Walk:
             return Verdict()
         told = self.came_all()
         found = doubt(self.log, self.known_pages, self.may_be_empty, told, self.earlier)
-        again = self._after_doubt(found) if found else None
+        again = (self._beyond(found) or self._after_doubt(found)) if found else None
         if again is None and not (found and found.fails):
             again = self._second_reading() or self._check_movement()
         if again:
@@ -383,6 +383,18 @@ class Walk:
         self.doubted[page.number] = times
         is_proof = found.once and not found.fails
         return Again(page, found.reason, 0 if is_proof else times)
+
+    def _beyond(self, found: Doubt) -> Again | None:
+        """The page after an empty one that can't be the last, for its records and those behind."""
+        page = found.page
+        if page is None or found.once or not found.fails or page.number < self.log.last:
+            return None
+        strategy = self.found or self.strategy(page)
+        passing = getattr(strategy, "passing", None)
+        if not (passing and self.log.ask_again(page.number, "beyond")):
+            return None
+        following = passing(page, max(self.log.counts.values(), default=0))
+        return Again(replace(following[0], strategy=strategy), found.reason) if following else None
 
     def _second_reading(self) -> Again | None:
         """A numbered page that is short; in key order also one that overlaps with the next page.

@@ -68,6 +68,15 @@ def test_short_numbered_pages_in_the_middle_are_not_a_shortage():
     assert "24 came" in reason(log)
 
 
+def test_total_that_is_the_number_of_a_pages_records_is_none():
+    log = PageLog()
+    for number, count in enumerate((10, 10, 9, 0), start=1):
+        rows = things(10 * number, 10 * number + count)
+        body = {"total": count, "rows": rows}
+        log.note(answered(body, PageRequest(URL, number=number), path=["rows"]), [])
+    assert log.reached_total() is None
+
+
 def test_of_totals_that_shrink_the_least_counts():
     log = log_of(10, 10, Total="21")
     log.note(answered([], PageRequest(URL, number=3), Total="20"), [])

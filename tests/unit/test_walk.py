@@ -184,6 +184,21 @@ def test_two_pages_in_a_row_that_can_not_be_had_end_the_crawl(make):
     assert walk.pass_over(PageRequest(URL, number=3), lost).failure == lost
 
 
+def test_pages_behind_one_that_is_empty_are_read_if_they_are_announced(make):
+    walk = make(PageNumber())
+    pages = {"X_Total_Pages": "4"}
+    read(walk, page_of(1, **pages), page_of(2, 0, **pages))
+    again = walk.judge().again
+    assert again.page.number == 3
+    [answer] = read(walk, page_of(3, **pages))
+    assert [request.number for request in answer.requests] == [4]
+    read(walk, page_of(4, 5, **pages))
+    assert walk.judge().again.page.number == 2, "it may have been spoiled"
+    read(walk, page_of(2, 0, **pages), page_of(2, 0, **pages))
+    walk.judge()
+    assert "page 2 is empty, and yet page 4 has records" in walk.judge().failure.message
+
+
 def test_page_out_of_order_that_comes_again_unchanged_is_stored(make):
     walk = make(PageNumber(), chain=PageChain(SIZE))
     read(walk, page_of(1))
@@ -340,6 +355,15 @@ def test_list_that_stops_at_a_round_number_is_cut_by_the_api(make):
     read(walk, answered(rows[0], path=["rows"]))
     read(walk, answered({**rows[1], "next": None}, number=2, path=["rows"]))
     assert "no more than 100, which no argument can change" in walk.judge().failure.message
+
+
+def test_list_that_stops_after_a_full_page_is_cut_by_the_api(make):
+    walk = make(PageNumber())
+    read(walk, page_of(1, Total="50"), page_of(2, Total="50"))
+    for _ in range(4):
+        read(walk, page_of(3, 0, Total="50"))
+        verdict = walk.judge()
+    assert "no more than 20, which no argument can change" in verdict.failure.message
 
 
 @pytest.mark.parametrize(("total", "least"), [(25, 0), (None, 1)])
