@@ -35,12 +35,10 @@ from coinspider.http.pagination.protocol import (
 )
 from coinspider.http.pagination.signs import Evidence
 from coinspider.records.json_path import find
-from coinspider.text import in_shell
+from coinspider.text import counted, in_shell
 
 # Requests for a second page, at most, before the crawl gives up.
 TRIES_MAX = 30
-# No page is so short that fewer records than these may be cut off.
-FEW = 10
 THESE_ARE_ALL = "-a pagination=none if these are all"
 NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAME"
 
@@ -49,8 +47,8 @@ NAME_IT = "name one with -a pagination=page (or offset, cursor) -a parameter=NAM
 class Auto:
     """Finds the strategy from the first page; a candidate is accepted if it brings a new page.
 
-    If the page says nothing, one request is made with all the usual parameters at once. If they
-    change nothing, only a list of a few records is believed to be one page.
+    If the page says nothing, one request is made with all the usual parameters at once. That they
+    change nothing does not prove that the page is the whole list, however short it is.
     """
 
     def first(self, request: PageRequest) -> PageRequest:
@@ -123,11 +121,8 @@ class _Probe:
         if self.says_more:
             problem = f"{self.says_more}, but none of the usual parameters brings another page"
             return Step(problem=f"{problem}: {NAME_IT}", is_repeat=True)
-        if len(self.known) >= FEW:
-            problem = f"the first page has {len(self.known)} records and doesn't mention more"
-            return Step(problem=f"{problem}: {self.advice}", is_repeat=True)
-        end = "the list is one page: none of the usual parameters changes it"
-        return Step(end=end, by=Evidence.ONE_PAGE, is_repeat=True)
+        found = f"the first page has {counted(len(self.known), 'record')} and doesn't mention more"
+        return Step(problem=f"{found}: {self.advice}", is_repeat=True)
 
 
 @dataclass(frozen=True)

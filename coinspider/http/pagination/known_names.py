@@ -206,7 +206,7 @@ RECORD_PARAMETERS = Known(
     "https://docs.stripe.com/api/pagination",
 )
 # How many records APIs give on a page where nobody asks for another number.
-_ODD_SIZES = "12 15 16 24 25 32 36 48 64 75 96 99 120 125 128 256 512 1024"
+_ODD_SIZES = "1 5 8 12 15 16 24 25 32 36 48 64 75 96 99 120 125 128 256 512 1024"
 PAGE_SIZES = frozenset(
     (*range(10, 101, 10), *range(100, 1001, 50), *range(1000, 10_001, 500))
 ).union(map(int, _ODD_SIZES.split()))

@@ -37,7 +37,6 @@ class Evidence(Enum):
     NO_LEAD = "the link or cursor to the next page is empty, missing or leads to its own page"
     EMPTY_PAGE = "a page after the last record is empty, twice"
     NO_SUCH_PAGE = "an error for a page after one that was not full"
-    ONE_PAGE = "none of the usual parameters changes a list of a few records"
     ARGUMENT = "an argument says that one page is all, and the page does not say otherwise"
     WANTED = "an argument leaves the rest out"
     OWN = "the spider's own strategy says so"
