@@ -37,6 +37,8 @@ class End(NamedTuple):
     is_empty: bool
     is_numbered: bool
     """Whether the page's number says how much of the list came before it."""
+    lacks_list: bool = False
+    """Whether the list is missing, and not just empty."""
 
 
 class Total(NamedTuple):
@@ -344,9 +346,10 @@ def _doubt_of_end(end: End, log: PageLog, is_told: bool, earlier: Shortage | Non
 def _doubt_of_silence(end: End, log: PageLog, known_pages: int | None) -> Doubt | None:
     """An empty page is requested once more, or as often as a failed page if there must be more.
 
-    So is an error that says there is no such page: some APIs say so of existing pages.
+    So is an error that says there is no such page: some APIs say so of existing pages. And so is a
+    page that has neither a link or cursor nor a list.
     """
-    if end.by not in (Evidence.EMPTY_PAGE, Evidence.NO_SUCH_PAGE):
+    if end.by not in (Evidence.EMPTY_PAGE, Evidence.NO_SUCH_PAGE) and not end.lacks_list:
         return None
     if end.by is Evidence.EMPTY_PAGE and log.last < (known_pages or 0):
         reason = f"the last complete crawl had {known_pages} pages, this one {log.last}"

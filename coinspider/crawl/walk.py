@@ -367,6 +367,7 @@ class Walk:
             page.signs.told.by if page.signs.told and not page.error else step.by,
             is_empty=not page.records,
             is_numbered=self._takes_errors(page.request),
+            lacks_list=page.lacks_list,
         )
         return None
 
@@ -385,13 +386,17 @@ class Walk:
         return Again(page, found.reason, 0 if is_proof else times)
 
     def _beyond(self, found: Doubt) -> Again | None:
-        """The page after an empty one that can't be the last, for its records and those behind."""
+        """The page after an empty one that may not be the last, for its records and those behind.
+
+        It may not be if more is announced, or if the page lacks its list.
+        """
         page = found.page
-        if page is None or found.once or not found.fails or page.number < self.log.last:
+        if page is None or page.number < max(self.log.last, 2):
             return None
         strategy = self.found or self.strategy(page)
         passing = getattr(strategy, "passing", None)
-        if not (passing and self.log.ask_again(page.number, "beyond")):
+        is_odd = found.fails or self.log.ends[page.number].lacks_list
+        if not (passing and is_odd and self.log.ask_again(page.number, "beyond")):
             return None
         following = passing(page, max(self.log.counts.values(), default=0))
         return Again(replace(following[0], strategy=strategy), found.reason) if following else None

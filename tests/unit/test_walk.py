@@ -199,6 +199,28 @@ def test_pages_behind_one_that_is_empty_are_read_if_they_are_announced(make):
     assert "page 2 is empty, and yet page 4 has records" in walk.judge().failure.message
 
 
+@pytest.mark.parametrize(
+    ("body", "number"), [({"rows": []}, 3), ({"rows": None}, 4), ({}, 4)], ids=str
+)
+def test_page_that_lacks_its_list_is_no_end_before_the_next_one_was_asked_for(make, body, number):
+    walk = make(PageNumber())
+    for n in (1, 2):
+        read(walk, answered({"rows": things(10 * n, 10 * n + 10)}, number=n, path=["rows"]))
+    read(walk, answered(body, number=3, path=["rows"]))
+    assert walk.judge().again.page.number == number
+
+
+def test_page_without_list_and_cursor_is_asked_for_again(make):
+    walk = make(NextLink())
+    first = {"rows": things(0, 10), "next": URL + "&page=2"}
+    read(walk, answered(first, path=["rows"]))
+    read(walk, answered({}, number=2, path=["rows"]))
+    again = walk.judge().again
+    assert (again.page.number, again.times) == (2, 0)
+    read(walk, answered({}, number=2, path=["rows"]))
+    assert walk.judge().is_end
+
+
 def test_page_out_of_order_that_comes_again_unchanged_is_stored(make):
     walk = make(PageNumber(), chain=PageChain(SIZE))
     read(walk, page_of(1))

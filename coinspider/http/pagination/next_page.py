@@ -41,7 +41,7 @@ class NextLink:
             return Step(end=page.signs.says_last, by=Evidence.FLAG)
         if not link:
             is_there = find(page.body, path) is not None
-            parent = len(path) > 1 and find(page.body, path[:-1]) not in (None, b"null")
+            parent = len(path) > 1 and find_value(page.body, path[:-1]) is not None
             return absent(page, self.path, is_there or parent)
         return _to(page, str(link), self.path)
 

@@ -20,7 +20,7 @@ from coinspider.http.api_errors import explain_body, is_cap, is_error_object, re
 from coinspider.http.limit.state import ConfiguredLimit
 from coinspider.http.pagination.signs import NO_NAMES, Evidence, SignNames, Signs, Told
 from coinspider.records.cutting import Cut, as_one_text, cut_records
-from coinspider.records.json_path import find, parse_path, path_text
+from coinspider.records.json_path import find, find_value, parse_path, path_text
 
 Where = Literal["query", "body", "header"]
 
@@ -160,6 +160,13 @@ class AnsweredPage:
         if is_error_object(self.body):
             return f"page {self.request.number} says {explain_body(self.body)}"
         return None
+
+    @property
+    def lacks_list(self) -> bool:
+        """Whether there is nothing, or null, where the other pages have their list."""
+        cut = self.request.cut
+        is_silent = not self.records and not self.error and bool(cut and cut.path and self.body)
+        return is_silent and find_value(self.body, cut.path if cut else ()) is None
 
     @cached_property
     def signs(self) -> Signs:
