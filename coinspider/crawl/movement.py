@@ -29,6 +29,10 @@ class Movement:
         self.is_keyset = False
         """Whether a page begins after the record that ends the one before it."""
         self.is_compared = self.page_changed = False
+        self.inserted = 0
+        """How many records are new in front of the page that was read again."""
+        self.new = 0
+        """How many records came in this reading that none before had."""
 
     def note(
         self,
@@ -55,12 +59,21 @@ class Movement:
         """Take the second reading: what is new in front of a list moves nothing out of sight."""
         new = keys.index(self.keys[0]) if self.keys and self.keys[0] in keys else 0
         both = zip(keys[new:], self.keys, strict=False)
-        self.is_compared = True
+        self.is_compared, self.inserted = True, new
         self.page_changed = len(keys) < len(self.keys) or any(a != b for a, b in both)
 
     def moved(self, log: PageLog) -> bool:
         """Whether the list lost records while it was read, or their order changed."""
-        return self.is_checked and (log.is_shrinking or self.page_changed)
+        return self.is_checked and (log.is_shrinking or self.page_changed or self._is_shuffled(log))
+
+    def _is_shuffled(self, log: PageLog) -> bool:
+        """Whether records came twice, and so others perhaps not at all.
+
+        As many as are new in front of the list moved behind. A reading that brings nothing new
+        shows that it is the API's habit.
+        """
+        is_habit = self.is_keyset or (self.reading > 1 and not self.new)
+        return self.is_compared and log.repeated > self.inserted and not is_habit
 
     def begins_again(self, log: PageLog) -> bool:
         """Whether the list is to be read again; then that reading begins."""
@@ -68,12 +81,13 @@ class Movement:
             return False
         self.reading += 1
         self.came, self.page, self.is_compared, self.page_changed = set(), None, False, False
+        self.inserted = self.new = 0
         return True
 
     def to_compare(self, log: PageLog, told: str | None) -> PageRequest | None:
         """The page to read again; none if all came, as is ``told``, and nothing can have moved."""
         ends = {log.ends[number].by for number in log.ends if number >= log.last}
-        is_whole = told is not None and not log.is_growing
+        is_whole = told is not None and not log.is_growing and not log.repeated
         is_needless = is_whole or log.is_cached or log.last < 2 or Evidence.WANTED in ends
         return None if self.is_compared or is_needless or not self.is_checked else self.page
 

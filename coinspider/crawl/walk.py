@@ -160,7 +160,7 @@ class Walk:
         failure = self._note(page, keys, step) or self._check(page, step)
         return Answer(
             () if failure else step.requests,
-            texts=page.records if self.movement.reading == 1 else self.unseen(page, keys),
+            texts=self._texts(page, keys),
             repeated=self._repeated(keys),
             is_counted=True,
             failure=failure,
@@ -231,6 +231,13 @@ class Walk:
         self.log.doubted = None
         self.log.counts[number] = max(self.log.counts.get(number, 0), len(keys))
         return self.unseen(page, keys)
+
+    def _texts(self, page: AnsweredPage, keys: Sequence[Key | None]) -> Sequence[Raw]:
+        if self.movement.reading == 1:
+            return page.records
+        new = self.unseen(page, keys)
+        self.movement.new += len(new)
+        return new
 
     def unseen(self, page: AnsweredPage, keys: Sequence[Key | None]) -> list[Raw]:
         """The records of an additional page, without those that the crawl has seen."""

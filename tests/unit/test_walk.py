@@ -344,6 +344,25 @@ def test_short_page_in_the_middle_is_read_once_more(make):
     assert walk.judge().again.page.number == 1
 
 
+@pytest.mark.parametrize("is_habit", [False, True])
+def test_list_whose_records_come_twice_is_read_again_until_nothing_is_new(make, is_habit):
+    """Without a unique order, each call may have its own: others than those did not come at all."""
+    walk = make(PageNumber(), readings_max=3)
+    pages = {"X_Total_Pages": "3"}
+    read(walk, page_of(1, **pages), page_of(2, **pages), page_of(3, start=15, **pages))
+    again = walk.judge().again
+    assert (again.page.number, again.is_reading) == (1, True), "nothing is new in front of it"
+    walk.take_reading(page_of(1, **pages), keys(page_of(1)))
+    assert walk.judge().again.why == "the list moved while it was read"
+    last = page_of(3, start=15 if is_habit else 18, **pages)
+    read(walk, page_of(1, **pages), page_of(2, **pages), last)
+    walk.judge()
+    walk.take_reading(page_of(1, **pages), keys(page_of(1)))
+    verdict = walk.judge()
+    assert verdict.is_end is is_habit
+    assert is_habit or verdict.again.why == "the list moved while it was read"
+
+
 def test_page_that_comes_again_after_all_records_is_the_end(make):
     walk = make(PageNumber())
     answers = read(walk, page_of(1, Total="20"), page_of(2, Total="20"), page_of(3, start=10))
