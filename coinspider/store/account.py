@@ -264,7 +264,8 @@ class ApiUsage(NamedTuple):
 def list_api_usage(connection: Connection) -> list[ApiUsage]:
     """The most recently used account first."""
     try:
-        rows = connection.execute(_ACCOUNTS).fetchall()
+        with connection.transaction():  # in which a page asks for more, though this may fail
+            rows = connection.execute(_ACCOUNTS).fetchall()
     except (errors.UndefinedTable, errors.UndefinedColumn):
         return []
     return [
