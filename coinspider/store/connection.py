@@ -275,7 +275,8 @@ def _parameters(url: str, connect_timeout: int) -> dict[str, Any]:
 
 
 def _unreachable(url: str, error: Exception) -> DatabaseUnreachableError:
-    text = " ".join(str(error).partition("\n")[0].split())  # libpq's guesses follow
+    first = str(error).partition("\n")[0]  # libpq's guesses follow
+    text = " ".join(first.split()) or one_line(error)
     if "unsupported startup parameter" in text:
         text += " (unset PGOPTIONS and options=, or name it in ignore_startup_parameters)"
     return DatabaseUnreachableError(f"the database {describe(url)} can't be reached: {text}")

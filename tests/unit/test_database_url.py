@@ -1,10 +1,14 @@
 """``DATABASE_URL``, as people write it."""
 
+import asyncio
+
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from coinspider.errors import ConfigurationError
-from coinspider.store.database_url import check_url, describe
+from coinspider.errors import ConfigurationError, DatabaseUnreachableError
+from coinspider.store.connection import CrawlConnection, connect
+from coinspider.store.database_url import DatabaseSettings, check_url, describe
 
 PLAIN = {"user": "u", "password": "secret", "host": "h", "port": "5433", "dbname": "d"}
 URL = "postgresql://u:secret@h:5433/d"
@@ -112,3 +116,20 @@ def test_error_for_an_ambiguous_url_does_not_show_the_password(text, message):
 )
 def test_description_names_the_place(url, text):
     assert describe(url) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (TimeoutError(), "it does not answer"),
+        (psycopg.OperationalError("refused\n\tIs the server running?"), "refused"),
+    ],
+)
+def test_error_for_a_database_that_can_not_be_reached_says_why(monkeypatch, error, why):
+    async def refuse(**_):
+        raise error
+
+    monkeypatch.setattr(CrawlConnection, "connect", refuse)
+    database = DatabaseSettings("postgresql://db.example/coins", None, 5, 5.0, 5.0)
+    with pytest.raises(DatabaseUnreachableError, match=f"can't be reached: {why}$"):
+        asyncio.run(connect(database))
