@@ -406,7 +406,9 @@ class Walk:
         if not (passing and is_odd and self.log.ask_again(page.number, "beyond")):
             return None
         following = passing(page, max(self.log.counts.values(), default=0))
-        return Again(replace(following[0], strategy=strategy), found.reason) if following else None
+        if not following:
+            return None
+        return Again(replace(following[0], strategy=strategy), found.reason, times=0)
 
     def _second_reading(self) -> Again | None:
         """A numbered page that is short; in key order also one that overlaps with the next page.
