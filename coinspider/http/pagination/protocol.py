@@ -165,8 +165,9 @@ class AnsweredPage:
     def lacks_list(self) -> bool:
         """Whether there is nothing, or null, where the other pages have their list."""
         cut = self.request.cut
-        is_silent = not self.records and not self.error and bool(cut and cut.path and self.body)
-        return is_silent and find_value(self.body, cut.path if cut else ()) is None
+        if self.records or self.error or not (cut and cut.path and self.body):
+            return False
+        return find_value(self.body, cut.path) is None
 
     @cached_property
     def signs(self) -> Signs:
